@@ -1,0 +1,94 @@
+using System.Globalization;
+using System.Text.Json;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Checkpoints;
+
+/// <summary>Writes tensors as safetensors: one file, or shards with an index where they are more than one file should hold.</summary>
+internal static class CheckpointWriter
+{
+    /// <summary>Shards as Hugging Face writes them: 5 GB each.</summary>
+    public const long DefaultShardSize = 5_000_000_000;
+
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    /// <summary>The bytes that <see cref="Write"/> writes.</summary>
+    public static long Length(IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
+    {
+        SafetensorsEntry[] entries = Layout(tensors, type);
+        return SafetensorsHeader.Write(entries).Length + (entries.Length == 0 ? 0 : entries[^1].End);
+    }
+
+    /// <summary>Writes the tensors in their order, converted to <paramref name="type"/> one at a time.</summary>
+    public static void Write(Stream stream, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
+    {
+        stream.Write(SafetensorsHeader.Write(Layout(tensors, type)));
+        foreach ((string _, Tensor tensor) in tensors)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor bytes = tensor.detach().to(type).cpu().contiguous();
+            if (bytes.numel() > 0)
+            {
+                bytes.WriteBytesToStream(stream, bufferSize: 1 << 20);
+            }
+        }
+    }
+
+    /// <summary>Writes model.safetensors, or shards of at most <paramref name="shardSize"/> bytes and their index, into an existing folder.</summary>
+    public static void WriteFolder(string folder, IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize = DefaultShardSize)
+    {
+        List<List<KeyValuePair<string, Tensor>>> shards = Split(tensors, type, shardSize);
+        var index = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        for (int i = 0; i < shards.Count; i++)
+        {
+            string name = shards.Count == 1 ? "model.safetensors" : string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors");
+            using FileStream stream = File.Create(Path.Combine(folder, name));
+            Write(stream, shards[i], type);
+            shards[i].ForEach(tensor => index[tensor.Key] = name);
+        }
+
+        if (shards.Count > 1)
+        {
+            long size = tensors.Sum(tensor => tensor.Value.numel() * SafetensorsHeader.ElementSize(type));
+            byte[] json = JsonSerializer.SerializeToUtf8Bytes(
+                new { metadata = new { total_size = size }, weight_map = index }, Indented);
+            File.WriteAllBytes(Path.Combine(folder, "model.safetensors.index.json"), json);
+        }
+    }
+
+    private static List<List<KeyValuePair<string, Tensor>>> Split(IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize)
+    {
+        var shards = new List<List<KeyValuePair<string, Tensor>>> { new() };
+        long filled = 0;
+        foreach (KeyValuePair<string, Tensor> tensor in tensors)
+        {
+            long size = tensor.Value.numel() * SafetensorsHeader.ElementSize(type);
+            if (filled > 0 && filled + size > shardSize)
+            {
+                shards.Add([]);
+                filled = 0;
+            }
+
+            shards[^1].Add(tensor);
+            filled += size;
+        }
+
+        return shards;
+    }
+
+    private static SafetensorsEntry[] Layout(IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
+    {
+        var entries = new SafetensorsEntry[tensors.Count];
+        long at = 0;
+        int i = 0;
+        foreach ((string name, Tensor tensor) in tensors)
+        {
+            long end = at + tensor.numel() * SafetensorsHeader.ElementSize(type);
+            entries[i++] = new SafetensorsEntry(name, type, tensor.shape, at, end);
+            at = end;
+        }
+
+        return entries;
+    }
+}

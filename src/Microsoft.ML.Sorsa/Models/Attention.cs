@@ -1,0 +1,81 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>What attention needs beside its input, the same for every layer of a call.</summary>
+/// <param name="Angles">cos and sin [B or 1, 1, T, d] of the tokens' positions.</param>
+/// <param name="Mask">Which keys S a query T may see, bool [B or 1, 1, T, S]; null: causal, or everything where there is one query.</param>
+/// <param name="Cache">The past, to which this call's tokens are appended; null: there is none.</param>
+internal sealed record AttentionInputs((Tensor Cos, Tensor Sin) Angles, Tensor? Mask, KVCache? Cache);
+
+/// <summary>
+/// Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): every head of keys and values serves
+/// HeadCount / KeyValueHeadCount heads of queries.
+/// </summary>
+internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
+{
+    private readonly int _layer;
+    private readonly int _keyValueHeads;
+    private readonly int _group;
+    private readonly int _headDim;
+    private readonly ProjectionSlot _query;
+    private readonly ProjectionSlot _key;
+    private readonly ProjectionSlot _value;
+    private readonly ProjectionSlot _output;
+
+    public Attention(DecoderConfig config, int layer, string path, Func<string, Parameter> weight)
+        : base(nameof(Attention))
+    {
+        _layer = layer;
+        _keyValueHeads = config.KeyValueHeadCount;
+        _group = config.HeadCount / config.KeyValueHeadCount;
+        _headDim = config.HeadDim;
+        _query = Slot("q_proj");
+        _key = Slot("k_proj");
+        _value = Slot("v_proj");
+        _output = Slot("o_proj");
+
+        ProjectionSlot Slot(string name) => new(this, path, name, nn.Linear(
+            weight($"{path}.{name}.weight"), config.AttentionBias ? weight($"{path}.{name}.bias") : null));
+    }
+
+    public IEnumerable<ProjectionSlot> Projections => [_query, _key, _value, _output];
+
+    public override Tensor forward(Tensor input, AttentionInputs inputs)
+    {
+        long batch = input.shape[0], tokens = input.shape[1];
+        Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles);
+        Tensor key = RotaryEmbedding.Rotate(Heads(_key.Apply(input)), inputs.Angles);
+        Tensor value = Heads(_value.Apply(input));
+        if (inputs.Cache is not null)
+        {
+            (key, value) = inputs.Cache.Append(_layer, key, value);
+        }
+
+        bool causal = inputs.Mask is null && tokens > 1;
+        Tensor attended = causal ? Causal(query, key, value) : Grouped(query, key, value, inputs.Mask);
+        return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1));
+
+        Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim).transpose(1, 2);
+    }
+
+    /// <summary>Without a mask scaled_dot_product_attention skips what lies in the future; it wants as many heads of keys as of queries.</summary>
+    private Tensor Causal(Tensor query, Tensor key, Tensor value)
+    {
+        return nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), is_casual: true);
+
+        Tensor Repeat(Tensor x) => _group == 1
+            ? x
+            : x.unsqueeze(2).expand(x.shape[0], _keyValueHeads, _group, x.shape[2], _headDim).reshape(x.shape[0], -1, x.shape[2], _headDim);
+    }
+
+    /// <summary>The queries of a group stand as further queries of their one head, so that nothing of the past is copied.</summary>
+    private Tensor Grouped(Tensor query, Tensor key, Tensor value, Tensor? mask)
+    {
+        long batch = query.shape[0], tokens = query.shape[2];
+        Tensor stacked = query.reshape(batch, _keyValueHeads, _group * tokens, _headDim);
+        Tensor? repeated = mask is null || _group == 1 ? mask : mask.repeat(1, 1, _group, 1);
+        return nn.functional.scaled_dot_product_attention(stacked, key, value, repeated).reshape(batch, -1, tokens, _headDim);
+    }
+}

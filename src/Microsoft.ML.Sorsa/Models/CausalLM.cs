@@ -1,0 +1,82 @@
+using Microsoft.ML.Sorsa.Checkpoints;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>
+/// A Llama or Mistral decoder that predicts the next token. Its weights are frozen; what trains is put into
+/// <see cref="Projections"/>.
+/// </summary>
+internal sealed class CausalLM : nn.Module
+{
+    private readonly Decoder _model;
+    private readonly Linear? _head;
+
+    private CausalLM(DecoderConfig config, ScalarType type, ScalarType storedType, Device device, Func<string, Parameter> weight)
+        : base(nameof(CausalLM))
+    {
+        Config = config;
+        Type = type;
+        StoredType = storedType;
+        Device = device;
+        _model = new Decoder(config, weight);
+        register_module("model", _model);
+        if (!config.TieWordEmbeddings)
+        {
+            _head = nn.Linear(weight("lm_head.weight"));
+            register_module("lm_head", _head);
+        }
+    }
+
+    public DecoderConfig Config { get; }
+
+    /// <summary>What it computes in.</summary>
+    public ScalarType Type { get; }
+
+    /// <summary>What its checkpoint is stored in.</summary>
+    public ScalarType StoredType { get; }
+
+    public Device Device { get; }
+
+    /// <summary>The seven projections of every layer, in the order of the layers.</summary>
+    public IEnumerable<ProjectionSlot> Projections => _model.Projections;
+
+    /// <summary>Every weight by its checkpoint name, in the order of the module tree.</summary>
+    public IReadOnlyList<KeyValuePair<string, Tensor>> NamedWeights =>
+        [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter))];
+
+    /// <summary>Takes the weights out of a checkpoint, after all its names and shapes were compared with the configuration.</summary>
+    /// <param name="config">The architecture.</param>
+    /// <param name="checkpoint">Left without the weights; where type and device are those stored, they are not copied.</param>
+    /// <param name="type">What to compute in.</param>
+    /// <param name="device">Where to compute.</param>
+    public static CausalLM Load(DecoderConfig config, Checkpoint checkpoint, ScalarType type, Device device)
+    {
+        checkpoint.Verify(config.ExpectedTensors(), IsSuperfluous);
+        ScalarType stored = checkpoint.StoredType;
+        return new CausalLM(config, type, stored, device, name => new Parameter(checkpoint.Take(name, type, device), requires_grad: false));
+
+        // A tied head is stored by some writers; old Llama checkpoints hold the rotary frequencies.
+        bool IsSuperfluous(string name) =>
+            (config.TieWordEmbeddings && name == "lm_head.weight") || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+    }
+
+    /// <summary>Loads a Hugging Face folder.</summary>
+    public static CausalLM Load(string folder, ScalarType type, Device device)
+    {
+        DecoderConfig config = DecoderConfig.Load(folder);
+        using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
+        return Load(config, checkpoint, type, device);
+    }
+
+    /// <summary>Token ids [B, T] (int64) to vectors [B, T, hidden].</summary>
+    public Tensor Embed(Tensor inputIds) => _model.Embedding.call(inputIds);
+
+    /// <inheritdoc cref="Decoder.Forward"/>
+    public Tensor Forward(Tensor embedded, Tensor? attentionMask = null, KVCache? cache = null) => _model.Forward(embedded, attentionMask, cache);
+
+    /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
+    public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
+}

@@ -1,0 +1,96 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>The stack of layers between embedding and head; "model" in a checkpoint.</summary>
+internal sealed class Decoder : nn.Module
+{
+    private readonly DecoderConfig _config;
+    private readonly DecoderLayer[] _layers;
+    private readonly RmsNorm _norm;
+    private readonly RotaryEmbedding _rotary;
+
+    public Decoder(DecoderConfig config, Func<string, Parameter> weight)
+        : base(nameof(Decoder))
+    {
+        _config = config;
+        _rotary = new RotaryEmbedding(config.Rope);
+        Embedding = new TokenEmbedding(weight("model.embed_tokens.weight"));
+        _layers = [.. Enumerable.Range(0, config.LayerCount).Select(layer => new DecoderLayer(config, layer, weight))];
+        _norm = new RmsNorm(weight("model.norm.weight"), config.RmsNormEpsilon);
+        register_module("embed_tokens", Embedding);
+        register_module("layers", nn.ModuleList(_layers));
+        register_module("norm", _norm);
+    }
+
+    public TokenEmbedding Embedding { get; }
+
+    /// <summary>The seven projections of every layer, in the order of the layers.</summary>
+    public IEnumerable<ProjectionSlot> Projections => _layers.SelectMany(layer => layer.Projections);
+
+    /// <summary>
+    /// The final hidden states [B, T, hidden] of embedded tokens [B, T, hidden]; the caller owns them. Rows padded on the right need
+    /// no mask: no real token looks at what comes behind it.
+    /// </summary>
+    /// <param name="embedded">See <see cref="Embedding"/>.</param>
+    /// <param name="attentionMask">int64 or bool [B, past + T]: 0 at padding, which may stand on the left; positions count the ones. Null: no padding.</param>
+    /// <param name="cache">The past; the tokens are appended to it.</param>
+    public Tensor Forward(Tensor embedded, Tensor? attentionMask = null, KVCache? cache = null)
+    {
+        using var scope = NewDisposeScope();
+        int past = cache?.Length ?? 0, tokens = (int)embedded.shape[1];
+        if (cache is not null && past + tokens > cache.Capacity)
+        {
+            throw new ArgumentException($"The cache holds {cache.Capacity} tokens; {past} are there and {tokens} more do not fit. Allocate it for the longest text.", nameof(cache));
+        }
+
+        if (attentionMask is not null && !attentionMask.shape.SequenceEqual([embedded.shape[0], past + tokens]))
+        {
+            throw new ArgumentException($"The attention mask has the shape [{string.Join(", ", attentionMask.shape)}]; it must be [{embedded.shape[0]}, {past + tokens}]: rows by past and new tokens.", nameof(attentionMask));
+        }
+
+        AttentionInputs inputs = new(_rotary.CosSin(Positions(attentionMask, past, tokens, embedded.device), embedded.dtype), Mask(attentionMask, past, tokens, embedded.device), cache);
+        Tensor hidden = embedded;
+        foreach (DecoderLayer layer in _layers)
+        {
+            Tensor next = layer.call(hidden, inputs);
+            if (!ReferenceEquals(hidden, embedded))
+            {
+                hidden.Dispose();
+            }
+
+            hidden = next;
+        }
+
+        cache?.Advance(tokens);
+        return scope.MoveToOuter(_norm.call(hidden));
+    }
+
+    private static Tensor Positions(Tensor? attentionMask, int past, int tokens, Device device) => attentionMask is null
+        ? arange(past, past + tokens, ScalarType.Int64, device).unsqueeze(0)
+        : attentionMask.to(ScalarType.Int64).cumsum(-1).sub_(1).clamp_(min: 0).narrow(1, past, tokens);
+
+    /// <summary>Causal, within the sliding window, not at padding; a token always sees itself, so that padding gives no NaN.</summary>
+    private Tensor? Mask(Tensor? attentionMask, int past, int tokens, Device device)
+    {
+        int all = past + tokens;
+        bool window = _config.SlidingWindow < all;
+        if (attentionMask is null && !window && (past == 0 || tokens == 1))
+        {
+            return null;
+        }
+
+        Tensor distance = arange(past, all, ScalarType.Int64, device).unsqueeze(1) - arange(0, all, ScalarType.Int64, device).unsqueeze(0);
+        Tensor visible = distance >= 0;
+        if (window)
+        {
+            visible = visible & (distance < _config.SlidingWindow!.Value);
+        }
+
+        visible = visible.view(1, 1, tokens, all);
+        return attentionMask is null
+            ? visible
+            : (visible & attentionMask.to(ScalarType.Bool).view(-1, 1, 1, all)) | (distance == 0).view(1, 1, tokens, all);
+    }
+}

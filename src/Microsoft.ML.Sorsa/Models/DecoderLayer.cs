@@ -1,0 +1,36 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>One decoder layer: h = x + attention(norm(x)), y = h + mlp(norm(h)).</summary>
+internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
+{
+    private readonly RmsNorm _inputNorm;
+    private readonly Attention _attention;
+    private readonly RmsNorm _postAttentionNorm;
+    private readonly FeedForward _feedForward;
+
+    public DecoderLayer(DecoderConfig config, int index, Func<string, Parameter> weight)
+        : base(nameof(DecoderLayer))
+    {
+        string path = FormattableString.Invariant($"model.layers.{index}");
+        _inputNorm = new RmsNorm(weight($"{path}.input_layernorm.weight"), config.RmsNormEpsilon);
+        _attention = new Attention(config, index, $"{path}.self_attn", weight);
+        _postAttentionNorm = new RmsNorm(weight($"{path}.post_attention_layernorm.weight"), config.RmsNormEpsilon);
+        _feedForward = new FeedForward(config, $"{path}.mlp", weight);
+        register_module("input_layernorm", _inputNorm);
+        register_module("self_attn", _attention);
+        register_module("post_attention_layernorm", _postAttentionNorm);
+        register_module("mlp", _feedForward);
+    }
+
+    public IEnumerable<ProjectionSlot> Projections => [.. _attention.Projections, .. _feedForward.Projections];
+
+    public override Tensor forward(Tensor input, AttentionInputs attention)
+    {
+        using var scope = NewDisposeScope();
+        Tensor h = input + _attention.call(_inputNorm.call(input), attention);
+        return scope.MoveToOuter(h + _feedForward.call(_postAttentionNorm.call(h)));
+    }
+}

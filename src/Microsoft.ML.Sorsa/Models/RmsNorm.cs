@@ -1,0 +1,27 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): y = w ⊙ x / √(mean(x²) + ε), over the last dimension.</summary>
+internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
+{
+    private readonly Parameter _weight;
+    private readonly double _epsilon;
+
+    public RmsNorm(Parameter weight, double epsilon)
+        : base(nameof(RmsNorm))
+    {
+        _weight = weight;
+        _epsilon = epsilon;
+        register_parameter("weight", weight);
+    }
+
+    /// <param name="input">x [..., hidden]; half precision is normalised in float32.</param>
+    public override Tensor forward(Tensor input)
+    {
+        Tensor x = input.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? input.to(ScalarType.Float32) : input;
+        Tensor scale = x.square().mean([-1], keepdim: true).add_(_epsilon).rsqrt();
+        return (x * scale).to(input.dtype) * _weight;
+    }
+}

@@ -1,0 +1,92 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>
+/// Rotary position embedding (Su et al., arXiv 2104.09864) in Llama's layout: the pair (x_i, x_{i+d/2}) is turned by the angle
+/// position · ω_i, where ω_i = θ^(−2i/d), stretched as <see cref="RopeConfig"/> says. Angles are computed in float64.
+/// </summary>
+internal sealed class RotaryEmbedding(RopeConfig config)
+{
+    private readonly double[] _frequencies = Frequencies(config, config.Theta);
+
+    /// <summary>yarn makes attention's softmax sharper by multiplying cos and sin.</summary>
+    private readonly double _scale = config.Type == "yarn" ? config.AttentionFactor ?? (0.1 * Math.Log(config.Factor)) + 1 : 1;
+
+    /// <summary>cos and sin of positions [B or 1, T], each [B or 1, 1, T, d], ready for heads in the second place.</summary>
+    public (Tensor Cos, Tensor Sin) CosSin(Tensor positions, ScalarType type)
+    {
+        double[] frequencies = config.Type == "dynamic" ? DynamicFrequencies(positions.max().item<long>() + 1) : _frequencies;
+        Tensor half = positions.to(ScalarType.Float64).unsqueeze(-1) * tensor(frequencies, device: positions.device);
+        Tensor angles = cat([half, half], dim: -1).unsqueeze(1);
+        return (angles.cos().mul_(_scale).to(type), angles.sin().mul_(_scale).to(type));
+    }
+
+    /// <summary>Turns x [B, heads, T, d].</summary>
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles)
+    {
+        Tensor[] halves = x.chunk(2, dim: -1);
+        return (x * angles.Cos).addcmul_(cat([-halves[1], halves[0]], dim: -1), angles.Sin, 1);
+    }
+
+    private static double[] Frequencies(RopeConfig config, double theta)
+    {
+        var frequencies = new double[config.HeadDim / 2];
+        for (int i = 0; i < frequencies.Length; i++)
+        {
+            double frequency = Math.Pow(theta, -2.0 * i / config.HeadDim);
+            frequencies[i] = config.Type switch
+            {
+                "linear" => frequency / config.Factor,
+                "llama3" => Llama3(config, frequency),
+                "yarn" => Yarn(config, frequency, i),
+                _ => frequency,
+            };
+        }
+
+        return frequencies;
+    }
+
+    /// <summary>Beyond the positions of pre-training the base grows with the longest row: one base for the whole call.</summary>
+    private double[] DynamicFrequencies(long length)
+    {
+        if (length <= config.MaxPositions)
+        {
+            return _frequencies;
+        }
+
+        double stretch = (config.Factor * length / config.MaxPositions) - (config.Factor - 1);
+        return Frequencies(config, config.Theta * Math.Pow(stretch, config.HeadDim / (config.HeadDim - 2.0)));
+    }
+
+    /// <summary>Llama 3.1: long waves are stretched, short ones left alone, those between blended.</summary>
+    private static double Llama3(RopeConfig config, double frequency)
+    {
+        double turns = config.OriginalMaxPositions * frequency / (2 * Math.PI);
+        if (turns <= config.LowFrequencyFactor)
+        {
+            return frequency / config.Factor;
+        }
+
+        if (turns >= config.HighFrequencyFactor)
+        {
+            return frequency;
+        }
+
+        double smooth = (turns - config.LowFrequencyFactor) / (config.HighFrequencyFactor - config.LowFrequencyFactor);
+        return ((1 - smooth) * frequency / config.Factor) + (smooth * frequency);
+    }
+
+    /// <summary>YaRN (Peng et al., arXiv 2309.00071): a ramp over the dimensions between β_fast and β_slow turns.</summary>
+    private static double Yarn(RopeConfig config, double frequency, int i)
+    {
+        double low = Math.Max(Math.Floor(Dimension(config.BetaFast)), 0);
+        double high = Math.Min(Math.Ceiling(Dimension(config.BetaSlow)), config.HeadDim - 1);
+        double ramp = Math.Clamp((i - low) / Math.Max(high - low, 0.001), 0, 1);
+        return (frequency / config.Factor * ramp) + (frequency * (1 - ramp));
+
+        double Dimension(double turns) =>
+            config.HeadDim * Math.Log(config.OriginalMaxPositions / (turns * 2 * Math.PI)) / (2 * Math.Log(config.Theta));
+    }
+}

@@ -1,0 +1,21 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>Token ids [B, T] (int64) to vectors [B, T, hidden]. TorchSharp's own layer copies its weight when it is given one.</summary>
+internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
+{
+    public TokenEmbedding(Parameter weight)
+        : base(nameof(TokenEmbedding))
+    {
+        Weight = weight;
+        register_parameter("weight", weight);
+    }
+
+    /// <summary>[vocabulary, hidden].</summary>
+    public Parameter Weight { get; }
+
+    public override Tensor forward(Tensor inputIds) =>
+        Weight.index_select(0, inputIds.flatten()).view(inputIds.shape[0], inputIds.shape[1], -1);
+}
