@@ -38,6 +38,9 @@ internal sealed class ProjectionSlot
     {
         nn.Module<Tensor, Tensor> before = Module;
         Module = module;
+
+        // A name that is taken is refused; null frees it.
+        _owner.register_module(Name, null!);
         _owner.register_module(Name, module);
         return before;
     }

@@ -1,0 +1,116 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Training;
+
+/// <summary>
+/// The training loop, the only one. A step as the paper's Eq. (11) has it:
+/// <code>
+/// g = clip(∇L_train) + (γ / η_d) ∇L_reg,     AdamW step on g with η_t
+/// </code>
+/// ∇L_train is that of the mean over all response tokens of the step's rows, however they are cut into micro-batches; the
+/// regularizer comes once per step and is not clipped. η_d is the peak learning rate, so that γ_t = γ · η_t / η_d as in Eq. (10).
+/// </summary>
+internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, TrainingOptions options)
+{
+    private readonly IReadOnlyList<KeyValuePair<string, Parameter>> _trainable = adapters.Trainable;
+    private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, options.RegularizerMean);
+
+    /// <summary>Trains to the end of the steps, or until the validation loss no longer falls; then the weights of its lowest value stand.</summary>
+    /// <param name="steps">The micro-batches of each step.</param>
+    /// <param name="totalSteps">How many steps that is.</param>
+    /// <param name="validate">The loss of the validation rows, or null.</param>
+    /// <param name="report">Told of every step.</param>
+    /// <param name="cancellationToken">Looked at before every step.</param>
+    public void Run(
+        IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
+        Action<SorsaTrainingProgress> report, CancellationToken cancellationToken)
+    {
+        LearningRateSchedule schedule = LearningRateSchedule.Of(options.LearningRateDecay, totalSteps, options.WarmupRatio);
+        using var optimizer = new AdamW(_trainable.Select(named => named.Value), options);
+        using var best = new BestWeights(_trainable.Select(named => named.Value), options.EarlyStoppingPatience);
+        var clock = Stopwatch.StartNew();
+        long tokens = 0;
+        int step = 0;
+        foreach (IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches in steps)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            model.train();
+            double loss = Backward(microBatches);
+            double norm = nn.utils.clip_grad_norm_(_trainable.Select(named => named.Value), options.MaxGradNorm ?? double.PositiveInfinity);
+            RequireFinite(step, loss, norm);
+            double? orthonormality = options.Gamma > 0 ? _regularizer.AddGradient(options.Gamma / options.LearningRate) : null;
+            double learningRate = options.LearningRate * schedule.Factor(step);
+            optimizer.Step(learningRate);
+            optimizer.ZeroGrad();
+            step++;
+
+            bool look = validate is not null && (step % options.EvaluationSteps == 0 || step == totalSteps);
+            double? validationLoss = look ? validate!() : null;
+            tokens += microBatches.Sum(rows => rows.Sum(example => (long)example.Ids.Length));
+            report(new SorsaTrainingProgress
+            {
+                Step = step,
+                TotalSteps = totalSteps,
+                Loss = loss,
+                LearningRate = learningRate,
+                GradientNorm = norm,
+                Orthonormality = orthonormality,
+                ValidationLoss = validationLoss,
+                TokensPerSecond = tokens / clock.Elapsed.TotalSeconds,
+                Remaining = clock.Elapsed / step * (totalSteps - step),
+            });
+            if (validationLoss is { } measured && best.IsTimeToStop(measured))
+            {
+                break;
+            }
+        }
+
+        best.Restore();
+        model.eval();
+    }
+
+    /// <summary>Accumulates the gradient of the mean loss over the step's response tokens, and gives that mean.</summary>
+    private double Backward(IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches)
+    {
+        using var scope = NewDisposeScope();
+        long labels = microBatches.Sum(rows => rows.Sum(example => (long)example.LabelCount));
+        Tensor total = zeros([], ScalarType.Float64, model.Device);
+        foreach (IReadOnlyList<SupervisedExample> rows in microBatches)
+        {
+            using var micro = NewDisposeScope();
+            using Batch batch = Batch.Of(rows, options.PadTokenId, model.Device);
+            Tensor mean = SupervisedLoss.Sum(model, batch) / labels;
+            mean.backward();
+            using (no_grad())
+            {
+                total.add_(mean.detach());
+            }
+        }
+
+        return total.item<double>();
+    }
+
+    private void RequireFinite(int step, double loss, double norm)
+    {
+        if (double.IsFinite(loss) && double.IsFinite(norm))
+        {
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        string matrix = _trainable.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight ? $"'{weight}' holds such a value itself"
+            : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first ? $"the gradient of '{first}' is the first that is not finite"
+            : "every single gradient is finite, but their norm is not";
+        throw new ArithmeticException(string.Create(CultureInfo.InvariantCulture,
+            $"Training diverged at step {step + 1}: the loss is {loss}, the gradient's norm {norm}; {matrix}. Nothing was saved. Lower LearningRate (now {options.LearningRate}) or Gamma (now {options.Gamma}), raise WarmupRatio (now {options.WarmupRatio}), or look for broken rows in the data."));
+
+        static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
+    }
+}

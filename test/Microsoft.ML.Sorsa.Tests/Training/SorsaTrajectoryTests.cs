@@ -1,0 +1,97 @@
+using System.Text.Json;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+/// <summary>The runs of the authors' own trainer, through the one loop: same start, same batches, same end.</summary>
+[TestClass]
+public sealed class SorsaTrajectoryTests
+{
+    public static IEnumerable<object[]> Runs =>
+        TestData.Rows(TestData.Golden("sorsa"), "*.json").SelectMany(row => new object[][] { [row[0], ScalarType.Float64], [row[0], ScalarType.Float32] });
+
+    [TestMethod]
+    [DynamicData(nameof(Runs))]
+    public void TheAuthorsTrajectoryIsMet(string file, ScalarType type)
+    {
+        TestData.Require(file);
+        using JsonDocument settings = JsonDocument.Parse(File.ReadAllText(file));
+        JsonElement run = settings.RootElement;
+        using Checkpoint golden = Checkpoint.OpenFile(Path.ChangeExtension(file, ".safetensors"));
+        using CausalLM model = CausalLM.Load(TestData.Golden("models", run.GetProperty("base").GetString()!), type, CPU);
+        int rank = run.GetProperty("rank").GetInt32(), accumulation = run.GetProperty("accumulation").GetInt32(), total = run.GetProperty("steps").GetInt32();
+        double scale = run.GetProperty("alpha").ValueKind == JsonValueKind.Null ? 1 : run.GetProperty("alpha").GetDouble() / rank;
+        AdapterSet adapters = AdapterSet.Inject(
+            model, [.. run.GetProperty("targets").EnumerateArray().Select(target => target.GetString()!)],
+            (path, linear) => new SorsaLinear(Start(path, "residual"), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale));
+
+        // The authors' trainer divides the regularizer's gradient by the number of micro-batches, Eq. (11) does not (sorsa.md).
+        var options = new TrainingOptions
+        {
+            LearningRate = run.GetProperty("learning_rate").GetDouble(),
+            WarmupRatio = run.GetProperty("warmup_ratio").GetDouble(),
+            WeightDecay = run.GetProperty("weight_decay").GetDouble(),
+            MaxGradNorm = run.GetProperty("max_grad_norm").GetDouble(),
+            Gamma = run.GetProperty("gamma").GetDouble() / accumulation,
+        };
+        var log = new List<SorsaTrainingProgress>();
+
+        new TrainingLoop(model, adapters, options).Run(Steps(golden, accumulation), total, validate: null, log.Add, CancellationToken.None);
+
+        double tolerance = type == ScalarType.Float64 ? 1e-7 : 1e-5;
+        double worst = 0;
+        foreach ((string path, Adapter adapter) in adapters.Adapters)
+        {
+            foreach ((string name, Tensor value) in adapter.Trainable.Select(named => (named.Key, (Tensor)named.Value)))
+            {
+                worst = Math.Max(worst, Largest(value.detach() - golden.Tensors[$"end.{path}.{name}"]));
+            }
+
+            worst = Math.Max(worst, Largest(adapter.MergedWeight() - golden.Tensors[$"merged.{path}.weight"]));
+        }
+
+        Assert.IsLessThanOrEqualTo(tolerance, worst);
+        Assert.HasCount(total, log);
+        double[] losses = Means("loss"), norms = Means("grad_norm"), orthonormality = Means("orthonormality"), rates = Means("learning_rate");
+        for (int step = 0; step < total; step++)
+        {
+            Assert.AreEqual(losses[step], log[step].Loss, 3e-6);
+            Assert.AreEqual(norms[step], log[step].GradientNorm, 1e-5 * norms[step]);
+            Assert.AreEqual(step == 0 ? 0 : rates[step - 1], log[step].LearningRate, 1e-12);
+            if (log[step].Orthonormality is { } measured)
+            {
+                Assert.AreEqual(orthonormality[step], measured, 1e-6);
+            }
+        }
+
+        Tensor Start(string path, string name) => golden.Tensors[$"start.{path}.{name}"].to(type).clone();
+
+        double[] Means(string name) => golden.Tensors["log." + name].to(ScalarType.Float64).reshape(total, -1).mean([1]).data<double>().ToArray();
+    }
+
+    private static double Largest(Tensor difference) => difference.abs().max().to(ScalarType.Float64).item<double>();
+
+    private static IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Steps(Checkpoint golden, int accumulation)
+    {
+        Tensor ids = golden.Tensors["batches.input_ids"], labels = golden.Tensors["batches.labels"];
+        var microBatches = new List<IReadOnlyList<SupervisedExample>>();
+        for (long batch = 0; batch < ids.shape[0]; batch++)
+        {
+            microBatches.Add([.. Enumerable.Range(0, (int)ids.shape[1]).Select(row =>
+            {
+                long[] tokens = ids[batch, row].data<long>().ToArray(), marks = labels[batch, row].data<long>().ToArray();
+                int prompt = marks.TakeWhile(mark => mark == -100).Count();
+                CollectionAssert.AreEqual(tokens[prompt..], marks[prompt..]);
+                return new SupervisedExample([.. tokens.Select(token => (int)token)], prompt);
+            })]);
+        }
+
+        return microBatches.Chunk(accumulation);
+    }
+}
