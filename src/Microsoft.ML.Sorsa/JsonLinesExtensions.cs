@@ -12,15 +12,16 @@ public static class JsonLinesExtensions
     /// <param name="catalog"><c>mlContext.Data</c>.</param>
     /// <param name="path">The file.</param>
     /// <param name="columns">
-    /// The top-level properties to read, each a column of that name. By default all that are strings in the first row. Every row must have
-    /// them; a number or a boolean becomes the text that stands in the file.
+    /// The top-level properties to read, each a column of that name. By default all that are strings in the first row. Every row
+    /// must have them; a number or a boolean becomes the text that stands in the file.
     /// </param>
     /// <returns>A view that may be read as often as wanted, by several cursors at a time.</returns>
     /// <exception cref="ArgumentException">A column has an empty name, or the same name as another.</exception>
     /// <exception cref="FileNotFoundException">There is no file at <paramref name="path"/>.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file holds no row with a string and no columns are named, or a row is not a JSON object in UTF-8, lacks a column or has another type there. For the
-    /// first row this is thrown here, for the others by the cursor that comes to them. The message names the file, the line and the column.
+    /// No columns are named and the first row, if there is one, has no string; or a row is not a JSON object in UTF-8, lacks a column
+    /// or has another type there. For the first row this is thrown here, for the others by the cursor that comes to them. The
+    /// message names the file, the line and the column.
     /// </exception>
     public static IDataView LoadFromJsonLines(this DataOperationsCatalog catalog, string path, params string[] columns)
     {
@@ -37,12 +38,11 @@ public static class JsonLinesExtensions
             throw new ArgumentException($"The column '{twice}' is named more than once. Name each once.", nameof(columns));
         }
 
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException($"There is no file '{path}' (from the folder '{Environment.CurrentDirectory}').", path);
-        }
-
-        return new JsonLinesDataView(path, FirstRow(path, columns));
+        // Whole, since the view reads the file again later, when the current folder may be another.
+        string file = Path.GetFullPath(path);
+        return File.Exists(file)
+            ? new JsonLinesDataView(file, FirstRow(file, columns))
+            : throw new FileNotFoundException($"There is no JSON-lines file '{file}'. Correct {nameof(path)}.", file);
     }
 
     /// <summary>The columns, checked against the first row.</summary>
@@ -54,7 +54,8 @@ public static class JsonLinesExtensions
         {
             IReadOnlyList<string> found = any ? reader.StringProperties() : [];
             return found.Count > 0 ? found : throw new InvalidDataException(
-                $"'{path}' has {(any ? "no string in its first row" : "no rows")}, so its columns are not known. Name them in {nameof(columns)}.");
+                $"'{path}' has {(any ? "no string in its first row" : "no rows")}, so its columns are not known. " +
+                $"Name them in {nameof(columns)}.");
         }
 
         foreach (string column in any ? columns : [])

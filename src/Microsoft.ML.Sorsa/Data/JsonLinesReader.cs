@@ -60,7 +60,8 @@ internal sealed class JsonLinesReader : IDisposable
             JsonValueKind.String => Characters(value, property),
             JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False => value.GetRawText(),
             _ => throw Error(
-                $"the property '{property}' is of the JSON type {Name(value.ValueKind)}; a text column takes a string, a number or a boolean"),
+                $"the property '{property}' is of the JSON type {Name(value.ValueKind)}; " +
+                "a text column takes a string, a number or a boolean"),
         };
     }
 
@@ -84,9 +85,18 @@ internal sealed class JsonLinesReader : IDisposable
         {
             parsed = JsonDocument.Parse(text, new JsonDocumentOptions { AllowDuplicateProperties = false });
         }
+        catch (JsonException fault) when (fault.BytePositionInLine is { } at)
+        {
+            throw Error($"this is not valid JSON at byte {at + 1} of the line. A line holds one whole JSON object", fault);
+        }
         catch (JsonException fault)
         {
-            throw Error($"this is not valid JSON at byte {fault.BytePositionInLine + 1} of the line. A line holds one whole JSON object", fault);
+            // The one fault without a place.
+            throw Error($"an object has the same property twice: {fault.Message.TrimEnd('.')}", fault);
+        }
+        catch (InvalidOperationException fault)
+        {
+            throw HalfSurrogatePair("a property's name", fault);
         }
 
         if (parsed.RootElement.ValueKind == JsonValueKind.Object)
@@ -108,7 +118,7 @@ internal sealed class JsonLinesReader : IDisposable
         }
         catch (InvalidOperationException fault)
         {
-            throw Error($"the property '{property}' has an escape that is half of a surrogate pair. Correct the text", fault);
+            throw HalfSurrogatePair($"the property '{property}'", fault);
         }
     }
 
@@ -151,6 +161,9 @@ internal sealed class JsonLinesReader : IDisposable
         end += read;
         return read > 0;
     }
+
+    private InvalidDataException HalfSurrogatePair(string where, InvalidOperationException fault) =>
+        Error($"{where} has an escape that is half of a surrogate pair. Correct the text", fault);
 
     private InvalidDataException Error(string what, Exception? cause = null) => new($"'{path}', line {line}: {what}.", cause);
 

@@ -13,7 +13,10 @@ internal sealed record ChatConversation(
     /// <summary>The messages after the system message.</summary>
     public IReadOnlyList<ChatMessage> Turns => SystemMessage is null ? Messages : [.. Messages.Skip(1)];
 
-    /// <summary>The BOS token for a template that joins it to other text: Jinja refuses to join an undefined value, though it prints one as nothing.</summary>
+    /// <summary>
+    /// The BOS token for a template that joins it to other text: Jinja refuses to join an undefined value, though it prints one as
+    /// nothing.
+    /// </summary>
     public string RequiredBosToken => BosToken ?? throw Undefined("bos_token");
 
     /// <summary>The EOS token, likewise.</summary>
