@@ -173,7 +173,7 @@ internal sealed partial class ArithmeticTask
                 [var a, "<=", var b] => Operand(a) <= Operand(b) ? 1 : 0,
                 [var a, ">=", var b] => Operand(a) >= Operand(b) ? 1 : 0,
                 _ => throw new InvalidDataException(
-                    $"finetune-families.json has the expression \"{expression}\"; it must be two operands with +, -, *, <= or >= between them."),
+                    $"finetune-families.json has the expression \"{expression}\"; it must be two operands with +, -, *, <= or >= between."),
             };
         }
     }

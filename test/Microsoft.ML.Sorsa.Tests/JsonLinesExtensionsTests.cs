@@ -17,7 +17,7 @@ public sealed class JsonLinesExtensionsTests : IDisposable
     [DataRow("{\"q\":\"a\",\"r\":\"1\"}\n{\"q\":\"b\",\"r\":\"2\"}", DisplayName = "no newline at the end")]
     [DataRow("\uFEFF{\"q\":\"a\",\"r\":\"1\"}\n{\"q\":\"b\",\"r\":\"2\"}\n", DisplayName = "byte order mark")]
     [DataRow("\uFEFF\n \t\r\n{\"q\":\"a\",\"r\":\"1\"}\n\n  \n{\"q\":\"b\",\"r\":\"2\"}\n\n\n", DisplayName = "blank lines")]
-    [DataRow("  { \"r\" : \"1\", \"x\": [1,{}], \"q\" : \"a\" }  \n{\"q\":\"b\",\"r\":\"2\",\"x\":null}", DisplayName = "spaces, other properties")]
+    [DataRow(" { \"r\" : \"1\", \"x\": [1,{}], \"q\" : \"a\" } \n{\"q\":\"b\",\"r\":\"2\",\"x\":null}", DisplayName = "other properties")]
     public void ReadsTheRowsInOrder(string text)
     {
         IDataView data = mlContext.Data.LoadFromJsonLines(Write(text), "q", "r");
@@ -30,7 +30,8 @@ public sealed class JsonLinesExtensionsTests : IDisposable
     [TestMethod]
     public void WithoutNamesTheColumnsAreTheStringsOfTheFirstRow()
     {
-        IDataView data = mlContext.Data.LoadFromJsonLines(Write("{\"q\":\"a\",\"n\":1,\"r\":\"\",\"o\":{\"s\":\"\"}}\n{\"r\":7,\"q\":\"b\"}"));
+        string path = Write("{\"q\":\"a\",\"n\":1,\"r\":\"\",\"o\":{\"s\":\"\"}}\n{\"r\":7,\"q\":\"b\"}");
+        IDataView data = mlContext.Data.LoadFromJsonLines(path);
 
         Assert.AreSequenceEqual(["q", "r"], data.Schema.Select(column => column.Name));
         Assert.IsTrue(data.Schema.All(column => column.Type == TextDataViewType.Instance));
@@ -94,7 +95,8 @@ public sealed class JsonLinesExtensionsTests : IDisposable
     [TestMethod]
     public void OtherTransformsTakeIt()
     {
-        IDataView data = mlContext.Data.LoadFromJsonLines(Write(string.Concat(Enumerable.Range(0, 100).Select(i => $"{{\"q\":\"{i}\"}}\n"))));
+        string path = Write(string.Concat(Enumerable.Range(0, 100).Select(i => $"{{\"q\":\"{i}\"}}\n")));
+        IDataView data = mlContext.Data.LoadFromJsonLines(path);
         string[] rows = Column(data, "q");
 
         Assert.AreSequenceEqual(rows, Column(mlContext.Data.Cache(data), "q"));

@@ -34,7 +34,8 @@ internal sealed partial class ArithmeticRowMatcher : IDisposable
     public string FamilyOf(string question, string answer)
     {
         string row = $"{question}\n{answer}";
-        var found = wordings.Select(wording => (wording.Family, Match: wording.Wording.Match(row))).Where(found => found.Match.Success).ToArray();
+        (JsonElement Family, Match Match)[] found =
+            [.. wordings.Select(wording => (wording.Family, wording.Wording.Match(row))).Where(found => found.Item2.Success)];
         Assert.HasCount(1, found, $"The wordings that fit this row:\n{row}");
         (JsonElement family, Match match) = found[0];
 

@@ -47,9 +47,9 @@ public sealed class ChatTemplateTests
     {
         string message = Assert.ThrowsExactly<NotSupportedException>(() => ChatTemplate.FromText("{{ messages }}")).Message;
 
-        foreach (string name in (string[])["smollm2-instruct", "llama-3-instruct", "mistral-instruct-v0.3", "PromptTemplate.Format", "{prompt}"])
+        foreach (string part in (string[])["smollm2-instruct", "llama-3-instruct", "chatml", "PromptTemplate.Format", "{prompt}"])
         {
-            Assert.Contains(name, message);
+            Assert.Contains(part, message);
         }
     }
 
@@ -64,7 +64,7 @@ public sealed class ChatTemplateTests
     [DataRow("llama-3-instruct", null, "<|eot_id|>", null)]
     [DataRow("tinyllama-chat", "<s>", null, null)]
     [DataRow("chatml", null, null, "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n")]
-    public void AnUndefinedTokenIsNothingWhereJinjaPrintsItAndAnErrorWhereItJoinsIt(string name, string? bos, string? eos, string? expected)
+    public void AnUndefinedTokenIsNothingOrAnErrorAsInJinja(string name, string? bos, string? eos, string? expected)
     {
         ChatTemplate template = Template(name);
         string Render() => template.Render([new("user", "a"), new("assistant", "b")], addGenerationPrompt: false, bos, eos);
@@ -83,8 +83,8 @@ public sealed class ChatTemplateTests
     public void StrippingRemovesWhatPythonCallsWhiteSpace()
     {
         // Every character for which Python's str.isspace is true, and some for which it is not.
-        const string Spaces = "\t\n\v\f\r\u001C\u001D\u001E\u001F \u0085\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008" +
-            "\u2009\u200A\u2028\u2029\u202F\u205F\u3000";
+        const string Spaces = "\t\n\v\f\r\u001C\u001D\u001E\u001F \u0085\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007" +
+            "\u2008\u2009\u200A\u2028\u2029\u202F\u205F\u3000";
         const string Kept = "\u200B\u180E a\u3000b \uFEFF\u0000";
 
         Assert.AreEqual(Kept, JinjaText.Strip(Spaces + Kept + Spaces));
@@ -106,10 +106,13 @@ public sealed class ChatTemplateTests
         });
     }
 
-    private static IEnumerable<object[]> Templates() => Directory.Exists(TestData.Golden("chat", "templates"))
-        ? TestData.Rows(TestData.Golden("chat", "templates"), "*.jinja").Concat(TestData.Rows(TestData.Shared("golden", "chat", "templates"), "*.jinja"))
-            .Select(row => Path.GetFileNameWithoutExtension((string)row[0])).Where(name => name != "*").Distinct().Select(name => new object[] { name })
-        : [["none"]];
+    /// <summary>The templates of both folders; where one folder is absent its row is the pattern, which is skipped.</summary>
+    private static IEnumerable<object[]> Templates() =>
+        TestData.Rows(TestData.Golden("chat", "templates"), "*.jinja")
+            .Concat(TestData.Rows(TestData.Shared("golden", "chat", "templates"), "*.jinja"))
+            .Select(row => Path.GetFileNameWithoutExtension((string)row[0]))
+            .Distinct()
+            .Select(name => new object[] { name });
 
     private static ChatTemplate Template(string name) => ChatTemplate.FromText(File.ReadAllText(TemplatePath(name)));
 
