@@ -1,0 +1,135 @@
+using System.Text.Json;
+using Microsoft.ML.Sorsa.Data.Chat;
+
+namespace Microsoft.ML.Sorsa.Tests.Data.Chat;
+
+[TestClass]
+public sealed class ChatTemplateTests
+{
+    private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    private static string CasesPath => TestData.Golden("chat", "cases.jsonl");
+
+    [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void RendersAsTransformersDoes(string json)
+    {
+        TestData.Require(CasesPath);
+        Case row = JsonSerializer.Deserialize<Case>(json, SnakeCase)!;
+        ChatTemplate template = Template(row.Template);
+        Assert.AreEqual(row.Template, template.Name);
+
+        string Render() => template.Render(row.Messages, row.AddGenerationPrompt, row.BosToken, row.EosToken);
+        if (row.Error is null)
+        {
+            Assert.AreEqual(row.Rendered, Render());
+        }
+        else
+        {
+            Assert.AreEqual(row.Error, Assert.ThrowsExactly<InvalidDataException>(Render).Message);
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Templates))]
+    public void OneNewlineAtTheEndOfATemplateMakesNoDifference(string name)
+    {
+        string text = File.ReadAllText(TemplatePath(name)).TrimEnd('\n');
+
+        Assert.AreEqual(name, ChatTemplate.FromText(text).Name);
+        Assert.AreEqual(name, ChatTemplate.FromText(text + "\n").Name);
+        Assert.ThrowsExactly<NotSupportedException>(() => ChatTemplate.FromText(text + "\n\n"));
+        Assert.ThrowsExactly<NotSupportedException>(() => ChatTemplate.FromText(text + " "));
+    }
+
+    [TestMethod]
+    public void AnUnknownTemplateIsRefusedWithTheKnownOnesAndTheRemedy()
+    {
+        string message = Assert.ThrowsExactly<NotSupportedException>(() => ChatTemplate.FromText("{{ messages }}")).Message;
+
+        foreach (string part in (string[])["smollm2-instruct", "llama-3-instruct", "chatml", "PromptTemplate.Format", "{prompt}"])
+        {
+            Assert.Contains(part, message);
+        }
+    }
+
+    // Jinja: an undefined value prints as nothing, joined to text with + it is an error.
+    [TestMethod]
+    [DataRow("mistral-instruct-v0.1", null, "</s>", "[INST] a [/INST]b</s> ")]
+    [DataRow("mistral-instruct-v0.3", null, "</s>", "[INST] a[/INST] b</s>")]
+    [DataRow("mistral-instruct-v0.1", "<s>", null, null)]
+    [DataRow("mistral-instruct-v0.3", "<s>", null, null)]
+    [DataRow("llama-2-chat", null, "</s>", null)]
+    [DataRow("llama-2-chat", "<s>", null, null)]
+    [DataRow("llama-3-instruct", null, "<|eot_id|>", null)]
+    [DataRow("tinyllama-chat", "<s>", null, null)]
+    [DataRow("chatml", null, null, "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n")]
+    public void AnUndefinedTokenIsNothingOrAnErrorAsInJinja(string name, string? bos, string? eos, string? expected)
+    {
+        ChatTemplate template = Template(name);
+        string Render() => template.Render([new("user", "a"), new("assistant", "b")], addGenerationPrompt: false, bos, eos);
+
+        if (expected is not null)
+        {
+            Assert.AreEqual(expected, Render());
+        }
+        else
+        {
+            Assert.Contains("is undefined", Assert.ThrowsExactly<InvalidDataException>(Render).Message);
+        }
+    }
+
+    [TestMethod]
+    public void StrippingRemovesWhatPythonCallsWhiteSpace()
+    {
+        // Every character for which Python's str.isspace is true, and some for which it is not.
+        const string Spaces = "\t\n\v\f\r\u001C\u001D\u001E\u001F \u0085\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007" +
+            "\u2008\u2009\u200A\u2028\u2029\u202F\u205F\u3000";
+        const string Kept = "\u200B\u180E a\u3000b \uFEFF\u0000";
+
+        Assert.AreEqual(Kept, JinjaText.Strip(Spaces + Kept + Spaces));
+        Assert.AreEqual("", JinjaText.Strip(Spaces));
+    }
+
+    private static IEnumerable<TestDataRow<string>> Cases()
+    {
+        if (!File.Exists(CasesPath))
+        {
+            return [new TestDataRow<string>("{}")];
+        }
+
+        return File.ReadLines(CasesPath).Where(line => line.Length > 0).Select((line, at) =>
+        {
+            Case row = JsonSerializer.Deserialize<Case>(line, SnakeCase)!;
+            string prompted = row.AddGenerationPrompt ? "prompted" : "not prompted";
+            return new TestDataRow<string>(line) { DisplayName = $"Chat {at + 1}: {row.Template}, {row.Name}, {prompted}" };
+        });
+    }
+
+    /// <summary>The templates of both folders; where one folder is absent its row is the pattern, which is skipped.</summary>
+    private static IEnumerable<object[]> Templates() =>
+        TestData.Rows(TestData.Golden("chat", "templates"), "*.jinja")
+            .Concat(TestData.Rows(TestData.Shared("golden", "chat", "templates"), "*.jinja"))
+            .Select(row => Path.GetFileNameWithoutExtension((string)row[0]))
+            .Distinct()
+            .Select(name => new object[] { name });
+
+    private static ChatTemplate Template(string name) => ChatTemplate.FromText(File.ReadAllText(TemplatePath(name)));
+
+    /// <summary>Meta's templates are not in the repository: they are read from the shared folder, or the test is skipped.</summary>
+    private static string TemplatePath(string name)
+    {
+        string path = TestData.Golden("chat", "templates", name + ".jinja");
+        return File.Exists(path) ? path : TestData.Require(TestData.Shared("golden", "chat", "templates", name + ".jinja"));
+    }
+
+    private sealed record Case(
+        string Template,
+        [property: System.Text.Json.Serialization.JsonPropertyName("case")] string Name,
+        IReadOnlyList<ChatMessage> Messages,
+        bool AddGenerationPrompt,
+        string? BosToken,
+        string? EosToken,
+        string? Rendered,
+        string? Error);
+}
