@@ -43,23 +43,21 @@ public sealed class TextClassificationTests
     }
 
     [TestMethod]
-    public void ItsModelLearnsOnThisTorchSharp()
+    public void ItsModelIsMadeWithDisposedWeightsAndCannotRun()
     {
-        // The model that the estimator trains, without its downloaded weights; its type and its options are not public.
-        const BindingFlags Any = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DoNotWrapExceptions;
-        object Make(string name, params object[] arguments) =>
-            Activator.CreateInstance(s_trainers.GetType($"Microsoft.ML.TorchSharp.NasBert.{name}", throwOnError: true)!, Any, null, arguments, null)!;
-        object options = Make("TextClassificationTrainer+TextClassificationOptions");
-        const int Padding = 1, Symbols = 50, Classes = 2;
-        using var model = (nn.Module<Tensor, Tensor, Tensor>)Make("Models.ModelForPrediction", options, Padding, Symbols, Classes);
-        model.train();
-        using Tensor tokens = torch.tensor(new long[] { 0, 7, 9, 2, 0, 8, 2, Padding }, [2, 4]), labels = torch.tensor(new long[] { 0, 1 });
+        // ModelUtils.InitXavierUniform there disposes what the initialiser returns: with 0.102 another handle of the weight, with 0.107
+        // the weight itself. So Fit cannot work, downloaded weights or not: there are no tensors to load them into.
+        using Tensor weight = empty(2, 2);
+        Assert.AreSame(weight, nn.init.xavier_uniform_(weight));
 
-        using Tensor logits = model.forward(tokens, null!);
-        CollectionAssert.AreEqual(new long[] { 2, Classes }, logits.shape);
-        using Tensor loss = nn.functional.cross_entropy(logits, labels);
-        loss.backward();
-        Assert.IsTrue(model.parameters().Any(parameter => parameter.grad is { } gradient && gradient.abs().sum().item<float>() > 0));
+        const int Padding = 1, Symbols = 50, Classes = 2;
+        using var model = (nn.Module<Tensor, Tensor, Tensor>)Make(
+            "Models.ModelForPrediction", Make("TextClassificationTrainer+TextClassificationOptions"), Padding, Symbols, Classes);
+        using Tensor tokens = torch.tensor(new long[] { 0, 7, 9, 2 }, [1, 4]);
+
+        Assert.IsTrue(model.modules().OfType<global::TorchSharp.Modules.Linear>().Any(linear => linear.weight!.IsInvalid));
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() => model.forward(tokens, null!));
+        Assert.Contains("Tensor invalid -- empty handle", error.Message);
     }
 
     [TestMethod]
@@ -85,5 +83,13 @@ public sealed class TextClassificationTests
         }
 
         Assert.Contains("functional.interpolate(Tensor, Int64[], Double[], InterpolationMode, System.Nullable`1<Boolean>, Boolean)", missing.Single());
+    }
+
+    /// <summary>The model that the estimator trains and its options are not public.</summary>
+    private static object Make(string name, params object[] arguments)
+    {
+        const BindingFlags Any = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DoNotWrapExceptions;
+        Type type = s_trainers.GetType($"Microsoft.ML.TorchSharp.NasBert.{name}", throwOnError: true)!;
+        return Activator.CreateInstance(type, Any, null, arguments, null)!;
     }
 }
