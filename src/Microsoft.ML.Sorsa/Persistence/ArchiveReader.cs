@@ -27,7 +27,7 @@ internal static class ArchiveReader
         if (length > Array.MaxLength)
         {
             throw new NotSupportedException(
-                $"The entry '{name}' of the model zip has {length} bytes, more than the {Array.MaxLength} of an array; read it as a stream.");
+                $"The entry '{name}' of the model zip has {length} bytes, an array at most {Array.MaxLength}; read it as a stream.");
         }
 
         byte[] bytes = new byte[length];
@@ -47,12 +47,14 @@ internal static class ArchiveReader
     {
         if (!ctx.InRepository)
         {
-            throw new NotSupportedException($"'{name}' is read from an entry of a model zip, but the model is being loaded from a bare stream; load it with mlContext.Model.Load.");
+            throw new NotSupportedException(
+                $"'{name}' is an entry of a model zip, but the model is being loaded from a bare stream; use mlContext.Model.Load.");
         }
 
         if (!ArchiveEntry.IsPlainName(name))
         {
-            throw new InvalidDataException($"The model names an entry '{name}' of its zip; it must be {ArchiveEntry.NameRule}. Nothing of it was read.");
+            throw new InvalidDataException(
+                $"The model names an entry '{name}' of its zip; it must be {ArchiveEntry.NameRule}. Nothing of it was read.");
         }
 
         length = ctx.Reader.ReadInt64();
@@ -74,7 +76,9 @@ internal static class ArchiveReader
     }
 
     private static InvalidDataException Damaged(string name, string problem, Exception? inner = null) =>
-        new($"The entry '{name}' of the model zip {problem}: the zip was cut short or changed. Save the model again, or copy the zip again.", inner);
+        new(
+            $"The entry '{name}' of the model zip {problem}: the zip was cut short or changed. Save the model or copy the zip again.",
+            inner);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_archive")]
     private static extern ref ZipArchive Archive(RepositoryReader repository);

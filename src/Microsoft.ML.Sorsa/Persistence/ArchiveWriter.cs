@@ -21,15 +21,18 @@ internal static class ArchiveWriter
     {
         if (!ArchiveEntry.IsPlainName(name))
         {
-            throw new ArgumentException($"'{name}' cannot name an entry of the model zip; it must be {ArchiveEntry.NameRule}.", nameof(name));
+            throw new ArgumentException(
+                $"'{name}' cannot name an entry of the model zip; it must be {ArchiveEntry.NameRule}.", nameof(name));
         }
 
         if (!ctx.InRepository)
         {
-            throw new NotSupportedException($"'{name}' goes into an entry of a model zip, but the model is being saved to a bare stream; save it with mlContext.Model.Save.");
+            throw new NotSupportedException(
+                $"'{name}' goes into a model zip, but the model is being saved to a bare stream; use mlContext.Model.Save.");
         }
 
-        ZipArchiveEntry entry = Archive(ctx.Repository).CreateEntry(ArchiveEntry.FullName(ctx.Directory, name), CompressionLevel.NoCompression);
+        string fullName = ArchiveEntry.FullName(ctx.Directory, name);
+        ZipArchiveEntry entry = Archive(ctx.Repository).CreateEntry(fullName, CompressionLevel.NoCompression);
         entry.LastWriteTime = s_time;
         using Stream content = entry.Open();
         write(content);

@@ -37,5 +37,6 @@ internal sealed class TextColumnBinding
     /// <exception cref="InvalidOperationException">The column holds another type.</exception>
     public static ValueGetter<TValue> Cast<TValue>(Delegate getter, DataViewSchema.Column column) => getter as ValueGetter<TValue>
         ?? throw new InvalidOperationException(
-            $"The column '{column.Name}' is of type {column.Type} and is read as {column.Type.RawType}, but a getter for {typeof(TValue)} was asked for.");
+            $"The column '{column.Name}' is of type {column.Type} and is read as {column.Type.RawType}, "
+            + $"but a getter for {typeof(TValue)} was asked for.");
 }

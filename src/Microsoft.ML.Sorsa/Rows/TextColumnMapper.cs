@@ -63,7 +63,8 @@ internal sealed class TextColumnMapper
         return mapped.Count == texts.Count
             ? mapped
             : throw new InvalidOperationException(
-                $"The function that computes the column '{OutputColumnName}' got {texts.Count} texts and gave {mapped.Count}; it must give one for each.");
+                $"The function that computes the column '{OutputColumnName}' got {texts.Count} texts and gave {mapped.Count}; "
+                + "it must give one for each.");
     }
 
     private TextColumnBinding Bind(DataViewSchema input) => new(input, _inputOption, InputColumnName, OutputColumnName);

@@ -20,7 +20,7 @@ internal static class TextColumns
         return found!.Value;
     }
 
-    /// <summary>The same check before there are data: an estimator's promise in <see cref="IEstimator{TTransformer}.GetOutputSchema"/>.</summary>
+    /// <summary>The same check before there are data, for <see cref="IEstimator{TTransformer}.GetOutputSchema"/>.</summary>
     /// <inheritdoc cref="Find"/>
     public static void Check(SchemaShape schema, string option, string name)
     {
@@ -51,6 +51,8 @@ internal static class TextColumns
         string list = all.Length == 0 ? "none" : string.Join(", ", all.Take(MostListed));
         string more = all.Length > MostListed ? $" and {all.Length - MostListed} more" : "";
         throw new ArgumentOutOfRangeException(
-            option, name, $"{problem} The columns there: {list}{more}. Set {option} to one of type String, or make such a column in front.");
+            option,
+            name,
+            $"{problem} The columns there: {list}{more}. Set {option} to one of type String, or make such a column in front.");
     }
 }

@@ -230,13 +230,14 @@ public sealed class TextColumnViewTests
     }
 
     [TestMethod]
-    public void ReaderAndWriterThreadsOfOtherTransformsGetTheirRows()
+    [DataRow(true, DisplayName = "behind a cache checkpoint")]
+    [DataRow(false, DisplayName = "read anew each time")]
+    public void ATrainerThatReadsInParallelGetsItsRows(bool cached)
     {
-        // FeaturizeText and SDCA read in parallel: ML.NET splits our one cursor among them.
         IDataView data = _ml.Data.LoadFromEnumerable(Enumerable.Range(0, 200).Select(i =>
             new LabelledRow { Prompt = i % 2 == 0 ? $"good {i}" : $"bad {i}", Label = i % 2 == 0 }));
         var shout = new ShoutEstimator("Answer", "Prompt", BatchSize);
-        var pipeline = shout.AppendCacheCheckpoint(_ml)
+        var pipeline = (cached ? shout.AppendCacheCheckpoint(_ml) : new EstimatorChain<ITransformer>().Append(shout))
             .Append(_ml.Transforms.Text.FeaturizeText("Features", "Answer"))
             .Append(_ml.BinaryClassification.Trainers.SdcaLogisticRegression());
 
