@@ -1,0 +1,26 @@
+using Microsoft.ML;
+using Microsoft.ML.Sorsa.Rows;
+
+namespace Microsoft.ML.Sorsa.Tests.Rows;
+
+/// <summary>A trainer of text transformers that learns nothing: the shape of ours around <see cref="ShoutTransformer"/>.</summary>
+internal sealed class ShoutEstimator(string outputColumnName, string inputColumnName, int batchSize = 4) : IEstimator<ShoutTransformer>
+{
+    private readonly List<ShoutTransformer> _fitted = [];
+
+    public IReadOnlyList<ShoutTransformer> Fitted => _fitted;
+
+    public ShoutTransformer Fit(IDataView input)
+    {
+        GetOutputSchema(SchemaShape.Create(input.Schema));
+        var transformer = new ShoutTransformer(outputColumnName, inputColumnName, batchSize);
+        _fitted.Add(transformer);
+        return transformer;
+    }
+
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        TextColumns.Check(inputSchema, "PromptColumnName", inputColumnName);
+        return TextColumns.Append(inputSchema, outputColumnName);
+    }
+}
