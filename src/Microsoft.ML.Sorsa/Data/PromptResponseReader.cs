@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.Sorsa.Rows;
 
 namespace Microsoft.ML.Sorsa.Data;
 

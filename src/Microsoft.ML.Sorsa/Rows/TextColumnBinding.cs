@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Data;
 
 namespace Microsoft.ML.Sorsa.Rows;
 

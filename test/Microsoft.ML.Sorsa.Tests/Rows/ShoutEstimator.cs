@@ -1,5 +1,5 @@
 using Microsoft.ML;
-using Microsoft.ML.Sorsa.Rows;
+using Microsoft.ML.Sorsa.Data;
 
 namespace Microsoft.ML.Sorsa.Tests.Rows;
 

@@ -1,8 +1,8 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Microsoft.ML.Sorsa.Rows;
+using Microsoft.ML.Sorsa.Data;
 
-namespace Microsoft.ML.Sorsa.Tests.Rows;
+namespace Microsoft.ML.Sorsa.Tests.Data;
 
 [TestClass]
 public sealed class TextColumnsTests

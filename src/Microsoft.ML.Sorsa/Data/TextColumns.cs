@@ -1,6 +1,6 @@
 using Microsoft.ML.Data;
 
-namespace Microsoft.ML.Sorsa.Rows;
+namespace Microsoft.ML.Sorsa.Data;
 
 /// <summary>Finds the columns of text that a user's options name, or says what is there instead.</summary>
 internal static class TextColumns
