@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tests.Rows;
 
 namespace Microsoft.ML.Sorsa.Tests.Data;
 
