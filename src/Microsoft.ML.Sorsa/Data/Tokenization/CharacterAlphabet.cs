@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Text;
+
+namespace Microsoft.ML.Sorsa.Data.Tokenization;
+
+/// <summary>The symbols are characters (code points); one that the vocabulary lacks becomes its bytes, where the model falls back to bytes.</summary>
+internal sealed class CharacterAlphabet : SymbolAlphabet
+{
+    private readonly Vocabulary _vocabulary;
+    private readonly Dictionary<Rune, int> _idOfCharacter = [];
+    private readonly int[]? _idOfByte;
+    private readonly UnknownToken _unknown;
+
+    /// <exception cref="InvalidDataException">The model falls back to bytes and not all 256 have a token.</exception>
+    public CharacterAlphabet(Vocabulary vocabulary, UnknownToken unknown, bool byteFallback, string file)
+    {
+        _vocabulary = vocabulary;
+        _unknown = unknown;
+        foreach ((string token, int id) in vocabulary.Ids)
+        {
+            if (Rune.DecodeFromUtf16(token, out Rune character, out int length) == System.Buffers.OperationStatus.Done && length == token.Length)
+            {
+                _idOfCharacter.Add(character, id);
+            }
+        }
+
+        if (byteFallback)
+        {
+            _idOfByte = [.. Enumerable.Range(0, 256).Select(value => vocabulary.TryFind(ByteToken((byte)value), out int id)
+                ? id
+                : throw new InvalidDataException($"{file}: the model falls back to bytes, but the vocabulary has no '{ByteToken((byte)value)}'."))];
+        }
+    }
+
+    /// <summary>How the vocabulary writes a single byte.</summary>
+    public static string ByteToken(byte value) => string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>");
+
+    public override int Spell(ReadOnlySpan<char> word, Span<int> symbols)
+    {
+        int count = 0;
+        bool afterUnknown = false;
+        Span<byte> bytes = stackalloc byte[4];
+        foreach (Rune character in word.EnumerateRunes())
+        {
+            bool unknown = false;
+            if (_idOfCharacter.TryGetValue(character, out int id))
+            {
+                symbols[count++] = id;
+            }
+            else if (_idOfByte is not null)
+            {
+                foreach (byte value in bytes[..character.EncodeToUtf8(bytes)])
+                {
+                    symbols[count++] = _idOfByte[value];
+                }
+            }
+            else
+            {
+                unknown = true;
+                count = _unknown.Append(symbols, count, afterUnknown);
+            }
+
+            afterUnknown = unknown;
+        }
+
+        return count;
+    }
+
+    public override bool TryFindWhole(ReadOnlySpan<char> word, out int id) => _vocabulary.TryFind(word, out id);
+}
