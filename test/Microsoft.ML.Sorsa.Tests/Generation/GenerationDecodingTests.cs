@@ -29,7 +29,7 @@ public sealed class GenerationDecodingTests
 
         for (int i = 0; i < prompts.Length; i++)
         {
-            CollectionAssert.AreEqual(FullForward(model, prompts[i], 9), batch[i], $"prompt {i}");
+            CollectionAssert.AreEqual(FullForward(model, prompts[i], batch[i]), batch[i], $"prompt {i}");
             CollectionAssert.AreEqual(batch[i], Generate(model, greedy, [prompts[i]])[0], $"prompt {i}");
         }
     }
@@ -219,19 +219,14 @@ public sealed class GenerationDecodingTests
     private static int[][] Generate(CausalLM model, GenerationOptions options, int[][] prompts) =>
         [.. Rows(model, options, prompts, []).Select(row => row.NewIds.ToArray())];
 
-    /// <summary>Greedy decoding without cache, batch or padding.</summary>
-    private static int[] FullForward(CausalLM model, int[] prompt, int count)
+    /// <summary>What follows each token of a text but the last, by one forward pass without cache, batch or padding; then the prompt's part is left out.</summary>
+    private static int[] FullForward(CausalLM model, int[] prompt, int[] newIds)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        List<long> ids = [.. prompt];
-        while (ids.Count < Math.Min(prompt.Length + count, model.Config.MaxPositions))
-        {
-            Tensor logits = model.Logits(model.Forward(model.Embed(tensor(ids).unsqueeze(0))));
-            ids.Add(logits[0, -1].argmax().item<long>());
-        }
-
-        return [.. ids.Skip(prompt.Length).Select(id => (int)id)];
+        long[] text = [.. prompt, .. newIds[..^1]];
+        Tensor logits = model.Logits(model.Forward(model.Embed(tensor(text).unsqueeze(0))));
+        return [.. logits[0].argmax(dim: -1).data<long>().Skip(prompt.Length - 1).Select(id => (int)id)];
     }
 
     /// <summary>The views that attention gets: what a layer's cache gives when no token is appended.</summary>
