@@ -7,7 +7,12 @@ namespace Microsoft.ML.Sorsa.Data.Tokenization;
 internal sealed class CharacterAlphabet : SymbolAlphabet
 {
     private readonly Vocabulary _vocabulary;
-    private readonly Dictionary<Rune, int> _idOfCharacter = [];
+    // The scripts most texts are in have a table, the rest a dictionary.
+    private const int TableSize = 0x3000;
+    private const int Missing = -1;
+
+    private readonly int[] _idOfCommon = new int[TableSize];
+    private readonly Dictionary<int, int> _idOfOther = [];
     private readonly int[]? _idOfByte;
     private readonly UnknownToken _unknown;
 
@@ -16,11 +21,19 @@ internal sealed class CharacterAlphabet : SymbolAlphabet
     {
         _vocabulary = vocabulary;
         _unknown = unknown;
+        Array.Fill(_idOfCommon, Missing);
         foreach ((string token, int id) in vocabulary.Ids)
         {
             if (Rune.DecodeFromUtf16(token, out Rune character, out int length) == System.Buffers.OperationStatus.Done && length == token.Length)
             {
-                _idOfCharacter.Add(character, id);
+                if (character.Value < TableSize)
+                {
+                    _idOfCommon[character.Value] = id;
+                }
+                else
+                {
+                    _idOfOther.Add(character.Value, id);
+                }
             }
         }
 
@@ -43,7 +56,8 @@ internal sealed class CharacterAlphabet : SymbolAlphabet
         foreach (Rune character in word.EnumerateRunes())
         {
             bool unknown = false;
-            if (_idOfCharacter.TryGetValue(character, out int id))
+            int id = character.Value < TableSize ? _idOfCommon[character.Value] : _idOfOther.GetValueOrDefault(character.Value, Missing);
+            if (id != Missing)
             {
                 symbols[count++] = id;
             }

@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.Sorsa.Data.Tokenization;
@@ -14,9 +16,9 @@ internal sealed class MergeTable
 
     private const int NoMerge = int.MaxValue;
 
-    private readonly Dictionary<long, Merge> _merges;
+    private readonly Dictionary<Pair, Merge> _merges;
 
-    private MergeTable(Dictionary<long, Merge> merges) => _merges = merges;
+    private MergeTable(Dictionary<Pair, Merge> merges) => _merges = merges;
 
     /// <summary>The ids that merges lead to.</summary>
     public IEnumerable<int> Products => _merges.Values.Select(merge => merge.Id);
@@ -24,11 +26,11 @@ internal sealed class MergeTable
     /// <summary>The merges in the order of a list; of a pair that comes twice the last place counts, as in the tokenizers library.</summary>
     public static MergeTable FromList(IReadOnlyCollection<(int Left, int Right, int Product)> list)
     {
-        Dictionary<long, Merge> merges = new(list.Count);
+        Dictionary<Pair, Merge> merges = new(list.Count);
         int rank = 0;
         foreach ((int left, int right, int product) in list)
         {
-            merges[Key(left, right)] = new Merge(rank++, product);
+            merges[new Pair(left, right)] = new Merge(rank++, product);
         }
 
         return new MergeTable(merges);
@@ -40,7 +42,7 @@ internal sealed class MergeTable
     /// </summary>
     public static MergeTable FromRanks(Vocabulary vocabulary, IReadOnlyDictionary<int, int> ranks)
     {
-        Dictionary<long, Merge> merges = [];
+        Dictionary<Pair, Merge> merges = [];
         foreach ((int product, int rank) in ranks)
         {
             ReadOnlySpan<char> token = vocabulary[product];
@@ -49,7 +51,7 @@ internal sealed class MergeTable
                 if (vocabulary.TryFind(token[..cut], out int left) && vocabulary.TryFind(token[cut..], out int right)
                     && ranks.ContainsKey(left) && ranks.ContainsKey(right))
                 {
-                    merges[Key(left, right)] = new Merge(rank, product);
+                    merges[new Pair(left, right)] = new Merge(rank, product);
                 }
             }
         }
@@ -59,8 +61,6 @@ internal sealed class MergeTable
 
     /// <summary>Merges symbols in place and returns how many are left.</summary>
     public int Apply(Span<int> symbols) => symbols.Length <= ShortWord ? ApplyToShort(symbols) : ApplyToLong(symbols);
-
-    private static long Key(int left, int right) => ((long)left << 32) | (uint)right;
 
     private int ApplyToShort(Span<int> symbols)
     {
@@ -174,9 +174,15 @@ internal sealed class MergeTable
 
     private Merge Find(int left, int right)
     {
-        ref Merge merge = ref CollectionsMarshal.GetValueRefOrNullRef(_merges, Key(left, right));
-        return System.Runtime.CompilerServices.Unsafe.IsNullRef(ref merge) ? new Merge(NoMerge, -1) : merge;
+        ref Merge merge = ref CollectionsMarshal.GetValueRefOrNullRef(_merges, new Pair(left, right));
+        return Unsafe.IsNullRef(ref merge) ? new Merge(NoMerge, -1) : merge;
     }
 
     private readonly record struct Merge(int Rank, int Id);
+
+    private readonly record struct Pair(int Left, int Right)
+    {
+        // Ids are small and dense: the default would put thousands of pairs in one place.
+        public override int GetHashCode() => (int)(((uint)Left * 0x9E3779B1) ^ BitOperations.RotateLeft((uint)Right * 0x85EBCA77, 16));
+    }
 }
