@@ -45,6 +45,7 @@ internal sealed class TextGenerator
     /// <inheritdoc cref="Generate"/>
     public IEnumerable<string> Stream(string prompt, bool addSpecialTokens, CancellationToken cancellationToken = default)
     {
+        // A bad prompt is refused here and not at the first piece; each enumeration then starts a row of its own.
         CreateRow(prompt, 0, addSpecialTokens);
         return Pieces();
 

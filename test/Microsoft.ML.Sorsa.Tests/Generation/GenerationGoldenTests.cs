@@ -9,7 +9,6 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 /// <summary>SmolLM2-135M-Instruct in float32 against transformers' texts, logits and log-probabilities.</summary>
 [TestClass]
-[TestCategory("Slow")]
 public sealed class GenerationGoldenTests
 {
     private const double Tolerance = 1e-3;
@@ -28,6 +27,7 @@ public sealed class GenerationGoldenTests
     }
 
     [TestMethod]
+    [TestCategory("Slow")]
     public void ScoresOfEveryStep()
     {
         CausalLM model = Load();
@@ -59,6 +59,7 @@ public sealed class GenerationGoldenTests
     }
 
     [TestMethod]
+    [TestCategory("Slow")]
     public void IdsTextsAndReasonsInABatchAndAlone()
     {
         CausalLM model = Load();
@@ -94,6 +95,7 @@ public sealed class GenerationGoldenTests
     }
 
     [TestMethod]
+    [TestCategory("Slow")]
     public void ThePaddedBatch()
     {
         CausalLM model = Load();
