@@ -115,22 +115,29 @@ public sealed class GenerationSamplingTests
         CollectionAssert.AreEqual(new[] { MathF.Log(0.4f), float.NegativeInfinity, float.NegativeInfinity, float.NegativeInfinity }, logits);
     }
 
-    [TestMethod]
-    public void RulesComeInTransformersOrder()
+    public static IEnumerable<object[]> Rules()
     {
-        // The penalty makes 0 the third; then the temperature, the two highest, and of them those that reach 0.95.
-        float[] logits = [4, 3, 2.9f, 0];
-        TokenSampler sampler = new(new() { RepetitionPenalty = 2, Temperature = 0.5, TopK = 2, TopP = 0.95 });
-        double first = Math.Exp(3 / 0.5), second = Math.Exp(2.9f / 0.5);
+        // Scores 4, 3, 2.7, 0. The penalty makes 0 the third, 2; the temperature doubles what is left; of the two highest, e⁶ and
+        // e^5.4, the first alone has more than 0.6. Leave a rule out, or put top-p before another, and more tokens are drawn.
+        GenerationOptions all = new() { RepetitionPenalty = 2, Temperature = 0.5, TopK = 2, TopP = 0.6 };
+        yield return [all, "1"];
+        yield return [all with { RepetitionPenalty = 1 }, "0"];
+        yield return [all with { Temperature = 1 }, "1 2"];
+        yield return [all with { TopK = 0 }, "1 2"];
+        yield return [all with { TopP = 1 }, "1 2"];
+        yield return [all with { TopP = 1, TopK = 0 }, "0 1 2 3"];
+    }
 
-        var counts = new int[4];
-        for (int i = 0; i < 10_000; i++)
-        {
-            counts[sampler.Choose([.. logits], new HashSet<int> { 0 }, (i + 0.5) / 10_000)]++;
-        }
+    [TestMethod]
+    [DynamicData(nameof(Rules))]
+    public void EveryRuleIsAppliedInTransformersOrder(GenerationOptions options, string drawn)
+    {
+        TokenSampler sampler = new(options);
+        HashSet<int> seen = [0];
 
-        Assert.AreEqual(0, counts[0] + counts[3]);
-        Assert.AreEqual(first / (first + second), counts[1] / 10_000.0, 2e-4);
+        IEnumerable<int> ids = Enumerable.Range(0, 5000).Select(i => sampler.Choose([4, 3, 2.7f, 0], seen, (i + 0.5) / 5000));
+
+        Assert.AreEqual(drawn, string.Join(' ', ids.Distinct().Order()));
     }
 
     [TestMethod]
