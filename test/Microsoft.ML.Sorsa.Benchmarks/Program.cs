@@ -6,7 +6,12 @@ switch (args.FirstOrDefault())
         TokenizerSpeed.Run(args[1..]);
         return 0;
 
+    case "generation":
+        GenerationSpeed.Run(args[1..]);
+        return 0;
+
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
         return 1;
 }

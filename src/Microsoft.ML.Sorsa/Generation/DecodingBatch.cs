@@ -1,0 +1,79 @@
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Generation;
+
+/// <summary>
+/// Texts that are decoded together. Prompts of unequal length are padded on the left, so that the next token of every row stands in
+/// the same column; padding is masked and has no position, and a row's scores are those that it has alone.
+/// </summary>
+internal sealed class DecodingBatch : IDisposable
+{
+    private readonly CausalLM _model;
+    private readonly Tensor _prompts;
+    private readonly Tensor? _mask;
+
+    /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
+    /// <param name="prompts">Token ids, at least one row of at least one each.</param>
+    /// <param name="maxNewTokens">How many scores are asked for at most; room for keys and values is taken for them here.</param>
+    public DecodingBatch(CausalLM model, IReadOnlyList<int[]> prompts, int maxNewTokens)
+    {
+        _model = model;
+        int rows = prompts.Count, longest = prompts.Max(prompt => prompt.Length);
+
+        // The last new token is never fed back.
+        int capacity = longest + maxNewTokens - 1;
+        var ids = new long[rows, longest];
+        var visible = new bool[rows, capacity];
+        for (int row = 0; row < rows; row++)
+        {
+            int padding = longest - prompts[row].Length;
+            for (int column = padding; column < capacity; column++)
+            {
+                visible[row, column] = true;
+                if (column < longest)
+                {
+                    ids[row, column] = prompts[row][column - padding];
+                }
+            }
+        }
+
+        _prompts = tensor(ids, device: model.Device).DetachFromDisposeScope();
+        _mask = prompts.All(prompt => prompt.Length == longest) ? null : tensor(visible, device: model.Device).DetachFromDisposeScope();
+        Cache = new KVCache(model.Config, rows, capacity, model.Type, model.Device);
+    }
+
+    /// <summary>Keys and values of everything that was fed.</summary>
+    public KVCache Cache { get; }
+
+    /// <summary>Reads the prompts: the scores of each row's first new token, float32 [B, vocabulary] in main memory; the caller owns them.</summary>
+    public Tensor Prefill() => Feed(_prompts);
+
+    /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Prefill"/> does.</summary>
+    /// <param name="ids">[B]; a row that is finished takes any id.</param>
+    public Tensor Next(long[] ids)
+    {
+        using Tensor fed = tensor(ids, device: _model.Device);
+        using Tensor column = fed.unsqueeze(1);
+        return Feed(column);
+    }
+
+    public void Dispose()
+    {
+        Cache.Dispose();
+        _mask?.Dispose();
+        _prompts.Dispose();
+    }
+
+    private Tensor Feed(Tensor ids)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        long tokens = ids.shape[1];
+        Tensor hidden = _model.Forward(_model.Embed(ids), _mask?.narrow(1, 0, Cache.Length + tokens), Cache);
+
+        // Only the last column predicts something that is not known: a prompt's other scores are never computed.
+        return scope.MoveToOuter(_model.Logits(hidden.select(1, tokens - 1)).to(ScalarType.Float32).cpu());
+    }
+}

@@ -1,0 +1,82 @@
+using System.Numerics.Tensors;
+
+namespace Microsoft.ML.Sorsa.Generation.Sampling;
+
+/// <summary>Chooses the next token: the rules that the options ask for in their order, then the highest score or a draw.</summary>
+internal sealed class TokenSampler
+{
+    private readonly ILogitsRule[] _rules;
+    private readonly bool _greedy;
+
+    public TokenSampler(GenerationOptions options)
+    {
+        options.Validate();
+        _greedy = options.Temperature == 0;
+        _rules = [.. Rules(options)];
+    }
+
+    /// <param name="logits">One score per token of the vocabulary; used up.</param>
+    /// <param name="seen">The tokens of the prompt and of the text so far.</param>
+    /// <param name="uniform">A random number of [0, 1).</param>
+    /// <returns>The id of the token.</returns>
+    public int Choose(Span<float> logits, IReadOnlySet<int> seen, double uniform)
+    {
+        if (!float.IsFinite(TensorPrimitives.Max<float>(logits)))
+        {
+            throw new InvalidDataException("The model's scores for the next token are not finite numbers: its weights are damaged, or its compute type is too narrow. Check the checkpoint, or compute in float32.");
+        }
+
+        foreach (ILogitsRule rule in _rules)
+        {
+            rule.Apply(logits, seen);
+        }
+
+        return _greedy ? TensorPrimitives.IndexOfMax<float>(logits) : Draw(Softmax.Of(logits), uniform);
+    }
+
+    private static IEnumerable<ILogitsRule> Rules(GenerationOptions options)
+    {
+        if (options.RepetitionPenalty != 1)
+        {
+            yield return new RepetitionPenalty(options.RepetitionPenalty);
+        }
+
+        if (options.Temperature is not 0 and not 1)
+        {
+            yield return new Temperature(options.Temperature);
+        }
+
+        if (options.TopK > 0)
+        {
+            yield return new TopK(options.TopK);
+        }
+
+        if (options.TopP < 1)
+        {
+            yield return new TopP(options.TopP);
+        }
+    }
+
+    /// <summary>The token in whose part of [0, 1) the number lies.</summary>
+    private static int Draw(double[] probabilities, double uniform)
+    {
+        int last = 0;
+        double reached = 0;
+        for (int id = 0; id < probabilities.Length; id++)
+        {
+            if (probabilities[id] == 0)
+            {
+                continue;
+            }
+
+            last = id;
+            reached += probabilities[id];
+            if (uniform < reached)
+            {
+                break;
+            }
+        }
+
+        return last;
+    }
+}

@@ -1,0 +1,97 @@
+using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Generation.Sampling;
+using Microsoft.ML.Sorsa.Models;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Generation;
+
+/// <summary>Continues prompts of token ids, in batches of rows of similar length.</summary>
+internal sealed class TokenGenerator
+{
+    private readonly CausalLM _model;
+    private readonly GenerationOptions _options;
+    private readonly TokenSampler _sampler;
+    private readonly HashSet<int> _endTokens;
+
+    /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
+    /// <param name="options">Checked here.</param>
+    /// <param name="endTokens">Ids that end a text.</param>
+    public TokenGenerator(CausalLM model, GenerationOptions options, IEnumerable<int> endTokens)
+    {
+        _model = model;
+        _options = options;
+        _sampler = new TokenSampler(options);
+        _endTokens = [.. endTokens];
+    }
+
+    /// <summary>Checks a prompt and makes a row of it.</summary>
+    /// <param name="prompt">Token ids.</param>
+    /// <param name="index">Its place among the prompts, for errors.</param>
+    /// <param name="text">See <see cref="GenerationRow"/>.</param>
+    public GenerationRow CreateRow(int[] prompt, int index, GeneratedText? text = null)
+    {
+        int positions = _model.Config.MaxPositions;
+        if (prompt.Length == 0)
+        {
+            throw new ArgumentException($"Prompt {index} has 0 tokens; at least 1 is needed to start from. Give a text, or a tokenizer that puts a begin token in front.", nameof(prompt));
+        }
+
+        if (prompt.Length > positions - 1)
+        {
+            throw new ArgumentException($"Prompt {index} has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave room for a new token. Shorten the prompt, or use a model with more positions.", nameof(prompt));
+        }
+
+        int vocabulary = _model.Config.VocabularySize;
+        if (Array.FindIndex(prompt, id => id < 0 || id >= vocabulary) is var at and >= 0)
+        {
+            throw new ArgumentException($"Prompt {index} has the token id {prompt[at]}; the model's ids are 0 to {vocabulary - 1}. Use the tokenizer of this model.", nameof(prompt));
+        }
+
+        return new GenerationRow(prompt, Math.Min(_options.MaxNewTokens, positions - prompt.Length), _options.Seed, text);
+    }
+
+    /// <summary>Generates until every row is finished.</summary>
+    public void Complete(IReadOnlyList<GenerationRow> rows, CancellationToken cancellationToken)
+    {
+        // Similar lengths together, so that little is padding; the longest first, so that memory runs out early or not at all.
+        foreach (GenerationRow[] batch in rows.OrderByDescending(row => row.Prompt.Length).Chunk(_options.BatchSize))
+        {
+            foreach (GenerationRow[] _ in Steps(batch, cancellationToken))
+            {
+            }
+        }
+    }
+
+    /// <summary>Generates for rows that are decoded together, one token of each per element, until all of them are finished.</summary>
+    /// <remarks>No dispose scope and no gradient mode, which belong to a thread, stay open between two elements.</remarks>
+    public IEnumerable<GenerationRow[]> Steps(GenerationRow[] rows, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using DecodingBatch batch = new(_model, [.. rows.Select(row => row.Prompt)], rows.Max(row => row.Limit));
+        Extend(rows, batch.Prefill());
+        yield return rows;
+
+        while (rows.Any(row => row.Stopped is null))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            Extend(rows, batch.Next([.. rows.Select(row => (long)row.NewIds[^1])]));
+            yield return rows;
+        }
+    }
+
+    private void Extend(GenerationRow[] rows, Tensor scores)
+    {
+        using (scores)
+        {
+            Span<float> logits = MemoryMarshal.Cast<byte, float>(scores.bytes);
+            int vocabulary = logits.Length / rows.Length;
+            for (int row = 0; row < rows.Length; row++)
+            {
+                if (rows[row].Stopped is null)
+                {
+                    rows[row].Extend(logits.Slice(row * vocabulary, vocabulary), _sampler, _endTokens);
+                }
+            }
+        }
+    }
+}

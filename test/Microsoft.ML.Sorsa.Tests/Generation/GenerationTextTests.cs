@@ -1,0 +1,101 @@
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Generation;
+
+/// <summary>Texts with the bundled model.</summary>
+[TestClass]
+public sealed class GenerationTextTests
+{
+    private static readonly string[] Prompts = ["Tom has 3 apples", "", "What is 12 + 7?\n", "Ünïcode 日本 🎈", "a"];
+
+    private static readonly GenerationOptions[] Ways =
+    [
+        new() { MaxNewTokens = 20, BatchSize = 3 },
+        new() { MaxNewTokens = 20, BatchSize = 3, Temperature = 1.5, TopP = 0.98, Seed = 5 },
+        new() { MaxNewTokens = 20, BatchSize = 3, Temperature = 1.5, Seed = 6, StopStrings = ["e", "1 ", "\n\n"] },
+    ];
+
+    public static IEnumerable<object[]> Options => Ways.Select(way => new object[] { way });
+
+    [TestMethod]
+    [DynamicData(nameof(Options))]
+    public void ABatchASingleTextAndAStreamAreTheSame(GenerationOptions options)
+    {
+        using CausalLM model = Load();
+        TextGenerator generator = new(model, TextTokenizer.Load(TestData.TinyLlama), options);
+
+        string[] texts = generator.Generate(Prompts, addSpecialTokens: true);
+
+        for (int i = 0; i < Prompts.Length; i++)
+        {
+            Assert.AreEqual(texts[i], generator.Generate([Prompts[i]], addSpecialTokens: true)[0]);
+            string[] pieces = [.. generator.Stream(Prompts[i], addSpecialTokens: true)];
+            Assert.AreEqual(texts[i], string.Concat(pieces));
+            Assert.DoesNotContain("", pieces);
+            Assert.IsFalse(options.StopStrings.Any(stop => texts[i].Contains(stop, StringComparison.Ordinal)));
+        }
+
+        Assert.Contains(text => text.Length > 0, texts);
+    }
+
+    [TestMethod]
+    public void ATextIsItsIdsDecoded()
+    {
+        using CausalLM model = Load();
+        TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
+        TokenGenerator ids = new(model, Ways[1], [tokenizer.EosTokenId!.Value]);
+        GenerationRow[] rows = [.. Prompts.Select((prompt, i) => ids.CreateRow(prompt.Length > 0 ? tokenizer.Encode(prompt, true) : [tokenizer.BosTokenId!.Value], i))];
+        ids.Complete(rows, CancellationToken.None);
+
+        string[] texts = new TextGenerator(model, tokenizer, Ways[1]).Generate(Prompts, addSpecialTokens: true);
+
+        CollectionAssert.AreEqual(rows.Select(row => tokenizer.Decode([.. row.NewIds], skipSpecialTokens: true)).ToArray(), texts);
+    }
+
+    [TestMethod]
+    public void NoPromptsGiveNoTexts()
+    {
+        using CausalLM model = Load();
+
+        Assert.IsEmpty(new TextGenerator(model, TextTokenizer.Load(TestData.TinyLlama), new()).Generate([], addSpecialTokens: true));
+    }
+
+    [TestMethod]
+    public void APromptThatIsTooLongIsRefusedBeforeAnythingIsGenerated()
+    {
+        using CausalLM model = Load();
+        TextGenerator generator = new(model, TextTokenizer.Load(TestData.TinyLlama), new());
+        string tooLong = string.Concat(Enumerable.Repeat("12 + 7 = ", model.Config.MaxPositions));
+
+        string message = Assert.ThrowsExactly<ArgumentException>(() => generator.Generate(["a", tooLong], addSpecialTokens: true)).Message;
+
+        Assert.StartsWith("Prompt 1 has ", message);
+        Assert.Contains($"the model has {model.Config.MaxPositions} positions", message);
+        Assert.ThrowsExactly<ArgumentException>(() => generator.Stream(tooLong, addSpecialTokens: true));
+    }
+
+    [TestMethod]
+    public void ATokenizerOfAnotherModelIsRefused()
+    {
+        using CausalLM model = Load();
+        TextTokenizer other = TextTokenizer.Load(TestData.Require(TestData.Tokenizers("mistral-v1")));
+
+        string message = Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, other, new())).Message;
+
+        Assert.Contains($"The tokenizer has {other.VocabularySize} tokens and the model {model.Config.VocabularySize}.", message);
+    }
+
+    [TestMethod]
+    public void OptionsThatDoNotFitTogetherAreRefusedAtOnce()
+    {
+        using CausalLM model = Load();
+
+        Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, TextTokenizer.Load(TestData.TinyLlama), new() { TopK = 3 }));
+    }
+
+    private static CausalLM Load() => CausalLM.Load(TestData.TinyLlama, ScalarType.Float32, CPU);
+}
