@@ -1,6 +1,7 @@
 using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
@@ -15,7 +16,9 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed class SorsaLinear : Adapter
 {
+    [ComponentName(Name = "residual")]
     private readonly Parameter _residual;
+
     private readonly double _scale;
     private readonly double _dropout;
     private readonly Generator? _generator;
@@ -48,22 +51,19 @@ internal sealed class SorsaLinear : Adapter
         _scale = scale;
         _dropout = dropout;
         _generator = generator;
-        register_parameter("residual", _residual);
-        register_parameter("U", U);
-        register_parameter("s", S);
-        register_parameter("Vt", Vt);
-        if (bias is not null)
-        {
-            register_parameter("bias", bias);
-        }
+        RegisterComponents();
     }
 
+    [field: ComponentName(Name = "U")]
     public Parameter U { get; }
 
+    [field: ComponentName(Name = "s")]
     public Parameter S { get; }
 
+    [field: ComponentName(Name = "Vt")]
     public Parameter Vt { get; }
 
+    [field: ComponentName(Name = "bias")]
     public override Parameter? Bias { get; }
 
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("U", U), new("s", S), new("Vt", Vt)];

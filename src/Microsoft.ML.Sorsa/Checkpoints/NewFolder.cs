@@ -10,7 +10,7 @@ internal sealed class NewFolder : IDisposable
 
     public NewFolder(string target, string argument)
     {
-        _target = Path.GetFullPath(target);
+        _target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         if (File.Exists(_target) || (Directory.Exists(_target) && Directory.EnumerateFileSystemEntries(_target).Any()))
         {
             throw new ArgumentException($"{argument}: '{target}' exists already and is not an empty folder. Name a new folder, or remove this one first.", argument);

@@ -1,6 +1,7 @@
 using Microsoft.ML.Sorsa.Checkpoints;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -11,7 +12,10 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed class CausalLM : nn.Module
 {
+    [ComponentName(Name = "model")]
     private readonly Decoder _model;
+
+    [ComponentName(Name = "lm_head")]
     private readonly Linear? _head;
 
     private CausalLM(DecoderConfig config, ScalarType type, ScalarType storedType, Device device, Func<string, Parameter> weight)
@@ -22,12 +26,10 @@ internal sealed class CausalLM : nn.Module
         StoredType = storedType;
         Device = device;
         _model = new Decoder(config, weight);
-        register_module("model", _model);
-        if (!config.TieWordEmbeddings)
-        {
-            _head = nn.Linear(weight("lm_head.weight"));
-            register_module("lm_head", _head);
-        }
+        _head = config.TieWordEmbeddings ? null : nn.Linear(weight("lm_head.weight"));
+
+        // The fields under the names they carry, not under their own: TorchSharp does this by itself for every module but the root.
+        RegisterComponents();
     }
 
     public DecoderConfig Config { get; }

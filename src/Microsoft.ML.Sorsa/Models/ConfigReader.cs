@@ -39,6 +39,9 @@ internal sealed class ConfigReader : IDisposable
 
     public bool Has(string key) => Find(key) is not null;
 
+    /// <summary>The key is there and null: for the few keys where that means something else than absence.</summary>
+    public bool IsNull(string key) => _object.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.Null;
+
     /// <summary>The object at <paramref name="key"/>; valid as long as this reader is.</summary>
     public ConfigReader? Section(string key) => Find(key) is { } value
         ? value.ValueKind == JsonValueKind.Object ? new ConfigReader(value, $"{_source}: {key}") : throw Bad($"{key} is {value.GetRawText()} and must be an object")

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -7,24 +8,28 @@ namespace Microsoft.ML.Sorsa.Models;
 internal sealed class Decoder : nn.Module
 {
     private readonly DecoderConfig _config;
-    private readonly DecoderLayer[] _layers;
-    private readonly RmsNorm _norm;
     private readonly RotaryEmbedding _rotary;
+
+    [ComponentName(Name = "embed_tokens")]
+    private readonly TokenEmbedding _embedding;
+
+    [ComponentName(Name = "layers")]
+    private readonly ModuleList<DecoderLayer> _layers;
+
+    [ComponentName(Name = "norm")]
+    private readonly RmsNorm _norm;
 
     public Decoder(DecoderConfig config, Func<string, Parameter> weight)
         : base(nameof(Decoder))
     {
         _config = config;
         _rotary = new RotaryEmbedding(config.Rope);
-        Embedding = new TokenEmbedding(weight("model.embed_tokens.weight"));
-        _layers = [.. Enumerable.Range(0, config.LayerCount).Select(layer => new DecoderLayer(config, layer, weight))];
+        _embedding = new TokenEmbedding(weight("model.embed_tokens.weight"));
+        _layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new DecoderLayer(config, layer, weight))]);
         _norm = new RmsNorm(weight("model.norm.weight"), config.RmsNormEpsilon);
-        register_module("embed_tokens", Embedding);
-        register_module("layers", nn.ModuleList(_layers));
-        register_module("norm", _norm);
     }
 
-    public TokenEmbedding Embedding { get; }
+    public TokenEmbedding Embedding => _embedding;
 
     /// <summary>The seven projections of every layer, in the order of the layers.</summary>
     public IEnumerable<ProjectionSlot> Projections => _layers.SelectMany(layer => layer.Projections);

@@ -6,6 +6,9 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>What config.json says of a Llama or Mistral decoder, in the classic keys and in those of transformers 5.</summary>
 internal sealed class DecoderConfig
 {
+    /// <summary>What a Mistral without the key has, as in transformers; a null there means none.</summary>
+    private const int MistralWindow = 4096;
+
     private static readonly string[] Architectures = ["llama", "mistral"];
 
     private DecoderConfig(byte[] json) => Json = json;
@@ -117,7 +120,7 @@ internal sealed class DecoderConfig
             MaxPositions = maxPositions,
             RmsNormEpsilon = config.Number("rms_norm_eps", 1e-6),
             Rope = RopeConfig.Read(config, headDim, maxPositions),
-            SlidingWindow = llama || !config.Has("sliding_window") ? null : config.Positive("sliding_window"),
+            SlidingWindow = llama || config.IsNull("sliding_window") ? null : config.Positive("sliding_window", MistralWindow),
             AttentionBias = llama && config.Flag("attention_bias"),
             MlpBias = llama && config.Flag("mlp_bias"),
             TieWordEmbeddings = config.Flag("tie_word_embeddings"),

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -6,9 +7,16 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>One decoder layer: h = x + attention(norm(x)), y = h + mlp(norm(h)).</summary>
 internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
 {
+    [ComponentName(Name = "input_layernorm")]
     private readonly RmsNorm _inputNorm;
+
+    [ComponentName(Name = "self_attn")]
     private readonly Attention _attention;
+
+    [ComponentName(Name = "post_attention_layernorm")]
     private readonly RmsNorm _postAttentionNorm;
+
+    [ComponentName(Name = "mlp")]
     private readonly FeedForward _feedForward;
 
     public DecoderLayer(DecoderConfig config, int index, Func<string, Parameter> weight)
@@ -19,10 +27,6 @@ internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
         _attention = new Attention(config, index, $"{path}.self_attn", weight);
         _postAttentionNorm = new RmsNorm(weight($"{path}.post_attention_layernorm.weight"), config.RmsNormEpsilon);
         _feedForward = new FeedForward(config, $"{path}.mlp", weight);
-        register_module("input_layernorm", _inputNorm);
-        register_module("self_attn", _attention);
-        register_module("post_attention_layernorm", _postAttentionNorm);
-        register_module("mlp", _feedForward);
     }
 
     public IEnumerable<ProjectionSlot> Projections => [.. _attention.Projections, .. _feedForward.Projections];

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -6,7 +7,9 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): y = w ⊙ x / √(mean(x²) + ε), over the last dimension.</summary>
 internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
 {
+    [ComponentName(Name = "weight")]
     private readonly Parameter _weight;
+
     private readonly double _epsilon;
 
     public RmsNorm(Parameter weight, double epsilon)
@@ -14,7 +17,6 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     {
         _weight = weight;
         _epsilon = epsilon;
-        register_parameter("weight", weight);
     }
 
     /// <param name="input">x [..., hidden]; half precision is normalised in float32.</param>

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -10,10 +11,10 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
         : base(nameof(TokenEmbedding))
     {
         Weight = weight;
-        register_parameter("weight", weight);
     }
 
     /// <summary>[vocabulary, hidden].</summary>
+    [field: ComponentName(Name = "weight")]
     public Parameter Weight { get; }
 
     public override Tensor forward(Tensor inputIds) =>

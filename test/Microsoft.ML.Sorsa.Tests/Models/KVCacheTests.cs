@@ -1,0 +1,74 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Models;
+
+[TestClass]
+public sealed class KVCacheTests
+{
+    [TestMethod]
+    public void TokensAreWrittenBehindAPastThatStaysWhereItIs()
+    {
+        using var scope = NewDisposeScope();
+        using var cache = new KVCache(TinyModel.Config(), 2, capacity: 9, ScalarType.Float32, CPU);
+        Tensor allKeys = rand(2, 2, 9, 4), allValues = rand(2, 2, 9, 4);
+        var addresses = new HashSet<nint>();
+        int[] chunks = [4, 1, 3, 1];
+        int past = 0;
+
+        foreach (int chunk in chunks)
+        {
+            (Tensor keys, Tensor values) = cache.Append(1, allKeys.narrow(2, past, chunk), allValues.narrow(2, past, chunk));
+            cache.Advance(chunk);
+            past += chunk;
+
+            Assert.AreEqual(past, cache.Length);
+            Assert.IsTrue(keys.allclose(allKeys.narrow(2, 0, past), 0, 0));
+            Assert.IsTrue(values.allclose(allValues.narrow(2, 0, past), 0, 0));
+            addresses.Add(Address(keys));
+        }
+
+        Assert.HasCount(1, addresses);
+        Assert.AreEqual(9, cache.Capacity);
+    }
+
+    [TestMethod]
+    public void WhatDoesNotFitIsRefusedAndNothingIsWritten()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        CausalLM model = TinyModel.Create();
+        using var cache = new KVCache(model.Config, 1, capacity: 5, ScalarType.Float32, CPU);
+        model.Forward(model.Embed(ones([1, 4], ScalarType.Int64)), null, cache);
+
+        var error = Assert.ThrowsExactly<ArgumentException>(() => model.Forward(model.Embed(ones([1, 2], ScalarType.Int64)), null, cache));
+
+        Assert.AreEqual("cache", error.ParamName);
+        Assert.Contains("holds 5 tokens; 4 are there and 2 more do not fit", error.Message);
+        Assert.AreEqual(4, cache.Length);
+    }
+
+    [TestMethod]
+    public void AMaskOfAnotherShapeIsRefused()
+    {
+        using var scope = NewDisposeScope();
+        CausalLM model = TinyModel.Create();
+
+        var error = Assert.ThrowsExactly<ArgumentException>(() => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64)), ones([2, 4], ScalarType.Int64)));
+
+        Assert.Contains("[2, 4]", error.Message);
+        Assert.Contains("[2, 3]", error.Message);
+    }
+
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(-1)]
+    public void ACapacityBelowOneIsRefused(int capacity) =>
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new KVCache(TinyModel.Config(), 1, capacity, ScalarType.Float32, CPU));
+
+    /// <summary>Of the first number; a view that is not contiguous has no bytes of its own.</summary>
+    private static nint Address(Tensor tensor) => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(tensor[0, 0, 0].bytes));
+}

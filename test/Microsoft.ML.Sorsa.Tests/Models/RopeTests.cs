@@ -1,0 +1,121 @@
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Models;
+
+/// <summary>The angles against the formulas of the reference answers' README, number by number.</summary>
+[TestClass]
+public sealed class RopeTests
+{
+    private const int D = 16;
+    private const int M = 64;
+    private const double Theta = 5000;
+
+    private static readonly long[] Positions = [0, 1, 7, 31, 63, 90];
+
+    public static IEnumerable<object[]> Kinds => [["default"], ["linear"], ["llama3"], ["yarn"], ["dynamic"]];
+
+    [TestMethod]
+    [DynamicData(nameof(Kinds))]
+    public void AnglesFollowTheFormula(string kind)
+    {
+        using var scope = NewDisposeScope();
+        RopeConfig config = Config(kind);
+
+        (Tensor cos, Tensor sin) = new RotaryEmbedding(config).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64);
+
+        CollectionAssert.AreEqual(new long[] { 1, 1, Positions.Length, D }, cos.shape);
+        double scale = kind == "yarn" ? (0.1 * Math.Log(4)) + 1 : 1;
+        for (int t = 0; t < Positions.Length; t++)
+        {
+            for (int i = 0; i < D; i++)
+            {
+                double angle = Angle(kind, Positions[t], i % (D / 2));
+                Assert.AreEqual(scale * Math.Cos(angle), cos[0, 0, t, i].item<double>(), 1e-12);
+                Assert.AreEqual(scale * Math.Sin(angle), sin[0, 0, t, i].item<double>(), 1e-12);
+            }
+        }
+    }
+
+    [TestMethod]
+    public void DynamicStretchesOnlyBeyondItsPositions()
+    {
+        using var scope = NewDisposeScope();
+        var dynamic = new RotaryEmbedding(Config("dynamic"));
+        var plain = new RotaryEmbedding(Config("default"));
+        Tensor within = arange(0, M, ScalarType.Int64).unsqueeze(0), beyond = arange(0, M + 1, ScalarType.Int64).unsqueeze(0);
+
+        Assert.IsTrue(plain.CosSin(within, ScalarType.Float64).Cos.allclose(dynamic.CosSin(within, ScalarType.Float64).Cos, 0, 0));
+        Assert.IsFalse(plain.CosSin(beyond, ScalarType.Float64).Cos.allclose(dynamic.CosSin(beyond, ScalarType.Float64).Cos, 0, 0));
+    }
+
+    [TestMethod]
+    public void AnAttentionFactorReplacesYarnsOwn()
+    {
+        using var scope = NewDisposeScope();
+        RopeConfig config = Config("yarn") with { AttentionFactor = 1.5 };
+
+        Assert.AreEqual(1.5, new RotaryEmbedding(config).CosSin(zeros([1, 1], ScalarType.Int64), ScalarType.Float64).Cos.max().item<double>(), 1e-15);
+    }
+
+    /// <summary>(x_i, x_{i+d/2}) as a complex number times e^{i·angle}.</summary>
+    [TestMethod]
+    public void PairsAreTurnedAsComplexNumbers()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = rand([1, 2, Positions.Length, D], ScalarType.Float64);
+
+        Tensor turned = RotaryEmbedding.Rotate(x, new RotaryEmbedding(Config("default")).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64));
+
+        for (int head = 0; head < 2; head++)
+        {
+            for (int t = 0; t < Positions.Length; t++)
+            {
+                for (int i = 0; i < D / 2; i++)
+                {
+                    var expected = new System.Numerics.Complex(x[0, head, t, i].item<double>(), x[0, head, t, i + (D / 2)].item<double>())
+                        * System.Numerics.Complex.FromPolarCoordinates(1, Angle("default", Positions[t], i));
+                    Assert.AreEqual(expected.Real, turned[0, head, t, i].item<double>(), 1e-12);
+                    Assert.AreEqual(expected.Imaginary, turned[0, head, t, i + (D / 2)].item<double>(), 1e-12);
+                }
+            }
+        }
+    }
+
+    private static RopeConfig Config(string kind) => new()
+    {
+        Type = kind,
+        Theta = Theta,
+        HeadDim = D,
+        MaxPositions = M,
+        Factor = kind == "default" ? 1 : 4,
+        LowFrequencyFactor = 1,
+        HighFrequencyFactor = 4,
+        OriginalMaxPositions = 32,
+    };
+
+    private static double Angle(string kind, long position, int i)
+    {
+        double wave = 2 * Math.PI * Math.Pow(Theta, 2.0 * i / D);
+        switch (kind)
+        {
+            case "linear":
+                return position / 4.0 * 2 * Math.PI / wave;
+            case "dynamic":
+                double s = Positions.Max() + 1;
+                return position / Math.Pow(Theta * Math.Pow((4 * s / M) - 3, D / (D - 2.0)), 2.0 * i / D);
+            case "llama3":
+                // Wave lengths over 32/1 are stretched, under 32/4 kept.
+                double kept = wave < 8 ? 1 : wave > 32 ? 0 : ((32 / wave) - 1) / 3;
+                return position * ((kept * 2 * Math.PI / wave) + ((1 - kept) * 2 * Math.PI / wave / 4));
+            case "yarn":
+                double low = Math.Max(Math.Floor(D * Math.Log(32 / (32 * 2 * Math.PI)) / (2 * Math.Log(Theta))), 0);
+                double high = Math.Min(Math.Ceiling(D * Math.Log(32 / (2 * Math.PI)) / (2 * Math.Log(Theta))), D - 1);
+                double stretched = i <= low ? 0 : i >= high ? 1 : (i - low) / (high - low);
+                return position * 2 * Math.PI / wave * (1 - stretched + (stretched / 4));
+            default:
+                return position * 2 * Math.PI / wave;
+        }
+    }
+}
