@@ -10,20 +10,20 @@ namespace QuickStart;
 /// </summary>
 internal sealed partial class ArithmeticTask
 {
-    private readonly Family[] families;
-    private readonly double totalWeight;
-    private readonly string[] girls, boys, items, goods, containers, days;
+    private readonly Family[] _families;
+    private readonly double _totalWeight;
+    private readonly string[] _girls, _boys, _items, _goods, _containers, _days;
 
     private ArithmeticTask(JsonElement task)
     {
-        girls = Texts(task.GetProperty("girls"));
-        boys = Texts(task.GetProperty("boys"));
-        items = Texts(task.GetProperty("items"));
-        goods = Texts(task.GetProperty("goods"));
-        containers = Texts(task.GetProperty("containers"));
-        days = Texts(task.GetProperty("days"));
-        families = [.. task.GetProperty("families").EnumerateArray().Select(Family.Read)];
-        totalWeight = families.Sum(family => family.Weight);
+        _girls = Texts(task.GetProperty("girls"));
+        _boys = Texts(task.GetProperty("boys"));
+        _items = Texts(task.GetProperty("items"));
+        _goods = Texts(task.GetProperty("goods"));
+        _containers = Texts(task.GetProperty("containers"));
+        _days = Texts(task.GetProperty("days"));
+        _families = [.. task.GetProperty("families").EnumerateArray().Select(Family.Read)];
+        _totalWeight = _families.Sum(family => family.Weight);
     }
 
     /// <summary>The task as <c>finetune-families.json</c> in the model's folder describes it.</summary>
@@ -68,10 +68,10 @@ internal sealed partial class ArithmeticTask
         Dictionary<string, string> fill = [];
         bool she = AddPeople(fill, random);
         (fill["he"], fill["He"], fill["him"]) = she ? ("she", "She", "her") : ("he", "He", "him");
-        fill["items"] = Pick(items, random);
-        fill["good"] = Pick(goods, random);
-        fill["boxes"] = Pick(containers, random);
-        fill["day"] = Pick(days, random);
+        fill["items"] = Pick(_items, random);
+        fill["good"] = Pick(_goods, random);
+        fill["boxes"] = Pick(_containers, random);
+        fill["day"] = Pick(_days, random);
         foreach ((string name, int number) in family.DrawNumbers(random))
         {
             fill[name] = number.ToString(CultureInfo.InvariantCulture);
@@ -83,8 +83,8 @@ internal sealed partial class ArithmeticTask
 
     private Family DrawFamily(Random random)
     {
-        double left = random.NextDouble() * totalWeight;
-        return families.FirstOrDefault(family => (left -= family.Weight) < 0) ?? families[^1];
+        double left = random.NextDouble() * _totalWeight;
+        return _families.FirstOrDefault(family => (left -= family.Weight) < 0) ?? _families[^1];
     }
 
     /// <summary>Three different people; true where the first one is a girl.</summary>
@@ -99,7 +99,7 @@ internal sealed partial class ArithmeticTask
             do
             {
                 girl = random.Next(2) == 0;
-                name = Pick(girl ? girls : boys, random);
+                name = Pick(girl ? _girls : _boys, random);
             }
             while (!people.Add(name));
 

@@ -75,17 +75,18 @@ internal sealed class SorsaLinear : Adapter
     /// <param name="rank">r, from 1 to min(out, in).</param>
     /// <param name="scale">c.</param>
     /// <param name="dropout">See the constructor.</param>
-    /// <param name="generator">Where the randomised decomposition and dropout draw from.</param>
-    public static SorsaLinear Split(Linear linear, int rank, double scale, double dropout, Generator generator)
+    /// <param name="decomposition">Where the randomised decomposition draws from; on the CPU.</param>
+    /// <param name="dropoutGenerator">Where dropout draws from, on the model's device; needed only for dropout.</param>
+    public static SorsaLinear Split(Linear linear, int rank, double scale, double dropout, Generator decomposition, Generator? dropoutGenerator = null)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         Tensor weight = linear.weight.to(linear.weight.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
-        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
+        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, decomposition);
         Tensor residual = (weight - (u * (s * scale)).mm(vt)).to(linear.weight.dtype);
         return new SorsaLinear(
             residual.DetachFromDisposeScope(), u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(),
-            linear.bias, scale, dropout, generator);
+            linear.bias, scale, dropout, dropoutGenerator);
     }
 
     public override Tensor forward(Tensor input)

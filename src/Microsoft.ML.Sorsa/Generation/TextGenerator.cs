@@ -6,22 +6,23 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// <summary>Continues texts with a model and its tokenizer. Special tokens of the new text are left out.</summary>
 internal sealed class TextGenerator
 {
-    private readonly TextTokenizer _tokenizer;
+    private readonly PromptEncoder _prompts;
     private readonly GenerationOptions _options;
     private readonly TokenGenerator _generator;
 
     /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
-    /// <param name="tokenizer">The tokenizer of this model.</param>
+    /// <param name="prompts">From a prompt to its tokens, with the tokenizer of this model.</param>
     /// <param name="options">How to generate.</param>
     /// <exception cref="ArgumentException">Options that do not fit together, or a tokenizer with more tokens than the model.</exception>
-    public TextGenerator(CausalLM model, TextTokenizer tokenizer, GenerationOptions options)
+    public TextGenerator(CausalLM model, PromptEncoder prompts, GenerationOptions options)
     {
+        TextTokenizer tokenizer = prompts.Tokenizer;
         if (tokenizer.VocabularySize > model.Config.VocabularySize)
         {
-            throw new ArgumentException($"The tokenizer has {tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}. Use the tokenizer of this model.", nameof(tokenizer));
+            throw new ArgumentException($"The tokenizer has {tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}. Use the tokenizer of this model.", nameof(prompts));
         }
 
-        _tokenizer = tokenizer;
+        _prompts = prompts;
         _options = options;
 
         // Chat models may end an answer with a token that only their tokenizer calls its end.
@@ -30,28 +31,27 @@ internal sealed class TextGenerator
     }
 
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>
-    /// <param name="prompts">Complete prompts, with everything that a template puts around them.</param>
-    /// <param name="addSpecialTokens">Whether the tokenizer adds its own (BOS); false where the template has written them.</param>
+    /// <param name="prompts">The rows' prompts, without their template.</param>
     /// <param name="cancellationToken">Looked at before every token.</param>
     /// <exception cref="ArgumentException">A prompt that leaves no room in the model's positions, named by its index; nothing was generated then.</exception>
-    public string[] Generate(IReadOnlyList<string> prompts, bool addSpecialTokens, CancellationToken cancellationToken = default)
+    public string[] Generate(IReadOnlyList<string> prompts, CancellationToken cancellationToken = default)
     {
-        GenerationRow[] rows = [.. prompts.Select((prompt, index) => CreateRow(prompt, index, addSpecialTokens))];
+        GenerationRow[] rows = [.. prompts.Select((prompt, index) => CreateRow(prompt, index))];
         _generator.Complete(rows, cancellationToken);
         return [.. rows.Select(row => row.Text!.Take())];
     }
 
     /// <summary>The new text in pieces, as soon as they are certain; all together they are what <see cref="Generate"/> gives.</summary>
     /// <inheritdoc cref="Generate"/>
-    public IEnumerable<string> Stream(string prompt, bool addSpecialTokens, CancellationToken cancellationToken = default)
+    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
     {
         // A bad prompt is refused here and not at the first piece; each enumeration then starts a row of its own.
-        CreateRow(prompt, 0, addSpecialTokens);
+        CreateRow(prompt, 0);
         return Pieces();
 
         IEnumerable<string> Pieces()
         {
-            GenerationRow row = CreateRow(prompt, 0, addSpecialTokens);
+            GenerationRow row = CreateRow(prompt, 0);
             foreach (GenerationRow[] _ in _generator.Steps([row], cancellationToken))
             {
                 if (row.Text!.Take() is { Length: > 0 } piece)
@@ -62,19 +62,19 @@ internal sealed class TextGenerator
         }
     }
 
-    private GenerationRow CreateRow(string prompt, int index, bool addSpecialTokens)
+    private GenerationRow CreateRow(string prompt, int index)
     {
-        int[] ids = _tokenizer.Encode(prompt, addSpecialTokens);
-        if (ids.Length == 0 && _tokenizer.BosTokenId is int bos)
+        int[] ids = _prompts.Encode(prompt);
+        if (ids.Length == 0 && _prompts.Tokenizer.BosTokenId is int bos)
         {
             // A text out of nothing starts where all texts start, as in transformers.
             ids = [bos];
         }
 
-        TextStream stream = _tokenizer.CreateStream();
+        TextStream stream = _prompts.Tokenizer.CreateStream();
 
         // Some models have more rows than tokens, so that their sizes are round: such an id has no text.
-        string Push(int id) => id < _tokenizer.VocabularySize ? stream.Push(id) : "";
+        string Push(int id) => id < _prompts.Tokenizer.VocabularySize ? stream.Push(id) : "";
         return _generator.CreateRow(ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings));
     }
 }

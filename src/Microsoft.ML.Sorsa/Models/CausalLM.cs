@@ -66,11 +66,17 @@ internal sealed class CausalLM : nn.Module
     }
 
     /// <summary>Loads a Hugging Face folder.</summary>
-    public static CausalLM Load(string folder, ScalarType type, Device device)
+    public static CausalLM Load(string folder, ScalarType type, Device device) => Load(DecoderConfig.Load(folder), folder, _ => type, device);
+
+    /// <summary>Loads the weights of a Hugging Face folder.</summary>
+    /// <param name="config">Its config.json.</param>
+    /// <param name="folder">The folder.</param>
+    /// <param name="type">What to compute in, given what the checkpoint is stored in.</param>
+    /// <param name="device">Where to compute.</param>
+    public static CausalLM Load(DecoderConfig config, string folder, Func<ScalarType, ScalarType> type, Device device)
     {
-        DecoderConfig config = DecoderConfig.Load(folder);
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
-        return Load(config, checkpoint, type, device);
+        return Load(config, checkpoint, type(checkpoint.StoredType), device);
     }
 
     /// <summary>Token ids [B, T] (int64) to vectors [B, T, hidden].</summary>

@@ -12,9 +12,10 @@ internal static class ArchiveReader
     /// </summary>
     /// <param name="ctx">From the loader's Create method, after its version info was checked.</param>
     /// <param name="name">The name that it was written under.</param>
+    /// <param name="length">Its bytes.</param>
     /// <exception cref="InvalidDataException">No plain file name, no such entry, an entry of another length, a damaged zip.</exception>
     /// <exception cref="NotSupportedException">The model is being loaded from something else than a zip.</exception>
-    public static Stream OpenStream(ModelLoadContext ctx, string name) => Open(ctx, name, out _);
+    public static Stream OpenStream(ModelLoadContext ctx, string name, out long length) => Open(ctx, name, out length);
 
     /// <summary>The whole content of one entry, for those that are small.</summary>
     /// <param name="ctx">From the loader's Create method, after its version info was checked.</param>

@@ -86,12 +86,12 @@ public sealed class GenerationGoldenTests
     {
         CausalLM model = Load();
         Row[] rows = [.. ReadRows().OrderBy(row => row.NewIds.Length).Take(2)];
-        TextGenerator generator = new(model, TextTokenizer.Load(TestData.SmolLM2), new() { MaxNewTokens = rows.Max(row => row.NewIds.Length) });
+        TextGenerator generator = new(model, GenerationTextTests.Plain(TestData.SmolLM2), new() { MaxNewTokens = rows.Max(row => row.NewIds.Length) });
 
-        string[] texts = generator.Generate([.. rows.Select(row => row.Prompt)], addSpecialTokens: false);
+        string[] texts = generator.Generate([.. rows.Select(row => row.Prompt)]);
 
         CollectionAssert.AreEqual(rows.Select(row => row.Text).ToArray(), texts);
-        Assert.AreEqual(rows[0].Text, string.Concat(generator.Stream(rows[0].Prompt, addSpecialTokens: false)));
+        Assert.AreEqual(rows[0].Text, string.Concat(generator.Stream(rows[0].Prompt)));
     }
 
     [TestMethod]

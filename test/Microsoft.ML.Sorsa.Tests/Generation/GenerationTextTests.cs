@@ -26,14 +26,14 @@ public sealed class GenerationTextTests
     public void ABatchASingleTextAndAStreamAreTheSame(GenerationOptions options)
     {
         using CausalLM model = Load();
-        TextGenerator generator = new(model, TextTokenizer.Load(TestData.TinyLlama), options);
+        TextGenerator generator = new(model, Plain(TestData.TinyLlama), options);
 
-        string[] texts = generator.Generate(Prompts, addSpecialTokens: true);
+        string[] texts = generator.Generate(Prompts);
 
         for (int i = 0; i < Prompts.Length; i++)
         {
-            Assert.AreEqual(texts[i], generator.Generate([Prompts[i]], addSpecialTokens: true)[0]);
-            string[] pieces = [.. generator.Stream(Prompts[i], addSpecialTokens: true)];
+            Assert.AreEqual(texts[i], generator.Generate([Prompts[i]])[0]);
+            string[] pieces = [.. generator.Stream(Prompts[i])];
             Assert.AreEqual(texts[i], string.Concat(pieces));
             Assert.DoesNotContain("", pieces);
             Assert.IsFalse(options.StopStrings.Any(stop => texts[i].Contains(stop, StringComparison.Ordinal)));
@@ -51,7 +51,7 @@ public sealed class GenerationTextTests
         GenerationRow[] rows = [.. Prompts.Select((prompt, i) => ids.CreateRow(prompt.Length > 0 ? tokenizer.Encode(prompt, true) : [tokenizer.BosTokenId!.Value], i))];
         ids.Complete(rows, CancellationToken.None);
 
-        string[] texts = new TextGenerator(model, tokenizer, Ways[1]).Generate(Prompts, addSpecialTokens: true);
+        string[] texts = new TextGenerator(model, Plain(TestData.TinyLlama), Ways[1]).Generate(Prompts);
 
         CollectionAssert.AreEqual(rows.Select(row => tokenizer.Decode([.. row.NewIds], skipSpecialTokens: true)).ToArray(), texts);
     }
@@ -61,32 +61,32 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
 
-        Assert.IsEmpty(new TextGenerator(model, TextTokenizer.Load(TestData.TinyLlama), new()).Generate([], addSpecialTokens: true));
+        Assert.IsEmpty(new TextGenerator(model, Plain(TestData.TinyLlama), new()).Generate([]));
     }
 
     [TestMethod]
     public void APromptThatIsTooLongIsRefusedBeforeAnythingIsGenerated()
     {
         using CausalLM model = Load();
-        TextGenerator generator = new(model, TextTokenizer.Load(TestData.TinyLlama), new());
+        TextGenerator generator = new(model, Plain(TestData.TinyLlama), new());
         string tooLong = string.Concat(Enumerable.Repeat("12 + 7 = ", model.Config.MaxPositions));
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => generator.Generate(["a", tooLong], addSpecialTokens: true)).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(() => generator.Generate(["a", tooLong])).Message;
 
         Assert.StartsWith("Prompt 1 has ", message);
         Assert.Contains($"the model has {model.Config.MaxPositions} positions", message);
-        Assert.ThrowsExactly<ArgumentException>(() => generator.Stream(tooLong, addSpecialTokens: true));
+        Assert.ThrowsExactly<ArgumentException>(() => generator.Stream(tooLong));
     }
 
     [TestMethod]
     public void ATokenizerOfAnotherModelIsRefused()
     {
         using CausalLM model = Load();
-        TextTokenizer other = TextTokenizer.Load(TestData.Require(TestData.Tokenizers("mistral-v1")));
+        PromptEncoder prompts = Plain(TestData.Require(TestData.Tokenizers("mistral-v1")));
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, other, new())).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, prompts, new())).Message;
 
-        Assert.Contains($"The tokenizer has {other.VocabularySize} tokens and the model {model.Config.VocabularySize}.", message);
+        Assert.Contains($"The tokenizer has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}.", message);
     }
 
     [TestMethod]
@@ -94,8 +94,11 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
 
-        Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, TextTokenizer.Load(TestData.TinyLlama), new() { TopK = 3 }));
+        Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, Plain(TestData.TinyLlama), new() { TopK = 3 }));
     }
+
+    /// <summary>The prompt itself, without a template.</summary>
+    internal static PromptEncoder Plain(string folder) => new(TextTokenizer.Load(folder), PromptTemplate.Format("{prompt}"));
 
     private static CausalLM Load() => CausalLM.Load(TestData.TinyLlama, ScalarType.Float32, CPU);
 }

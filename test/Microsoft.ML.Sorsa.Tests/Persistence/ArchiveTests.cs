@@ -110,7 +110,7 @@ public sealed class ArchiveTests
 
         foreach (Func<ModelLoadContext, object> read in new Func<ModelLoadContext, object>[]
         {
-            ctx => ArchiveReader.OpenStream(ctx, name),
+            ctx => ArchiveReader.OpenStream(ctx, name, out _),
             ctx => ArchiveReader.ReadBytes(ctx, name),
         })
         {
@@ -133,7 +133,7 @@ public sealed class ArchiveTests
 
     private static byte[] ReadAll(ModelLoadContext ctx, string name)
     {
-        using Stream stream = ArchiveReader.OpenStream(ctx, name);
+        using Stream stream = ArchiveReader.OpenStream(ctx, name, out _);
         using var copy = new MemoryStream();
         stream.CopyTo(copy);
         return copy.ToArray();

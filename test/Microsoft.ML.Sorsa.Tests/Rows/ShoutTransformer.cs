@@ -59,7 +59,7 @@ internal sealed class ShoutTransformer : ITransformer
         string output = ctx.LoadNonEmptyString(), input = ctx.LoadNonEmptyString();
         int batchSize = ctx.Reader.ReadInt32();
         byte[] tokenizer = ArchiveReader.ReadBytes(ctx, TokenizerEntry);
-        using Stream weights = ArchiveReader.OpenStream(ctx, WeightsEntry);
+        using Stream weights = ArchiveReader.OpenStream(ctx, WeightsEntry, out _);
         var copy = new MemoryStream();
         weights.CopyTo(copy);
         return new ShoutTransformer(output, input, batchSize, tokenizer, copy.ToArray());

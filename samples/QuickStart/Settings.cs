@@ -1,0 +1,36 @@
+namespace QuickStart;
+
+/// <summary>What the command line says.</summary>
+internal sealed record Settings
+{
+    /// <summary>tiny-llama-math, 1.2 million parameters, which the build puts beside the program.</summary>
+    public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tiny-llama-math");
+
+    public required string Model { get; init; }
+
+    public required string? Train { get; init; }
+
+    public required string? Test { get; init; }
+
+    public required string PromptColumn { get; init; }
+
+    public required string ResponseColumn { get; init; }
+
+    public required int Rows { get; init; }
+
+    public required int TestRows { get; init; }
+
+    public required int? Steps { get; init; }
+
+    public required int Batch { get; init; }
+
+    public required int Rank { get; init; }
+
+    public required double Gamma { get; init; }
+
+    public required double LearningRate { get; init; }
+
+    public required int MaxNewTokens { get; init; }
+
+    public required string Out { get; init; }
+}

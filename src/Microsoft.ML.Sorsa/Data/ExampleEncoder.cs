@@ -1,0 +1,56 @@
+using System.Globalization;
+
+namespace Microsoft.ML.Sorsa.Data;
+
+/// <summary>The rows in tokens, and what was lost on the way.</summary>
+/// <param name="Examples">In the order of the data.</param>
+/// <param name="Dropped">Rows without a prompt or without a response.</param>
+/// <param name="Truncated">Rows of which the prompt or the response was cut.</param>
+internal sealed record EncodedExamples(IReadOnlyList<SupervisedExample> Examples, int Dropped, int Truncated);
+
+/// <summary>
+/// Turns prompts and responses into examples. Both are tokenised separately, without special tokens; the end-of-text token follows
+/// the response; then each is cut at its own length.
+/// </summary>
+internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int maxPromptLength, int maxResponseLength, int maxPositions)
+{
+    /// <exception cref="InvalidOperationException">No row is left.</exception>
+    /// <exception cref="ArgumentException">A row is longer than the model's positions.</exception>
+    public EncodedExamples Encode(IEnumerable<(string Prompt, string Response)> rows, string argument, CancellationToken cancellationToken)
+    {
+        var examples = new List<SupervisedExample>();
+        int row = 0, dropped = 0, truncated = 0;
+        foreach ((string prompt, string response) in rows)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            row++;
+            if (string.IsNullOrWhiteSpace(prompt) || string.IsNullOrWhiteSpace(response))
+            {
+                dropped++;
+                continue;
+            }
+
+            int[] promptIds = prompts.Encode(prompt);
+            int[] responseIds = [.. prompts.Tokenizer.Encode(response, addSpecialTokens: false), eosTokenId];
+            if (promptIds.Length > maxPromptLength || responseIds.Length > maxResponseLength)
+            {
+                truncated++;
+                promptIds = promptIds[..Math.Min(promptIds.Length, maxPromptLength)];
+                responseIds = responseIds[..Math.Min(responseIds.Length, maxResponseLength)];
+            }
+
+            if (promptIds.Length + responseIds.Length > maxPositions)
+            {
+                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                    $"{argument}: row {row} has {promptIds.Length} tokens of prompt and {responseIds.Length} of response, and the model has {maxPositions} positions. Lower MaxPromptLength (now {maxPromptLength}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."), argument);
+            }
+
+            examples.Add(new SupervisedExample([.. promptIds, .. responseIds], promptIds.Length));
+        }
+
+        return examples.Count > 0
+            ? new EncodedExamples(examples, dropped, truncated)
+            : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. Give data whose prompt and response columns hold text."));
+    }
+}

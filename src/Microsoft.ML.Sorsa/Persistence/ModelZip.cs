@@ -1,0 +1,127 @@
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Persistence;
+
+/// <summary>
+/// What a text transformer writes into ML.NET's model zip, in this order: the columns, the prompt template, how it generates, its types;
+/// then, as entries of their own, config.json, the tokenizer's files and model.safetensors, as in a Hugging Face folder.
+/// </summary>
+internal static class ModelZip
+{
+    private const string ConfigEntry = "config.json";
+    private const string WeightsEntry = "model.safetensors";
+    private const int MostTokenizerFiles = 16;
+
+    public static void Save(ModelSaveContext ctx, TextModel model)
+    {
+        ctx.SaveNonEmptyString(model.PromptColumnName);
+        ctx.SaveNonEmptyString(model.OutputColumnName);
+        ctx.SaveNonEmptyString(model.Prompts.Template.Serialize());
+        SaveGeneration(ctx, model.Generation);
+        ctx.SaveNonEmptyString(model.Network.Type.ToString());
+        ctx.SaveNonEmptyString(model.SavedType.ToString());
+
+        byte[] config = model.Network.Config.JsonFor(model.SavedType);
+        ArchiveWriter.WriteStored(ctx, ConfigEntry, stream => stream.Write(config));
+        TokenizerFiles files = model.Prompts.Tokenizer.Files;
+        ctx.Writer.Write(files.Names.Count);
+        foreach (string name in files.Names)
+        {
+            ctx.SaveNonEmptyString(name);
+            ArchiveWriter.WriteStored(ctx, name, stream => stream.Write(files.Find(name)));
+        }
+
+        ArchiveWriter.WriteStored(ctx, WeightsEntry, stream => CheckpointWriter.Write(stream, model.Network.NamedWeights, model.SavedType));
+    }
+
+    /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
+    public static TextModel Load(ModelLoadContext ctx, Device device)
+    {
+        string promptColumn = ctx.LoadNonEmptyString(), outputColumn = ctx.LoadNonEmptyString();
+        PromptTemplate template = PromptTemplate.Deserialize(ctx.LoadNonEmptyString());
+        GenerationOptions generation = LoadGeneration(ctx);
+        ScalarType computeType = LoadType(ctx), savedType = LoadType(ctx);
+
+        DecoderConfig config = DecoderConfig.Parse(ArchiveReader.ReadBytes(ctx, ConfigEntry), ConfigEntry);
+        int count = ctx.Reader.ReadInt32();
+        if (count is < 1 or > MostTokenizerFiles)
+        {
+            throw Damaged($"it claims {count} tokenizer files");
+        }
+
+        var files = new List<KeyValuePair<string, byte[]>>();
+        for (int i = 0; i < count; i++)
+        {
+            string name = ctx.LoadNonEmptyString();
+            files.Add(KeyValuePair.Create(name, ArchiveReader.ReadBytes(ctx, name)));
+        }
+
+        var prompts = new PromptEncoder(TextTokenizer.Load(new TokenizerFiles(files)), template);
+        using Stream weights = ArchiveReader.OpenStream(ctx, WeightsEntry, out long length);
+        using Checkpoint checkpoint = Checkpoint.Read(weights, length, WeightsEntry);
+        CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
+        network.eval();
+        return new TextModel(network, prompts, generation, savedType, promptColumn, outputColumn);
+    }
+
+    private static void SaveGeneration(ModelSaveContext ctx, GenerationOptions options)
+    {
+        ctx.Writer.Write(options.MaxNewTokens);
+        ctx.Writer.Write(options.Temperature);
+        ctx.Writer.Write(options.TopP);
+        ctx.Writer.Write(options.TopK);
+        ctx.Writer.Write(options.RepetitionPenalty);
+        ctx.Writer.Write(options.BatchSize);
+        ctx.Writer.Write(options.Seed);
+        ctx.Writer.Write(options.StopStrings.Count);
+        foreach (string stop in options.StopStrings)
+        {
+            ctx.SaveNonEmptyString(stop);
+        }
+    }
+
+    private static GenerationOptions LoadGeneration(ModelLoadContext ctx)
+    {
+        try
+        {
+            var options = new GenerationOptions
+            {
+                MaxNewTokens = ctx.Reader.ReadInt32(),
+                Temperature = ctx.Reader.ReadDouble(),
+                TopP = ctx.Reader.ReadDouble(),
+                TopK = ctx.Reader.ReadInt32(),
+                RepetitionPenalty = ctx.Reader.ReadDouble(),
+                BatchSize = ctx.Reader.ReadInt32(),
+                Seed = ctx.Reader.ReadInt32(),
+            };
+            var stops = new List<string>();
+            for (int left = ctx.Reader.ReadInt32(); left > 0; left--)
+            {
+                stops.Add(ctx.LoadNonEmptyString());
+            }
+
+            return options with { StopStrings = stops };
+        }
+        catch (ArgumentException e)
+        {
+            throw Damaged(e.Message, e);
+        }
+    }
+
+    private static ScalarType LoadType(ModelLoadContext ctx)
+    {
+        string name = ctx.LoadNonEmptyString();
+        return Enum.TryParse(name, out ScalarType type) && type is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16
+            ? type
+            : throw Damaged($"it names the weight type '{name}'");
+    }
+
+    private static InvalidDataException Damaged(string what, Exception? inner = null) =>
+        new($"The model zip cannot be used: {what}. Save the model or copy the zip again.", inner);
+}

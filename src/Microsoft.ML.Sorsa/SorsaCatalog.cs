@@ -1,0 +1,76 @@
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Persistence;
+
+namespace Microsoft.ML.Sorsa;
+
+/// <summary>Gives <see cref="MLContext"/> its <c>Sorsa()</c>.</summary>
+public static class SorsaContextExtensions
+{
+    /// <summary>Fine-tuning of language models with SORSA (arXiv 2409.00055).</summary>
+    public static SorsaCatalog Sorsa(this MLContext mlContext)
+    {
+        ArgumentNullException.ThrowIfNull(mlContext);
+        return new SorsaCatalog(mlContext);
+    }
+}
+
+/// <summary>What <c>mlContext.Sorsa()</c> offers.</summary>
+public sealed class SorsaCatalog
+{
+    private readonly IHostEnvironment _env;
+
+    internal SorsaCatalog(IHostEnvironment env) => _env = env;
+
+    /// <summary>A trainer that teaches a model to answer prompts, with the default options.</summary>
+    /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
+    /// <param name="promptColumnName">The column of text that holds the prompts.</param>
+    /// <param name="responseColumnName">The column of text that holds the responses.</param>
+    /// <param name="outputColumnName">The column of text that the fitted model adds.</param>
+    /// <exception cref="ArgumentException">A name is empty, or the options do not fit the model.</exception>
+    /// <exception cref="IOException">The folder or its config.json is not there.</exception>
+    public SorsaFineTuningTrainer FineTune(
+        string modelFolder, string promptColumnName = "Prompt", string responseColumnName = "Response", string outputColumnName = "Answer") =>
+        FineTune(new SorsaFineTuningTrainer.Options
+        {
+            ModelFolder = modelFolder,
+            PromptColumnName = promptColumnName,
+            ResponseColumnName = responseColumnName,
+            OutputColumnName = outputColumnName,
+        });
+
+    /// <summary>A trainer that teaches a model to answer prompts.</summary>
+    /// <param name="options">Everything that can be set; copied.</param>
+    /// <exception cref="ArgumentException">An option is outside its range, or does not fit the model.</exception>
+    /// <exception cref="IOException">The model folder or its config.json is not there.</exception>
+    public SorsaFineTuningTrainer FineTune(SorsaFineTuningTrainer.Options options) => new(_env, options);
+
+    /// <summary>A model as it is, without training.</summary>
+    /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
+    /// <param name="promptColumnName">The column of text that holds the prompts.</param>
+    /// <param name="outputColumnName">The column of text that is added.</param>
+    /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
+    /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
+    /// <param name="computeType">What to compute in.</param>
+    /// <exception cref="ArgumentException">A name is empty, the options do not fit together, or the tokenizer is another model's.</exception>
+    /// <exception cref="IOException">The folder or one of its files is not there.</exception>
+    /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
+    /// <exception cref="NotSupportedException">Another architecture than Llama and Mistral, or a part of the tokenizer that is not supported.</exception>
+    public SorsaTransformer LoadModel(
+        string modelFolder, string promptColumnName = "Prompt", string outputColumnName = "Answer",
+        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
+        ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
+        ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
+        generation ??= new GenerationOptions();
+        generation.Validate();
+        DecoderConfig config = DecoderConfig.Load(modelFolder);
+        var prompts = new PromptEncoder(TextTokenizer.Load(modelFolder), promptTemplate ?? PromptTemplate.Alpaca);
+        CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
+        network.eval();
+        return new SorsaTransformer(new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
+    }
+}

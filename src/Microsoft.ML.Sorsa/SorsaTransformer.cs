@@ -1,0 +1,103 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Persistence;
+using Microsoft.ML.Sorsa.Rows;
+
+[assembly: LoadableClass(typeof(SorsaTransformer), null, typeof(SignatureLoadModel), "", SorsaTransformer.LoaderSignature)]
+
+namespace Microsoft.ML.Sorsa;
+
+/// <summary>
+/// A language model as an ML.NET transformer: a prompt column in, an answer column out. It holds the merged, plain model, and works in
+/// pipelines, in <see cref="PredictionEngine{TSrc, TDst}"/> and in model zips (<c>mlContext.Model.Save</c> and <c>Load</c>) as any other.
+/// </summary>
+/// <remarks>
+/// Transform is lazy and works in batches of <see cref="GenerationOptions.BatchSize"/> rows. Calls from several threads take turns. Dispose frees the
+/// model's memory, which the garbage collector does not see.
+/// </remarks>
+public sealed class SorsaTransformer : ITransformer, IDisposable
+{
+    internal const string LoaderSignature = "SorsaTextTransformer";
+
+    private readonly TextModel _model;
+    private readonly TextGenerator _generator;
+    private readonly TextColumnMapper _mapper;
+    private readonly Lock _turn = new();
+
+    internal SorsaTransformer(TextModel model)
+    {
+        _model = model;
+        _generator = new TextGenerator(model.Network, model.Prompts, model.Generation);
+        _mapper = new TextColumnMapper(model.OutputColumnName, model.PromptColumnName, model.Generation.BatchSize, Generate, nameof(SorsaFineTuningTrainer.Options.PromptColumnName));
+    }
+
+    bool ITransformer.IsRowToRowMapper => true;
+
+    /// <summary>The answer to one prompt.</summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
+    public string Generate(string prompt)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        return Generate([prompt])[0];
+    }
+
+    /// <summary>The answer to one prompt in pieces, each as soon as it is certain; all together they are what <see cref="Generate(string)"/> gives.</summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="cancellationToken">Looked at before every token.</param>
+    /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
+    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        return _generator.Stream(prompt, cancellationToken);
+    }
+
+    /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
+    /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
+    /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
+    public void SaveHuggingFace(string folder)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        HuggingFaceFolder.Write(_model, folder);
+    }
+
+    /// <inheritdoc/>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
+
+    /// <inheritdoc/>
+    public IDataView Transform(IDataView input) => _mapper.Transform(input);
+
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _mapper.GetRowToRowMapper(inputSchema);
+
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(Version());
+        ModelZip.Save(ctx, _model);
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => _model.Network.Dispose();
+
+    /// <summary>ML.NET calls this when it loads a zip.</summary>
+    private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        ctx.CheckAtModel(Version());
+        return new SorsaTransformer(ModelZip.Load(ctx, TorchDevice.Of(env)));
+    }
+
+    private static VersionInfo Version() => new(
+        modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
+        loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
+
+    private string[] Generate(IReadOnlyList<string> prompts)
+    {
+        lock (_turn)
+        {
+            return _generator.Generate(prompts);
+        }
+    }
+}
