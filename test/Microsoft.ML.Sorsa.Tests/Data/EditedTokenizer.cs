@@ -13,13 +13,21 @@ internal static class EditedTokenizer
     /// <param name="json">What to put there; null removes it.</param>
     public static TokenizerFiles With(string file, string path, string? json) => With(file, [(path, json)]);
 
-    public static TokenizerFiles With(string file, params (string Path, string? Json)[] edits)
+    public static TokenizerFiles With(string file, params (string Path, string? Json)[] edits) => With(file, edits, keepConfig: true);
+
+    /// <summary>Several changes; without the files that name special tokens, where those are no longer there.</summary>
+    public static TokenizerFiles With(string file, (string Path, string? Json)[] edits, bool keepConfig)
     {
         TokenizerFiles files = TokenizerFiles.FromFolder(TestData.TinyLlama);
         JsonNode root = JsonNode.Parse(files.Find(file))!;
         foreach ((string path, string? json) in edits)
         {
             Set(root, path.Split('.'), json);
+        }
+
+        if (!keepConfig)
+        {
+            files = Replace(Replace(files, TokenizerFiles.TokenizerConfig, null), TokenizerFiles.SpecialTokensMap, null);
         }
 
         return Replace(files, file, Encoding.UTF8.GetBytes(root.ToJsonString()));
