@@ -43,13 +43,8 @@ public sealed class TokenizersErrorsTests
     [DataRow("decoder", """{"type":"Sequence","decoders":[{"type":"Fuse"}]}""", "supported decoders are")]
     [DataRow("decoder", """{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":1}]}""", "off the start")]
     [DataRow("added_tokens.0.single_word", "true", "'added_tokens[0].single_word' = true is not supported; it must be false")]
-    public void RefusesByName(string path, string? json, string message)
-    {
-        TokenizerFiles files = EditedTokenizer.With(TokenizerFiles.TokenizerJson, path, json);
-        NotSupportedException error = Assert.ThrowsExactly<NotSupportedException>(() => TextTokenizer.Load(files));
-        Assert.Contains("tokenizer.json", error.Message);
-        Assert.Contains(message, error.Message);
-    }
+    public void RefusesByName(string path, string? json, string message) =>
+        Fails<NotSupportedException>(TokenizerFiles.TokenizerJson, path, json, message);
 
     [TestMethod]
     [DataRow("model", null, "'model' is missing")]
@@ -67,31 +62,24 @@ public sealed class TokenizersErrorsTests
     [DataRow("model.ignore_merges", "\"yes\"", "'model.ignore_merges' must be true or false; it is \"yes\"")]
     [DataRow("added_tokens", "{}", "'added_tokens' must be an array")]
     [DataRow("added_tokens.1.content", "\"\"", "is empty or comes twice")]
-    [DataRow("added_tokens.1.id", "7", "'added_tokens[1].id' must be 1, the id of '<s>'")]
+    [DataRow("added_tokens.1.id", "7", "and '<s>' have the same id, 7")]
+    [DataRow("added_tokens.1.id", "2000", "the added token '<s>' has the id 2000; in the vocabulary it is 1")]
+    [DataRow("added_tokens.1.id", "-1", "'added_tokens[1]' needs an id from 0 to")]
+    [DataRow("added_tokens.1.id", "2147483647", "'added_tokens[1]' needs an id from 0 to")]
     [DataRow("added_tokens.1.id", "\"1\"", "'added_tokens[1].id' must be an integer")]
     [DataRow("post_processor.special_tokens.<s>", null, "'post_processor.special_tokens.<s>' is missing")]
     [DataRow("post_processor.special_tokens.<s>.ids.0", "99999", "names the id 99999, which no token has")]
     [DataRow("pre_tokenizer.type", null, "'pre_tokenizer.type' is missing")]
-    public void NamesFileAndKeyOfDamage(string path, string? json, string message)
-    {
-        TokenizerFiles files = EditedTokenizer.With(TokenizerFiles.TokenizerJson, path, json);
-        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => TextTokenizer.Load(files));
-        Assert.Contains("tokenizer.json", error.Message);
-        Assert.Contains(message, error.Message);
-    }
+    public void NamesFileAndKeyOfDamage(string path, string? json, string message) =>
+        Fails<InvalidDataException>(TokenizerFiles.TokenizerJson, path, json, message);
 
     [TestMethod]
     [DataRow("bos_token", "\"<none>\"", "'bos_token' is '<none>', which is not in the vocabulary")]
     [DataRow("pad_token", "7", "'pad_token' must be an object; it is 7")]
     [DataRow("chat_template", "7", "'chat_template' must be a string; it is 7")]
     [DataRow("added_tokens_decoder", """{"x":{"content":"<s>"}}""", "'added_tokens_decoder.x' needs an id as its key")]
-    public void NamesFileAndKeyOfDamageInTheConfig(string path, string json, string message)
-    {
-        TokenizerFiles files = EditedTokenizer.With(TokenizerFiles.TokenizerConfig, path, json);
-        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => TextTokenizer.Load(files));
-        Assert.Contains("tokenizer_config.json", error.Message);
-        Assert.Contains(message, error.Message);
-    }
+    public void NamesFileAndKeyOfDamageInTheConfig(string path, string json, string message) =>
+        Fails<InvalidDataException>(TokenizerFiles.TokenizerConfig, path, json, message);
 
     [TestMethod]
     [DataRow("{")]
@@ -136,6 +124,15 @@ public sealed class TokenizersErrorsTests
         byte[] whole = TokenizerFiles.FromFolder(TokenizerCases.Folder("mistral-v1")).Find(TokenizerFiles.TokenizerModel)!;
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => TextTokenizer.Load(ModelFile(whole[..(whole.Length / 2)])));
         Assert.Contains("tokenizer.model is not a whole SentencePiece model", error.Message);
+    }
+
+    private static void Fails<TError>(string file, string path, string? json, string message)
+        where TError : Exception
+    {
+        TokenizerFiles files = EditedTokenizer.With(file, path, json);
+        TError error = Assert.ThrowsExactly<TError>(() => TextTokenizer.Load(files));
+        Assert.Contains(file, error.Message);
+        Assert.Contains(message, error.Message);
     }
 
     private static TokenizerFiles ModelFile(byte[] content) => new([KeyValuePair.Create(TokenizerFiles.TokenizerModel, content)]);
