@@ -32,6 +32,17 @@ internal sealed class TextTokenizer
 
         foreach (AddedToken token in added)
         {
+            if ((_tokens[token.Id] ?? token.Content) != token.Content)
+            {
+                throw new InvalidDataException($"{files.Names[0]}: the tokens '{_tokens[token.Id]}' and '{token.Content}' have the same id, {token.Id}.");
+            }
+
+            if (_parts.Vocabulary.TryFind(token.Content, out int id) && id != token.Id)
+            {
+                throw new InvalidDataException(
+                    $"{files.Names[0]}: the added token '{token.Content}' has the id {token.Id}; in the vocabulary it is {id}.");
+            }
+
             _tokens[token.Id] = token.Content;
             _special[token.Id] = token.Special;
         }

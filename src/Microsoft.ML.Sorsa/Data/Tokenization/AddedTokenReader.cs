@@ -16,12 +16,16 @@ internal static class AddedTokenReader
     public static (AddedToken Token, bool Late) Read(JsonPart part)
     {
         part.AllowOnly("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-        int id = part["id"].Number;
-        return id >= 0 ? (Read(id, part), part.Find("normalized")?.Flag ?? false) : throw part["id"].Invalid("must not be negative");
+        return (Read(part["id"].Number, part), part.Find("normalized")?.Flag ?? false);
     }
 
     private static AddedToken Read(int id, JsonPart part)
     {
+        if (id is < 0 or > Vocabulary.HighestId)
+        {
+            throw part.Invalid($"needs an id from 0 to {Vocabulary.HighestId}");
+        }
+
         part.Refuse("single_word", meaningless: false);
         return new AddedToken(
             id,

@@ -5,8 +5,6 @@ namespace Microsoft.ML.Sorsa.Data.Tokenization;
 
 /// <summary>
 /// Byte-level BPE: the symbols are the bytes of the text in UTF-8, and the vocabulary writes each byte as a printable character.
-/// Microsoft.ML.Tokenizers' BpeTokenizer has this too, but it takes no vocabulary without all 256 bytes and cannot take a word whole
-/// (ignore_merges): 131 of 746 SmolLM2 cases come out otherwise there.
 /// </summary>
 internal sealed class ByteAlphabet : SymbolAlphabet
 {

@@ -4,7 +4,7 @@ namespace Microsoft.ML.Sorsa.Data.Tokenization;
 
 /// <summary>
 /// Reads tokenizer.model as SentencePiece writes it (sentencepiece_model.proto). Microsoft.ML.Tokenizers' SentencePieceTokenizer reads it too,
-/// but gives other ids on 34 of 747 rows, and keeps scores and piece types to itself; so only its protobuf library is used here.
+/// but merges in another order (see <see cref="BpeModel"/>) and keeps scores and piece types to itself; so only its protobuf library is used here.
 /// </summary>
 internal static class SentencePieceReader
 {

@@ -5,6 +5,7 @@ internal sealed class TemplateReader
 {
     private readonly List<int> _prefix = [];
     private readonly List<int> _suffix = [];
+    private bool _templateSeen;
 
     private TemplateReader()
     {
@@ -55,8 +56,12 @@ internal sealed class TemplateReader
     private void AddTemplate(JsonPart part)
     {
         part.AllowOnly("type", "single", "pair", "special_tokens");
-        List<int> before = [];
-        List<int> after = [];
+        if (_templateSeen)
+        {
+            throw part.Unsupported("there may be one template");
+        }
+
+        _templateSeen = true;
         bool textSeen = false;
         foreach (JsonPart step in part["single"].Items)
         {
@@ -64,7 +69,7 @@ internal sealed class TemplateReader
             if (step.Find("SpecialToken") is { } special)
             {
                 JsonPart ids = part["special_tokens"][special["id"].Text]["ids"];
-                (textSeen ? after : before).AddRange(ids.Items.Select(id => id.Number));
+                (textSeen ? _suffix : _prefix).AddRange(ids.Items.Select(id => id.Number));
             }
             else if (textSeen)
             {
@@ -80,9 +85,5 @@ internal sealed class TemplateReader
         {
             throw part["single"].Unsupported("the text must come once in a template");
         }
-
-        // A second template goes around the first.
-        _prefix.InsertRange(0, before);
-        _suffix.AddRange(after);
     }
 }

@@ -19,7 +19,7 @@ internal static class TokenizerJsonReader
 
         JsonPart model = root["model"];
         Vocabulary vocabulary = ReadVocabulary(model["vocab"]);
-        (AddedToken Token, bool Late)[] added = [.. root.Find("added_tokens")?.Items.Select(part => CheckedToken(part, vocabulary)) ?? []];
+        (AddedToken Token, bool Late)[] added = [.. root.Find("added_tokens")?.Items.Select(AddedTokenReader.Read) ?? []];
         NormalizerReader normalizer = NormalizerReader.Read(root.Find("normalizer"));
         if (normalizer.Rewrites.Count > 0 && added.FirstOrDefault(token => token.Late).Token is { } late)
         {
@@ -55,19 +55,6 @@ internal static class TokenizerJsonReader
         }
 
         return new Vocabulary(ids, File);
-    }
-
-    private static (AddedToken Token, bool Late) CheckedToken(JsonPart part, Vocabulary vocabulary)
-    {
-        (AddedToken token, bool late) = AddedTokenReader.Read(part);
-        if (token.Id > Vocabulary.HighestId)
-        {
-            throw part["id"].Invalid($"must be from 0 to {Vocabulary.HighestId}");
-        }
-
-        return !vocabulary.TryFind(token.Content, out int id) || id == token.Id
-            ? (token, late)
-            : throw part["id"].Invalid($"must be {id}, the id of '{token.Content}' in the vocabulary");
     }
 
     private static BpeModel ReadModel(JsonPart model, Vocabulary vocabulary, bool byteLevel)
