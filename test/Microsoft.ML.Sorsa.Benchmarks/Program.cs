@@ -10,8 +10,13 @@ switch (args.FirstOrDefault())
         GenerationSpeed.Run(args[1..]);
         return 0;
 
+    case "step":
+        StepSpeed.Run(args[1..]);
+        return 0;
+
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds]");
         return 1;
 }

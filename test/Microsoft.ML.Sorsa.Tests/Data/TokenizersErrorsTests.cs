@@ -18,8 +18,6 @@ public sealed class TokenizersErrorsTests
     [DataRow("model.byte_fallback", "true", "'model.byte_fallback'")]
     [DataRow("model.novelty", "1", "'model.novelty' = 1 is not supported; known here are type, dropout")]
     [DataRow("novelty", "{}", "'novelty' = {} is not supported")]
-    [DataRow("truncation", """{"max_length":512}""", "'truncation'")]
-    [DataRow("padding", """{"strategy":"BatchLongest"}""", "'padding'")]
     [DataRow("normalizer", """{"type":"NFC"}""", "'normalizer.type' = \"NFC\" is not supported; supported normalizers are Prepend, Replace (of a string) and Sequence")]
     [DataRow("normalizer", """{"type":"Replace","pattern":{"Regex":"a"},"content":""}""", "'normalizer.pattern.Regex'")]
     [DataRow("pre_tokenizer", """{"type":"Whitespace"}""", "supported pre-tokenizers are Digits, Split, ByteLevel, Metaspace and Sequence")]

@@ -14,8 +14,8 @@ internal static class TokenizerJsonReader
     {
         JsonPart root = JsonPart.Parse(File, json);
         root.AllowOnly("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
-        root.Refuse("truncation");
-        root.Refuse("padding");
+
+        // "truncation" and "padding" are what the file was last used with; transformers sets them aside too, and cuts and pads as it is told.
 
         JsonPart model = root["model"];
         Vocabulary vocabulary = ReadVocabulary(model["vocab"]);

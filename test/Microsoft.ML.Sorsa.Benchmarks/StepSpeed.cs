@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Benchmarks;
+
+/// <summary>
+/// One whole SORSA step of the training loop (forward with loss, backward, clipping, regularizer, AdamW, zeroing) over the frozen base
+/// model's forward with loss and backward to the embedded input: <c>step [model folder] [rounds]</c>. Processor time of the process, one
+/// torch thread, float32, one row of 256 tokens, all seven projections; base and SORSA take turns, and each round gives a ratio.
+/// </summary>
+internal static class StepSpeed
+{
+    private const int Tokens = 256;
+
+    public static void Run(string[] args)
+    {
+        string folder = args.Length > 0 ? args[0] : Path.Combine("..", "shared", "models", "SmolLM2-135M-Instruct");
+        int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
+        set_num_threads(1);
+        using CausalLM frozen = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        Random random = new(0);
+        SupervisedExample row = new([.. Enumerable.Range(0, Tokens).Select(_ => random.Next(frozen.Config.VocabularySize))], PromptLength: 1);
+        Console.WriteLine($"{Path.GetFileName(folder)}, float32, 1 x {Tokens} tokens, one thread, processor time, median of {rounds} interleaved rounds");
+        Console.WriteLine("method     rank   base ms   step ms   ratio (min to max)");
+        foreach (int rank in new[] { 16, 64 })
+        {
+            Print("SORSA", rank, Measure(frozen, folder, row, rank, rounds));
+        }
+    }
+
+    private static List<(double Base, double Step)> Measure(CausalLM frozen, string folder, SupervisedExample row, int rank, int rounds)
+    {
+        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        using Generator generator = new(0);
+        string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
+        AdapterSet adapters = AdapterSet.Inject(model, targets, (_, linear) => SorsaLinear.Split(linear, rank, 1, 0, generator));
+        var times = new List<(double Base, double Step)>();
+        double baseTime = 0, start = 0;
+
+        // The first two rounds warm up; the loop's first step moves nothing but costs the same.
+        new TrainingLoop(model, adapters, new TrainingOptions()).Run(Rounds(), rounds + 2, validate: null, _ => times.Add((baseTime, Now() - start)), CancellationToken.None);
+        return times[2..];
+
+        IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Rounds()
+        {
+            for (int round = 0; round < rounds + 2; round++)
+            {
+                start = Now();
+                BaseStep(frozen, row);
+                baseTime = Now() - start;
+                start = Now();
+                yield return [[row]];
+            }
+        }
+    }
+
+    private static void BaseStep(CausalLM model, SupervisedExample row)
+    {
+        using var scope = NewDisposeScope();
+        using Batch batch = Batch.Of([row], padTokenId: 0, CPU);
+        Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
+        (SupervisedLoss.Sum(model, batch, embedded) / batch.LabelCount).backward();
+    }
+
+    private static void Print(string method, int rank, List<(double Base, double Step)> times)
+    {
+        double[] ratios = [.. times.Select(time => time.Step / time.Base).Order()];
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{method,-8}{rank,7}{Median(times.Select(time => time.Base)),10:F0}{Median(times.Select(time => time.Step)),10:F0}{Median(ratios),8:F2} ({ratios[0]:F2} to {ratios[^1]:F2})"));
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    private static double Now() => Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;
+}
