@@ -63,7 +63,7 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void EveryFolderIsInTheDrawing()
     {
-        string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!)).Distinct(StringComparer.Ordinal).Where(folder => folder != Surface && !Arrows.ContainsKey(folder))];
+        string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!)).Distinct(StringComparer.Ordinal).Except([Surface, .. Arrows.Keys])];
 
         Assert.IsEmpty(unknown, string.Join(", ", unknown));
     }
@@ -103,7 +103,11 @@ public sealed class ArchitectureTests
 
     /// <summary>Every type of a folder with every type of the library that it mentions.</summary>
     private static IEnumerable<(string By, string Known)> Known(string folder) =>
-        Dependencies.Where(type => OwnNames.Contains(type.Key) && Folder(type.Key) == folder).SelectMany(type => type.Value.Where(OwnNames.Contains).Select(known => (type.Key, known)));
+        from type in Dependencies
+        where OwnNames.Contains(type.Key) && Folder(type.Key) == folder
+        from known in type.Value
+        where OwnNames.Contains(known)
+        select (type.Key, known);
 
     /// <summary>The folder right under the library's own; the namespace of a type in the root folder is the library's.</summary>
     private static string Folder(string fullName)

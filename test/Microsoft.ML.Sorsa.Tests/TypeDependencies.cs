@@ -54,7 +54,8 @@ internal static class TypeDependencies
             }
         }
 
-        foreach (GenericParameterConstraint constraint in type.GenericParameters.Concat(type.Methods.SelectMany(method => method.GenericParameters)).SelectMany(parameter => parameter.Constraints))
+        IEnumerable<GenericParameter> parameters = type.GenericParameters.Concat(type.Methods.SelectMany(method => method.GenericParameters));
+        foreach (GenericParameterConstraint constraint in parameters.SelectMany(parameter => parameter.Constraints))
         {
             Add(constraint.ConstraintType, names);
         }

@@ -76,12 +76,13 @@ public sealed class SorsaAdapterSetTests
         CausalLM model = TinyModel.Create(bias: true);
         AdapterSet adapters = TinyModel.Adapt(model);
         Disturb(adapters);
-        var expected = adapters.Adapters.ToDictionary(named => named.Key + ".weight", named => named.Value.MergedWeight().to(stored), StringComparer.Ordinal);
-        var biases = model.NamedWeights.Where(named => named.Key.EndsWith(".bias", StringComparison.Ordinal)).ToDictionary(named => named.Key, named => named.Value.clone(), StringComparer.Ordinal);
+        var expected = adapters.Adapters.ToDictionary(named => named.Key + ".weight", named => named.Value.MergedWeight().to(stored));
+        var biases = model.NamedWeights.Where(named => named.Key.EndsWith(".bias", StringComparison.Ordinal))
+            .ToDictionary(named => named.Key, named => named.Value.clone());
 
         adapters.Merge(stored);
 
-        var merged = model.NamedWeights.ToDictionary(named => named.Key, named => named.Value, StringComparer.Ordinal);
+        var merged = model.NamedWeights.ToDictionary(named => named.Key, named => named.Value);
         foreach ((string name, Tensor weight) in expected)
         {
             Assert.AreEqual(ScalarType.Float32, merged[name].dtype);

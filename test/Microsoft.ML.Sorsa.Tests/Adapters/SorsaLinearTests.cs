@@ -267,8 +267,8 @@ public sealed class SorsaLinearTests
         public static Parts Random(ScalarType type, bool bias)
         {
             using var generator = new Generator(12);
-            return new Parts(
-                Draw(Out, In), bias ? new Parameter(Draw(Out), requires_grad: false) : null, new Parameter(Draw(Out, Rank)), new Parameter(Draw(Rank)), new Parameter(Draw(Rank, In)));
+            Parameter? frozen = bias ? new Parameter(Draw(Out), requires_grad: false) : null;
+            return new Parts(Draw(Out, In), frozen, new Parameter(Draw(Out, Rank)), new Parameter(Draw(Rank)), new Parameter(Draw(Rank, In)));
 
             Tensor Draw(params long[] shape) => randn(shape, type, generator: generator);
         }

@@ -27,7 +27,8 @@ public sealed class BatchTests
         var targets = new List<long>();
         for (int row = 0; row < rows.Length; row++)
         {
-            int[] labels = [.. Enumerable.Repeat(-100, rows[row].PromptLength), .. rows[row].Ids[rows[row].PromptLength..], .. Enumerable.Repeat(-100, width - rows[row].Ids.Length)];
+            (int[] ids, int prompt) = rows[row];
+            int[] labels = [.. Enumerable.Repeat(-100, prompt), .. ids[prompt..], .. Enumerable.Repeat(-100, width - ids.Length)];
             for (int t = 0; t + 1 < width; t++)
             {
                 if (labels[t + 1] != -100)
@@ -37,7 +38,7 @@ public sealed class BatchTests
                 }
             }
 
-            long[] expected = [.. rows[row].Ids.Select(id => (long)id), .. Enumerable.Repeat(99L, width - rows[row].Ids.Length)];
+            long[] expected = [.. ids.Select(id => (long)id), .. Enumerable.Repeat(99L, width - ids.Length)];
             CollectionAssert.AreEqual(expected, batch.InputIds[row].data<long>().ToArray());
         }
 

@@ -75,7 +75,7 @@ public sealed class TrainingLoopTests
         Assert.IsLessThanOrEqualTo(1e-6, Largest(values, alone));
     }
 
-    /// <summary>AdamW's first step does not see the gradient's length, so the weight of the decay-free update tells nothing: ε does.</summary>
+    /// <summary>With a usual ε AdamW's first step does not see the gradient's length, and clipping could not be told from none.</summary>
     [TestMethod]
     public void TheGlobalNormIsClipped()
     {
@@ -267,8 +267,8 @@ public sealed class TrainingLoopTests
     }
 
     /// <summary>One good step, then the spoilt one.</summary>
-    private static ArithmeticException Diverge(CausalLM model, AdapterSet adapters, TrainingOptions options, Action spoil) => Assert.ThrowsExactly<ArithmeticException>(() =>
-        new TrainingLoop(model, adapters, options).Run(
+    private static ArithmeticException Diverge(CausalLM model, AdapterSet adapters, TrainingOptions options, Action spoil) =>
+        Assert.ThrowsExactly<ArithmeticException>(() => new TrainingLoop(model, adapters, options).Run(
             Cut(TinyModel.Rows(24), 8, 8), 3, null,
             progress =>
             {
