@@ -48,7 +48,7 @@ internal sealed class AdapterSet
             if (rank < 1 || rank > shape.Min())
             {
                 throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture,
-                    $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a smaller rank, or leave that target out of TargetModules."));
+                    $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a Rank in that range, or leave that target out of TargetModules."));
             }
         }
     }

@@ -33,7 +33,8 @@ internal sealed class BatchPlan
     /// <summary>The steps of one epoch; the last in its pool may hold fewer rows.</summary>
     public IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Epoch(int epoch)
     {
-        var random = new Random(unchecked((_seed * 486187739) + epoch));
+        // Without the mask a seed and its negative would be the same to Random.
+        var random = new Random(unchecked((_seed * 486187739) + epoch) & int.MaxValue);
         SupervisedExample[] order = [.. _examples];
         random.Shuffle(order);
         foreach (SupervisedExample[] pool in order.Chunk(StepSize * PoolSteps))

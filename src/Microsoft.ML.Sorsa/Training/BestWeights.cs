@@ -22,6 +22,7 @@ internal sealed class BestWeights(IEnumerable<Parameter> parameters, int patienc
         _lowest = loss;
         _looksSince = 0;
         Dispose();
+        using var scope = NewDisposeScope();
         _copies = [.. _parameters.Select(parameter => parameter.detach().clone().DetachFromDisposeScope())];
         return false;
     }

@@ -43,8 +43,9 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
             cancellationToken.ThrowIfCancellationRequested();
             model.train();
             double loss = Backward(microBatches);
-            double norm = nn.utils.clip_grad_norm_(_trainable.Select(named => named.Value), options.MaxGradNorm ?? double.PositiveInfinity);
+            double norm = GradientClipping.Norm(_trainable.Select(named => named.Value));
             RequireFinite(step, loss, norm);
+            GradientClipping.Clip(_trainable.Select(named => named.Value), norm, options.MaxGradNorm ?? double.PositiveInfinity);
             double? orthonormality = options.Gamma > 0 ? _regularizer.AddGradient(options.Gamma / options.LearningRate) : null;
             double learningRate = options.LearningRate * schedule.Factor(step);
             optimizer.Step(learningRate);
@@ -105,7 +106,7 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
         }
 
         using var scope = NewDisposeScope();
-        string matrix = _trainable.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight ? $"'{weight}' holds such a value itself"
+        string matrix = model.NamedWeights.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight ? $"'{weight}' holds such a value itself"
             : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first ? $"the gradient of '{first}' is the first that is not finite"
             : "every single gradient is finite, but their norm is not";
         throw new ArithmeticException(string.Create(CultureInfo.InvariantCulture,

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Checkpoints;
 using TorchSharp;
@@ -30,9 +28,10 @@ public sealed class CheckpointTests
         Assert.HasCount(count, files);
         string[] names = count == 1 ? ["model.safetensors"] : [.. Enumerable.Range(1, count).Select(i => $"model-{i:D5}-of-{count:D5}.safetensors")];
         CollectionAssert.AreEqual(names, files.Select(Path.GetFileName).ToArray());
-        var written = files.SelectMany(file => RawSafetensors.Read(File.ReadAllBytes(file)).Select(tensor => (File: Path.GetFileName(file), tensor.Name, tensor.Bytes))).ToList();
+        var shards = files.Select(file => (File: Path.GetFileName(file), Tensors: RawSafetensors.Read(File.ReadAllBytes(file)))).ToList();
+        var written = shards.SelectMany(shard => shard.Tensors.Select(tensor => (shard.File, tensor.Name))).ToList();
         CollectionAssert.AreEqual(tensors.Select(named => named.Key).ToArray(), written.Select(tensor => tensor.Name).ToArray());
-        Assert.IsTrue(files.All(file => RawSafetensors.Read(File.ReadAllBytes(file)) is var shard && (shard.Count == 1 || shard.Sum(tensor => tensor.Bytes.Length) <= shardSize)));
+        Assert.IsTrue(shards.All(shard => shard.Tensors.Count == 1 || shard.Tensors.Sum(tensor => tensor.Bytes.Length) <= shardSize));
         Assert.AreEqual(count > 1, File.Exists(folder.File("model.safetensors.index.json")));
         if (count > 1)
         {
@@ -104,7 +103,9 @@ public sealed class CheckpointTests
         File.WriteAllBytes(folder.File("two"), OneTensor("c"));
         WriteIndex(folder.Path, ("a", "one"), ("b", "two"));
 
-        Assert.Contains("says that 'two' holds 'b', and it does not", Assert.ThrowsExactly<InvalidDataException>(() => Checkpoint.OpenFolder(folder.Path)).Message);
+        var error = Assert.ThrowsExactly<InvalidDataException>(() => Checkpoint.OpenFolder(folder.Path));
+
+        Assert.Contains("says that 'two' holds 'b', and it does not", error.Message);
     }
 
     [TestMethod]
@@ -252,12 +253,10 @@ public sealed class CheckpointTests
         var maps = Maps(file);
         foreach (Tensor tensor in tensors)
         {
-            ulong address = Address(tensor);
+            ulong address = (ulong)TensorAddress.Of(tensor);
             Assert.IsTrue(maps.Any(map => map.Start <= address && address < map.End), "The tensor does not stand on the file's pages.");
         }
     }
-
-    private static ulong Address(Tensor tensor) => (ulong)Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(tensor.bytes));
 
     /// <summary>Where the kernel has mapped a file in this process.</summary>
     private static List<(ulong Start, ulong End)> Maps(string file) =>

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Models;
 using TorchSharp;
@@ -71,7 +69,6 @@ public sealed class ModelNamesTests
         CollectionAssert.AreEquivalent(expected, model.NamedWeights.Select(named => named.Key).ToArray());
         CollectionAssert.AreEquivalent(expected, model.state_dict().Keys.ToArray());
         Assert.IsEmpty(model.named_buffers());
-        nint[] addresses = [.. model.NamedWeights.Select(named => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(named.Value.bytes)))];
-        CollectionAssert.AllItemsAreUnique(addresses);
+        CollectionAssert.AllItemsAreUnique(model.NamedWeights.Select(named => TensorAddress.Of(named.Value)).ToArray());
     }
 }

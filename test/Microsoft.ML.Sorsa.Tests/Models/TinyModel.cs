@@ -28,8 +28,11 @@ internal static class TinyModel
         using var scope = NewDisposeScope();
         using var generator = new Generator(17);
         DecoderConfig config = Config(bias, tied);
-        KeyValuePair<string, Tensor>[] weights = [.. config.ExpectedTensors().Select(named => KeyValuePair.Create(
-            named.Key, randn(named.Value, ScalarType.Float64, generator: generator) * 0.3 + (named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0)))];
+        KeyValuePair<string, Tensor>[] weights = [.. config.ExpectedTensors().Select(named =>
+        {
+            int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;
+            return KeyValuePair.Create(named.Key, (randn(named.Value, ScalarType.Float64, generator: generator) * 0.3) + mean);
+        })];
         using var stream = new MemoryStream();
         CheckpointWriter.Write(stream, weights, stored ?? type);
         stream.Position = 0;
@@ -37,7 +40,7 @@ internal static class TinyModel
         return CausalLM.Load(config, checkpoint, type, CPU);
     }
 
-    /// <summary>SORSA on every projection, moved off the start so that gradients of U, s and Vt differ.</summary>
+    /// <summary>SORSA on every projection, or on some of them.</summary>
     public static AdapterSet Adapt(CausalLM model, int rank = 4, double scale = 1, double dropout = 0, string[]? targets = null)
     {
         var generator = new Generator(5);

@@ -1,0 +1,61 @@
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+[TestClass]
+public sealed class AdamWTests
+{
+    /// <summary>TorchSharp's own optimizer, an implementation apart from the fused kernel.</summary>
+    [TestMethod]
+    [DataRow(0.0, 0.9, 0.999, 1e-8)]
+    [DataRow(0.1, 0.9, 0.999, 1e-8)]
+    [DataRow(0.01, 0.8, 0.95, 1e-3)]
+    public void TwentyStepsAreTorchs(double weightDecay, double beta1, double beta2, double epsilon)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(31);
+        long[][] shapes = [[7, 3], [5], [2, 4]];
+        Parameter[] ours = [.. shapes.Select(shape => new Parameter(randn(shape, ScalarType.Float64, generator: generator)))];
+        Parameter[] theirs = [.. ours.Select(parameter => new Parameter(parameter.detach().clone()))];
+        using var optimizer = new AdamW(ours, new TrainingOptions { WeightDecay = weightDecay, AdamBeta1 = beta1, AdamBeta2 = beta2, AdamEpsilon = epsilon });
+        using var reference = optim.AdamW(theirs, lr: 1, beta1: beta1, beta2: beta2, eps: epsilon, weight_decay: weightDecay);
+
+        for (int step = 0; step < 20; step++)
+        {
+            double learningRate = 0.01 * step;
+            foreach ((Parameter mine, Parameter other) in ours.Zip(theirs))
+            {
+                Tensor gradient = randn(mine.shape, ScalarType.Float64, generator: generator) * 3;
+                mine.grad = gradient;
+                other.grad = gradient.clone();
+            }
+
+            reference.ParamGroups.Single().LearningRate = learningRate;
+            optimizer.Step(learningRate);
+            reference.step();
+        }
+
+        foreach ((Parameter mine, Parameter other) in ours.Zip(theirs))
+        {
+            Assert.IsLessThanOrEqualTo(1e-12, (mine - other).abs().max().item<double>());
+        }
+    }
+
+    [TestMethod]
+    public void ZeroGradDropsTheGradients()
+    {
+        using var scope = NewDisposeScope();
+        var parameter = new Parameter(ones(3));
+        using var optimizer = new AdamW([parameter], new TrainingOptions());
+        parameter.grad = ones(3);
+
+        optimizer.ZeroGrad();
+
+        Assert.IsNull(parameter.grad);
+        Assert.Contains("call backward first", Assert.ThrowsExactly<InvalidOperationException>(() => optimizer.Step(1)).Message);
+    }
+}
