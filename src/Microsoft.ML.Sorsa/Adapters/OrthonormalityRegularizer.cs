@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
@@ -37,7 +38,7 @@ internal sealed class OrthonormalityRegularizer
     {
         using Tensor gradient = factor.Matrix.grad
             ?? throw new InvalidOperationException("The regularizer adds to the gradients of the loss: call backward first.");
-        Tensor step = deviation.mul_(norm.clamp(min: NormFloor).reciprocal_().mul_(2 * weight * _share));
+        Tensor step = deviation.mul_(norm.AtLeast(NormFloor).reciprocal_().Scale(2 * weight * _share));
         _ = factor.Rows ? gradient.addmm_(step, factor.Matrix) : gradient.addmm_(factor.Matrix, step);
     });
 
@@ -56,12 +57,12 @@ internal sealed class OrthonormalityRegularizer
             using var inner = NewDisposeScope();
             Tensor matrix = _factors[i].Matrix;
             Tensor deviation = _factors[i].Rows ? matrix.mm(matrix.t()) : matrix.t().mm(matrix);
-            deviation.diagonal().sub_(1);
+            deviation.diagonal().Shift(-1.0);
             norms[i] = inner.MoveToOuter(deviation.norm());
             act(_factors[i], deviation, norms[i]);
         }
 
         // One number leaves the device, not one per matrix.
-        return stack(norms).sum().mul_(_share).to(ScalarType.Float64).item<double>();
+        return stack(norms).sum().Scale(_share).to(ScalarType.Float64).item<double>();
     }
 }

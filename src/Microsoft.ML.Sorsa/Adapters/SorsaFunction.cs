@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.autograd;
@@ -33,7 +34,7 @@ internal sealed class SorsaFunction : SingleTensorFunction<SorsaFunction>
         Tensor adapted = mask is null ? x : x * Flat(mask);
         Tensor hidden = adapted.mm(vt.to(x.dtype).t());
         Tensor output = bias is null ? x.mm(residual.t()) : addmm(bias, x, residual.t(), 1, 1);
-        output.addmm_(hidden, (u * (s * scale)).to(x.dtype).t());
+        output.addmm_(hidden, (u * s.Times(scale)).to(x.dtype).t());
         return (output.view([.. input.shape[..^1], residual.shape[0]]), hidden);
     }
 
@@ -70,11 +71,11 @@ internal sealed class SorsaFunction : SingleTensorFunction<SorsaFunction>
 
         Tensor dy = Flat(grad_output);
         Tensor x = Flat(input);
-        Tensor sigma = s * scale;
+        Tensor sigma = s.Times(scale);
         Tensor p = dy.mm(u.to(dy.dtype));
         Tensor g = dy.t().mm(hidden).to(u.dtype);
         Tensor du = g * sigma;
-        Tensor ds = (g * u).sum(dim: 0).mul_(scale);
+        Tensor ds = (g * u).sum(dim: 0).Scale(scale);
         Tensor dvt = p.t().mm(mask is null ? x : x * mask).to(vt.dtype).mul_(sigma.unsqueeze(1));
 
         Tensor? dx = null;
@@ -82,7 +83,7 @@ internal sealed class SorsaFunction : SingleTensorFunction<SorsaFunction>
         {
             Tensor scaled = (vt * sigma.unsqueeze(1)).to(dy.dtype);
             dx = dy.mm(residual);
-            dx = (mask is null ? dx.addmm_(p, scaled) : dx.addcmul_(p.mm(scaled), mask, 1)).view(input.shape);
+            dx = (mask is null ? dx.addmm_(p, scaled) : dx.AddProduct(p.mm(scaled), mask)).view(input.shape);
             scope.MoveToOuter(dx);
         }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -83,7 +84,7 @@ internal sealed class SorsaLinear : Adapter
         using var noGrad = no_grad();
         Tensor weight = linear.weight.to(linear.weight.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, decomposition);
-        Tensor residual = (weight - (u * (s * scale)).mm(vt)).to(linear.weight.dtype);
+        Tensor residual = (weight - (u * s.Times(scale)).mm(vt)).to(linear.weight.dtype);
         return new SorsaLinear(
             residual.DetachFromDisposeScope(), u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(),
             linear.bias, scale, dropout, dropoutGenerator);
@@ -93,7 +94,7 @@ internal sealed class SorsaLinear : Adapter
     {
         using var scope = NewDisposeScope();
         Tensor? mask = training && _dropout > 0
-            ? rand(input.shape, input.dtype, input.device, generator: _generator).ge(_dropout).to(input.dtype).div_(1 - _dropout)
+            ? rand(input.shape, input.dtype, input.device, generator: _generator).IsAtLeast(_dropout).to(input.dtype).Scale(1 / (1 - _dropout))
             : null;
         return scope.MoveToOuter(is_grad_enabled()
             ? SorsaFunction.Apply(input, _residual, Bias, U, S, Vt, _scale, mask)
@@ -105,6 +106,6 @@ internal sealed class SorsaLinear : Adapter
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return scope.MoveToOuter((U * (S * _scale)).mm(Vt).add_(_residual));
+        return scope.MoveToOuter((U * S.Times(_scale)).mm(Vt).add_(_residual));
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -73,8 +74,8 @@ internal sealed class Decoder : nn.Module
     }
 
     private static Tensor Positions(Tensor? attentionMask, int past, int tokens, Device device) => attentionMask is null
-        ? arange(past, past + tokens, ScalarType.Int64, device).unsqueeze(0)
-        : attentionMask.to(ScalarType.Int64).cumsum(-1).sub_(1).clamp_(min: 0).narrow(1, past, tokens);
+        ? ScalarArithmetic.WholeNumbers(past, past + tokens, device).unsqueeze(0)
+        : attentionMask.to(ScalarType.Int64).cumsum(-1).Shift(-1L).AtLeast(0L).narrow(1, past, tokens);
 
     /// <summary>Causal, within the sliding window, not at padding; a token always sees itself, so that padding gives no NaN.</summary>
     private Tensor? Mask(Tensor? attentionMask, int past, int tokens, Device device)
@@ -86,16 +87,16 @@ internal sealed class Decoder : nn.Module
             return null;
         }
 
-        Tensor distance = arange(past, all, ScalarType.Int64, device).unsqueeze(1) - arange(0, all, ScalarType.Int64, device).unsqueeze(0);
-        Tensor visible = distance >= 0;
+        Tensor distance = ScalarArithmetic.WholeNumbers(past, all, device).unsqueeze(1) - ScalarArithmetic.WholeNumbers(0, all, device).unsqueeze(0);
+        Tensor visible = distance.IsAtLeast(0);
         if (window)
         {
-            visible = visible & (distance < _config.SlidingWindow!.Value);
+            visible = visible & (distance.IsBelow(_config.SlidingWindow!.Value));
         }
 
         visible = visible.view(1, 1, tokens, all);
         return attentionMask is null
             ? visible
-            : (visible & attentionMask.to(ScalarType.Bool).view(-1, 1, 1, all)) | (distance == 0).view(1, 1, tokens, all);
+            : (visible & attentionMask.to(ScalarType.Bool).view(-1, 1, 1, all)) | distance.IsEqualTo(0).view(1, 1, tokens, all);
     }
 }

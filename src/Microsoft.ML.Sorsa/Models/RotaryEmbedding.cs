@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,14 +21,14 @@ internal sealed class RotaryEmbedding(RopeConfig config)
         double[] frequencies = config.Type == "dynamic" ? DynamicFrequencies(positions.max().item<long>() + 1) : _frequencies;
         Tensor half = positions.to(ScalarType.Float64).unsqueeze(-1) * tensor(frequencies, device: positions.device);
         Tensor angles = cat([half, half], dim: -1).unsqueeze(1);
-        return (angles.cos().mul_(_scale).to(type), angles.sin().mul_(_scale).to(type));
+        return (angles.cos().Scale(_scale).to(type), angles.sin().Scale(_scale).to(type));
     }
 
     /// <summary>Turns x [B, heads, T, d].</summary>
     public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles)
     {
         Tensor[] halves = x.chunk(2, dim: -1);
-        return (x * angles.Cos).addcmul_(cat([-halves[1], halves[0]], dim: -1), angles.Sin, 1);
+        return (x * angles.Cos).AddProduct(cat([-halves[1], halves[0]], dim: -1), angles.Sin);
     }
 
     private static double[] Frequencies(RopeConfig config, double theta)

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -25,12 +26,20 @@ internal sealed class AdamW : IDisposable
     private readonly Tensor[] _secondMoments;
     private readonly Tensor _step;
     private readonly Tensor[] _steps;
-    private readonly TrainingOptions _options;
+
+    // Scalars, not numbers: see ScalarArithmetic.
+    private readonly Scalar _beta1;
+    private readonly Scalar _beta2;
+    private readonly Scalar _epsilon;
+    private readonly Scalar _weightDecay;
 
     public AdamW(IEnumerable<Parameter> parameters, TrainingOptions options)
     {
         _parameters = [.. parameters];
-        _options = options;
+        _beta1 = options.AdamBeta1;
+        _beta2 = options.AdamBeta2;
+        _epsilon = options.AdamEpsilon;
+        _weightDecay = options.WeightDecay;
         _firstMoments = [.. _parameters.Select(Zeros)];
         _secondMoments = [.. _parameters.Select(Zeros)];
         _step = zeros([], ScalarType.Float32, _parameters[0].device).DetachFromDisposeScope();
@@ -46,11 +55,12 @@ internal sealed class AdamW : IDisposable
         using var noGrad = no_grad();
 
         // All tensors share the count of steps, and the kernel reads it without raising it.
-        _step.add_(1);
+        _step.Shift(1.0);
         Tensor[] gradients = [.. _parameters.Select(parameter => parameter.grad ?? throw new InvalidOperationException("A trained tensor has no gradient: call backward first."))];
+        using Scalar rate = learningRate;
         _kernel.invoke(
             "step", _parameters, gradients, _firstMoments, _secondMoments, _steps,
-            learningRate, _options.AdamBeta1, _options.AdamBeta2, _options.AdamEpsilon, _options.WeightDecay);
+            rate, _beta1, _beta2, _epsilon, _weightDecay);
     }
 
     /// <summary>Drops the gradients; the next backward makes its own.</summary>
@@ -68,6 +78,11 @@ internal sealed class AdamW : IDisposable
         foreach (Tensor tensor in _firstMoments.Concat(_secondMoments).Append(_step))
         {
             tensor.Dispose();
+        }
+
+        foreach (Scalar scalar in new[] { _beta1, _beta2, _epsilon, _weightDecay })
+        {
+            scalar.Dispose();
         }
 
         _kernel.Dispose();

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -32,7 +33,7 @@ internal static class GradientClipping
         using var noGrad = no_grad();
         foreach (Tensor gradient in parameters.Select(parameter => parameter.grad).OfType<Tensor>())
         {
-            gradient.mul_(factor);
+            gradient.Scale(factor);
         }
     }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -87,7 +88,7 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
         {
             using var micro = NewDisposeScope();
             using Batch batch = Batch.Of(rows, options.PadTokenId, model.Device);
-            Tensor mean = SupervisedLoss.Sum(model, batch) / labels;
+            Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
             mean.backward();
             using (no_grad())
             {

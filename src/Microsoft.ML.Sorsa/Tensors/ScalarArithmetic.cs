@@ -1,0 +1,91 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tensors;
+
+/// <summary>
+/// Arithmetic of tensors with plain numbers. TorchSharp 0.107 turns a number into a native scalar that nothing holds while native code
+/// reads it (its pull request 1434 is open): when the garbage collector runs in that moment, the call reads freed memory. Seen here as
+/// "Unknown scalar type" after some hundred thousand calls. Here every scalar outlives its call; a test keeps the library from TorchSharp's own way.
+/// </summary>
+internal static class ScalarArithmetic
+{
+    /// <summary>tensor · factor.</summary>
+    public static Tensor Times(this Tensor tensor, double factor)
+    {
+        using Scalar scalar = factor;
+        return tensor.mul(scalar);
+    }
+
+    /// <summary>Multiplies in place.</summary>
+    public static Tensor Scale(this Tensor tensor, double factor)
+    {
+        using Scalar scalar = factor;
+        return tensor.mul_(scalar);
+    }
+
+    /// <summary>Adds in place.</summary>
+    public static Tensor Shift(this Tensor tensor, double summand)
+    {
+        using Scalar scalar = summand;
+        return tensor.add_(scalar);
+    }
+
+    /// <summary>Adds a whole number in place, to tensors of whole numbers too.</summary>
+    public static Tensor Shift(this Tensor tensor, long summand)
+    {
+        using Scalar scalar = summand;
+        return tensor.add_(scalar);
+    }
+
+    /// <summary>tensor + a ⊙ b, in place.</summary>
+    public static Tensor AddProduct(this Tensor tensor, Tensor a, Tensor b)
+    {
+        using Scalar one = 1;
+        return tensor.addcmul_(a, b, one);
+    }
+
+    /// <summary>The larger of each number and the limit.</summary>
+    public static Tensor AtLeast(this Tensor tensor, double limit)
+    {
+        using Scalar scalar = limit;
+        return tensor.clamp(min: scalar);
+    }
+
+    /// <summary>The larger of each whole number and the limit.</summary>
+    public static Tensor AtLeast(this Tensor tensor, long limit)
+    {
+        using Scalar scalar = limit;
+        return tensor.clamp(min: scalar);
+    }
+
+    /// <summary>Where tensor ≥ limit.</summary>
+    public static Tensor IsAtLeast(this Tensor tensor, double limit)
+    {
+        using Scalar scalar = limit;
+        return tensor.ge(scalar);
+    }
+
+    /// <summary>Where tensor &lt; limit.</summary>
+    public static Tensor IsBelow(this Tensor tensor, double limit)
+    {
+        using Scalar scalar = limit;
+        return tensor.lt(scalar);
+    }
+
+    /// <summary>Where tensor = value.</summary>
+    public static Tensor IsEqualTo(this Tensor tensor, double value)
+    {
+        using Scalar scalar = value;
+        return tensor.eq(scalar);
+    }
+
+    /// <summary>start, start + 1, ..., end − 1 as int64.</summary>
+    public static Tensor WholeNumbers(long start, long end, Device device)
+    {
+        using Scalar first = start;
+        using Scalar behind = end;
+        using Scalar one = 1L;
+        return arange(first, behind, one, ScalarType.Int64, device);
+    }
+}
