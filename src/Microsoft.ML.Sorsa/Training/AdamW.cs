@@ -48,9 +48,15 @@ internal sealed class AdamW : IDisposable
         // All tensors share the count of steps, and the kernel reads it without raising it.
         _step.add_(1);
         Tensor[] gradients = [.. _parameters.Select(parameter => parameter.grad ?? throw new InvalidOperationException("A trained tensor has no gradient: call backward first."))];
-        _kernel.invoke(
-            "step", _parameters, gradients, _firstMoments, _secondMoments, _steps,
-            learningRate, _options.AdamBeta1, _options.AdamBeta2, _options.AdamEpsilon, _options.WeightDecay);
+
+        // Numbers as scalars of our own: of a plain double TorchSharp makes one that nothing refers to, and the collector may free it
+        // before the call has read it.
+        using Scalar rate = learningRate;
+        using Scalar beta1 = _options.AdamBeta1;
+        using Scalar beta2 = _options.AdamBeta2;
+        using Scalar epsilon = _options.AdamEpsilon;
+        using Scalar weightDecay = _options.WeightDecay;
+        _kernel.invoke("step", _parameters, gradients, _firstMoments, _secondMoments, _steps, rate, beta1, beta2, epsilon, weightDecay);
     }
 
     /// <summary>Drops the gradients; the next backward makes its own.</summary>
