@@ -44,6 +44,11 @@ internal sealed class SorsaLinear : Adapter
                 $"U [{string.Join(", ", u.shape)}], s [{rank}] and Vt [{string.Join(", ", vt.shape)}] are no triplets of a residual [{string.Join(", ", residual.shape)}]."), nameof(u));
         }
 
+        if (dropout > 0 && generator is null)
+        {
+            throw new ArgumentNullException(nameof(generator), "Dropout draws from a generator of its own: from the process-wide one no run could be repeated.");
+        }
+
         _residual = new Parameter(residual, requires_grad: false);
         U = new Parameter(u);
         S = new Parameter(s);

@@ -44,7 +44,7 @@ internal static class TinyModel
     public static AdapterSet Adapt(CausalLM model, int rank = 4, double scale = 1, double dropout = 0, string[]? targets = null)
     {
         var generator = new Generator(5);
-        return AdapterSet.Inject(model, targets ?? Targets, (_, linear) => SorsaLinear.Split(linear, rank, scale, dropout, generator));
+        return AdapterSet.Inject(model, targets ?? Targets, (_, linear) => SorsaLinear.Split(linear, rank, scale, dropout, generator, generator));
     }
 
     public static SupervisedExample[] Rows(int count, int seed = 3)
