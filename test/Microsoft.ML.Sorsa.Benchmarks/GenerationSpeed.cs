@@ -13,7 +13,7 @@ internal static class GenerationSpeed
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Path.Combine("..", "shared", "models", "SmolLM2-135M-Instruct");
+        string folder = args.Length > 0 ? args[0] : Places.SmolLM2;
         int newTokens = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 33;
         int rounds = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 5;
         using CausalLM model = CausalLM.Load(folder, torch.ScalarType.Float32, torch.CPU);
@@ -22,7 +22,7 @@ internal static class GenerationSpeed
         {
             // One round more to warm up.
             (double Prefill, double Decode)[] times = [.. Enumerable.Range(0, rounds + 1).Select(round => Measure(model, batch, newTokens, round)).Skip(1)];
-            double prefill = batch * PromptLength / Median(times.Select(time => time.Prefill)), decode = batch * (newTokens - 1) / Median(times.Select(time => time.Decode));
+            double prefill = batch * PromptLength / Statistics.Median(times.Select(time => time.Prefill)), decode = batch * (newTokens - 1) / Statistics.Median(times.Select(time => time.Decode));
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"batch {batch}: prefill {prefill:F0} tokens/s, decode {decode:F1} tokens/s"));
         }
     }
@@ -41,11 +41,5 @@ internal static class GenerationSpeed
         }
 
         return (prefill, watch.Elapsed.TotalSeconds - prefill);
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 }

@@ -14,9 +14,14 @@ switch (args.FirstOrDefault())
         StepSpeed.Run(args[1..]);
         return 0;
 
+    case "memory":
+        TrainingMemory.Run(args[1..]);
+        return 0;
+
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
         return 1;
 }

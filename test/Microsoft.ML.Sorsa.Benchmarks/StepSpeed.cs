@@ -20,7 +20,7 @@ internal static class StepSpeed
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Path.Combine("..", "shared", "models", "SmolLM2-135M-Instruct");
+        string folder = args.Length > 0 ? args[0] : Places.SmolLM2;
         int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
         set_num_threads(1);
         using CausalLM frozen = CausalLM.Load(folder, ScalarType.Float32, CPU);
@@ -72,13 +72,7 @@ internal static class StepSpeed
     {
         double[] ratios = [.. times.Select(time => time.Step / time.Base).Order()];
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{method,-8}{rank,7}{Median(times.Select(time => time.Base)),10:F0}{Median(times.Select(time => time.Step)),10:F0}{Median(ratios),8:F2} ({ratios[0]:F2} to {ratios[^1]:F2})"));
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+            $"{method,-8}{rank,7}{Statistics.Median(times.Select(time => time.Base)),10:F0}{Statistics.Median(times.Select(time => time.Step)),10:F0}{Statistics.Median(ratios),8:F2} ({ratios[0]:F2} to {ratios[^1]:F2})"));
     }
 
     private static double Now() => Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;

@@ -16,8 +16,7 @@ internal static class TokenizerSpeed
     /// <param name="args">The folder that holds data/, models/ and tokenizers/; by default "shared" beside the solution's folder.</param>
     public static void Run(string[] args)
     {
-        string root = SolutionFolder();
-        string shared = args.FirstOrDefault() ?? Path.Combine(Path.GetDirectoryName(root)!, "shared");
+        string shared = args.FirstOrDefault() ?? Places.Shared;
         string[] rows = [.. File.ReadLines(Path.Combine(shared, "data", "gsm8k", "train.jsonl"))
             .Select(line => JsonElement.Parse(line))
             .SelectMany(row => new[] { row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()! })];
@@ -28,7 +27,7 @@ internal static class TokenizerSpeed
         foreach ((string name, string folder) in new[]
         {
             ("smollm2", Path.Combine(shared, "models", "SmolLM2-135M-Instruct")),
-            ("tiny-llama-math", Path.Combine(root, "samples", "models", "tiny-llama-math")),
+            ("tiny-llama-math", Places.TinyLlama),
             ("llama3", Path.Combine(shared, "tokenizers", "llama3")),
             ("mistral-v1", Path.Combine(shared, "tokenizers", "mistral-v1")),
             ("mistral-v1-legacy", Path.Combine(shared, "tokenizers", "mistral-v1-legacy")),
@@ -57,28 +56,13 @@ internal static class TokenizerSpeed
         }
     }
 
-    private static double Median(Action work)
-    {
-        double[] seconds = [.. Enumerable.Range(0, Rounds).Select(_ => Seconds(work)).Order()];
-        return seconds[Rounds / 2];
-    }
+    private static double Median(Action work) => Statistics.Median(Enumerable.Range(0, Rounds).Select(_ => Seconds(work)));
 
     private static double Seconds(Action work)
     {
         TimeSpan start = Environment.CpuUsage.TotalTime;
         work();
         return (Environment.CpuUsage.TotalTime - start).TotalSeconds;
-    }
-
-    private static string SolutionFolder()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "Sorsa.MLNet.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new DirectoryNotFoundException("The benchmarks look for their data from the folder of Sorsa.MLNet.sln; they must run from a build inside it.");
     }
 
     private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

@@ -1,0 +1,49 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Benchmarks;
+
+/// <summary>
+/// Resident memory and live tensors while training: <c>memory [model folder] [steps]</c>, the bundled model and 300 steps by default. Rows of
+/// random length, so that no two steps ask for the same memory.
+/// </summary>
+internal static class TrainingMemory
+{
+    private const int Rows = 8;
+
+    public static void Run(string[] args)
+    {
+        string folder = args.Length > 0 ? args[0] : Places.TinyLlama;
+        int steps = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 300;
+        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        using Generator generator = new(0);
+        string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
+        AdapterSet adapters = AdapterSet.Inject(model, targets, (_, linear) => SorsaLinear.Split(linear, 16, 1, 0, generator));
+        Console.WriteLine($"{Path.GetFileName(folder)}, float32, {Rows} rows of 20 to 120 tokens a step");
+        Console.WriteLine("step   resident MB   live tensors");
+        new TrainingLoop(model, adapters, new TrainingOptions()).Run(Batches(), steps, validate: null, Report, CancellationToken.None);
+
+        IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Batches()
+        {
+            Random random = new(0);
+            for (int step = 0; step < steps; step++)
+            {
+                yield return [[.. Enumerable.Range(0, Rows).Select(_ => new SupervisedExample(
+                    [.. Enumerable.Range(0, random.Next(20, 120)).Select(_ => random.Next(model.Config.VocabularySize))], PromptLength: 10))]];
+            }
+        }
+
+        void Report(SorsaTrainingProgress progress)
+        {
+            if (progress.Step % Math.Max(1, steps / 6) == 0)
+            {
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{progress.Step,4}{Environment.WorkingSet / 1e6,14:F0}{Tensor.TotalCount,15}"));
+            }
+        }
+    }
+}
