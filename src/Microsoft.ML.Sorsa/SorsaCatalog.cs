@@ -69,6 +69,7 @@ public sealed class SorsaCatalog
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
         var prompts = new PromptEncoder(TextTokenizer.Load(modelFolder), promptTemplate ?? PromptTemplate.Alpaca);
+        TextModel.VerifyTokenizer(config, prompts.Tokenizer, modelFolder);
         CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
         network.eval();
         return new SorsaTransformer(new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));

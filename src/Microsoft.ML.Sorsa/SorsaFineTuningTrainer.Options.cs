@@ -99,12 +99,12 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>Tokens of a response, the end-of-text token included, before it is cut. Default 512; at least 1.</summary>
         public int MaxResponseLength { get; set; } = 512;
 
-        /// <summary>Steps between two looks at the validation rows, where there are any; null: once per epoch. Default null; at least 1.</summary>
+        /// <summary>Steps between two looks at the validation rows; null: once per epoch. Default null; at least 1. Needs validation rows.</summary>
         public int? EvaluationSteps { get; set; }
 
         /// <summary>
         /// Looks at the validation rows without a lower loss after which training stops; null: never. With validation rows the weights of the lowest
-        /// loss are kept in either case. Default null; at least 1.
+        /// loss are kept in either case. Default null; at least 1. Needs validation rows.
         /// </summary>
         public int? EarlyStoppingPatience { get; set; }
 
@@ -153,7 +153,12 @@ public sealed partial class SorsaFineTuningTrainer
         };
 
         /// <summary>A copy, so that what was checked is what is used.</summary>
-        internal Options Clone() => (Options)MemberwiseClone();
+        internal Options Clone()
+        {
+            var copy = (Options)MemberwiseClone();
+            copy.TargetModules = TargetModules is null ? null! : [.. TargetModules];
+            return copy;
+        }
 
         /// <summary>Refuses values outside their range and values that do not fit together.</summary>
         /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
@@ -163,9 +168,13 @@ public sealed partial class SorsaFineTuningTrainer
             Named(PromptColumnName, nameof(PromptColumnName), "Name the column that holds the prompts");
             Named(ResponseColumnName, nameof(ResponseColumnName), "Name the column that holds the responses");
             Named(OutputColumnName, nameof(OutputColumnName), "Name the column to add");
-            ArgumentNullException.ThrowIfNull(PromptTemplate);
-            ArgumentNullException.ThrowIfNull(TargetModules);
-            ArgumentNullException.ThrowIfNull(Generation);
+            NotNull(PromptTemplate, nameof(PromptTemplate), "Use PromptTemplate.Alpaca, as the paper does");
+            NotNull(TargetModules, nameof(TargetModules), "Name one or more of " + string.Join(", ", AllProjections));
+            NotNull(Generation, nameof(Generation), "Use new GenerationOptions() for the defaults");
+            Defined(RegularizerReduction, nameof(RegularizerReduction));
+            Defined(LearningRateDecay, nameof(LearningRateDecay));
+            Defined(ComputeType, nameof(ComputeType));
+            Defined(SavedType, nameof(SavedType));
             AtLeastOne(Rank, nameof(Rank));
             AtLeastOne(BatchSize, nameof(BatchSize));
             AtLeastOne(GradientAccumulationSteps, nameof(GradientAccumulationSteps));
@@ -188,6 +197,20 @@ public sealed partial class SorsaFineTuningTrainer
             Generation.Validate();
         }
 
+        /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>
+        internal void ValidateWithoutValidationRows()
+        {
+            (string name, int? value) = EarlyStoppingPatience is not null
+                ? (nameof(EarlyStoppingPatience), EarlyStoppingPatience)
+                : (nameof(EvaluationSteps), EvaluationSteps);
+            if (value is not null)
+            {
+                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                    $"{name} is {value}, and there are no validation rows to look at. Call Fit(train, validation), or leave {name} null."), name);
+            }
+        }
+
         private static Options Paper(string modelFolder, int rank) => new()
         {
             ModelFolder = modelFolder,
@@ -207,8 +230,25 @@ public sealed partial class SorsaFineTuningTrainer
             }
         }
 
+        private static void NotNull(object? value, string name, string remedy)
+        {
+            if (value is null)
+            {
+                throw new ArgumentNullException(name, $"{name} is null; it must be set. {remedy}.");
+            }
+        }
+
+        private static void Defined<T>(T value, string name)
+            where T : struct, Enum
+        {
+            if (!Enum.IsDefined(value))
+            {
+                throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}. Choose one of them.");
+            }
+        }
+
         private static void AtLeastOne(int? value, string name) =>
-            InRange(value ?? 1, name, number => number >= 1, "at least 1", value is null ? "" : "Choose a larger number");
+            InRange(value ?? 1, name, number => number >= 1, "at least 1", "Choose a larger number");
 
         private static void InRange(double value, string name, Predicate<double> holds, string limit, string remedy)
         {

@@ -33,12 +33,19 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 
     /// <summary>Trains on all rows.</summary>
     /// <param name="input">Data with the prompt and the response column.</param>
-    /// <exception cref="ArgumentException">A column is not there or is not text; a row is longer than the model's positions.</exception>
+    /// <exception cref="ArgumentException">
+    /// A column is not there or is not text; a row is longer than the model's positions; the tokenizer is another model's; an option asks for
+    /// validation rows that are not given.
+    /// </exception>
     /// <exception cref="InvalidOperationException">No row has a prompt and a response; no GPU where one is demanded.</exception>
     /// <exception cref="InvalidDataException">A file of the model is corrupt, or its weights are not those of config.json.</exception>
     /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
     /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
-    public SorsaTransformer Fit(IDataView input) => Train(input, validationData: null);
+    public SorsaTransformer Fit(IDataView input)
+    {
+        _options.ValidateWithoutValidationRows();
+        return Train(input, validationData: null);
+    }
 
     /// <summary>Trains on the first rows, keeps the weights of the lowest loss on the second ones, and stops early if the options say so.</summary>
     /// <param name="trainData">Data with the prompt and the response column.</param>
@@ -64,6 +71,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         using IChannel channel = _host.Start("Fine-tuning");
         Device device = TorchDevice.Of(_host);
         var prompts = new PromptEncoder(TextTokenizer.Load(_options.ModelFolder), _options.PromptTemplate);
+        TextModel.VerifyTokenizer(_config, prompts.Tokenizer, _options.ModelFolder);
         IReadOnlyList<SupervisedExample> train = Encode(channel, prompts, trainData, nameof(trainData));
         IReadOnlyList<SupervisedExample> validation = validationData is null ? [] : Encode(channel, prompts, validationData, nameof(validationData));
 
@@ -84,13 +92,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 
     private IReadOnlyList<SupervisedExample> Encode(IChannel channel, PromptEncoder prompts, IDataView data, string argument)
     {
-        TextTokenizer tokenizer = prompts.Tokenizer;
-        if (tokenizer.VocabularySize > _config.VocabularySize)
-        {
-            throw new ArgumentException($"ModelFolder: the tokenizer in '{_options.ModelFolder}' has {tokenizer.VocabularySize} tokens and the model {_config.VocabularySize}. Use the tokenizer of this model.");
-        }
-
-        var encoder = new ExampleEncoder(prompts, EndToken(tokenizer), _options.MaxPromptLength, _options.MaxResponseLength, _config.MaxPositions);
+        var encoder = new ExampleEncoder(prompts, EndToken(prompts.Tokenizer), _options.MaxPromptLength, _options.MaxResponseLength, _config.MaxPositions);
         EncodedExamples encoded = encoder.Encode(
             PromptResponseReader.Read(data, _options.PromptColumnName, _options.ResponseColumnName), argument, _options.CancellationToken);
         channel.Info(MessageSensitivity.None, $"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} cut at MaxPromptLength or MaxResponseLength.");
@@ -113,7 +115,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         long parameters = adapters.Trainable.Sum(named => named.Value.numel());
 
         var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
-        int totalSteps = Math.Min(checked(plan.StepsPerEpoch * _options.NumberOfEpochs), _options.MaxSteps ?? int.MaxValue);
+        int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
         int padTokenId = tokenizer.PadTokenId ?? EndToken(tokenizer);
         channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Training {parameters:N0} parameters of {adapters.Adapters.Count()} projections at rank {_options.Rank} for {totalSteps} steps."));
         new TrainingLoop(model, adapters, _options.ForLoop(padTokenId, plan.StepsPerEpoch)).Run(
@@ -121,6 +123,22 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model, validation, _options.BatchSize, padTokenId),
             progress => Report(channel, progress), _options.CancellationToken);
         adapters.Merge(savedType);
+        if (savedType != model.StoredType)
+        {
+            Round(model, savedType);
+        }
+    }
+
+    /// <summary>What was not trained is rounded as well: what runs is what a file will hold.</summary>
+    private static void Round(CausalLM model, ScalarType savedType)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        foreach ((string _, Tensor weight) in model.NamedWeights)
+        {
+            // Not in place: the weight may be a file's mapped bytes.
+            weight.set_(weight.to(savedType).to(weight.dtype, copy: true));
+        }
     }
 
     /// <summary>Every step to the listener, ten of them and every look at the validation rows to the log.</summary>

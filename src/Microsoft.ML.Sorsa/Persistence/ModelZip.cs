@@ -63,6 +63,7 @@ internal static class ModelZip
         }
 
         var prompts = new PromptEncoder(TextTokenizer.Load(new TokenizerFiles(files)), template);
+        TextModel.VerifyTokenizer(config, prompts.Tokenizer, "the model zip");
         using Stream weights = ArchiveReader.OpenStream(ctx, WeightsEntry, out long length);
         using Checkpoint checkpoint = Checkpoint.Read(weights, length, WeightsEntry);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);

@@ -13,4 +13,18 @@ namespace Microsoft.ML.Sorsa.Persistence;
 /// <param name="PromptColumnName">The column that is read.</param>
 /// <param name="OutputColumnName">The column that is added.</param>
 internal sealed record TextModel(
-    CausalLM Network, PromptEncoder Prompts, GenerationOptions Generation, ScalarType SavedType, string PromptColumnName, string OutputColumnName);
+    CausalLM Network, PromptEncoder Prompts, GenerationOptions Generation, ScalarType SavedType, string PromptColumnName, string OutputColumnName)
+{
+    /// <summary>Refuses the tokenizer of another model, before the weights are touched.</summary>
+    /// <param name="config">The model's configuration.</param>
+    /// <param name="tokenizer">The tokenizer beside it.</param>
+    /// <param name="source">What errors call the place that both are from.</param>
+    /// <exception cref="ArgumentException">The tokenizer has more tokens than the model. (Models may have more: some round their sizes up.)</exception>
+    public static void VerifyTokenizer(DecoderConfig config, TextTokenizer tokenizer, string source)
+    {
+        if (tokenizer.VocabularySize > config.VocabularySize)
+        {
+            throw new ArgumentException($"The tokenizer in '{source}' has {tokenizer.VocabularySize} tokens and the model {config.VocabularySize} (vocab_size). Use the tokenizer of this model.");
+        }
+    }
+}
