@@ -21,7 +21,7 @@ internal static class FineTuneAndCompare
         var mlContext = new MLContext(seed: 0);
         (IReadOnlyList<Question> train, IReadOnlyList<Question> test) = TaskData.Load(mlContext, settings);
         Directory.CreateDirectory(settings.Out);
-        string trainFile = Path.Combine(settings.Out, "train.jsonl"), testFile = Path.Combine(settings.Out, "test.jsonl"), zip = Path.Combine(settings.Out, "model.zip");
+        string trainFile = Path.Combine(settings.Out, "quickstart-train.jsonl"), testFile = Path.Combine(settings.Out, "quickstart-test.jsonl"), zip = Path.Combine(settings.Out, "model.zip");
         Question.Write(trainFile, train);
         Question.Write(testFile, test);
         IDataView trainData = mlContext.Data.LoadFromJsonLines(trainFile), testData = mlContext.Data.LoadFromJsonLines(testFile);
@@ -37,7 +37,7 @@ internal static class FineTuneAndCompare
             LearningRate = settings.LearningRate,
             BatchSize = settings.Batch,
             MaxSteps = settings.Steps,
-            NumberOfEpochs = settings.Steps is { } steps ? Math.Max(1, (steps * settings.Batch / train.Count) + 1) : 1,
+            NumberOfEpochs = settings.Steps is null ? 1 : int.MaxValue,
             Generation = generation,
             Progress = progress,
         });
@@ -64,7 +64,10 @@ internal static class FineTuneAndCompare
             Say($"    after:  {OneLine(after[i])}");
         }
 
-        mlContext.Model.Save(model, testData.Schema, zip);
+
+        // ML.NET writes to the name it is given: under a name of its own a zip that is cut short never takes the place of a good one.
+        mlContext.Model.Save(model, testData.Schema, zip + ".tmp");
+        File.Move(zip + ".tmp", zip, overwrite: true);
         Say($"saved: {zip}, {new FileInfo(zip).Length / 1e6:F1} MB");
 
         string[] reloaded = AnswersOfAnotherProcess(zip, testFile, Path.Combine(settings.Out, "answers.jsonl"));

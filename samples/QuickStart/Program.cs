@@ -16,6 +16,17 @@ Option<double> learningRate = new("--learning-rate") { Description = "The peak l
 Option<int> maxNewTokens = new("--max-new-tokens") { Description = "Tokens of an answer, at most.", DefaultValueFactory = _ => 72 };
 Option<string> output = new("--out") { Description = "The folder for data, answers and model.zip.", DefaultValueFactory = _ => "quickstart-output" };
 
+foreach (Option<int> count in new[] { rows, testRows, batch, rank, maxNewTokens })
+{
+    count.Validators.Add(result =>
+    {
+        if (result.GetValueOrDefault<int>() < 1)
+        {
+            result.AddError($"{result.Option.Name} is {result.GetValueOrDefault<int>()}; it must be at least 1.");
+        }
+    });
+}
+
 RootCommand root = new("Fine-tunes a model with SORSA, and asks it questions before, after, and in a second process.")
 {
     model, train, test, promptColumn, responseColumn, rows, testRows, steps, batch, rank, gamma, learningRate, maxNewTokens, output,
@@ -48,8 +59,9 @@ try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException or ArithmeticException)
+catch (Exception e) when (e.GetBaseException() is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException or ArithmeticException or FormatException)
 {
-    Console.Error.WriteLine(e.Message);
+    // ML.NET wraps what a model's loader throws.
+    Console.Error.WriteLine(e.GetBaseException().Message);
     return 1;
 }

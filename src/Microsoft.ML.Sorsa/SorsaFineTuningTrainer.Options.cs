@@ -13,6 +13,8 @@ public sealed partial class SorsaFineTuningTrainer
     /// </summary>
     public sealed class Options
     {
+        internal const string NoFloat16 = "ComputeType is Float16, in which small gradients vanish. Train in Float32 or BFloat16; SavedType may still be Float16.";
+
         private static readonly string[] AllProjections = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
         /// <summary>The model to start from: a folder in the Hugging Face layout (config.json, model.safetensors or its shards, tokenizer.json or tokenizer.model). Required.</summary>
@@ -108,7 +110,7 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         public int? EarlyStoppingPatience { get; set; }
 
-        /// <summary>Decides the order of the rows, the randomised decomposition and dropout. Default 0. The same seed gives the same bits on the same machine.</summary>
+        /// <summary>Decides the order of the rows, the randomised decomposition and dropout; MLContext's own seed is not used. Default 0. The same seed gives the same bits on the same machine.</summary>
         public int Seed { get; set; }
 
         /// <summary>
@@ -117,7 +119,8 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         public WeightType ComputeType { get; set; } = WeightType.Float32;
 
-        /// <summary>What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model computes with the weights so rounded.</summary>
+        /// <summary>What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model computes with the weights so rounded. (Where
+        /// <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)</summary>
         public WeightType SavedType { get; set; } = WeightType.Checkpoint;
 
         /// <summary>How the fitted model generates. Default greedy, at most 256 tokens.</summary>
@@ -194,6 +197,11 @@ public sealed partial class SorsaFineTuningTrainer
             InRange(AdamBeta2, nameof(AdamBeta2), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.999");
             InRange(AdamEpsilon, nameof(AdamEpsilon), value => value > 0, "above 0", "Use 1e-8");
             InRange(MaxGradNorm ?? 1, nameof(MaxGradNorm), value => value > 0, "above 0", "Leave it null to clip nothing");
+            if (ComputeType == WeightType.Float16)
+            {
+                throw new ArgumentException(NoFloat16, nameof(ComputeType));
+            }
+
             Generation.Validate();
         }
 

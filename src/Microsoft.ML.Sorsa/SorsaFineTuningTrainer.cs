@@ -2,6 +2,7 @@ using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
@@ -72,10 +73,17 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         Device device = TorchDevice.Of(_host);
         var prompts = new PromptEncoder(TextTokenizer.Load(_options.ModelFolder), _options.PromptTemplate);
         TextModel.VerifyTokenizer(_config, prompts.Tokenizer, _options.ModelFolder);
-        IReadOnlyList<SupervisedExample> train = Encode(channel, prompts, trainData, nameof(trainData));
-        IReadOnlyList<SupervisedExample> validation = validationData is null ? [] : Encode(channel, prompts, validationData, nameof(validationData));
 
-        CausalLM model = CausalLM.Load(_config, _options.ModelFolder, stored => _options.ComputeType.ToScalarType(stored), device);
+        // What costs little is looked at first: the weights' headers and both data's columns, then the rows.
+        using Checkpoint checkpoint = Checkpoint.OpenFolder(_options.ModelFolder);
+        CausalLM.Verify(_config, checkpoint);
+        ScalarType computeType = TrainingType(checkpoint.StoredType);
+        IEnumerable<(string Prompt, string Response)> trainRows = Rows(trainData);
+        IEnumerable<(string Prompt, string Response)>? validationRows = validationData is null ? null : Rows(validationData);
+        IReadOnlyList<SupervisedExample> train = Encode(channel, prompts, trainRows, nameof(trainData));
+        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : Encode(channel, prompts, validationRows, nameof(validationData));
+
+        CausalLM model = CausalLM.Load(_config, checkpoint, computeType, device);
         try
         {
             ScalarType savedType = _options.SavedType.ToScalarType(model.StoredType);
@@ -90,11 +98,17 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         }
     }
 
-    private IReadOnlyList<SupervisedExample> Encode(IChannel channel, PromptEncoder prompts, IDataView data, string argument)
+    private IEnumerable<(string Prompt, string Response)> Rows(IDataView data) =>
+        PromptResponseReader.Read(data, _options.PromptColumnName, _options.ResponseColumnName);
+
+    private ScalarType TrainingType(ScalarType stored) => _options.ComputeType.ToScalarType(stored) is var type and not ScalarType.Float16
+        ? type
+        : throw new ArgumentException(Options.NoFloat16);
+
+    private IReadOnlyList<SupervisedExample> Encode(IChannel channel, PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
     {
         var encoder = new ExampleEncoder(prompts, EndToken(prompts.Tokenizer), _options.MaxPromptLength, _options.MaxResponseLength, _config.MaxPositions);
-        EncodedExamples encoded = encoder.Encode(
-            PromptResponseReader.Read(data, _options.PromptColumnName, _options.ResponseColumnName), argument, _options.CancellationToken);
+        EncodedExamples encoded = encoder.Encode(rows, argument, _options.CancellationToken);
         channel.Info(MessageSensitivity.None, $"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} cut at MaxPromptLength or MaxResponseLength.");
         return encoded.Examples;
     }
@@ -118,27 +132,17 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
         int padTokenId = tokenizer.PadTokenId ?? EndToken(tokenizer);
         channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Training {parameters:N0} parameters of {adapters.Adapters.Count()} projections at rank {_options.Rank} for {totalSteps} steps."));
+        if (Math.Ceiling(totalSteps * _options.WarmupRatio) >= totalSteps)
+        {
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak (a run of one step changes nothing). Lower WarmupRatio (now {_options.WarmupRatio}) or BatchSize (now {_options.BatchSize}), or raise NumberOfEpochs (now {_options.NumberOfEpochs})."));
+        }
+
         new TrainingLoop(model, adapters, _options.ForLoop(padTokenId, plan.StepsPerEpoch)).Run(
             Enumerable.Range(0, int.MaxValue).SelectMany(plan.Epoch).Take(totalSteps), totalSteps,
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model, validation, _options.BatchSize, padTokenId),
             progress => Report(channel, progress), _options.CancellationToken);
         adapters.Merge(savedType);
-        if (savedType != model.StoredType)
-        {
-            Round(model, savedType);
-        }
-    }
-
-    /// <summary>What was not trained is rounded as well: what runs is what a file will hold.</summary>
-    private static void Round(CausalLM model, ScalarType savedType)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        foreach ((string _, Tensor weight) in model.NamedWeights)
-        {
-            // Not in place: the weight may be a file's mapped bytes.
-            weight.set_(weight.to(savedType).to(weight.dtype, copy: true));
-        }
+        model.RoundTo(savedType);
     }
 
     /// <summary>Every step to the listener, ten of them and every look at the validation rows to the log.</summary>

@@ -26,6 +26,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
+    private bool _disposed;
 
     internal SorsaTransformer(TextModel model)
     {
@@ -52,7 +53,25 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return _generator.Stream(prompt, cancellationToken);
+        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
+        return Pieces();
+
+        IEnumerable<string> Pieces()
+        {
+            using IEnumerator<string> next = pieces.GetEnumerator();
+            while (MoveNext(next))
+            {
+                yield return next.Current;
+            }
+        }
+
+        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting.
+        bool MoveNext(IEnumerator<string> next)
+        {
+            bool moved = false;
+            InTurn(() => moved = next.MoveNext());
+            return moved;
+        }
     }
 
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
@@ -61,7 +80,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        HuggingFaceFolder.Write(_model, folder);
+        InTurn(() => HuggingFaceFolder.Write(_model, folder));
     }
 
     /// <inheritdoc/>
@@ -76,11 +95,21 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version());
-        ModelZip.Save(ctx, _model);
+        InTurn(() => ModelZip.Save(ctx, _model));
     }
 
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Network.Dispose();
+    /// <summary>Frees the model, once a call that is under way is done.</summary>
+    public void Dispose()
+    {
+        lock (_turn)
+        {
+            if (!_disposed)
+            {
+                _disposed = true;
+                _model.Network.Dispose();
+            }
+        }
+    }
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -95,9 +124,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     private string[] Generate(IReadOnlyList<string> prompts)
     {
+        string[] answers = [];
+        InTurn(() => answers = _generator.Generate(prompts));
+        return answers;
+    }
+
+    private void InTurn(Action act)
+    {
         lock (_turn)
         {
-            return _generator.Generate(prompts);
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            act();
         }
     }
 }

@@ -10,6 +10,9 @@ public sealed partial class PackageTests
 {
     private const string Version = "0.0.1-test";
 
+    /// <summary>What the library was built in; it is packed as it is, so that no other test sees its files change.</summary>
+    private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
+
     private const string Program = """
         using Microsoft.ML;
         using Microsoft.ML.Sorsa;
@@ -23,7 +26,7 @@ public sealed partial class PackageTests
     {
         using var folder = new TemporaryFolder();
         string packages = Path.Combine(folder.Path, "packages"), consumer = Path.Combine(folder.Path, "consumer");
-        Dotnet(TestData.Root, "pack", Path.Combine("src", "Microsoft.ML.Sorsa"), "-c", "Release", "-o", packages, $"-p:Version={Version}");
+        Dotnet(TestData.Root, "pack", Path.Combine("src", "Microsoft.ML.Sorsa"), "-c", Configuration, "--no-build", "-o", packages, $"-p:Version={Version}");
         Directory.CreateDirectory(consumer);
         File.WriteAllText(Path.Combine(consumer, "Program.cs"), Program);
         File.WriteAllText(Path.Combine(consumer, "consumer.csproj"), Project(packages));
@@ -63,7 +66,7 @@ public sealed partial class PackageTests
                 <TargetFramework>net10.0</TargetFramework>
                 <ImplicitUsings>enable</ImplicitUsings>
                 <RestoreAdditionalProjectSources>{packages}</RestoreAdditionalProjectSources>
-                <CreateHardLinksForCopyFilesToOutputDirectoryIfPossible>true</CreateHardLinksForCopyFilesToOutputDirectoryIfPossible>
+                <CreateHardLinksForCopyLocalIfPossible>true</CreateHardLinksForCopyLocalIfPossible>
                 <CreateHardLinksForPublishFilesIfPossible>true</CreateHardLinksForPublishFilesIfPossible>
               </PropertyGroup>
               <ItemGroup>

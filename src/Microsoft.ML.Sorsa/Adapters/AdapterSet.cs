@@ -65,6 +65,7 @@ internal sealed class AdapterSet
         {
             cancellationToken.ThrowIfCancellationRequested();
             var linear = (Linear)slot.Module;
+            RequireFinite(linear.weight, slot.Path, "Its checkpoint is broken: fetch or write it again.");
             Adapter adapter = create(slot.Path, linear);
             slot.Exchange(adapter);
             linear.weight.Dispose();
@@ -83,11 +84,22 @@ internal sealed class AdapterSet
         foreach ((ProjectionSlot slot, Adapter adapter) in _adapters)
         {
             using var scope = NewDisposeScope();
-            Tensor weight = adapter.MergedWeight().to(storedType).to(_computeType);
+            Tensor weight = adapter.MergedWeight().to(storedType);
+            RequireFinite(weight, slot.Path, $"Training diverged, or {storedType} is too narrow for it: lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
+            weight = weight.to(_computeType);
             slot.Exchange(nn.Linear(new Parameter(weight.DetachFromDisposeScope(), requires_grad: false), adapter.Bias));
             adapter.Free();
         }
 
         _adapters.Clear();
+    }
+
+    private static void RequireFinite(Tensor weight, string path, string remedy)
+    {
+        using var scope = NewDisposeScope();
+        if (!weight.isfinite().all().item<bool>())
+        {
+            throw new ArithmeticException($"The weight of '{path}' holds values that are not finite. {remedy}");
+        }
     }
 }

@@ -99,7 +99,7 @@ internal sealed class SorsaLinear : Adapter
     {
         using var scope = NewDisposeScope();
         Tensor? mask = training && _dropout > 0
-            ? rand(input.shape, input.dtype, input.device, generator: _generator).IsAtLeast(_dropout).to(input.dtype).Scale(1 / (1 - _dropout))
+            ? rand(input.shape, ScalarType.Float32, input.device, generator: _generator).IsAtLeast(_dropout).to(input.dtype).Scale(1 / (1 - _dropout))
             : null;
         return scope.MoveToOuter(is_grad_enabled()
             ? SorsaFunction.Apply(input, _residual, Bias, U, S, Vt, _scale, mask)

@@ -11,7 +11,8 @@ internal sealed class BatchPlan
 
     private readonly IReadOnlyList<SupervisedExample> _examples;
     private readonly int _batchSize;
-    private readonly int _accumulation;
+    private readonly int _stepSize;
+    private readonly int _poolSize;
     private readonly int _seed;
 
     /// <param name="examples">The rows.</param>
@@ -22,13 +23,14 @@ internal sealed class BatchPlan
     {
         _examples = examples;
         _batchSize = batchSize;
-        _accumulation = accumulation;
         _seed = seed;
+
+        // Never more than there is: numbers near the limit of int would overflow.
+        _stepSize = (int)Math.Min((long)batchSize * accumulation, Math.Max(examples.Count, 1));
+        _poolSize = (int)Math.Min((long)_stepSize * PoolSteps, Math.Max(examples.Count, 1));
     }
 
-    private int StepSize => _batchSize * _accumulation;
-
-    public int StepsPerEpoch => (_examples.Count + StepSize - 1) / StepSize;
+    public int StepsPerEpoch => (int)(((long)_examples.Count + _stepSize - 1) / _stepSize);
 
     /// <summary>The steps of one epoch; the last in its pool may hold fewer rows.</summary>
     public IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Epoch(int epoch)
@@ -37,9 +39,9 @@ internal sealed class BatchPlan
         var random = new Random(unchecked((_seed * 486187739) + epoch) & int.MaxValue);
         SupervisedExample[] order = [.. _examples];
         random.Shuffle(order);
-        foreach (SupervisedExample[] pool in order.Chunk(StepSize * PoolSteps))
+        foreach (SupervisedExample[] pool in order.Chunk(_poolSize))
         {
-            SupervisedExample[][] steps = [.. pool.OrderBy(example => example.Ids.Length).Chunk(StepSize)];
+            SupervisedExample[][] steps = [.. pool.OrderBy(example => example.Ids.Length).Chunk(_stepSize)];
             random.Shuffle(steps);
             foreach (SupervisedExample[] step in steps)
             {
@@ -48,7 +50,7 @@ internal sealed class BatchPlan
         }
     }
 
-    /// <summary>All rows in their own order, in micro-batches: for measuring, not for training.</summary>
-    public static IEnumerable<IReadOnlyList<SupervisedExample>> InOrder(IReadOnlyList<SupervisedExample> examples, int batchSize) =>
+    /// <summary>All rows by their length, in micro-batches: for measuring, not for training.</summary>
+    public static IEnumerable<IReadOnlyList<SupervisedExample>> ByLength(IReadOnlyList<SupervisedExample> examples, int batchSize) =>
         examples.OrderBy(example => example.Ids.Length).Chunk(batchSize);
 }

@@ -13,7 +13,10 @@ internal sealed class TokenizerFiles
     public const string SpecialTokensMap = "special_tokens_map.json";
     public const string ChatTemplate = "chat_template.jinja";
 
-    private static readonly string[] s_known = [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate];
+    /// <summary>Not the tokenizer's, but as small, and the only place where some chat models name all the tokens that end an answer.</summary>
+    public const string GenerationConfig = "generation_config.json";
+
+    private static readonly string[] s_known = [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
 
     private readonly FrozenDictionary<string, byte[]> _files;
 

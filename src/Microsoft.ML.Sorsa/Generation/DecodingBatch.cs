@@ -40,7 +40,10 @@ internal sealed class DecodingBatch : IDisposable
         }
 
         _prompts = tensor(ids, device: model.Device).DetachFromDisposeScope();
-        _mask = prompts.All(prompt => prompt.Length == longest) ? null : tensor(visible, device: model.Device).DetachFromDisposeScope();
+
+        // Dynamic RoPE turns all rows by the largest position in the batch: a finished row must not count on, and the mask stops it.
+        bool needed = model.Config.Rope.Type == "dynamic" || prompts.Any(prompt => prompt.Length != longest);
+        _mask = !needed ? null : tensor(visible, device: model.Device).DetachFromDisposeScope();
         Cache = new KVCache(model.Config, rows, capacity, model.Type, model.Device);
     }
 
@@ -52,8 +55,15 @@ internal sealed class DecodingBatch : IDisposable
 
     /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Prefill"/> does.</summary>
     /// <param name="ids">[B]; a row that is finished takes any id.</param>
-    public Tensor Next(long[] ids)
+    /// <param name="finished">[B]: rows whose token is padding.</param>
+    public Tensor Next(long[] ids, bool[] finished)
     {
+        if (_mask is not null && finished.Contains(true))
+        {
+            using var scope = NewDisposeScope();
+            _mask.select(1, Cache.Length).copy_(tensor(finished, device: _model.Device).logical_not());
+        }
+
         using Tensor fed = tensor(ids, device: _model.Device);
         using Tensor column = fed.unsqueeze(1);
         return Feed(column);

@@ -61,11 +61,11 @@ public sealed record GenerationOptions
             : throw new ArgumentException($"{nameof(StopStrings)} is null or holds an empty text, which would end every text at once; leave it out.", nameof(StopStrings));
     } = [];
 
-    /// <summary>How many prompts are decoded together. It changes speed and memory, not the texts. Default 8; range 1 and above.</summary>
+    /// <summary>How many prompts are decoded together. It changes speed and memory, not the texts. Default 8; range 1 to 4096.</summary>
     public int BatchSize
     {
         get;
-        init => field = value >= 1 ? value : throw OutOfRange(nameof(BatchSize), value, "at least 1", "Use 1 for the least memory");
+        init => field = value is >= 1 and <= 4096 ? value : throw OutOfRange(nameof(BatchSize), value, "from 1 to 4096", "Use 1 for the least memory");
     } = 8;
 
     /// <summary>

@@ -25,9 +25,9 @@ internal sealed class TextGenerator
         _prompts = prompts;
         _options = options;
 
-        // Chat models may end an answer with a token that only their tokenizer calls its end.
+        // Chat models may end an answer with a token that only their tokenizer, or only generation_config.json, calls its end.
         IEnumerable<int> endTokens = tokenizer.EosTokenId is int end ? model.Config.EosTokenIds.Append(end) : model.Config.EosTokenIds;
-        _generator = new TokenGenerator(model, options, endTokens);
+        _generator = new TokenGenerator(model, options, endTokens.Concat(EndTokens(tokenizer.Files)));
     }
 
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>
@@ -60,6 +60,17 @@ internal sealed class TextGenerator
                 }
             }
         }
+    }
+
+    private static IReadOnlyList<int> EndTokens(TokenizerFiles files)
+    {
+        if (files.Find(TokenizerFiles.GenerationConfig) is not { } json)
+        {
+            return [];
+        }
+
+        using ConfigReader config = new(json, TokenizerFiles.GenerationConfig);
+        return config.Integers("eos_token_id");
     }
 
     private GenerationRow CreateRow(string prompt, int index)

@@ -74,7 +74,7 @@ internal sealed class TokenGenerator
         while (rows.Any(row => row.Stopped is null))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Extend(rows, batch.Next([.. rows.Select(row => (long)row.NewIds[^1])]));
+            Extend(rows, batch.Next([.. rows.Select(row => (long)row.NewIds[^1])], [.. rows.Select(row => row.Stopped is not null)]));
             yield return rows;
         }
     }

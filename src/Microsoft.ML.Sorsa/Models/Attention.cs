@@ -53,29 +53,29 @@ internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
             (key, value) = inputs.Cache.Append(_layer, key, value);
         }
 
-        bool causal = inputs.Mask is null && tokens > 1;
-        Tensor attended = causal ? Causal(query, key, value) : Grouped(query, key, value, inputs.Mask);
+        Tensor attended = tokens > 1 ? Repeated(query, key, value, inputs.Mask) : Grouped(query, key, value, inputs.Mask);
         return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1));
 
         Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim).transpose(1, 2);
     }
 
-    /// <summary>Without a mask scaled_dot_product_attention skips what lies in the future; it wants as many heads of keys as of queries.</summary>
-    private Tensor Causal(Tensor query, Tensor key, Tensor value)
+    /// <summary>
+    /// Many queries: as many heads of keys as of queries, which scaled_dot_product_attention wants. Without a mask it skips what lies in the
+    /// future.
+    /// </summary>
+    private Tensor Repeated(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        return nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), is_casual: true);
+        return nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);
 
         Tensor Repeat(Tensor x) => _group == 1
             ? x
             : x.unsqueeze(2).expand(x.shape[0], _keyValueHeads, _group, x.shape[2], _headDim).reshape(x.shape[0], -1, x.shape[2], _headDim);
     }
 
-    /// <summary>The queries of a group stand as further queries of their one head, so that nothing of the past is copied.</summary>
+    /// <summary>One query per row, when decoding: the queries of a group stand as queries of their one head, so that nothing of the past is copied.</summary>
     private Tensor Grouped(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        long batch = query.shape[0], tokens = query.shape[2];
-        Tensor stacked = query.reshape(batch, _keyValueHeads, _group * tokens, _headDim);
-        Tensor? repeated = mask is null || _group == 1 ? mask : mask.repeat(1, 1, _group, 1);
-        return nn.functional.scaled_dot_product_attention(stacked, key, value, repeated).reshape(batch, -1, tokens, _headDim);
+        Tensor stacked = query.view(query.shape[0], _keyValueHeads, _group, _headDim);
+        return nn.functional.scaled_dot_product_attention(stacked, key, value, mask).reshape(query.shape[0], -1, 1, _headDim);
     }
 }

@@ -45,9 +45,9 @@ internal sealed class CausalLM : nn.Module
     /// <summary>The seven projections of every layer, in the order of the layers.</summary>
     public IEnumerable<ProjectionSlot> Projections => _model.Projections;
 
-    /// <summary>Every weight by its checkpoint name, in the order of the module tree.</summary>
+    /// <summary>Every weight by its checkpoint name, in ordinal order: a projection that was exchanged stands where it stood.</summary>
     public IReadOnlyList<KeyValuePair<string, Tensor>> NamedWeights =>
-        [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter))];
+        [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter)).OrderBy(named => named.Key, StringComparer.Ordinal)];
 
     /// <summary>Takes the weights out of a checkpoint, after all its names and shapes were compared with the configuration.</summary>
     /// <param name="config">The architecture.</param>
@@ -56,9 +56,16 @@ internal sealed class CausalLM : nn.Module
     /// <param name="device">Where to compute.</param>
     public static CausalLM Load(DecoderConfig config, Checkpoint checkpoint, ScalarType type, Device device)
     {
-        checkpoint.Verify(config.ExpectedTensors(), IsSuperfluous);
+        Verify(config, checkpoint);
         ScalarType stored = checkpoint.StoredType;
         return new CausalLM(config, type, stored, device, name => new Parameter(checkpoint.Take(name, type, device), requires_grad: false));
+    }
+
+    /// <summary>Compares all names and shapes of a checkpoint with the configuration; looks at headers only.</summary>
+    /// <exception cref="InvalidDataException">They differ; everything that does is listed.</exception>
+    public static void Verify(DecoderConfig config, Checkpoint checkpoint)
+    {
+        checkpoint.Verify(config.ExpectedTensors(), IsSuperfluous);
 
         // A tied head is stored by some writers; old Llama checkpoints hold the rotary frequencies.
         bool IsSuperfluous(string name) =>
@@ -77,6 +84,28 @@ internal sealed class CausalLM : nn.Module
     {
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
         return Load(config, checkpoint, type(checkpoint.StoredType), device);
+    }
+
+    /// <summary>Rounds every weight that is not of this precision already: what runs is what a file of that type will hold.</summary>
+    public void RoundTo(ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        foreach ((string name, Tensor weight) in NamedWeights.Where(named => named.Value.dtype != type))
+        {
+            using var one = NewDisposeScope();
+            Tensor rounded = weight.to(type).to(weight.dtype);
+            if (!rounded.isfinite().all().item<bool>())
+            {
+                throw new ArithmeticException($"The weight '{name}' holds values that {type} cannot. Choose Float32 or BFloat16 as SavedType.");
+            }
+
+            if (!rounded.eq(weight).all().item<bool>())
+            {
+                // Not in place: the weight may be a file's mapped bytes.
+                weight.set_(rounded);
+            }
+        }
     }
 
     /// <summary>Token ids [B, T] (int64) to vectors [B, T, hidden].</summary>

@@ -48,7 +48,7 @@ internal sealed class DecoderConfig
 
     public required bool TieWordEmbeddings { get; init; }
 
-    /// <summary>The tokens that end a text; the first is the one that training appends.</summary>
+    /// <summary>The tokens that end a text. Training appends the tokenizer's own end token, and the first of these only where it names none.</summary>
     public required IReadOnlyList<int> EosTokenIds { get; init; }
 
     /// <summary>Reads config.json of a model folder.</summary>
@@ -101,6 +101,13 @@ internal sealed class DecoderConfig
             throw config.Bad($"num_attention_heads {heads} is not a multiple of num_key_value_heads {keyValueHeads}");
         }
 
+        int vocabulary = config.Positive("vocab_size");
+        IReadOnlyList<int> endTokens = config.Integers("eos_token_id");
+        if (endTokens.Any(id => id < 0 || id >= vocabulary))
+        {
+            throw config.Bad($"eos_token_id {string.Join(", ", endTokens)} is not below vocab_size {vocabulary}");
+        }
+
         int headDim = config.Positive("head_dim", hidden / heads);
         if (headDim % 2 != 0)
         {
@@ -110,7 +117,7 @@ internal sealed class DecoderConfig
         return new DecoderConfig(json)
         {
             ModelType = modelType,
-            VocabularySize = config.Positive("vocab_size"),
+            VocabularySize = vocabulary,
             HiddenSize = hidden,
             IntermediateSize = config.Positive("intermediate_size"),
             LayerCount = config.Positive("num_hidden_layers"),
@@ -124,7 +131,7 @@ internal sealed class DecoderConfig
             AttentionBias = llama && config.Flag("attention_bias"),
             MlpBias = llama && config.Flag("mlp_bias"),
             TieWordEmbeddings = config.Flag("tie_word_embeddings"),
-            EosTokenIds = config.Integers("eos_token_id"),
+            EosTokenIds = endTokens,
         };
     }
 

@@ -30,7 +30,7 @@ internal static class SupervisedLoss
         using var noGrad = no_grad();
         model.eval();
         double sum = 0;
-        foreach (IReadOnlyList<SupervisedExample> rows in BatchPlan.InOrder(examples, batchSize))
+        foreach (IReadOnlyList<SupervisedExample> rows in BatchPlan.ByLength(examples, batchSize))
         {
             using var step = NewDisposeScope();
             using Batch batch = Batch.Of(rows, padTokenId, model.Device);

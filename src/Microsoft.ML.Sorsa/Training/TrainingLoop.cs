@@ -55,6 +55,11 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
 
             bool look = validate is not null && (step % options.EvaluationSteps == 0 || step == totalSteps);
             double? validationLoss = look ? validate!() : null;
+            if (!double.IsFinite((validationLoss ?? 0) + (orthonormality ?? 0)))
+            {
+                throw Diverged(step, string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
+            }
+
             tokens += microBatches.Sum(rows => rows.Sum(example => (long)example.Ids.Length));
             report(new SorsaTrainingProgress
             {
@@ -110,9 +115,11 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
         string matrix = model.NamedWeights.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight ? $"'{weight}' holds such a value itself"
             : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first ? $"the gradient of '{first}' is the first that is not finite"
             : "every single gradient is finite, but their norm is not";
-        throw new ArithmeticException(string.Create(CultureInfo.InvariantCulture,
-            $"Training diverged at step {step + 1}: the loss is {loss}, the gradient's norm {norm}; {matrix}. Nothing was saved. Lower LearningRate (now {options.LearningRate}) or Gamma (now {options.Gamma}), raise WarmupRatio (now {options.WarmupRatio}), or look for broken rows in the data."));
+        throw Diverged(step + 1, string.Create(CultureInfo.InvariantCulture, $"the loss is {loss}, the gradient's norm {norm}; {matrix}"));
 
         static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
     }
+
+    private ArithmeticException Diverged(int step, string what) => new(string.Create(CultureInfo.InvariantCulture,
+        $"Training diverged at step {step}: {what}. Nothing was saved. Lower LearningRate (now {options.LearningRate}) or Gamma (now {options.Gamma}), raise WarmupRatio (now {options.WarmupRatio}), or look for broken rows in the data."));
 }

@@ -70,7 +70,7 @@ public sealed class BatchPlanTests
         double random = Padding(rows.Chunk(8));
 
         Assert.IsLessThan(0.25 * random, planned, $"{planned:P1} padded, {random:P1} in the rows' own order");
-        Assert.IsLessThan(0.02, Padding(BatchPlan.InOrder(rows, 8)));
+        Assert.IsLessThan(0.02, Padding(BatchPlan.ByLength(rows, 8)));
     }
 
     [TestMethod]
@@ -78,7 +78,7 @@ public sealed class BatchPlanTests
     {
         SupervisedExample[] rows = Rows(50);
 
-        CollectionAssert.AreEquivalent(rows, BatchPlan.InOrder(rows, 8).SelectMany(batch => batch).ToArray());
+        CollectionAssert.AreEquivalent(rows, BatchPlan.ByLength(rows, 8).SelectMany(batch => batch).ToArray());
     }
 
     /// <summary>The first id tells a row from all others.</summary>

@@ -48,7 +48,7 @@ public sealed class TokenizersFilesTests
     [DataRow("a/tokenizer.json")]
     [DataRow("/tokenizer.json")]
     [DataRow("Tokenizer.json")]
-    [DataRow("generation_config.json")]
+    [DataRow("model.safetensors")]
     [DataRow("")]
     public void RefusesOtherNames(string name)
     {

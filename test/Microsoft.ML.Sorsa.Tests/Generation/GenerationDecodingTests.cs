@@ -34,6 +34,24 @@ public sealed class GenerationDecodingTests
         }
     }
 
+    /// <summary>A row that has used up the positions stays in the batch; dynamic RoPE must not turn the others by where it would be.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Folders))]
+    public void AFinishedRowChangesNoOther(string folder)
+    {
+        using CausalLM model = Load(folder);
+        GenerationOptions greedy = new() { MaxNewTokens = 28, BatchSize = Batch };
+        int[][] prompts = [Prompt(20), Prompt(3), Prompt(2)];
+        int[] Prompt(int length) => [.. Enumerable.Range(1, length).Select(i => (i * 7) % model.Config.VocabularySize)];
+
+        int[][] batch = Generate(model, greedy, prompts);
+
+        for (int i = 0; i < prompts.Length; i++)
+        {
+            CollectionAssert.AreEqual(Generate(model, greedy, [prompts[i]])[0], batch[i], $"prompt {i}");
+        }
+    }
+
     [TestMethod]
     [DynamicData(nameof(Folders))]
     public void ASampledTextIsTheSameInAnyBatch(string folder)
@@ -126,7 +144,7 @@ public sealed class GenerationDecodingTests
 
         for (int step = 0; step < 5; step++)
         {
-            batch.Next([1, 2, 3]);
+            batch.Next([1, 2, 3], new bool[3]);
         }
 
         for (int layer = 0; layer < before.Length; layer++)

@@ -39,7 +39,7 @@ public sealed class GenerationGoldenTests
             {
                 // The reference's tokens are fed, so that one wrong token would not hide what follows.
                 using var scope = NewDisposeScope();
-                Tensor logits = step == 0 ? batch.Prefill() : batch.Next([.. rows.Select(row => (long)row.NewIds[Math.Min(step, row.NewIds.Length) - 1])]);
+                Tensor logits = step == 0 ? batch.Prefill() : batch.Next([.. rows.Select(row => (long)row.NewIds[Math.Min(step, row.NewIds.Length) - 1])], new bool[rows.Length]);
                 Tensor logProbabilities = logits.to(ScalarType.Float64).log_softmax(-1);
                 for (int i = 0; i < rows.Length; i++)
                 {

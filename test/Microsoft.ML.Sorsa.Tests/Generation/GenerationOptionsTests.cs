@@ -17,7 +17,7 @@ public sealed class GenerationOptionsTests
         ["RepetitionPenalty is Infinity; ", () => new GenerationOptions { RepetitionPenalty = double.PositiveInfinity }],
         ["StopStrings is null or holds an empty text", () => new GenerationOptions { StopStrings = ["\n", ""] }],
         ["StopStrings is null or holds an empty text", () => new GenerationOptions { StopStrings = null! }],
-        ["BatchSize is -3; it must be at least 1.", () => new GenerationOptions { BatchSize = -3 }],
+        ["BatchSize is -3; it must be from 1 to 4096.", () => new GenerationOptions { BatchSize = -3 }],
     ];
 
     public static IEnumerable<object[]> NotTogether =>

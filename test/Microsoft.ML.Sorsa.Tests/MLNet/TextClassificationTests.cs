@@ -4,6 +4,7 @@ using System.Reflection.Metadata.Ecma335;
 using System.Reflection.PortableExecutable;
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.TorchSharp;
 using Microsoft.ML.TorchSharp.NasBert;
 using TorchSharp;
@@ -36,8 +37,10 @@ public sealed class TextClassificationTests
         SchemaShape output = trainer.GetOutputSchema(SchemaShape.Create(ml.Data.LoadFromEnumerable<Row>([new()]).Schema));
         Assert.IsTrue(output.Any(column => column.Name == "PredictedLabel"));
 
-        using Tensor product = ones(2, 3).mm(ones(3, 2));
-        Assert.AreEqual(12f, product.sum().item<float>());
+        // And in the same process SORSA trains and answers.
+        IDataView rows = TinyTask.Data(ml);
+        using SorsaTransformer sorsa = ml.Sorsa().FineTune(TinyTask.Options()).Fit(rows);
+        Assert.HasCount(TinyTask.Rows.Length, TinyTask.Answers(sorsa, rows));
         AssemblyName loaded = AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetName()).Single(name => name.Name == "TorchSharp");
         Assert.AreEqual(new Version(0, 107), new Version(loaded.Version!.Major, loaded.Version.Minor));
     }

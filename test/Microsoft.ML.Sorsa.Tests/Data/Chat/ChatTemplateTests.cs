@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Data.Chat;
 
 namespace Microsoft.ML.Sorsa.Tests.Data.Chat;
@@ -7,6 +9,8 @@ namespace Microsoft.ML.Sorsa.Tests.Data.Chat;
 public sealed class ChatTemplateTests
 {
     private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    private static readonly ConcurrentDictionary<string, TextTokenizer?> Tokenizers = new(StringComparer.Ordinal);
 
     private static string CasesPath => TestData.Golden("chat", "cases.jsonl");
 
@@ -23,6 +27,10 @@ public sealed class ChatTemplateTests
         if (row.Error is null)
         {
             Assert.AreEqual(row.Rendered, Render());
+            if (row.Ids is not null && Tokenizer(row.Template) is { } tokenizer)
+            {
+                CollectionAssert.AreEqual(row.Ids, tokenizer.Encode(row.Rendered!, addSpecialTokens: false));
+            }
         }
         else
         {
@@ -114,6 +122,15 @@ public sealed class ChatTemplateTests
             .Distinct()
             .Select(name => new object[] { name });
 
+    /// <summary>The tokenizer that templates.json names for a template, where it is on this machine.</summary>
+    private static TextTokenizer? Tokenizer(string template) => Tokenizers.GetOrAdd(template, name =>
+    {
+        using JsonDocument templates = JsonDocument.Parse(File.ReadAllText(TestData.Golden("chat", "templates.json")));
+        string? folder = templates.RootElement.GetProperty(name).GetProperty("tokenizer").GetString();
+        string? path = folder is null ? null : folder == "smollm2" ? TestData.SmolLM2 : TestData.Tokenizers(folder);
+        return path is not null && File.Exists(Path.Combine(path, "tokenizer.json")) ? TextTokenizer.Load(path) : null;
+    });
+
     private static ChatTemplate Template(string name) => ChatTemplate.FromText(File.ReadAllText(TemplatePath(name)));
 
     /// <summary>Meta's templates are not in the repository: they are read from the shared folder, or the test is skipped.</summary>
@@ -131,5 +148,6 @@ public sealed class ChatTemplateTests
         string? BosToken,
         string? EosToken,
         string? Rendered,
+        int[]? Ids,
         string? Error);
 }

@@ -1,0 +1,308 @@
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json.Nodes;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Training;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+
+namespace Microsoft.ML.Sorsa.Tests.Surface;
+
+/// <summary>What is wrong is said before anything expensive starts, and nothing half-written is left.</summary>
+[TestClass]
+public sealed class SorsaBadInputTests
+{
+    private readonly MLContext _mlContext = new();
+
+    [TestMethod]
+    public void AFolderThatIsNotThere() =>
+        Refused<DirectoryNotFoundException>(Path.Combine(TestData.TinyLlama, "nowhere"), "nowhere' does not exist");
+
+    [TestMethod]
+    [DataRow("config.json", "has no config.json")]
+    [DataRow("model.safetensors", "has neither model.safetensors nor model.safetensors.index.json")]
+    [DataRow("tokenizer.json", "holds neither tokenizer.json nor tokenizer.model")]
+    public void AFileThatIsNotThere(string file, string message)
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        File.Delete(folder.File(file));
+
+        Refused<FileNotFoundException>(folder.Path, message);
+    }
+
+    [TestMethod]
+    public void AnotherArchitecture()
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        Edit(folder.File("config.json"), config => config["model_type"] = "qwen2");
+
+        Refused<NotSupportedException>(folder.Path, "'qwen2'; the types that are implemented are llama and mistral");
+    }
+
+    [TestMethod]
+    public void AFileCutShort()
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        using (FileStream weights = File.OpenWrite(folder.File("model.safetensors")))
+        {
+            weights.SetLength(weights.Length - 1);
+        }
+
+        Refused<InvalidDataException>(folder.Path, "is not a whole safetensors file");
+    }
+
+    [TestMethod]
+    public void WeightsOfAnotherShape()
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        Edit(folder.File("config.json"), config => config["intermediate_size"] = 360);
+
+        string message = Refused<InvalidDataException>(folder.Path, "model.layers.0.mlp.gate_proj.weight is [352, 128] and the configuration asks for [360, 128]");
+
+        Assert.Contains("model.layers.5.mlp.down_proj.weight", message);
+    }
+
+    [TestMethod]
+    public void ATokenizerOfAnotherVocabulary()
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        File.Delete(folder.File("special_tokens_map.json"));
+        foreach (string file in new[] { "tokenizer.json", "tokenizer_config.json" })
+        {
+            File.Copy(Path.Combine(TestData.Require(TestData.Tokenizers("mistral-v1")), file), folder.File(file), overwrite: true);
+        }
+
+        Refused<ArgumentException>(folder.Path, "has 32000 tokens and the model 1024");
+    }
+
+    [TestMethod]
+    [DataRow(nameof(Options.PromptColumnName))]
+    [DataRow(nameof(Options.ResponseColumnName))]
+    public void AColumnThatIsNotThere(string name)
+    {
+        Options options = TinyTask.Options();
+        typeof(Options).GetProperty(name)!.SetValue(options, "Nothing");
+
+        string message = Refused<ArgumentOutOfRangeException>(options, TinyTask.Data(_mlContext), "Nothing");
+
+        Assert.Contains(name, message);
+        Assert.Contains("Prompt", message);
+    }
+
+    [TestMethod]
+    public void AColumnOfAnotherType()
+    {
+        IDataView data = _mlContext.Data.LoadFromEnumerable(new[] { new { Prompt = 1.5f, Response = "x" } });
+
+        Refused<ArgumentOutOfRangeException>(TinyTask.Options(), data, "Prompt");
+    }
+
+    [TestMethod]
+    public void DataWithoutARow()
+    {
+        Refused<InvalidOperationException>(TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(Array.Empty<TinyTask.Row>()), "no row is left");
+        Refused<InvalidOperationException>(
+            TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(new TinyTask.Row[] { new() { Prompt = "a" }, new() { Response = "b" } }), "of 2 rows, 2 have an empty prompt or response");
+    }
+
+    [TestMethod]
+    public void ARowLongerThanTheModelsPositions()
+    {
+        var row = new TinyTask.Row { Prompt = string.Concat(Enumerable.Repeat("apples ", 600)), Response = string.Concat(Enumerable.Repeat("pears ", 600)) };
+
+        Refused<ArgumentException>(TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(new[] { row }), "the model has 512 positions. Lower MaxPromptLength (now 512)");
+    }
+
+    [TestMethod]
+    public void APromptLongerThanTheModelsPositions()
+    {
+        using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
+
+        string message = Assert.ThrowsExactly<ArgumentException>(() => model.Generate(string.Concat(Enumerable.Repeat("apples ", 600)))).Message;
+
+        Assert.Contains("the model has 512 positions", message);
+    }
+
+    [TestMethod]
+    public void ATargetThatMatchesNothing()
+    {
+        Options options = TinyTask.Options();
+        options.TargetModules = ["q_proj", "query"];
+
+        string message = Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().FineTune(options)).Message;
+
+        Assert.Contains("TargetModules: 'query' matches no projection", message);
+        Assert.IsTrue(new Options().TargetModules.All(name => message.Contains(name, StringComparison.Ordinal)), message);
+    }
+
+    [TestMethod]
+    public void ATrainingTypeInWhichGradientsVanish()
+    {
+        Options options = TinyTask.Options();
+        options.ComputeType = WeightType.Float16;
+
+        Refused<ArgumentException>(options, TinyTask.Data(_mlContext), "Train in Float32 or BFloat16");
+    }
+
+    [TestMethod]
+    public void AWeightThatIsNotANumber()
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        using (FileStream weights = File.OpenWrite(folder.File("model.safetensors")))
+        {
+            // The last tensor of the file; bfloat16's NaN.
+            weights.Seek(-2, SeekOrigin.End);
+            weights.Write([0xC0, 0x7F]);
+        }
+
+        Options options = TinyTask.Options();
+        options.ModelFolder = folder.Path;
+        options.TargetModules = new Options().TargetModules;
+
+        Assert.ThrowsExactly<ArithmeticException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext)));
+    }
+
+    [TestMethod]
+    public void ALearningRateThatDiverges()
+    {
+        Options options = TinyTask.Options();
+        options.LearningRate = 1e18;
+        options.WarmupRatio = 0;
+        options.MaxSteps = 2;
+
+        Assert.ThrowsExactly<ArithmeticException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext)));
+    }
+
+    [TestMethod]
+    public void BatchesBeyondTheDataTrainOnAllOfThem()
+    {
+        Options options = TinyTask.Options();
+        options.BatchSize = int.MaxValue;
+        options.GradientAccumulationSteps = int.MaxValue;
+        options.NumberOfEpochs = int.MaxValue;
+        options.MaxSteps = 2;
+        var steps = new List<int>();
+        options.Progress = new Listener(progress => steps.Add(progress.Step));
+
+        using SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext));
+
+        Assert.AreEqual("1 2", string.Join(' ', steps));
+    }
+
+    [TestMethod]
+    public void AZipCutShort()
+    {
+        using var folder = new TemporaryFolder();
+        byte[] zip = File.ReadAllBytes(Zip(folder));
+        foreach (double share in new[] { 0.0, 0.1, 0.5, 0.9, 0.999 })
+        {
+            File.WriteAllBytes(folder.File("cut.zip"), zip[..(int)(zip.Length * share)]);
+            Assert.Throws<Exception>(() => _mlContext.Model.Load(folder.File("cut.zip"), out _));
+        }
+    }
+
+    /// <summary>The version words and the first tokenizer file's name lie in the model stream.</summary>
+    [TestMethod]
+    public void AZipOfANewerVersionOrWithAPathInIt()
+    {
+        using var folder = new TemporaryFolder();
+        string zip = Zip(folder);
+
+        Exception newer = Assert.Throws<Exception>(() => Load(Patched(stream =>
+        {
+            // Behind the signature stand the version that wrote and the oldest that can read, 0x00010001 each: raise their upper halves.
+            int at = IndexOf(stream, "SORSATXT"u8) + 8;
+            stream[at + 2] = 9;
+            stream[at + 6] = 9;
+        })));
+        Exception path = Assert.Throws<Exception>(() => Load(Patched(stream =>
+        {
+            byte[] name = Encoding.Unicode.GetBytes("tokenizer.json");
+            Encoding.Unicode.GetBytes("../../../a.json").AsSpan(0, name.Length).CopyTo(stream.AsSpan(IndexOf(stream, name)));
+        })));
+
+        Assert.Contains("version", newer.GetBaseException().Message);
+        Assert.IsInstanceOfType<InvalidDataException>(path.GetBaseException(), path.ToString());
+
+        ITransformer Load(string file) => _mlContext.Model.Load(file, out _);
+
+        string Patched(Action<byte[]> patch)
+        {
+            string copy = folder.File("patched.zip");
+            File.Copy(zip, copy, overwrite: true);
+            using ZipArchive archive = ZipFile.Open(copy, ZipArchiveMode.Update);
+            ZipArchiveEntry entry = archive.Entries.Single(entry => entry.Name == "Model.key" && entry.FullName.Contains("TransformerChain", StringComparison.Ordinal) && entry.Length > 200);
+            byte[] bytes;
+            using (Stream stream = entry.Open())
+            {
+                using var memory = new MemoryStream();
+                stream.CopyTo(memory);
+                bytes = memory.ToArray();
+                patch(bytes);
+                stream.Position = 0;
+                stream.Write(bytes);
+            }
+
+            return copy;
+        }
+    }
+
+    private static int IndexOf(byte[] bytes, ReadOnlySpan<byte> part)
+    {
+        int at = bytes.AsSpan().IndexOf(part);
+        Assert.IsGreaterThanOrEqualTo(0, at, Encoding.UTF8.GetString(part));
+        return at;
+    }
+
+    private string Zip(TemporaryFolder folder)
+    {
+        using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
+        string path = folder.File("model.zip");
+        _mlContext.Model.Save(model, TinyTask.Data(_mlContext).Schema, path);
+        return path;
+    }
+
+    private static TemporaryFolder CopyOfModel()
+    {
+        var folder = new TemporaryFolder();
+        foreach (string file in Directory.GetFiles(TestData.TinyLlama))
+        {
+            File.Copy(file, folder.File(Path.GetFileName(file)));
+        }
+
+        return folder;
+    }
+
+    private static void Edit(string path, Action<JsonObject> edit)
+    {
+        JsonObject json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        edit(json);
+        File.WriteAllText(path, json.ToJsonString());
+    }
+
+    private string Refused<T>(string modelFolder, string message)
+        where T : Exception
+    {
+        Options options = TinyTask.Options();
+        options.ModelFolder = modelFolder;
+        Assert.Contains(message, Assert.ThrowsExactly<T>(() => _mlContext.Sorsa().LoadModel(modelFolder)).Message);
+        return Refused<T>(options, TinyTask.Data(_mlContext), message);
+    }
+
+    /// <summary>Refused with the message, and before a step was taken.</summary>
+    private string Refused<T>(Options options, IDataView data, string message)
+        where T : Exception
+    {
+        options.Progress = new Listener(_ => Assert.Fail("Training had begun."));
+
+        string said = Assert.ThrowsExactly<T>(() => _mlContext.Sorsa().FineTune(options).Fit(data)).Message;
+
+        Assert.Contains(message, said);
+        return said;
+    }
+
+    private sealed class Listener(Action<SorsaTrainingProgress> act) : IProgress<SorsaTrainingProgress>
+    {
+        public void Report(SorsaTrainingProgress value) => act(value);
+    }
+}
