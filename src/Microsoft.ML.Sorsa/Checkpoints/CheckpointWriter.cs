@@ -13,13 +13,6 @@ internal static class CheckpointWriter
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    /// <summary>The bytes that <see cref="Write"/> writes.</summary>
-    public static long Length(IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
-    {
-        SafetensorsEntry[] entries = Layout(tensors, type);
-        return SafetensorsHeader.Write(entries).Length + (entries.Length == 0 ? 0 : entries[^1].End);
-    }
-
     /// <summary>Writes the tensors in their order, converted to <paramref name="type"/> one at a time.</summary>
     public static void Write(Stream stream, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
     {

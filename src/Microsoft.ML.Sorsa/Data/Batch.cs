@@ -9,12 +9,11 @@ namespace Microsoft.ML.Sorsa.Data;
 /// </summary>
 internal sealed class Batch : IDisposable
 {
-    private Batch(Tensor inputIds, Tensor places, Tensor targets, int tokenCount)
+    private Batch(Tensor inputIds, Tensor places, Tensor targets)
     {
         InputIds = inputIds;
         Places = places;
         Targets = targets;
-        TokenCount = tokenCount;
     }
 
     /// <summary>int64 [B, T].</summary>
@@ -28,9 +27,6 @@ internal sealed class Batch : IDisposable
 
     /// <summary>N, the tokens that the loss is averaged over.</summary>
     public long LabelCount => Targets.numel();
-
-    /// <summary>Tokens that are not padding.</summary>
-    public int TokenCount { get; }
 
     /// <param name="examples">The rows.</param>
     /// <param name="padTokenId">What stands behind the shorter ones; no real token sees it.</param>
@@ -57,8 +53,7 @@ internal sealed class Batch : IDisposable
         }
 
         return new Batch(
-            Owned(tensor(ids, [examples.Count, width], device: device)), Owned(tensor(places, device: device)), Owned(tensor(targets, device: device)),
-            examples.Sum(example => example.Ids.Length));
+            Owned(tensor(ids, [examples.Count, width], device: device)), Owned(tensor(places, device: device)), Owned(tensor(targets, device: device)));
 
         static Tensor Owned(Tensor tensor) => tensor.DetachFromDisposeScope();
     }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
@@ -10,7 +11,7 @@ namespace Microsoft.ML.Sorsa.Persistence;
 
 /// <summary>
 /// What a text transformer writes into ML.NET's model zip, in this order: the columns, the prompt template, how it generates, its types;
-/// then, as entries of their own, config.json, the tokenizer's files and model.safetensors, as in a Hugging Face folder.
+/// then, as entries of their own, config.json, the tokenizer's files and model.safetensors, as in a Hugging Face folder, and the weights' SHA-256.
 /// </summary>
 internal static class ModelZip
 {
@@ -37,7 +38,13 @@ internal static class ModelZip
             ArchiveWriter.WriteStored(ctx, name, stream => stream.Write(files.Find(name)));
         }
 
-        ArchiveWriter.WriteStored(ctx, WeightsEntry, stream => CheckpointWriter.Write(stream, model.Network.NamedWeights, model.SavedType));
+        using var hash = SHA256.Create();
+        ArchiveWriter.WriteStored(ctx, WeightsEntry, stream =>
+        {
+            using var hashed = new CryptoStream(stream, hash, CryptoStreamMode.Write, leaveOpen: true);
+            CheckpointWriter.Write(hashed, model.Network.NamedWeights, model.SavedType);
+        });
+        ctx.SaveNonEmptyString(Convert.ToHexStringLower(hash.Hash!));
     }
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
@@ -64,11 +71,26 @@ internal static class ModelZip
 
         var prompts = new PromptEncoder(TextTokenizer.Load(new TokenizerFiles(files)), template);
         TextModel.VerifyTokenizer(config, prompts.Tokenizer, "the model zip");
-        using Stream weights = ArchiveReader.OpenStream(ctx, WeightsEntry, out long length);
-        using Checkpoint checkpoint = Checkpoint.Read(weights, length, WeightsEntry);
+        using Checkpoint checkpoint = ReadWeights(ctx);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
         network.eval();
         return new TextModel(network, prompts, generation, savedType, promptColumn, outputColumn);
+    }
+
+    /// <summary>The zip itself checks no content: a byte that was changed in a gigabyte of weights would only make the answers worse.</summary>
+    private static Checkpoint ReadWeights(ModelLoadContext ctx)
+    {
+        using var hash = SHA256.Create();
+        using Stream entry = ArchiveReader.OpenStream(ctx, WeightsEntry, out long length);
+        using var hashed = new CryptoStream(entry, hash, CryptoStreamMode.Read);
+        Checkpoint checkpoint = Checkpoint.Read(hashed, length, WeightsEntry);
+        if (hashed.ReadByte() < 0 && ctx.LoadNonEmptyString() == Convert.ToHexStringLower(hash.Hash!))
+        {
+            return checkpoint;
+        }
+
+        checkpoint.Dispose();
+        throw Damaged($"the bytes of {WeightsEntry} are not those that were saved");
     }
 
     private static void SaveGeneration(ModelSaveContext ctx, GenerationOptions options)

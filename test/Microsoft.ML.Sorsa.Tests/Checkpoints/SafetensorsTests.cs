@@ -60,7 +60,6 @@ public sealed class SafetensorsTests
 
         byte[] file = Written(tensors, type);
 
-        Assert.HasCount((int)CheckpointWriter.Length(tensors, type), file);
         Assert.AreEqual(0, BitConverter.ToInt64(file) % 8);
         var read = RawSafetensors.Read(file);
         CollectionAssert.AreEqual(tensors.Select(named => named.Key).ToArray(), read.Select(tensor => tensor.Name).ToArray());
@@ -217,7 +216,7 @@ public sealed class SafetensorsTests
     {
         using Tensor values = zeros(2);
 
-        Assert.ThrowsExactly<NotSupportedException>(() => CheckpointWriter.Length([new("a", values)], ScalarType.ComplexFloat64));
+        Assert.ThrowsExactly<NotSupportedException>(() => CheckpointWriter.Write(Stream.Null, [new("a", values)], ScalarType.ComplexFloat64));
     }
 
     private static void AssertRefused(byte[] file, string message)

@@ -201,6 +201,21 @@ public sealed class SorsaBadInputTests
         }
     }
 
+    [TestMethod]
+    public void AZipWithAChangedByteAmongItsWeights()
+    {
+        using var folder = new TemporaryFolder();
+        string path = Zip(folder);
+        byte[] zip = File.ReadAllBytes(path);
+        zip[zip.Length / 2] ^= 1;
+        File.WriteAllBytes(path, zip);
+
+        Exception error = Assert.Throws<Exception>(() => _mlContext.Model.Load(path, out _)).GetBaseException();
+
+        Assert.IsInstanceOfType<InvalidDataException>(error);
+        Assert.Contains("the bytes of model.safetensors are not those that were saved", error.Message);
+    }
+
     /// <summary>The version words and the first tokenizer file's name lie in the model stream.</summary>
     [TestMethod]
     public void AZipOfANewerVersionOrWithAPathInIt()
