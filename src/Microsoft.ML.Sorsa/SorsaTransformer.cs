@@ -22,7 +22,6 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
-    private readonly TextModel _model;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
@@ -30,12 +29,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     internal SorsaTransformer(TextModel model)
     {
-        _model = model;
+        Model = model;
         _generator = new TextGenerator(model.Network, model.Prompts, model.Generation);
         _mapper = new TextColumnMapper(model.OutputColumnName, model.PromptColumnName, model.Generation.BatchSize, Generate, nameof(SorsaFineTuningTrainer.Options.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
+
+    /// <summary>What it is made of.</summary>
+    internal TextModel Model { get; }
 
     /// <summary>The answer to one prompt.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
@@ -80,7 +82,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() => HuggingFaceFolder.Write(_model, folder));
+        InTurn(() => HuggingFaceFolder.Write(Model, folder));
     }
 
     /// <inheritdoc/>
@@ -95,7 +97,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version());
-        InTurn(() => ModelZip.Save(ctx, _model));
+        InTurn(() => ModelZip.Save(ctx, Model));
     }
 
     /// <summary>Frees the model, once a call that is under way is done.</summary>
@@ -106,7 +108,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             if (!_disposed)
             {
                 _disposed = true;
-                _model.Network.Dispose();
+                Model.Network.Dispose();
             }
         }
     }

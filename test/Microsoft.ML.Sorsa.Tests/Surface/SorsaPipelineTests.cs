@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.IO.Compression;
-using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Checkpoints;
@@ -17,8 +15,6 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 [TestClass]
 public sealed class SorsaPipelineTests
 {
-    private const string ZipVariable = "SORSA_TEST_ZIP";
-
     private readonly MLContext _mlContext = new(seed: 1);
 
     [TestMethod]
@@ -56,48 +52,6 @@ public sealed class SorsaPipelineTests
         {
             Assert.AreEqual(answers[i], engine.Predict(TinyTask.Rows[i]).Answer);
         }
-    }
-
-    [TestMethod]
-    public void AFreshProcessPredictsTheSameFromTheZip()
-    {
-        using var folder = new TemporaryFolder();
-        IDataView data = TinyTask.Data(_mlContext);
-        using SorsaTransformer model = _mlContext.Sorsa().FineTune(TinyTask.Options()).Fit(data);
-        _mlContext.Model.Save(model, data.Schema, folder.File("model.zip"));
-
-        // This test program again, with one test: the one below.
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
-        {
-            start.ArgumentList.Add(typeof(SorsaPipelineTests).Assembly.Location);
-        }
-
-        start.ArgumentList.Add("--filter");
-        start.ArgumentList.Add($"Name={nameof(WhatTheFreshProcessRuns)}");
-        start.Environment[ZipVariable] = folder.Path;
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-
-        Assert.AreEqual(0, process.ExitCode, output);
-        CollectionAssert.AreEqual(TinyTask.Answers(model, data), JsonSerializer.Deserialize<string[]>(File.ReadAllText(folder.File("answers.json"))));
-    }
-
-    /// <summary>Names no type of the library, and registers nothing.</summary>
-    [TestMethod]
-    public void WhatTheFreshProcessRuns()
-    {
-        if (Environment.GetEnvironmentVariable(ZipVariable) is not { } folder)
-        {
-            Assert.Inconclusive($"{ZipVariable} is not set: {nameof(AFreshProcessPredictsTheSameFromTheZip)} runs this in a process of its own.");
-            return;
-        }
-
-        ITransformer model = _mlContext.Model.Load(Path.Combine(folder, "model.zip"), out _);
-        string[] answers = TinyTask.Answers(model, TinyTask.Data(_mlContext));
-        File.WriteAllText(Path.Combine(folder, "answers.json"), JsonSerializer.Serialize(answers));
-        Assert.HasCount(TinyTask.Rows.Length, answers);
     }
 
     [TestMethod]

@@ -1,0 +1,103 @@
+using Microsoft.ML;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests;
+
+/// <summary>Tensors are counted per process, so nothing else may run.</summary>
+[TestClass]
+[DoNotParallelize]
+public sealed class SorsaDisposeTests
+{
+    /// <summary>U, s, Vt and the residual of a projection while it trains.</summary>
+    private const int ParametersPerAdapter = 4;
+
+    private static readonly DecoderConfig s_config = DecoderConfig.Load(TestData.TinyLlama);
+    private static readonly int s_weights = s_config.ExpectedTensors().Count;
+    private static readonly int s_projections = s_config.LayerCount * TinyTuning.Options().TargetModules.Count;
+    private static readonly MLContext s_ml = new(seed: 1);
+
+    [TestMethod]
+    public void NothingIsLeftOfADisposedModelThatWasLoaded() => LeavesNothing(s_weights, () =>
+    {
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama, generation: TinyTuning.Options().Generation);
+        Assert.IsNotNull(model.Generate("1 + 1"));
+    });
+
+    [TestMethod]
+    public void NothingIsLeftOfADisposedModelThatWasTrained() => LeavesNothing(s_weights + s_projections * (ParametersPerAdapter + 1), () =>
+    {
+        using SorsaTransformer model = s_ml.Sorsa().FineTune(TinyTuning.Options()).Fit(s_ml.Data.TakeRows(TinyTuning.Data(s_ml), 8), TinyTuning.Data(s_ml));
+        Assert.IsNotNull(model.Generate("1 + 1"));
+    });
+
+    [TestMethod]
+    public void NothingIsLeftOfATrainingThatWasCancelled() => LeavesNothing(s_weights + s_projections * ParametersPerAdapter, () =>
+    {
+        SorsaFineTuningTrainer.Options options = TinyTuning.Options();
+        using var cancelled = new CancellationTokenSource();
+        options.CancellationToken = cancelled.Token;
+        options.Progress = new Canceller(cancelled);
+        Assert.Throws<OperationCanceledException>(() => s_ml.Sorsa().FineTune(options).Fit(TinyTuning.Data(s_ml)));
+    });
+
+    [TestMethod]
+    public void NothingIsLeftOfAModelThatCameOutOfAZip() => LeavesNothing(2 * s_weights, () =>
+    {
+        using var zip = new MemoryStream();
+        using (SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama))
+        {
+            s_ml.Model.Save(model, TinyTuning.Data(s_ml).Schema, zip);
+        }
+
+        zip.Position = 0;
+        using var loaded = (IDisposable)s_ml.Model.Load(zip, out _);
+    });
+
+    [TestMethod]
+    public void ADisposedModelSaysSo()
+    {
+        SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
+        model.Dispose();
+        model.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => model.Generate("1 + 1"));
+        Assert.Throws<ObjectDisposedException>(() => model.Stream("1 + 1").Count());
+        using var zip = new MemoryStream();
+        Assert.Throws<ObjectDisposedException>(() => s_ml.Model.Save(model, TinyTuning.Data(s_ml).Schema, zip));
+    }
+
+    [TestMethod]
+    public void AStreamEndsWhereTheModelIsDisposed()
+    {
+        SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
+        using IEnumerator<string> pieces = model.Stream(TinyTuning.Rows[0].Prompt).GetEnumerator();
+        Assert.IsTrue(pieces.MoveNext());
+        model.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => pieces.MoveNext());
+    }
+
+    /// <param name="parameters">The Parameter objects that are made: each counts twice and goes once (TorchSharp 0.107), though its memory goes whole.</param>
+    /// <param name="act">What must free all that it takes.</param>
+    private static void LeavesNothing(int parameters, Action act)
+    {
+        // What earlier tests left to the collector must not go while we count.
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+
+        long start = Tensor.TotalCount;
+        new Parameter(zeros(3)).Dispose();
+        long before = Tensor.TotalCount;
+        act();
+        Assert.AreEqual((before - start) * parameters, Tensor.TotalCount - before);
+    }
+
+    private sealed class Canceller(CancellationTokenSource source) : IProgress<SorsaTrainingProgress>
+    {
+        public void Report(SorsaTrainingProgress value) => source.Cancel();
+    }
+}
