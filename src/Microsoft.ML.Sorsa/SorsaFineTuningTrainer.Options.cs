@@ -13,8 +13,6 @@ public sealed partial class SorsaFineTuningTrainer
     /// </summary>
     public sealed class Options
     {
-        internal const string NoFloat16 = "ComputeType is Float16, in which small gradients vanish. Train in Float32 or BFloat16; SavedType may still be Float16.";
-
         private static readonly string[] AllProjections = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
         /// <summary>The model to start from: a folder in the Hugging Face layout (config.json, model.safetensors or its shards, tokenizer.json or tokenizer.model). Required.</summary>
@@ -199,11 +197,16 @@ public sealed partial class SorsaFineTuningTrainer
             InRange(MaxGradNorm ?? 1, nameof(MaxGradNorm), value => value > 0, "above 0", "Leave it null to clip nothing");
             if (ComputeType == WeightType.Float16)
             {
-                throw new ArgumentException(NoFloat16, nameof(ComputeType));
+                throw NoFloat16();
             }
 
             Generation.Validate();
         }
+
+        /// <summary>The refusal of float16, be it named or what the checkpoint is stored in.</summary>
+        internal ArgumentException NoFloat16() => new(
+            $"{nameof(ComputeType)} is {ComputeType}{(ComputeType == WeightType.Checkpoint ? ", and the checkpoint is stored in Float16" : "")}, in which small gradients vanish. "
+            + $"Train in Float32 or BFloat16; {nameof(SavedType)} may still be Float16.", nameof(ComputeType));
 
         /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
         /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>

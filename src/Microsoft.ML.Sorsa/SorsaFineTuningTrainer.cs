@@ -103,7 +103,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 
     private ScalarType TrainingType(ScalarType stored) => _options.ComputeType.ToScalarType(stored) is var type and not ScalarType.Float16
         ? type
-        : throw new ArgumentException(Options.NoFloat16);
+        : throw _options.NoFloat16();
 
     private IReadOnlyList<SupervisedExample> Encode(IChannel channel, PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
     {

@@ -37,7 +37,7 @@ internal sealed class AdapterSet
         var shapes = config.ExpectedTensors().Where(named => named.Key.EndsWith("_proj.weight", StringComparison.Ordinal))
             .Select(named => (Path: named.Key[..^".weight".Length], Shape: named.Value)).ToList();
         string[] names = [.. shapes.Select(named => named.Path[(named.Path.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal)];
-        if (targetModules.Count == 0 || targetModules.FirstOrDefault(target => !names.Contains(target, StringComparer.Ordinal)) is not null)
+        if (targetModules.Count == 0 || targetModules.Any(target => !names.Contains(target, StringComparer.Ordinal)))
         {
             string unknown = string.Join(", ", targetModules.Where(target => !names.Contains(target, StringComparer.Ordinal)));
             throw new ArgumentException($"TargetModules: '{unknown}' matches no projection of the model. Name one or more of {string.Join(", ", names)}.", nameof(targetModules));
