@@ -40,16 +40,43 @@ public sealed class SorsaBadInputTests
     }
 
     [TestMethod]
-    public void AFileCutShort()
+    [DataRow(0.0)]
+    [DataRow(0.000001)]
+    [DataRow(0.001)]
+    [DataRow(0.5)]
+    [DataRow(0.9999999)]
+    public void AFileCutShort(double share)
     {
         using TemporaryFolder folder = CopyOfModel();
         using (FileStream weights = File.OpenWrite(folder.File("model.safetensors")))
         {
-            weights.SetLength(weights.Length - 1);
+            weights.SetLength((long)(weights.Length * share));
         }
 
         Refused<InvalidDataException>(folder.Path, "is not a whole safetensors file");
     }
+
+    [TestMethod]
+    [DataRow("config.json")]
+    [DataRow("tokenizer.json")]
+    public void AFileThatIsNotJson(string file)
+    {
+        using TemporaryFolder folder = CopyOfModel();
+        File.WriteAllText(folder.File(file), File.ReadAllText(folder.File(file))[..100]);
+
+        Refused<InvalidDataException>(folder.Path, file);
+    }
+
+    [TestMethod]
+    public void AnEmptyFolder()
+    {
+        using var folder = new TemporaryFolder();
+
+        Refused<FileNotFoundException>(folder.Path, "has no config.json");
+    }
+
+    [TestMethod]
+    public void AFolderThatIsAFile() => Refused<DirectoryNotFoundException>(Path.Combine(TestData.TinyLlama, "config.json"), "does not exist");
 
     [TestMethod]
     public void WeightsOfAnotherShape()
@@ -114,6 +141,19 @@ public sealed class SorsaBadInputTests
     }
 
     [TestMethod]
+    public void AValidationRowLongerThanTheModelsPositions()
+    {
+        var row = new TinyTask.Row { Prompt = string.Concat(Enumerable.Repeat("apples ", 600)), Response = string.Concat(Enumerable.Repeat("pears ", 600)) };
+        IDataView validation = _mlContext.Data.LoadFromEnumerable(new[] { TinyTask.Rows[0], row });
+        Options options = TinyTask.Options();
+        options.Progress = new Listener(_ => Assert.Fail("Training had begun."));
+
+        string message = Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext), validation)).Message;
+
+        Assert.Contains("validationData: row 2 has 512 tokens of prompt", message);
+    }
+
+    [TestMethod]
     public void APromptLongerThanTheModelsPositions()
     {
         using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
@@ -124,14 +164,33 @@ public sealed class SorsaBadInputTests
     }
 
     [TestMethod]
-    public void ATargetThatMatchesNothing()
+    [DataRow("query")]
+    [DataRow("Q_PROJ")]
+    [DataRow("proj")]
+    [DataRow("")]
+    [DataRow(null)]
+    public void ATargetThatMatchesNothing(string? target)
     {
         Options options = TinyTask.Options();
-        options.TargetModules = ["q_proj", "query"];
+        options.TargetModules = ["q_proj", target!];
 
+        RefusedTargets(options, $"TargetModules: '{target}' matches no projection");
+    }
+
+    [TestMethod]
+    public void NoTargets()
+    {
+        Options options = TinyTask.Options();
+        options.TargetModules = [];
+
+        RefusedTargets(options, "TargetModules");
+    }
+
+    private void RefusedTargets(Options options, string problem)
+    {
         string message = Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().FineTune(options)).Message;
 
-        Assert.Contains("TargetModules: 'query' matches no projection", message);
+        Assert.Contains(problem, message);
         Assert.IsTrue(new Options().TargetModules.All(name => message.Contains(name, StringComparison.Ordinal)), message);
     }
 
@@ -142,6 +201,23 @@ public sealed class SorsaBadInputTests
         options.ComputeType = WeightType.Float16;
 
         Refused<ArgumentException>(options, TinyTask.Data(_mlContext), "Train in Float32 or BFloat16");
+    }
+
+    [TestMethod]
+    public void ACheckpointInWhoseTypeGradientsVanish()
+    {
+        using var folder = new TemporaryFolder();
+        Options options = TinyTask.Options();
+        (options.MaxSteps, options.SavedType) = (1, WeightType.Float16);
+        using (SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext)))
+        {
+            model.SaveHuggingFace(folder.File("half"));
+        }
+
+        options.ModelFolder = folder.File("half");
+        options.ComputeType = WeightType.Checkpoint;
+
+        Refused<ArgumentException>(options, TinyTask.Data(_mlContext), "ComputeType is Checkpoint, and the checkpoint is stored in Float16");
     }
 
     [TestMethod]

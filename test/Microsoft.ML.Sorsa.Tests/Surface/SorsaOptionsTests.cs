@@ -1,7 +1,11 @@
 using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.ML;
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
@@ -39,6 +43,58 @@ public sealed class SorsaOptionsTests
         Assert.AreEqual(128, preset.BatchSize * preset.GradientAccumulationSteps);
         Assert.AreEqual((0.0, 0.03, LearningRateDecay.Cosine, 1), (preset.WeightDecay, preset.WarmupRatio, preset.LearningRateDecay, preset.NumberOfEpochs));
         Assert.AreEqual((512, 512, WeightType.BFloat16), (preset.MaxPromptLength, preset.MaxResponseLength, preset.ComputeType));
+        Assert.AreEqual((0.9, 0.999, 1e-8), (preset.AdamBeta1, preset.AdamBeta2, preset.AdamEpsilon));
+        Assert.AreEqual((null, 0.0, RegularizerReduction.Mean, PromptTemplate.Alpaca), (preset.Alpha, preset.Dropout, preset.RegularizerReduction, preset.PromptTemplate));
+    }
+
+    /// <summary>The tables also say how many parameters that trains, which only the right rank on the right projections gives.</summary>
+    [TestMethod]
+    [DataRow(nameof(Options.Llama2_7B), 32, 11008, 320)]
+    [DataRow(nameof(Options.Mistral_7B), 8, 14336, 168)]
+    public void PresetsTrainAsManyParametersAsTheTablesSay(string name, int keyValueHeads, int intermediate, int millions)
+    {
+        Options preset = name == nameof(Options.Llama2_7B) ? Options.Llama2_7B("folder") : Options.Mistral_7B("folder");
+        DecoderConfig config = DecoderConfig.Parse(Encoding.UTF8.GetBytes($$"""
+            { "model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": {{keyValueHeads}}, "num_hidden_layers": 32,
+              "intermediate_size": {{intermediate}}, "vocab_size": 32000 }
+            """), name);
+
+        AdapterSet.Verify(config, preset.TargetModules, preset.Rank);
+        long parameters = config.ExpectedTensors().Where(named => preset.TargetModules.Any(target => named.Key.EndsWith($".{target}.weight", StringComparison.Ordinal)))
+            .Sum(named => preset.Rank * (named.Value[0] + named.Value[1] + 1));
+
+        Assert.AreEqual(millions, Math.Round(parameters / 1e6));
+    }
+
+    [TestMethod]
+    [DataRow(nameof(Options.PromptTemplate), null, "is null; it must be set")]
+    [DataRow(nameof(Options.TargetModules), null, "is null; it must be set")]
+    [DataRow(nameof(Options.Generation), null, "is null; it must be set")]
+    [DataRow(nameof(Options.RegularizerReduction), (RegularizerReduction)7, "is 7; it must be one of Mean, Sum")]
+    [DataRow(nameof(Options.LearningRateDecay), (LearningRateDecay)7, "is 7; it must be one of Cosine, Linear, Constant")]
+    [DataRow(nameof(Options.ComputeType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16")]
+    [DataRow(nameof(Options.ComputeType), WeightType.Float16, "is Float16, in which small gradients vanish")]
+    [DataRow(nameof(Options.SavedType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16")]
+    public void AValueThatIsNoneIsRefusedWhenTheTrainerIsMade(string name, object? value, string problem)
+    {
+        Options options = TinyTask.Options();
+        typeof(Options).GetProperty(name)!.SetValue(options, value);
+
+        ArgumentException error = Assert.Throws<ArgumentException>(() => new MLContext().Sorsa().FineTune(options));
+
+        Assert.AreEqual(name, error.ParamName);
+        Assert.MatchesRegex($@"^{name} {problem}.*\. [A-Z].+\.", error.Message);
+    }
+
+    [TestMethod]
+    public void GenerationThatDoesNotFitTogetherIsRefusedWhenTheTrainerIsMade()
+    {
+        Options options = TinyTask.Options();
+        options.Generation = new GenerationOptions { TopK = 5 };
+
+        string message = Assert.ThrowsExactly<ArgumentException>(() => new MLContext().Sorsa().FineTune(options)).Message;
+
+        Assert.Contains("TopK is 5 and Temperature is 0", message);
     }
 
     [TestMethod]
@@ -78,7 +134,7 @@ public sealed class SorsaOptionsTests
         ArgumentException error = Assert.Throws<ArgumentException>(() => new MLContext().Sorsa().FineTune(options));
 
         Assert.Contains(name, error.Message);
-        Assert.Contains(limit, error.Message);
+        Assert.MatchesRegex(Regex.Escape(limit) + @"\. [A-Z].+\.", error.Message, "a remedy follows the limit");
         Assert.Contains(Convert.ToString(value, CultureInfo.InvariantCulture)!.Trim(), error.Message);
     }
 
