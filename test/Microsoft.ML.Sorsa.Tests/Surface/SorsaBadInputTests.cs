@@ -1,5 +1,3 @@
-using System.IO.Compression;
-using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Microsoft.ML.Data;
@@ -263,94 +261,6 @@ public sealed class SorsaBadInputTests
         using SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext));
 
         Assert.AreEqual("1 2", string.Join(' ', steps));
-    }
-
-    [TestMethod]
-    public void AZipCutShort()
-    {
-        using var folder = new TemporaryFolder();
-        byte[] zip = File.ReadAllBytes(Zip(folder));
-        foreach (double share in new[] { 0.0, 0.1, 0.5, 0.9, 0.999 })
-        {
-            File.WriteAllBytes(folder.File("cut.zip"), zip[..(int)(zip.Length * share)]);
-            Assert.Throws<Exception>(() => _mlContext.Model.Load(folder.File("cut.zip"), out _));
-        }
-    }
-
-    [TestMethod]
-    public void AZipWithAChangedByteAmongItsWeights()
-    {
-        using var folder = new TemporaryFolder();
-        string path = Zip(folder);
-        byte[] zip = File.ReadAllBytes(path);
-        zip[zip.Length / 2] ^= 1;
-        File.WriteAllBytes(path, zip);
-
-        Exception error = Assert.Throws<Exception>(() => _mlContext.Model.Load(path, out _)).GetBaseException();
-
-        Assert.IsInstanceOfType<InvalidDataException>(error);
-        Assert.Contains("the bytes of model.safetensors are not those that were saved", error.Message);
-    }
-
-    /// <summary>The version words and the first tokenizer file's name lie in the model stream.</summary>
-    [TestMethod]
-    public void AZipOfANewerVersionOrWithAPathInIt()
-    {
-        using var folder = new TemporaryFolder();
-        string zip = Zip(folder);
-
-        Exception newer = Assert.Throws<Exception>(() => Load(Patched(stream =>
-        {
-            // Behind the signature stand the version that wrote and the oldest that can read, 0x00010001 each: raise their upper halves.
-            int at = IndexOf(stream, "SORSATXT"u8) + 8;
-            stream[at + 2] = 9;
-            stream[at + 6] = 9;
-        })));
-        Exception path = Assert.Throws<Exception>(() => Load(Patched(stream =>
-        {
-            byte[] name = Encoding.Unicode.GetBytes("tokenizer.json");
-            Encoding.Unicode.GetBytes("../../../a.json").AsSpan(0, name.Length).CopyTo(stream.AsSpan(IndexOf(stream, name)));
-        })));
-
-        Assert.Contains("version", newer.GetBaseException().Message);
-        Assert.IsInstanceOfType<InvalidDataException>(path.GetBaseException(), path.ToString());
-
-        ITransformer Load(string file) => _mlContext.Model.Load(file, out _);
-
-        string Patched(Action<byte[]> patch)
-        {
-            string copy = folder.File("patched.zip");
-            File.Copy(zip, copy, overwrite: true);
-            using ZipArchive archive = ZipFile.Open(copy, ZipArchiveMode.Update);
-            ZipArchiveEntry entry = archive.Entries.Single(entry => entry.Name == "Model.key" && entry.FullName.Contains("TransformerChain", StringComparison.Ordinal) && entry.Length > 200);
-            byte[] bytes;
-            using (Stream stream = entry.Open())
-            {
-                using var memory = new MemoryStream();
-                stream.CopyTo(memory);
-                bytes = memory.ToArray();
-                patch(bytes);
-                stream.Position = 0;
-                stream.Write(bytes);
-            }
-
-            return copy;
-        }
-    }
-
-    private static int IndexOf(byte[] bytes, ReadOnlySpan<byte> part)
-    {
-        int at = bytes.AsSpan().IndexOf(part);
-        Assert.IsGreaterThanOrEqualTo(0, at, Encoding.UTF8.GetString(part));
-        return at;
-    }
-
-    private string Zip(TemporaryFolder folder)
-    {
-        using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
-        string path = folder.File("model.zip");
-        _mlContext.Model.Save(model, TinyTask.Data(_mlContext).Schema, path);
-        return path;
     }
 
     private static TemporaryFolder CopyOfModel()
