@@ -129,7 +129,9 @@ internal static class ModelZip
                 stops.Add(ctx.LoadNonEmptyString());
             }
 
-            return options with { StopStrings = stops };
+            options = options with { StopStrings = stops };
+            options.Validate();
+            return options;
         }
         catch (ArgumentException e)
         {

@@ -125,6 +125,23 @@ public sealed class SorsaBadZipTests
         Refused(zip);
     }
 
+    /// <summary>TopK stands behind MaxNewTokens (256), Temperature (0) and TopP (1); each value is in its range, together they make no sense.</summary>
+    [TestMethod]
+    public void GenerationThatDoesNotFitTogether()
+    {
+        byte[] before = [.. BitConverter.GetBytes(256), .. BitConverter.GetBytes(0.0), .. BitConverter.GetBytes(1.0)];
+        string zip = Changed(archive => Rewrite(ModelStream(archive), stream =>
+        {
+            stream[IndexOf(stream, before) + before.Length] = 5;
+            return stream;
+        }));
+
+        Exception error = Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(zip, out _)).InnerException!;
+
+        Assert.IsInstanceOfType<InvalidDataException>(error, error.ToString());
+        Assert.Contains("TopK is 5 and Temperature is 0", error.Message);
+    }
+
     [TestMethod]
     public void AModelStreamCutAnywhere()
     {

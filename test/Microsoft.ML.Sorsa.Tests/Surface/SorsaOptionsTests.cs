@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.ML;
@@ -173,6 +174,28 @@ public sealed class SorsaOptionsTests
         Assert.IsFalse(before.Select(Seen).SequenceEqual(after.Select(Seen)));
 
         static (int, double, double, double) Seen(SorsaTrainingProgress progress) => (progress.TotalSteps, progress.Loss, progress.LearningRate, progress.GradientNorm);
+    }
+
+    /// <summary>That a run changes would not tell β₁ from β₂.</summary>
+    [TestMethod]
+    public void TheLoopIsToldEachOptionUnderItsOwnName()
+    {
+        var options = new Options
+        {
+            LearningRate = 0.01, LearningRateDecay = LearningRateDecay.Linear, WarmupRatio = 0.02, WeightDecay = 0.03, AdamBeta1 = 0.04, AdamBeta2 = 0.05,
+            AdamEpsilon = 0.06, MaxGradNorm = 0.07, Gamma = 0.08, RegularizerReduction = RegularizerReduction.Sum, EvaluationSteps = 9, EarlyStoppingPatience = 10,
+        };
+
+        TrainingOptions told = options.ForLoop(padTokenId: 11, stepsPerEpoch: 12);
+        TrainingOptions defaults = new Options().ForLoop(padTokenId: 11, stepsPerEpoch: 12);
+
+        foreach (PropertyInfo property in typeof(TrainingOptions).GetProperties().Where(property => property.CanWrite))
+        {
+            object? value = typeof(Options).GetProperty(property.Name)?.GetValue(options);
+            Assert.AreEqual(value ?? (property.Name == nameof(TrainingOptions.PadTokenId) ? 11 : false), property.GetValue(told), property.Name);
+        }
+
+        Assert.AreEqual((12, int.MaxValue, true), (defaults.EvaluationSteps, defaults.EarlyStoppingPatience, defaults.RegularizerMean));
     }
 
     [TestMethod]
