@@ -65,6 +65,7 @@ public sealed class SorsaCatalog
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
+        SorsaFineTuningTrainer.Options.Defined(computeType, nameof(computeType));
         generation ??= new GenerationOptions();
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);

@@ -203,6 +203,16 @@ public sealed partial class SorsaFineTuningTrainer
             Generation.Validate();
         }
 
+        /// <summary>Refuses a number that no name of the enumeration has.</summary>
+        internal static void Defined<T>(T value, string name)
+            where T : struct, Enum
+        {
+            if (!Enum.IsDefined(value))
+            {
+                throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}. Choose one of them.");
+            }
+        }
+
         /// <summary>The refusal of float16, be it named or what the checkpoint is stored in.</summary>
         internal ArgumentException NoFloat16() => new(
             $"{nameof(ComputeType)} is {ComputeType}{(ComputeType == WeightType.Checkpoint ? ", and the checkpoint is stored in Float16" : "")}, in which small gradients vanish. "
@@ -246,15 +256,6 @@ public sealed partial class SorsaFineTuningTrainer
             if (value is null)
             {
                 throw new ArgumentNullException(name, $"{name} is null; it must be set. {remedy}.");
-            }
-        }
-
-        private static void Defined<T>(T value, string name)
-            where T : struct, Enum
-        {
-            if (!Enum.IsDefined(value))
-            {
-                throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}. Choose one of them.");
             }
         }
 

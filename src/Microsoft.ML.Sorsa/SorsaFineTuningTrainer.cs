@@ -44,6 +44,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
     public SorsaTransformer Fit(IDataView input)
     {
+        ArgumentNullException.ThrowIfNull(input);
         _options.ValidateWithoutValidationRows();
         return Train(input, validationData: null);
     }
@@ -54,6 +55,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// <inheritdoc cref="Fit(IDataView)" path="/exception"/>
     public SorsaTransformer Fit(IDataView trainData, IDataView validationData)
     {
+        ArgumentNullException.ThrowIfNull(trainData);
         ArgumentNullException.ThrowIfNull(validationData);
         return Train(trainData, validationData);
     }
@@ -68,7 +70,6 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 
     private SorsaTransformer Train(IDataView trainData, IDataView? validationData)
     {
-        ArgumentNullException.ThrowIfNull(trainData);
         using IChannel channel = _host.Start("Fine-tuning");
         Device device = TorchDevice.Of(_host);
         var prompts = new PromptEncoder(TextTokenizer.Load(_options.ModelFolder), _options.PromptTemplate);

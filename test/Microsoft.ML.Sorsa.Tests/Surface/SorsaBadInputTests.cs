@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Training;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
@@ -216,6 +217,50 @@ public sealed class SorsaBadInputTests
         options.ComputeType = WeightType.Checkpoint;
 
         Refused<ArgumentException>(options, TinyTask.Data(_mlContext), "ComputeType is Checkpoint, and the checkpoint is stored in Float16");
+    }
+
+    [TestMethod]
+    public void ArgumentsOfLoadModel()
+    {
+        SorsaCatalog sorsa = _mlContext.Sorsa();
+        string folder = TestData.TinyLlama;
+        foreach ((string name, string part, Action load) in new (string, string, Action)[]
+        {
+            ("modelFolder", "empty", () => sorsa.LoadModel(" ")),
+            ("promptColumnName", "empty", () => sorsa.LoadModel(folder, promptColumnName: "")),
+            ("outputColumnName", "empty", () => sorsa.LoadModel(folder, outputColumnName: "")),
+            ("computeType", "is 7; it must be one of Checkpoint, Float32", () => sorsa.LoadModel(folder, computeType: (WeightType)7)),
+            ("TopK", "is 3 and Temperature is 0", () => sorsa.LoadModel(folder, generation: new GenerationOptions { TopK = 3 })),
+        })
+        {
+            ArgumentException error = Assert.Throws<ArgumentException>(load, name);
+
+            Assert.AreEqual(name, error.ParamName);
+            Assert.Contains(part, error.Message);
+        }
+    }
+
+    [TestMethod]
+    public void NothingInsteadOfOptionsOrData()
+    {
+        SorsaFineTuningTrainer trainer = _mlContext.Sorsa().FineTune(TinyTask.Options());
+
+        Assert.AreEqual("options", Assert.ThrowsExactly<ArgumentNullException>(() => _mlContext.Sorsa().FineTune((Options)null!)).ParamName);
+        Assert.AreEqual("trainData", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(null!, TinyTask.Data(_mlContext))).ParamName);
+        Assert.AreEqual("validationData", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(TinyTask.Data(_mlContext), null!)).ParamName);
+        Assert.AreEqual("input", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(null!)).ParamName);
+    }
+
+    [TestMethod]
+    public void AGraphicsCardThatIsNotThere()
+    {
+        var mlContext = new MLContext { GpuDeviceId = 99, FallbackToCpu = false };
+
+        Assert.Contains("MLContext.GpuDeviceId is 99", Assert.ThrowsExactly<InvalidOperationException>(() => mlContext.Sorsa().LoadModel(TestData.TinyLlama)).Message);
+        Assert.Contains("MLContext.GpuDeviceId is 99", Assert.ThrowsExactly<InvalidOperationException>(
+            () => mlContext.Sorsa().FineTune(TinyTask.Options()).Fit(TinyTask.Data(mlContext))).Message);
+        mlContext.FallbackToCpu = true;
+        mlContext.Sorsa().LoadModel(TestData.TinyLlama).Dispose();
     }
 
     [TestMethod]

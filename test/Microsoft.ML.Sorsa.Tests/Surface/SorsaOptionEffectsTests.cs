@@ -160,6 +160,30 @@ public sealed class SorsaOptionEffectsTests
     }
 
     [TestMethod]
+    public void ATrainerFitsAsOftenAsItIsAskedTo()
+    {
+        var log = new List<SorsaTrainingProgress>();
+        Options options = Running();
+        options.Dropout = 0.1;
+        options.Progress = new Listener(log.Add);
+        SorsaFineTuningTrainer trainer = _mlContext.Sorsa().FineTune(options);
+
+        trainer.Fit(TinyTask.Data(_mlContext)).Dispose();
+        trainer.Fit(TinyTask.Data(_mlContext)).Dispose();
+
+        CollectionAssert.AreEqual(Losses(log.Take(6)), Losses(log.Skip(6)));
+    }
+
+    [TestMethod]
+    public void WhatTheListenerThrowsComesThrough()
+    {
+        Options options = Running();
+        options.Progress = new Listener(_ => throw new TimeoutException("enough"));
+
+        Assert.AreEqual("enough", Assert.ThrowsExactly<TimeoutException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext))).Message);
+    }
+
+    [TestMethod]
     public void OnlyTheTargetsChange()
     {
         using SorsaTransformer before = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
