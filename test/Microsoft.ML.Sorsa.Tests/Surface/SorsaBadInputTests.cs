@@ -252,15 +252,12 @@ public sealed class SorsaBadInputTests
     }
 
     [TestMethod]
-    public void AGraphicsCardThatIsNotThere()
+    public void AGpuThatIsNotThere()
     {
         var mlContext = new MLContext { GpuDeviceId = 99, FallbackToCpu = false };
 
-        Assert.Contains("MLContext.GpuDeviceId is 99", Assert.ThrowsExactly<InvalidOperationException>(() => mlContext.Sorsa().LoadModel(TestData.TinyLlama)).Message);
         Assert.Contains("MLContext.GpuDeviceId is 99", Assert.ThrowsExactly<InvalidOperationException>(
             () => mlContext.Sorsa().FineTune(TinyTask.Options()).Fit(TinyTask.Data(mlContext))).Message);
-        mlContext.FallbackToCpu = true;
-        mlContext.Sorsa().LoadModel(TestData.TinyLlama).Dispose();
     }
 
     [TestMethod]
