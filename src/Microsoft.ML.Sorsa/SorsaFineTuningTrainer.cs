@@ -46,7 +46,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     {
         ArgumentNullException.ThrowIfNull(input);
         _options.ValidateWithoutValidationRows();
-        return Train(input, validationData: null);
+        return Train(input, nameof(input), validationData: null);
     }
 
     /// <summary>Trains on the first rows, keeps the weights of the lowest loss on the second ones, and stops early if the options say so.</summary>
@@ -57,7 +57,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     {
         ArgumentNullException.ThrowIfNull(trainData);
         ArgumentNullException.ThrowIfNull(validationData);
-        return Train(trainData, validationData);
+        return Train(trainData, nameof(trainData), validationData);
     }
 
     /// <inheritdoc/>
@@ -68,7 +68,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         return TextColumns.Append(inputSchema, _options.OutputColumnName);
     }
 
-    private SorsaTransformer Train(IDataView trainData, IDataView? validationData)
+    private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
     {
         using IChannel channel = _host.Start("Fine-tuning");
         Device device = TorchDevice.Of(_host);
@@ -81,7 +81,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         ScalarType computeType = TrainingType(checkpoint.StoredType);
         IEnumerable<(string Prompt, string Response)> trainRows = Rows(trainData);
         IEnumerable<(string Prompt, string Response)>? validationRows = validationData is null ? null : Rows(validationData);
-        IReadOnlyList<SupervisedExample> train = Encode(channel, prompts, trainRows, nameof(trainData));
+        IReadOnlyList<SupervisedExample> train = Encode(channel, prompts, trainRows, trainArgument);
         IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : Encode(channel, prompts, validationRows, nameof(validationData));
 
         CausalLM model = CausalLM.Load(_config, checkpoint, computeType, device);

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;
+using Microsoft.ML.Sorsa.Tests.Surface;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -16,31 +17,31 @@ public sealed class SorsaDisposeTests
 
     private static readonly DecoderConfig s_config = DecoderConfig.Load(TestData.TinyLlama);
     private static readonly int s_weights = s_config.ExpectedTensors().Count;
-    private static readonly int s_projections = s_config.LayerCount * TinyTuning.Options().TargetModules.Count;
+    private static readonly int s_projections = s_config.LayerCount * TinyTask.Options().TargetModules.Count;
     private static readonly MLContext s_ml = new(seed: 1);
 
     [TestMethod]
     public void NothingIsLeftOfADisposedModelThatWasLoaded() => LeavesNothing(s_weights, () =>
     {
-        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama, generation: TinyTuning.Options().Generation);
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama, generation: TinyTask.Options().Generation);
         Assert.IsNotNull(model.Generate("1 + 1"));
     });
 
     [TestMethod]
     public void NothingIsLeftOfADisposedModelThatWasTrained() => LeavesNothing(s_weights + s_projections * (ParametersPerAdapter + 1), () =>
     {
-        using SorsaTransformer model = s_ml.Sorsa().FineTune(TinyTuning.Options()).Fit(s_ml.Data.TakeRows(TinyTuning.Data(s_ml), 8), TinyTuning.Data(s_ml));
+        using SorsaTransformer model = s_ml.Sorsa().FineTune(TinyTask.Options()).Fit(s_ml.Data.TakeRows(TinyTask.Data(s_ml), 8), TinyTask.Data(s_ml));
         Assert.IsNotNull(model.Generate("1 + 1"));
     });
 
     [TestMethod]
     public void NothingIsLeftOfATrainingThatWasCancelled() => LeavesNothing(s_weights + s_projections * ParametersPerAdapter, () =>
     {
-        SorsaFineTuningTrainer.Options options = TinyTuning.Options();
+        SorsaFineTuningTrainer.Options options = TinyTask.Options();
         using var cancelled = new CancellationTokenSource();
         options.CancellationToken = cancelled.Token;
         options.Progress = new Canceller(cancelled);
-        Assert.Throws<OperationCanceledException>(() => s_ml.Sorsa().FineTune(options).Fit(TinyTuning.Data(s_ml)));
+        Assert.Throws<OperationCanceledException>(() => s_ml.Sorsa().FineTune(options).Fit(TinyTask.Data(s_ml)));
     });
 
     [TestMethod]
@@ -49,7 +50,7 @@ public sealed class SorsaDisposeTests
         using var zip = new MemoryStream();
         using (SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama))
         {
-            s_ml.Model.Save(model, TinyTuning.Data(s_ml).Schema, zip);
+            s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip);
         }
 
         zip.Position = 0;
@@ -65,14 +66,14 @@ public sealed class SorsaDisposeTests
         Assert.Throws<ObjectDisposedException>(() => model.Generate("1 + 1"));
         Assert.Throws<ObjectDisposedException>(() => model.Stream("1 + 1").Count());
         using var zip = new MemoryStream();
-        Assert.Throws<ObjectDisposedException>(() => s_ml.Model.Save(model, TinyTuning.Data(s_ml).Schema, zip));
+        Assert.Throws<ObjectDisposedException>(() => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip));
     }
 
     [TestMethod]
     public void AStreamEndsWhereTheModelIsDisposed()
     {
         SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
-        using IEnumerator<string> pieces = model.Stream(TinyTuning.Rows[0].Prompt).GetEnumerator();
+        using IEnumerator<string> pieces = model.Stream(TinyTask.Rows[0].Prompt).GetEnumerator();
         Assert.IsTrue(pieces.MoveNext());
         model.Dispose();
         Assert.Throws<ObjectDisposedException>(() => pieces.MoveNext());

@@ -13,19 +13,14 @@ internal sealed class TextGenerator
     /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
     /// <param name="prompts">From a prompt to its tokens, with the tokenizer of this model.</param>
     /// <param name="options">How to generate.</param>
-    /// <exception cref="ArgumentException">Options that do not fit together, or a tokenizer with more tokens than the model.</exception>
+    /// <exception cref="ArgumentException">Options that do not fit together.</exception>
     public TextGenerator(CausalLM model, PromptEncoder prompts, GenerationOptions options)
     {
-        TextTokenizer tokenizer = prompts.Tokenizer;
-        if (tokenizer.VocabularySize > model.Config.VocabularySize)
-        {
-            throw new ArgumentException($"The tokenizer has {tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}. Use the tokenizer of this model.", nameof(prompts));
-        }
-
         _prompts = prompts;
         _options = options;
 
         // Chat models may end an answer with a token that only their tokenizer, or only generation_config.json, calls its end.
+        TextTokenizer tokenizer = prompts.Tokenizer;
         IEnumerable<int> endTokens = tokenizer.EosTokenId is int end ? model.Config.EosTokenIds.Append(end) : model.Config.EosTokenIds;
         _generator = new TokenGenerator(model, options, endTokens.Concat(EndTokens(tokenizer.Files)));
     }

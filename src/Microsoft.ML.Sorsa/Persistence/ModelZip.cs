@@ -48,6 +48,7 @@ internal static class ModelZip
     }
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
+    /// <exception cref="ArgumentException">The tokenizer in it has more tokens than the model.</exception>
     public static TextModel Load(ModelLoadContext ctx, Device device)
     {
         string promptColumn = ctx.LoadNonEmptyString(), outputColumn = ctx.LoadNonEmptyString();

@@ -1,6 +1,7 @@
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Persistence;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -84,9 +85,9 @@ public sealed class GenerationTextTests
         using CausalLM model = Load();
         PromptEncoder prompts = Plain(TestData.Require(TestData.Tokenizers("mistral-v1")));
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, prompts, new())).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(() => TextModel.VerifyTokenizer(model.Config, prompts.Tokenizer, "here")).Message;
 
-        Assert.Contains($"The tokenizer has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}.", message);
+        Assert.Contains($"The tokenizer in 'here' has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}", message);
     }
 
     [TestMethod]

@@ -3,6 +3,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Surface;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Persistence;
@@ -13,9 +14,9 @@ public sealed class SorsaHuggingFaceFolderTests
     private static readonly MLContext s_ml = new(seed: 1);
     private static SorsaTransformer? s_tuned;
 
-    private static SorsaTransformer Tuned => s_tuned ??= TinyTuning.Fit(s_ml);
+    private static SorsaTransformer Tuned => s_tuned ??= TinyTask.Fit(s_ml);
 
-    private static IDataView Data => s_ml.Data.TakeRows(TinyTuning.Data(s_ml), 5);
+    private static IDataView Data => s_ml.Data.TakeRows(TinyTask.Data(s_ml), 5);
 
     [ClassCleanup]
     public static void Free() => s_tuned?.Dispose();
@@ -28,8 +29,8 @@ public sealed class SorsaHuggingFaceFolderTests
         Tuned.SaveHuggingFace(folder);
 
         using CausalLM network = CausalLM.Load(folder, ScalarType.Float32, CPU);
-        CollectionAssert.AreEqual(TinyTuning.LogitBits(Tuned.Model.Network), TinyTuning.LogitBits(network));
-        using SorsaTransformer loaded = s_ml.Sorsa().LoadModel(folder, generation: TinyTuning.Options().Generation);
+        CollectionAssert.AreEqual(TinyTask.LogitBits(Tuned.Model.Network), TinyTask.LogitBits(network));
+        using SorsaTransformer loaded = s_ml.Sorsa().LoadModel(folder, generation: TinyTask.Options().Generation);
         CollectionAssert.AreEqual(Answers(Tuned), Answers(loaded));
         Assert.AreEqual(folder, Directory.GetFileSystemEntries(parent.Path).Single());
     }
@@ -53,7 +54,7 @@ public sealed class SorsaHuggingFaceFolderTests
     [DataRow(WeightType.Float16, "float16")]
     public void ConfigNamesTheTypeThatTheWeightsAreIn(WeightType savedType, string dtype)
     {
-        SorsaFineTuningTrainer.Options options = TinyTuning.Options();
+        SorsaFineTuningTrainer.Options options = TinyTask.Options();
         options.SavedType = savedType;
         options.MaxSteps = 1;
         using var parent = new TemporaryFolder();

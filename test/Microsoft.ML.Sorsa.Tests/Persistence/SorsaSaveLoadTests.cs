@@ -6,6 +6,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Transforms.Text;
+using Microsoft.ML.Sorsa.Tests.Surface;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Persistence;
@@ -21,9 +22,9 @@ public sealed class SorsaSaveLoadTests
     private static readonly MLContext s_ml = new(seed: 1);
     private static SorsaTransformer? s_tuned;
 
-    private static SorsaTransformer Tuned => s_tuned ??= TinyTuning.Fit(s_ml);
+    private static SorsaTransformer Tuned => s_tuned ??= TinyTask.Fit(s_ml);
 
-    private static IDataView Data => s_ml.Data.TakeRows(TinyTuning.Data(s_ml), 5);
+    private static IDataView Data => s_ml.Data.TakeRows(TinyTask.Data(s_ml), 5);
 
     [ClassCleanup]
     public static void Free() => s_tuned?.Dispose();
@@ -35,10 +36,10 @@ public sealed class SorsaSaveLoadTests
         using var loaded = (SorsaTransformer)Load(zip);
 
         CollectionAssert.AreEqual(Answers(Tuned), Answers(loaded));
-        CollectionAssert.AreEqual(TinyTuning.LogitBits(Network(Tuned)), TinyTuning.LogitBits(Network(loaded)));
+        CollectionAssert.AreEqual(TinyTask.LogitBits(Network(Tuned)), TinyTask.LogitBits(Network(loaded)));
 
         using SorsaTransformer start = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
-        CollectionAssert.AreNotEqual(TinyTuning.LogitBits(Network(start)), TinyTuning.LogitBits(Network(loaded)), "it was not trained");
+        CollectionAssert.AreNotEqual(TinyTask.LogitBits(Network(start)), TinyTask.LogitBits(Network(loaded)), "it was not trained");
     }
 
     [TestMethod]
@@ -82,7 +83,7 @@ public sealed class SorsaSaveLoadTests
     [DataRow(WeightType.Float32, WeightType.BFloat16)]
     public void WhateverIsSavedWhatRunsIsWhatIsLoaded(WeightType savedType, WeightType computeType)
     {
-        SorsaFineTuningTrainer.Options options = TinyTuning.Options();
+        SorsaFineTuningTrainer.Options options = TinyTask.Options();
         options.SavedType = savedType;
         options.ComputeType = computeType;
         options.MaxSteps = 1;
@@ -92,7 +93,7 @@ public sealed class SorsaSaveLoadTests
 
         Assert.AreEqual(computeType.ToScalarType(ScalarType.BFloat16), Network(loaded).Type);
         Assert.AreEqual(savedType.ToScalarType(ScalarType.BFloat16), Network(loaded).StoredType);
-        CollectionAssert.AreEqual(TinyTuning.LogitBits(Network(tuned)), TinyTuning.LogitBits(Network(loaded)));
+        CollectionAssert.AreEqual(TinyTask.LogitBits(Network(tuned)), TinyTask.LogitBits(Network(loaded)));
     }
 
     [TestMethod]
@@ -106,15 +107,15 @@ public sealed class SorsaSaveLoadTests
 
         CollectionAssert.AreEqual(expected, Answers(loaded));
         CollectionAssert.AreEqual(Answers(Tuned).Select(answer => answer.ToUpperInvariant()).ToArray(), expected);
-        using PredictionEngine<TinyTuning.Row, TinyTuning.Answered> engine = Engine(loaded);
-        CollectionAssert.AreEqual(expected, TinyTuning.Rows.Take(5).Select(row => engine.Predict(row).Answer).ToArray());
+        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = Engine(loaded);
+        CollectionAssert.AreEqual(expected, TinyTask.Rows.Take(5).Select(row => engine.Predict(row).Answer).ToArray());
     }
 
     [TestMethod]
     public void TwoModelsInOneZipAreKeptApart()
     {
         using SorsaTransformer start = s_ml.Sorsa().LoadModel(
-            TestData.TinyLlama, "Prompt", "Before", generation: TinyTuning.Options().Generation);
+            TestData.TinyLlama, "Prompt", "Before", generation: TinyTask.Options().Generation);
         var chain = new TransformerChain<ITransformer>(start, Tuned);
         using MemoryStream zip = Save(chain);
         ITransformer loaded = Load(zip);
@@ -196,8 +197,8 @@ public sealed class SorsaSaveLoadTests
         return new TransformerChain<ITransformer>(before, Tuned, behind);
     }
 
-    private static PredictionEngine<TinyTuning.Row, TinyTuning.Answered> Engine(ITransformer model) =>
-        s_ml.Model.CreatePredictionEngine<TinyTuning.Row, TinyTuning.Answered>(
+    private static PredictionEngine<TinyTask.Row, TinyTask.Reply> Engine(ITransformer model) =>
+        s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(
             model, new PredictionEngineOptions { OwnsTransformer = false });
 
     private static string[] Answers(ITransformer model, string column = "Answer") => [.. model.Transform(Data).GetColumn<string>(column)];

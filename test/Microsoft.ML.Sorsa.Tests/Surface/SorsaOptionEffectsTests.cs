@@ -224,7 +224,7 @@ public sealed class SorsaOptionEffectsTests
 
         Assert.HasCount(3, log);
         Assert.IsTrue(log.Skip(1).All(progress => progress.ValidationLoss > log[0].ValidationLoss));
-        CollectionAssert.AreEqual(TinyTuning.LogitBits(before.Model.Network), TinyTuning.LogitBits(after.Model.Network));
+        CollectionAssert.AreEqual(TinyTask.LogitBits(before.Model.Network), TinyTask.LogitBits(after.Model.Network));
     }
 
     [TestMethod]

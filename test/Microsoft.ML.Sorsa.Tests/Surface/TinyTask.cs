@@ -1,6 +1,8 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 
@@ -36,6 +38,17 @@ internal static class TinyTask
     };
 
     public static IDataView Data(MLContext mlContext) => mlContext.Data.LoadFromEnumerable(Rows);
+
+    public static SorsaTransformer Fit(MLContext mlContext) => mlContext.Sorsa().FineTune(Options()).Fit(Data(mlContext));
+
+    /// <summary>The logits of a fixed text, as bits.</summary>
+    public static int[] LogitBits(CausalLM model)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor ids = tensor(Enumerable.Range(5, 20).Select(id => (long)id).ToArray(), [1, 20]);
+        return [.. model.Logits(model.Forward(model.Embed(ids))).to(ScalarType.Float32).data<float>().Select(BitConverter.SingleToInt32Bits)];
+    }
 
     public static string[] Answers(ITransformer model, IDataView data) => [.. model.Transform(data).GetColumn<string>("Answer")];
 }
