@@ -111,6 +111,6 @@ internal sealed class SorsaLinear : Adapter
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return scope.MoveToOuter((U * S.Times(_scale)).mm(Vt).add_(_residual));
+        return scope.MoveToOuter((U * S.Times(_scale)).mm(Vt).Accumulate(_residual));
     }
 }

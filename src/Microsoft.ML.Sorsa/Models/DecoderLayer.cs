@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -34,7 +35,7 @@ internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
     public override Tensor forward(Tensor input, AttentionInputs attention)
     {
         using var scope = NewDisposeScope();
-        Tensor h = input + _attention.call(_inputNorm.call(input), attention);
-        return scope.MoveToOuter(h + _feedForward.call(_postAttentionNorm.call(h)));
+        Tensor h = input.Plus(_attention.call(_inputNorm.call(input), attention));
+        return scope.MoveToOuter(h.Plus(_feedForward.call(_postAttentionNorm.call(h))));
     }
 }

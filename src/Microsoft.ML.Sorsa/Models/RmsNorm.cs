@@ -24,7 +24,7 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         Tensor x = input.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? input.to(ScalarType.Float32) : input;
-        Tensor scale = x.square().mean([-1], keepdim: true).Shift(_epsilon).rsqrt();
+        Tensor scale = (x * x).mean([-1], keepdim: true).Shift(_epsilon).rsqrt();
         return (x * scale).to(input.dtype) * _weight;
     }
 }

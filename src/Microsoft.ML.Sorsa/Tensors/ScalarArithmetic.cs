@@ -4,12 +4,21 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// Arithmetic of tensors with plain numbers. TorchSharp 0.107 turns a number into a native scalar that nothing holds while native code
-/// reads it (its pull request 1434 is open): when the garbage collector runs in that moment, the call reads freed memory. Seen here as
-/// "Unknown scalar type" after some hundred thousand calls. Here every scalar outlives its call; a test keeps the library from TorchSharp's own way.
+/// Arithmetic that goes through scalars. TorchSharp 0.107 turns a number into a native scalar that nothing holds while native code
+/// reads it (its pull request 1434 is open): when the garbage collector runs in that moment, the call reads freed memory. Adding two tensors
+/// does so too, by an alpha of 1. Seen here as "Unknown scalar type" after some hundred thousand calls. Here every scalar outlives its
+/// call; a test over the compiled code keeps the library from TorchSharp's own way.
 /// </summary>
 internal static class ScalarArithmetic
 {
+    private static readonly Scalar One = 1;
+
+    /// <summary>a + b.</summary>
+    public static Tensor Plus(this Tensor a, Tensor b) => a.add(b, One);
+
+    /// <summary>Adds a tensor in place.</summary>
+    public static Tensor Accumulate(this Tensor sum, Tensor summand) => sum.add_(summand, One);
+
     /// <summary>tensor · factor.</summary>
     public static Tensor Times(this Tensor tensor, double factor)
     {
@@ -28,22 +37,18 @@ internal static class ScalarArithmetic
     public static Tensor Shift(this Tensor tensor, double summand)
     {
         using Scalar scalar = summand;
-        return tensor.add_(scalar);
+        return tensor.add_(scalar, One);
     }
 
     /// <summary>Adds a whole number in place, to tensors of whole numbers too.</summary>
     public static Tensor Shift(this Tensor tensor, long summand)
     {
         using Scalar scalar = summand;
-        return tensor.add_(scalar);
+        return tensor.add_(scalar, One);
     }
 
     /// <summary>tensor + a ⊙ b, in place.</summary>
-    public static Tensor AddProduct(this Tensor tensor, Tensor a, Tensor b)
-    {
-        using Scalar one = 1;
-        return tensor.addcmul_(a, b, one);
-    }
+    public static Tensor AddProduct(this Tensor tensor, Tensor a, Tensor b) => tensor.addcmul_(a, b, One);
 
     /// <summary>The larger of each number and the limit.</summary>
     public static Tensor AtLeast(this Tensor tensor, double limit)
@@ -85,7 +90,6 @@ internal static class ScalarArithmetic
     {
         using Scalar first = start;
         using Scalar behind = end;
-        using Scalar one = 1L;
-        return arange(first, behind, one, ScalarType.Int64, device);
+        return arange(first, behind, One, ScalarType.Int64, device);
     }
 }

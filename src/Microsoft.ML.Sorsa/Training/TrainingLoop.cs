@@ -97,7 +97,7 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
             mean.backward();
             using (no_grad())
             {
-                total.add_(mean.detach());
+                total.Accumulate(mean.detach());
             }
         }
 

@@ -3,6 +3,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,7 +32,7 @@ internal static class TinyModel
         KeyValuePair<string, Tensor>[] weights = [.. config.ExpectedTensors().Select(named =>
         {
             int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;
-            return KeyValuePair.Create(named.Key, (randn(named.Value, ScalarType.Float64, generator: generator) * 0.3) + mean);
+            return KeyValuePair.Create(named.Key, randn(named.Value, ScalarType.Float64, generator: generator).Scale(0.3).Shift((double)mean));
         })];
         using var stream = new MemoryStream();
         CheckpointWriter.Write(stream, weights, stored ?? type);

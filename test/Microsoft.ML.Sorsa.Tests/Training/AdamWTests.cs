@@ -45,46 +45,6 @@ public sealed class AdamWTests
         }
     }
 
-    /// <summary>TorchSharp hands a number to a compiled function as a handle whose owner the collector may take before the call is over.</summary>
-    [TestMethod]
-    public void TheCollectorDoesNotReachIntoAStep()
-    {
-        double[] expected = Run();
-        using var done = new CancellationTokenSource();
-        Task collector = Task.Run(() =>
-        {
-            while (!done.IsCancellationRequested)
-            {
-                GC.Collect();
-                GC.WaitForPendingFinalizers();
-            }
-        });
-
-        try
-        {
-            CollectionAssert.AreEqual(expected, Run());
-        }
-        finally
-        {
-            done.Cancel();
-            collector.Wait();
-        }
-
-        static double[] Run()
-        {
-            using var scope = NewDisposeScope();
-            var parameter = new Parameter(ones(64, ScalarType.Float64));
-            using var optimizer = new AdamW([parameter], new TrainingOptions { WeightDecay = 0.1 });
-            for (int step = 0; step < 500; step++)
-            {
-                parameter.grad = parameter.detach() - step;
-                optimizer.Step(0.01);
-            }
-
-            return parameter.detach().data<double>().ToArray();
-        }
-    }
-
     [TestMethod]
     public void ZeroGradDropsTheGradients()
     {
