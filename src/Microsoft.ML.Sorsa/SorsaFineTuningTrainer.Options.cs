@@ -1,4 +1,4 @@
-using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Training;
@@ -11,7 +11,7 @@ public sealed partial class SorsaFineTuningTrainer
     /// Everything that can be set. The defaults suit small models and short runs; the numbers of the paper's tables are
     /// <see cref="Llama2_7B"/> and <see cref="Mistral_7B"/>. All of them are checked when the trainer is made.
     /// </summary>
-    public sealed class Options
+    public sealed partial class Options
     {
         private static readonly string[] AllProjections = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
@@ -30,12 +30,15 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>What stands around a prompt. Default <see cref="Data.PromptTemplate.Alpaca"/>, as in the paper.</summary>
         public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
 
-        /// <summary>r, the singular triplets of each projection that train. Default 16; from 1 to the smaller side of the smallest target.</summary>
-        public int Rank { get; set; } = 16;
+        /// <summary>What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. An option that does not belong to the method must be left at its default.</summary>
+        public FineTuningMethod Method { get; set; } = FineTuningMethod.Sorsa;
+
+        /// <summary>r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; from 1 to the smaller side of the smallest target.</summary>
+        public int? Rank { get; set; }
 
         /// <summary>
-        /// Scales the trained part by c = Alpha / Rank, as in LoRA. Default null: c = 1, as in the paper; above 0. (It is in the authors'
-        /// code, not in the paper.)
+        /// Scales the trained part by c = Alpha / Rank; in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank, so that c = 1, as in the papers of SORSA
+        /// and PiSSA; above 0.
         /// </summary>
         public double? Alpha { get; set; }
 
@@ -43,15 +46,40 @@ public sealed partial class SorsaFineTuningTrainer
         public double Dropout { get; set; }
 
         /// <summary>
-        /// γ of Eq. (10), the weight of the penalty ‖UᵀU − I‖ + ‖VᵀV − I‖ that keeps the singular vectors orthonormal. Default 4e-4, as in
-        /// the paper's tables; at least 0. 0 is "SORSA without regularizer" and costs nothing.
+        /// γ of Eq. (10), the weight of the penalty ‖UᵀU − I‖ + ‖VᵀV − I‖ that keeps the singular vectors orthonormal; in AdaLoRA the weight of the same
+        /// penalty in the loss. Default null: 4e-4 for SORSA, as in the paper's tables, 0.5 for AdaLoRA, as in PEFT; at least 0. 0 is "SORSA without
+        /// regularizer" and costs nothing.
         /// </summary>
-        public double Gamma { get; set; } = 4e-4;
+        public double? Gamma { get; set; }
 
         /// <summary>How Eq. (9) adds up over the matrices of the model. Default <see cref="RegularizerReduction.Mean"/>, what the paper's γ belong to.</summary>
         public RegularizerReduction RegularizerReduction { get; set; } = RegularizerReduction.Mean;
 
-        /// <summary>The projections that are adapted, by name, in every layer. Default all seven: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj.</summary>
+        /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>, as in the paper.</summary>
+        public SingularTriplets Triplets { get; set; } = SingularTriplets.Leading;
+
+        /// <summary>The first triplet, counted from 0 at the largest singular value, of <see cref="SingularTriplets.Slice"/>, which needs it. Default null; at least 0; with Rank at most the smaller side of the smallest target.</summary>
+        public int? SliceStart { get; set; }
+
+        /// <summary>
+        /// After each step of SORSA, U and V become orthonormal again, exactly: the Q of their QR decomposition with a positive diagonal. Default false; not in the
+        /// paper. The penalty has nothing left to do, so that Gamma must then be null or 0.
+        /// </summary>
+        public bool HardOrthonormality { get; set; }
+
+        /// <summary>How many triplets AdaLoRA keeps, and when it prunes. Default null: a new <see cref="Adapters.RankBudget"/>.</summary>
+        public RankBudget? RankBudget { get; set; }
+
+        /// <summary>How the weights beside the trained part are kept while they train. Default <see cref="BaseQuantization.None"/>.</summary>
+        public BaseQuantization Quantization { get; set; } = BaseQuantization.None;
+
+        /// <summary>
+        /// How often decomposition and quantisation take turns at the start of SORSA and PiSSA over a quantised base, each making up for the other's error. Default
+        /// 1: once; at least 1.
+        /// </summary>
+        public int QuantizationRounds { get; set; } = 1;
+
+        /// <summary>The projections that are adapted, by name, in every layer. Default all seven: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj. Full fine-tuning trains everything.</summary>
         public IReadOnlyList<string> TargetModules { get; set; } = AllProjections;
 
         /// <summary>η_d, the peak learning rate. Default 5e-4; above 0. The paper's 3e-5 is for 7 billion parameters and long runs.</summary>
@@ -63,7 +91,7 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>The share of the steps, rounded up, over which the learning rate rises from 0. Default 0.03, as in the paper; from 0 to 1.</summary>
         public double WarmupRatio { get; set; } = 0.03;
 
-        /// <summary>AdamW's decoupled weight decay on U, s and Vt. Default 0, as in the paper; at least 0.</summary>
+        /// <summary>AdamW's decoupled weight decay on what trains. Default 0, as in the paper; at least 0.</summary>
         public double WeightDecay { get; set; }
 
         /// <summary>AdamW's β₁. Default 0.9; at least 0, below 1.</summary>
@@ -108,7 +136,7 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         public int? EarlyStoppingPatience { get; set; }
 
-        /// <summary>Decides the order of the rows, the randomised decomposition and dropout; MLContext's own seed is not used. Default 0. The same seed gives the same bits on the same machine.</summary>
+        /// <summary>Decides the order of the rows, the start of the adapters, the randomised decomposition and dropout; MLContext's own seed is not used. Default 0. The same seed gives the same bits on the same machine.</summary>
         public int Seed { get; set; }
 
         /// <summary>
@@ -146,8 +174,6 @@ public sealed partial class SorsaFineTuningTrainer
             AdamBeta2 = AdamBeta2,
             AdamEpsilon = AdamEpsilon,
             MaxGradNorm = MaxGradNorm,
-            Gamma = Gamma,
-            RegularizerMean = RegularizerReduction == RegularizerReduction.Mean,
             EvaluationSteps = EvaluationSteps ?? stepsPerEpoch,
             EarlyStoppingPatience = EarlyStoppingPatience ?? int.MaxValue,
             PadTokenId = padTokenId,
@@ -161,77 +187,6 @@ public sealed partial class SorsaFineTuningTrainer
             return copy;
         }
 
-        /// <summary>Refuses values outside their range and values that do not fit together.</summary>
-        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
-        internal void Validate()
-        {
-            Named(ModelFolder, nameof(ModelFolder), "Name a folder in the Hugging Face layout");
-            Named(PromptColumnName, nameof(PromptColumnName), "Name the column that holds the prompts");
-            Named(ResponseColumnName, nameof(ResponseColumnName), "Name the column that holds the responses");
-            Named(OutputColumnName, nameof(OutputColumnName), "Name the column to add");
-            NotNull(PromptTemplate, nameof(PromptTemplate), "Use PromptTemplate.Alpaca, as the paper does");
-            NotNull(TargetModules, nameof(TargetModules), "Name one or more of " + string.Join(", ", AllProjections));
-            NotNull(Generation, nameof(Generation), "Use new GenerationOptions() for the defaults");
-            Defined(RegularizerReduction, nameof(RegularizerReduction));
-            Defined(LearningRateDecay, nameof(LearningRateDecay));
-            Defined(ComputeType, nameof(ComputeType));
-            Defined(SavedType, nameof(SavedType));
-            AtLeastOne(Rank, nameof(Rank));
-            AtLeastOne(BatchSize, nameof(BatchSize));
-            AtLeastOne(GradientAccumulationSteps, nameof(GradientAccumulationSteps));
-            AtLeastOne(NumberOfEpochs, nameof(NumberOfEpochs));
-            AtLeastOne(MaxSteps, nameof(MaxSteps));
-            AtLeastOne(MaxPromptLength, nameof(MaxPromptLength));
-            AtLeastOne(MaxResponseLength, nameof(MaxResponseLength));
-            AtLeastOne(EvaluationSteps, nameof(EvaluationSteps));
-            AtLeastOne(EarlyStoppingPatience, nameof(EarlyStoppingPatience));
-            InRange(Alpha ?? 1, nameof(Alpha), value => value > 0, "above 0", "Leave it null for the paper's c = 1");
-            InRange(Dropout, nameof(Dropout), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0, as the paper does");
-            InRange(Gamma, nameof(Gamma), value => value >= 0, "at least 0", "Use 0 for SORSA without regularizer, 4e-4 as the paper does");
-            InRange(LearningRate, nameof(LearningRate), value => value > 0, "above 0", "Start from 5e-4 for small models, 3e-5 for 7 billion parameters");
-            InRange(WarmupRatio, nameof(WarmupRatio), value => value is >= 0 and <= 1, "from 0 to 1", "Use 0.03, as the paper does");
-            InRange(WeightDecay, nameof(WeightDecay), value => value >= 0, "at least 0", "Use 0, as the paper does");
-            InRange(AdamBeta1, nameof(AdamBeta1), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.9");
-            InRange(AdamBeta2, nameof(AdamBeta2), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.999");
-            InRange(AdamEpsilon, nameof(AdamEpsilon), value => value > 0, "above 0", "Use 1e-8");
-            InRange(MaxGradNorm ?? 1, nameof(MaxGradNorm), value => value > 0, "above 0", "Leave it null to clip nothing");
-            if (ComputeType == WeightType.Float16)
-            {
-                throw NoFloat16();
-            }
-
-            Generation.Validate();
-        }
-
-        /// <summary>Refuses a number that no name of the enumeration has.</summary>
-        internal static void Defined<T>(T value, string name)
-            where T : struct, Enum
-        {
-            if (!Enum.IsDefined(value))
-            {
-                throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}. Choose one of them.");
-            }
-        }
-
-        /// <summary>The refusal of float16, be it named or what the checkpoint is stored in.</summary>
-        internal ArgumentException NoFloat16() => new(
-            $"{nameof(ComputeType)} is {ComputeType}{(ComputeType == WeightType.Checkpoint ? ", and the checkpoint is stored in Float16" : "")}, in which small gradients vanish. "
-            + $"Train in Float32 or BFloat16; {nameof(SavedType)} may still be Float16.", nameof(ComputeType));
-
-        /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
-        /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>
-        internal void ValidateWithoutValidationRows()
-        {
-            (string name, int? value) = EarlyStoppingPatience is not null
-                ? (nameof(EarlyStoppingPatience), EarlyStoppingPatience)
-                : (nameof(EvaluationSteps), EvaluationSteps);
-            if (value is not null)
-            {
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                    $"{name} is {value}, and there are no validation rows to look at. Call Fit(train, validation), or leave {name} null."), name);
-            }
-        }
-
         private static Options Paper(string modelFolder, int rank) => new()
         {
             ModelFolder = modelFolder,
@@ -242,32 +197,5 @@ public sealed partial class SorsaFineTuningTrainer
             GradientAccumulationSteps = 16,
             ComputeType = WeightType.BFloat16,
         };
-
-        private static void Named(string value, string name, string remedy)
-        {
-            if (string.IsNullOrWhiteSpace(value))
-            {
-                throw new ArgumentException($"{name} is '{value}'; it must not be empty. {remedy}.", name);
-            }
-        }
-
-        private static void NotNull(object? value, string name, string remedy)
-        {
-            if (value is null)
-            {
-                throw new ArgumentNullException(name, $"{name} is null; it must be set. {remedy}.");
-            }
-        }
-
-        private static void AtLeastOne(int? value, string name) =>
-            InRange(value ?? 1, name, number => number >= 1, "at least 1", "Choose a larger number");
-
-        private static void InRange(double value, string name, Predicate<double> holds, string limit, string remedy)
-        {
-            if (!double.IsFinite(value) || !holds(value))
-            {
-                throw new ArgumentOutOfRangeException(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
-            }
-        }
     }
 }

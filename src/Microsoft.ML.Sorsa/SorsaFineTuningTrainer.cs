@@ -29,7 +29,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         _options = options.Clone();
         _options.Validate();
         _config = DecoderConfig.Load(_options.ModelFolder);
-        AdapterSet.Verify(_config, _options.TargetModules, _options.Rank);
+        AdapterSet.Verify(_config, _options.TargetModules, _options.VerifiedRank);
     }
 
     /// <summary>Trains on all rows.</summary>
@@ -121,18 +121,14 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     private void TrainAndMerge(
         IChannel channel, CausalLM model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation, TextTokenizer tokenizer, ScalarType savedType)
     {
-        using var decomposition = new Generator(unchecked((ulong)_options.Seed));
-        using var dropout = new Generator(unchecked((ulong)_options.Seed), model.Device);
-        double scale = _options.Alpha / _options.Rank ?? 1;
-        AdapterSet adapters = AdapterSet.Inject(
-            model, _options.TargetModules,
-            (_, linear) => SorsaLinear.Split(linear, _options.Rank, scale, _options.Dropout, decomposition, dropout), _options.CancellationToken);
-        long parameters = adapters.Trainable.Sum(named => named.Value.numel());
-
         var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
         int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
+        using var start = new Generator(unchecked((ulong)_options.Seed));
+        using var dropout = new Generator(unchecked((ulong)_options.Seed), model.Device);
+        AdapterSet adapters = AdapterSet.Inject(model, _options.TargetModules, _options.CreateMethod(totalSteps, start, dropout), _options.CancellationToken);
+        long parameters = adapters.Trainable.Sum(named => named.Value.numel());
         int padTokenId = tokenizer.PadTokenId ?? EndToken(tokenizer);
-        channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Training {parameters:N0} parameters of {adapters.Adapters.Count()} projections at rank {_options.Rank} for {totalSteps} steps."));
+        channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"{_options.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, for {totalSteps} steps."));
         if (Math.Ceiling(totalSteps * _options.WarmupRatio) >= totalSteps)
         {
             channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak (a run of one step changes nothing). Lower WarmupRatio (now {_options.WarmupRatio}) or BatchSize (now {_options.BatchSize}), or raise NumberOfEpochs (now {_options.NumberOfEpochs})."));

@@ -39,7 +39,7 @@ internal static class StepSpeed
         using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
         using Generator generator = new(0);
         string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
-        AdapterSet adapters = AdapterSet.Inject(model, targets, (_, linear) => SorsaLinear.Split(linear, rank, 1, 0, generator));
+        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = rank, Gamma = 4e-4, Decomposition = generator });
         var times = new List<(double Base, double Step)>();
         double baseTime = 0, start = 0;
 
@@ -65,7 +65,7 @@ internal static class StepSpeed
         using var scope = NewDisposeScope();
         using Batch batch = Batch.Of([row], padTokenId: 0, CPU);
         Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
-        (SupervisedLoss.Sum(model, batch, embedded) / batch.LabelCount).backward();
+        (SupervisedLoss.Sum(model.LogitsOf(embedded, batch.Places), batch) / batch.LabelCount).backward();
     }
 
     private static void Print(string method, int rank, List<(double Base, double Step)> times)

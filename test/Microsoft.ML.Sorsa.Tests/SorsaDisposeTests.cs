@@ -12,8 +12,8 @@ namespace Microsoft.ML.Sorsa.Tests;
 [DoNotParallelize]
 public sealed class SorsaDisposeTests
 {
-    /// <summary>U, s, Vt and the residual of a projection while it trains.</summary>
-    private const int ParametersPerAdapter = 4;
+    /// <summary>U, s, Vt, the residual and the two factors of the start of a projection while it trains.</summary>
+    private const int ParametersPerAdapter = 6;
 
     private static readonly DecoderConfig s_config = DecoderConfig.Load(TestData.TinyLlama);
     private static readonly int s_weights = s_config.ExpectedTensors().Count;

@@ -9,30 +9,32 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// <summary>The adapters of a model: put into its projections by name, trained together, merged back into plain weights.</summary>
 internal sealed class AdapterSet
 {
-    private readonly List<(ProjectionSlot Slot, Adapter Adapter)> _adapters;
+    private readonly AdapterMethod _method;
+    private readonly List<(AdapterSite Site, Adapter Adapter)> _adapters = [];
+    private readonly List<KeyValuePair<string, Parameter>> _weights = [];
 
-    private readonly ScalarType _computeType;
-
-    private AdapterSet(List<(ProjectionSlot Slot, Adapter Adapter)> adapters, ScalarType computeType)
-    {
-        _adapters = adapters;
-        _computeType = computeType;
-    }
+    private AdapterSet(AdapterMethod method) => _method = method;
 
     /// <summary>The adapters under their projections' checkpoint names, such as model.layers.0.self_attn.q_proj.</summary>
-    public IEnumerable<KeyValuePair<string, Adapter>> Adapters => _adapters.Select(entry => KeyValuePair.Create(entry.Slot.Path, entry.Adapter));
+    public IEnumerable<KeyValuePair<string, Adapter>> Adapters => _adapters.Select(entry => KeyValuePair.Create(entry.Site.Path, entry.Adapter));
 
     /// <summary>Everything that trains, under names such as model.layers.0.self_attn.q_proj.U.</summary>
     public IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
-        [.. _adapters.SelectMany(entry => entry.Adapter.Trainable.Select(named => KeyValuePair.Create($"{entry.Slot.Path}.{named.Key}", named.Value)))];
+        [.. _adapters.SelectMany(entry => entry.Adapter.Trainable.Select(named => KeyValuePair.Create($"{entry.Site.Path}.{named.Key}", named.Value))), .. _weights];
+
+    /// <summary>The penalty on <see cref="OrthonormalFactors"/>, or null.</summary>
+    public OrthonormalityPenalty? Penalty => _method.Penalty;
 
     /// <summary>What the regularizer acts on.</summary>
     public IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [.. _adapters.SelectMany(entry => entry.Adapter.OrthonormalFactors)];
 
     /// <summary>Refuses targets that the model does not have and ranks that a target does not allow; looks at shapes only.</summary>
+    /// <param name="config">The model.</param>
+    /// <param name="targetModules">Names such as q_proj.</param>
+    /// <param name="rank">r; null for methods without one.</param>
     /// <exception cref="ArgumentException">A target name matches no projection.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The rank is below 1 or above min(out, in) of a target.</exception>
-    public static void Verify(DecoderConfig config, IReadOnlyList<string> targetModules, int rank)
+    public static void Verify(DecoderConfig config, IReadOnlyList<string> targetModules, int? rank)
     {
         var shapes = config.ExpectedTensors().Where(named => named.Key.EndsWith("_proj.weight", StringComparison.Ordinal))
             .Select(named => (Path: named.Key[..^".weight".Length], Shape: named.Value)).ToList();
@@ -45,35 +47,71 @@ internal sealed class AdapterSet
 
         foreach ((string path, long[] shape) in shapes.Where(named => targetModules.Any(target => named.Path.EndsWith("." + target, StringComparison.Ordinal))))
         {
-            if (rank < 1 || rank > shape.Min())
+            VerifyRank(path, shape, rank);
+        }
+    }
+
+    /// <summary>Refuses a rank that a matrix does not allow.</summary>
+    public static void VerifyRank(string path, long[] shape, int? rank)
+    {
+        if (rank < 1 || rank > shape.Min())
+        {
+            throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture,
+                $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a Rank in that range, or leave that target out of TargetModules."));
+        }
+    }
+
+    /// <summary>Puts an adapter into every target projection.</summary>
+    /// <param name="model">The model; its other weights stay frozen, unless the method trains every one.</param>
+    /// <param name="targetModules">Names such as q_proj.</param>
+    /// <param name="method">Makes the adapters.</param>
+    /// <param name="cancellationToken">Looked at between two projections.</param>
+    public static AdapterSet Inject(CausalLM model, IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken = default)
+    {
+        AdapterSet adapters = Inject(
+            model.Projections.Where(slot => targetModules.Contains(slot.Name, StringComparer.Ordinal)).Select(slot => new ProjectionSite(slot, model.Type)), method, cancellationToken);
+        if (method.TrainsEveryWeight)
+        {
+            string[] paths = [.. adapters._adapters.Select(entry => entry.Site.Path + ".")];
+            foreach ((string name, Tensor weight) in model.NamedWeights.Where(named => !paths.Any(path => named.Key.StartsWith(path, StringComparison.Ordinal))))
             {
-                throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture,
-                    $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a Rank in that range, or leave that target out of TargetModules."));
+                adapters._weights.Add(KeyValuePair.Create(name, Thawed((Parameter)weight)));
+            }
+
+            foreach (Parameter bias in adapters._adapters.Select(entry => entry.Adapter.Bias).OfType<Parameter>())
+            {
+                Thawed(bias);
             }
         }
+
+        return adapters;
     }
 
-    /// <summary>Puts an adapter into every target projection; the projection's own weight is freed.</summary>
-    /// <param name="model">The model; its other weights stay frozen.</param>
-    /// <param name="targetModules">Names such as q_proj.</param>
-    /// <param name="create">Makes the adapter of one projection, given its checkpoint name.</param>
-    /// <param name="cancellationToken">Looked at between two projections.</param>
-    public static AdapterSet Inject(CausalLM model, IReadOnlyList<string> targetModules, Func<string, Linear, Adapter> create, CancellationToken cancellationToken = default)
+    /// <summary>Puts an adapter into every site.</summary>
+    public static AdapterSet Inject(IEnumerable<AdapterSite> sites, AdapterMethod method, CancellationToken cancellationToken = default)
     {
-        var adapters = new List<(ProjectionSlot Slot, Adapter Adapter)>();
-        foreach (ProjectionSlot slot in model.Projections.Where(slot => targetModules.Contains(slot.Name, StringComparer.Ordinal)))
+        var adapters = new AdapterSet(method);
+        foreach (AdapterSite site in sites)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var linear = (Linear)slot.Module;
-            RequireFinite(linear.weight, slot.Path, "Its checkpoint is broken: fetch or write it again.");
-            Adapter adapter = create(slot.Path, linear);
-            slot.Exchange(adapter);
-            linear.weight.Dispose();
-            adapters.Add((slot, adapter));
+            Linear projection = site.Projection();
+            RequireFinite(projection.weight, site.Path, "Its checkpoint is broken: fetch or write it again.");
+            Adapter adapter = method.Create(site.Path, projection);
+            site.Put(adapter);
+            adapters._adapters.Add((site, adapter));
         }
 
-        return new AdapterSet(adapters, model.Type);
+        return adapters;
     }
+
+    /// <summary>Makes the model compute with the adapters' present values.</summary>
+    public void BeforeForward() => _adapters.ForEach(entry => entry.Site.BeforeForward(entry.Adapter));
+
+    /// <summary>Brings the gradients of a backward pass to what trains.</summary>
+    public void AfterBackward() => _adapters.ForEach(entry => entry.Site.AfterBackward(entry.Adapter));
+
+    /// <summary>What the method does after an optimizer step, counted from 0; the gradients are still set.</summary>
+    public void AfterStep(int step) => _method.AfterStep([.. _adapters.Select(entry => entry.Adapter)], step);
 
     /// <summary>
     /// Turns every adapter into a plain projection. The weight is computed in float32, rounded once to
@@ -81,17 +119,27 @@ internal sealed class AdapterSet
     /// </summary>
     public void Merge(ScalarType storedType)
     {
-        foreach ((ProjectionSlot slot, Adapter adapter) in _adapters)
+        foreach ((AdapterSite site, Adapter adapter) in _adapters)
         {
             using var scope = NewDisposeScope();
             Tensor weight = adapter.MergedWeight().to(storedType);
-            RequireFinite(weight, slot.Path, $"Training diverged, or {storedType} is too narrow for it: lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
-            weight = weight.to(_computeType);
-            slot.Exchange(nn.Linear(new Parameter(weight.DetachFromDisposeScope(), requires_grad: false), adapter.Bias));
-            adapter.Free();
+            RequireFinite(weight, site.Path, $"Training diverged, or {storedType} is too narrow for it: lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
+            site.Merge(adapter, weight);
         }
 
+        _weights.ForEach(named => named.Value.requires_grad = false);
         _adapters.Clear();
+        _weights.Clear();
+    }
+
+    /// <summary>Made to train: in memory of its own, since the file that it may be mapped from cannot be written to.</summary>
+    private static Parameter Thawed(Parameter weight)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        weight.set_(weight.clone());
+        weight.requires_grad = true;
+        return weight;
     }
 
     private static void RequireFinite(Tensor weight, string path, string remedy)

@@ -10,7 +10,7 @@ namespace Microsoft.ML.Sorsa.Models;
 /// A Llama or Mistral decoder that predicts the next token. Its weights are frozen; what trains is put into
 /// <see cref="Projections"/>.
 /// </summary>
-internal sealed class CausalLM : nn.Module
+internal sealed class CausalLM : nn.Module, ILanguageModel
 {
     [ComponentName(Name = "model")]
     private readonly Decoder _model;
@@ -113,6 +113,22 @@ internal sealed class CausalLM : nn.Module
 
     /// <inheritdoc cref="Decoder.Forward"/>
     public Tensor Forward(Tensor embedded, Tensor? attentionMask = null, KVCache? cache = null) => _model.Forward(embedded, attentionMask, cache);
+
+    /// <inheritdoc/>
+    public Tensor Logits(Tensor inputIds, Tensor places)
+    {
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(LogitsOf(Embed(inputIds), places));
+    }
+
+    /// <summary>The same from embedded tokens [B, T, hidden].</summary>
+    public Tensor LogitsOf(Tensor embedded, Tensor places)
+    {
+        using var scope = NewDisposeScope();
+
+        // Logits only where they count: over a large vocabulary they are the largest tensor of a step.
+        return scope.MoveToOuter(Logits(Forward(embedded).flatten(0, 1).index_select(0, places)));
+    }
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);

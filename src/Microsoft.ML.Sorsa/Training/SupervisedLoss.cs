@@ -9,26 +9,26 @@ namespace Microsoft.ML.Sorsa.Training;
 internal static class SupervisedLoss
 {
     /// <summary>The sum over a batch, in nats; whoever calls divides by the number of tokens that it averages over. The caller owns it.</summary>
-    public static Tensor Sum(CausalLM model, Batch batch) => Sum(model, batch, model.Embed(batch.InputIds));
-
-    /// <inheritdoc cref="Sum(CausalLM, Batch)"/>
-    public static Tensor Sum(CausalLM model, Batch batch, Tensor embedded)
+    public static Tensor Sum(ILanguageModel model, Batch batch)
     {
         using var scope = NewDisposeScope();
-        Tensor hidden = model.Forward(embedded);
+        return scope.MoveToOuter(Sum(model.Logits(batch.InputIds, batch.Places), batch));
+    }
 
-        // Logits only where they count: over a large vocabulary they are the largest tensor of a step.
-        Tensor logits = model.Logits(hidden.flatten(0, 1).index_select(0, batch.Places));
+    /// <summary>The same from the scores [labels, vocabulary] themselves.</summary>
+    public static Tensor Sum(Tensor logits, Batch batch)
+    {
+        using var scope = NewDisposeScope();
         Tensor wide = logits.dtype == ScalarType.Float64 ? logits : logits.to(ScalarType.Float32);
         return scope.MoveToOuter(nn.functional.cross_entropy(wide, batch.Targets, reduction: nn.Reduction.Sum));
     }
 
     /// <summary>The mean over all response tokens of some rows.</summary>
-    public static double Mean(CausalLM model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId)
+    public static double Mean(ILanguageModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        model.eval();
+        model.train(false);
         double sum = 0;
         foreach (IReadOnlyList<SupervisedExample> rows in BatchPlan.ByLength(examples, batchSize))
         {

@@ -18,10 +18,10 @@ namespace Microsoft.ML.Sorsa.Training;
 /// ∇L_train is that of the mean over all response tokens of the step's rows, however they are cut into micro-batches; the
 /// regularizer comes once per step and is not clipped. η_d is the peak learning rate, so that γ_t = γ · η_t / η_d as in Eq. (10).
 /// </summary>
-internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, TrainingOptions options)
+internal sealed class TrainingLoop(ILanguageModel model, AdapterSet adapters, TrainingOptions options)
 {
     private readonly IReadOnlyList<KeyValuePair<string, Parameter>> _trainable = adapters.Trainable;
-    private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, options.RegularizerMean);
+    private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, adapters.Penalty?.Mean ?? true);
 
     /// <summary>Trains to the end of the steps, or until the validation loss no longer falls; then the weights of its lowest value stand.</summary>
     /// <param name="steps">The micro-batches of each step.</param>
@@ -44,17 +44,29 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
             cancellationToken.ThrowIfCancellationRequested();
             model.train();
             double loss = Backward(microBatches);
+            double? orthonormality = null;
+            if (adapters.Penalty is { InLoss: true } inLoss)
+            {
+                orthonormality = _regularizer.AddGradient(inLoss.Weight);
+                loss += inLoss.Weight * orthonormality.Value;
+            }
+
             double norm = GradientClipping.Norm(_trainable.Select(named => named.Value));
             RequireFinite(step, loss, norm);
             GradientClipping.Clip(_trainable.Select(named => named.Value), norm, options.MaxGradNorm ?? double.PositiveInfinity);
-            double? orthonormality = options.Gamma > 0 ? _regularizer.AddGradient(options.Gamma / options.LearningRate) : null;
+            if (adapters.Penalty is { InLoss: false } beside)
+            {
+                orthonormality = _regularizer.AddGradient(beside.Weight / options.LearningRate);
+            }
+
             double learningRate = options.LearningRate * schedule.Factor(step);
             optimizer.Step(learningRate);
+            adapters.AfterStep(step);
             optimizer.ZeroGrad();
             step++;
 
             bool look = validate is not null && (step % options.EvaluationSteps == 0 || step == totalSteps);
-            double? validationLoss = look ? validate!() : null;
+            double? validationLoss = look ? Validate(validate!) : null;
             if (!double.IsFinite((validationLoss ?? 0) + (orthonormality ?? 0)))
             {
                 throw Diverged(step, string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
@@ -80,7 +92,14 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
         }
 
         best.Restore();
-        model.eval();
+        model.train(false);
+    }
+
+    private double Validate(Func<double> validate)
+    {
+        using var noGrad = no_grad();
+        adapters.BeforeForward();
+        return validate();
     }
 
     /// <summary>Accumulates the gradient of the mean loss over the step's response tokens, and gives that mean.</summary>
@@ -93,8 +112,10 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
         {
             using var micro = NewDisposeScope();
             using Batch batch = Batch.Of(rows, options.PadTokenId, model.Device);
+            adapters.BeforeForward();
             Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
             mean.backward();
+            adapters.AfterBackward();
             using (no_grad())
             {
                 total.Accumulate(mean.detach());
@@ -121,5 +142,5 @@ internal sealed class TrainingLoop(CausalLM model, AdapterSet adapters, Training
     }
 
     private ArithmeticException Diverged(int step, string what) => new(string.Create(CultureInfo.InvariantCulture,
-        $"Training diverged at step {step}: {what}. Nothing was saved. Lower LearningRate (now {options.LearningRate}) or Gamma (now {options.Gamma}), raise WarmupRatio (now {options.WarmupRatio}), or look for broken rows in the data."));
+        $"Training diverged at step {step}: {what}. Nothing was saved. Lower LearningRate (now {options.LearningRate}) or Gamma (now {adapters.Penalty?.Weight ?? 0}), raise WarmupRatio (now {options.WarmupRatio}), or look for broken rows in the data."));
 }

@@ -20,11 +20,6 @@ internal sealed record TrainingOptions
     /// <summary>Null: gradients are not clipped.</summary>
     public double? MaxGradNorm { get; init; } = 1;
 
-    public double Gamma { get; init; } = 4e-4;
-
-    /// <summary>The regularizer is the mean over its matrices; otherwise their sum.</summary>
-    public bool RegularizerMean { get; init; } = true;
-
     /// <summary>Steps between two looks at the validation rows.</summary>
     public int EvaluationSteps { get; init; } = int.MaxValue;
 

@@ -122,15 +122,15 @@ public sealed class SorsaAdapterSetTests
 
         Assert.ThrowsExactly<OperationCanceledException>(() => AdapterSet.Inject(
             model, TinyModel.Targets,
-            (_, linear) =>
+            new StoredMethod((path, linear) =>
             {
                 if (++made == 3)
                 {
                     cancellation.Cancel();
                 }
 
-                return SorsaLinear.Split(linear, 2, 1, 0, generator);
-            },
+                return new SorsaMethod { Rank = 2, Decomposition = generator }.Create(path, linear);
+            }),
             cancellation.Token));
 
         Assert.AreEqual(3, made);

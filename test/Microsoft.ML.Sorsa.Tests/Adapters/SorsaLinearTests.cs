@@ -34,7 +34,7 @@ public sealed class SorsaLinearTests
         Parts parts = Parts.Random(ScalarType.Float64, bias);
         Tensor x = Uniform(shape, inputTrains), mask = Mask(shape), weights = Uniform([.. shape[..^1], Out], false);
 
-        Tensor output = SorsaFunction.Apply(x, parts.Residual, parts.Bias, parts.U, parts.S, parts.Vt, scale, dropped ? mask : null);
+        Tensor output = parts.Function(x, scale, dropped ? mask : null);
         (output * weights).sum().backward();
         Tensor[] actual = Gradients(parts, inputTrains ? x : null);
         Tensor expected = parts.Formula(x, scale, dropped ? mask : null);
@@ -76,7 +76,7 @@ public sealed class SorsaLinearTests
             }
         }
 
-        Tensor Loss() => (SorsaFunction.Apply(x, parts.Residual, parts.Bias, parts.U, parts.S, parts.Vt, scale, mask).square() * weights).sum();
+        Tensor Loss() => (parts.Function(x, scale, mask).square() * weights).sum();
 
         double Moved(Tensor flat, long i, double by)
         {
@@ -94,10 +94,9 @@ public sealed class SorsaLinearTests
         using var scope = NewDisposeScope();
         Parts exact = Parts.Random(ScalarType.Float32, bias: true);
         Tensor x = Uniform([2, 3, In], true).detach().to(ScalarType.BFloat16).requires_grad_();
-        Tensor residual = exact.Residual.to(ScalarType.BFloat16);
-        var bias = new Parameter(exact.Bias!.detach().to(ScalarType.BFloat16), requires_grad: false);
+        Parts half = exact with { Residual = exact.Residual.to(ScalarType.BFloat16), Bias = new Parameter(exact.Bias!.detach().to(ScalarType.BFloat16), requires_grad: false) };
 
-        Tensor output = SorsaFunction.Apply(x, residual, bias, exact.U, exact.S, exact.Vt, 2, null);
+        Tensor output = half.Function(x, 2, null);
         output.to(ScalarType.Float32).sum().backward();
         Tensor[] actual = Gradients(exact, x);
         Tensor wide = x.detach().to(ScalarType.Float32).requires_grad_();
@@ -125,7 +124,7 @@ public sealed class SorsaLinearTests
         Linear linear = nn.Linear(columns, rows, bias);
         byte[] before = linear.weight.detach().bytes.ToArray();
         Tensor x = randn(3, 6, columns);
-        SorsaLinear adapter = SorsaLinear.Split(linear, 6, scale, dropout: 0, generator);
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Scale = scale, Decomposition = generator }.Create("q_proj", linear);
 
         Tensor expected = linear.call(x).detach();
 
@@ -148,7 +147,7 @@ public sealed class SorsaLinearTests
         using var generator = new Generator(2);
         Linear linear = nn.Linear(24, 40, hasBias: false, dtype: ScalarType.BFloat16);
 
-        SorsaLinear adapter = SorsaLinear.Split(linear, 6, 1, 0, generator);
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Decomposition = generator }.Create("q_proj", linear);
 
         Assert.IsTrue(adapter.Trainable.All(named => named.Value.dtype == ScalarType.Float32));
         Tensor merged = adapter.MergedWeight();
@@ -164,7 +163,7 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
         Parts parts = Parts.Random(ScalarType.Float64, bias: false);
-        var adapter = new SorsaLinear(parts.Residual.clone(), parts.U.detach().clone(), parts.S.detach().clone(), parts.Vt.detach().clone(), null, scale);
+        var adapter = new SorsaLinear(new PlainWeight(parts.Residual.clone()), parts.U.detach().clone(), parts.S.detach().clone(), parts.Vt.detach().clone(), null, scale);
 
         Tensor merged = adapter.MergedWeight();
 
@@ -190,7 +189,7 @@ public sealed class SorsaLinearTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(4);
         const double Share = 0.25;
-        var adapter = new SorsaLinear(eye(50) * 3, eye(50), ones(50), eye(50), null, dropout: Share, generator: generator);
+        var adapter = new SorsaLinear(new PlainWeight(eye(50) * 3), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = generator, Dropout = Share, DropoutGenerator = generator });
         Tensor x = ones(200, 50).requires_grad_();
 
         Tensor adapted = adapter.call(x) - (x * 3);
@@ -219,7 +218,8 @@ public sealed class SorsaLinearTests
         Tensor Dropped(ulong seed)
         {
             using var generator = new Generator(seed);
-            return new SorsaLinear(zeros(50, 50), eye(50), ones(50), eye(50), null, dropout: 0.5, generator: generator).call(x).detach();
+            return new SorsaLinear(
+                new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = generator, Dropout = 0.5, DropoutGenerator = generator }).call(x).detach();
         }
     }
 
@@ -228,9 +228,9 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
 
-        var error = Assert.ThrowsExactly<ArgumentException>(() => new SorsaLinear(rand(Out, In), rand(Out, 2), rand(Rank), rand(Rank, In), null));
+        var error = Assert.ThrowsExactly<ArgumentException>(() => new SorsaLinear(new PlainWeight(rand(Out, In)), rand(Out, 2), rand(Rank), rand(Rank, In), null));
 
-        Assert.Contains("U [5, 2], s [3] and Vt [3, 7] are no triplets of a residual [5, 7]", error.Message);
+        Assert.Contains("U and Vt of the shapes [5, 2] and [3, 7] are no factors of rank 3 of a weight [5, 7]", error.Message);
     }
 
     private static long[] Shape(params long[] shape) => shape;
@@ -272,6 +272,8 @@ public sealed class SorsaLinearTests
 
             Tensor Draw(params long[] shape) => randn(shape, type, generator: generator);
         }
+
+        public Tensor Function(Tensor x, double scale, Tensor? mask) => LowRankFunction.Apply(x, new PlainWeight(Residual.alias()), Bias, U * (S * scale), Vt, mask);
 
         /// <summary>Eq. (8), word for word.</summary>
         public Tensor Formula(Tensor x, double scale, Tensor? mask)

@@ -24,7 +24,7 @@ public sealed class ModelNamesTests
 
         AdapterSet adapters = TinyModel.Adapt(model, targets: targets);
 
-        string[] parts = ["residual", "U", "s", "Vt"];
+        string[] parts = ["frozen.weight", "start_A", "start_B", "U", "s", "Vt"];
         AssertNames(
             [.. expected.SelectMany(name => targets.Any(target => name.EndsWith($".{target}.weight", StringComparison.Ordinal))
                 ? parts.Select(part => name.Replace(".weight", "." + part, StringComparison.Ordinal)) : [name])],

@@ -42,10 +42,13 @@ internal static class TinyModel
     }
 
     /// <summary>SORSA on every projection, or on some of them.</summary>
-    public static AdapterSet Adapt(CausalLM model, int rank = 4, double scale = 1, double dropout = 0, string[]? targets = null)
+    public static AdapterSet Adapt(CausalLM model, int rank = 4, double scale = 1, double dropout = 0, string[]? targets = null, double gamma = 4e-4)
     {
         var generator = new Generator(5);
-        return AdapterSet.Inject(model, targets ?? Targets, (_, linear) => SorsaLinear.Split(linear, rank, scale, dropout, generator, generator));
+        return AdapterSet.Inject(model, targets ?? Targets, new SorsaMethod
+        {
+            Rank = rank, Scale = scale, Dropout = dropout, Gamma = gamma, Decomposition = generator, DropoutGenerator = generator,
+        });
     }
 
     public static SupervisedExample[] Rows(int count, int seed = 3)

@@ -22,7 +22,7 @@ public sealed class SorsaOptionsTests
 
         Assert.AreEqual("Prompt Response Answer", $"{options.PromptColumnName} {options.ResponseColumnName} {options.OutputColumnName}");
         Assert.AreEqual(PromptTemplate.Alpaca, options.PromptTemplate);
-        Assert.AreEqual((16, null, 0.0, 4e-4), (options.Rank, options.Alpha, options.Dropout, options.Gamma));
+        Assert.AreEqual((FineTuningMethod.Sorsa, null, null, 0.0, null), (options.Method, options.Rank, options.Alpha, options.Dropout, options.Gamma));
         Assert.AreEqual(RegularizerReduction.Mean, options.RegularizerReduction);
         Assert.AreEqual("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj", string.Join(" ", options.TargetModules));
         Assert.AreEqual((5e-4, LearningRateDecay.Cosine, 0.03), (options.LearningRate, options.LearningRateDecay, options.WarmupRatio));
@@ -60,9 +60,9 @@ public sealed class SorsaOptionsTests
               "intermediate_size": {{intermediate}}, "vocab_size": 32000 }
             """), name);
 
-        AdapterSet.Verify(config, preset.TargetModules, preset.Rank);
+        AdapterSet.Verify(config, preset.TargetModules, preset.VerifiedRank);
         long parameters = config.ExpectedTensors().Where(named => preset.TargetModules.Any(target => named.Key.EndsWith($".{target}.weight", StringComparison.Ordinal)))
-            .Sum(named => preset.Rank * (named.Value[0] + named.Value[1] + 1));
+            .Sum(named => preset.Rank!.Value * (named.Value[0] + named.Value[1] + 1));
 
         Assert.AreEqual(millions, Math.Round(parameters / 1e6));
     }
@@ -183,7 +183,7 @@ public sealed class SorsaOptionsTests
         var options = new Options
         {
             LearningRate = 0.01, LearningRateDecay = LearningRateDecay.Linear, WarmupRatio = 0.02, WeightDecay = 0.03, AdamBeta1 = 0.04, AdamBeta2 = 0.05,
-            AdamEpsilon = 0.06, MaxGradNorm = 0.07, Gamma = 0.08, RegularizerReduction = RegularizerReduction.Sum, EvaluationSteps = 9, EarlyStoppingPatience = 10,
+            AdamEpsilon = 0.06, MaxGradNorm = 0.07, EvaluationSteps = 9, EarlyStoppingPatience = 10,
         };
 
         TrainingOptions told = options.ForLoop(padTokenId: 11, stepsPerEpoch: 12);
@@ -192,10 +192,10 @@ public sealed class SorsaOptionsTests
         foreach (PropertyInfo property in typeof(TrainingOptions).GetProperties().Where(property => property.CanWrite))
         {
             object? value = typeof(Options).GetProperty(property.Name)?.GetValue(options);
-            Assert.AreEqual(value ?? (property.Name == nameof(TrainingOptions.PadTokenId) ? 11 : false), property.GetValue(told), property.Name);
+            Assert.AreEqual(value ?? 11, property.GetValue(told), property.Name);
         }
 
-        Assert.AreEqual((12, int.MaxValue, true), (defaults.EvaluationSteps, defaults.EarlyStoppingPatience, defaults.RegularizerMean));
+        Assert.AreEqual((12, int.MaxValue), (defaults.EvaluationSteps, defaults.EarlyStoppingPatience));
     }
 
     [TestMethod]

@@ -53,9 +53,9 @@ public sealed class CollectorTests
         for (int i = 0; i < times; i++)
         {
             using CausalLM model = TinyModel.Create(bias: true);
-            AdapterSet adapters = TinyModel.Adapt(model, dropout: 0.1);
+            AdapterSet adapters = TinyModel.Adapt(model, dropout: 0.1, gamma: 0.1);
             var plan = new BatchPlan(TinyModel.Rows(40), 2, 2, seed: 1);
-            new TrainingLoop(model, adapters, new TrainingOptions { WeightDecay = 0.1, MaxGradNorm = 0.1, Gamma = 0.1 }).Run(
+            new TrainingLoop(model, adapters, new TrainingOptions { WeightDecay = 0.1, MaxGradNorm = 0.1 }).Run(
                 plan.Epoch(0), plan.StepsPerEpoch, () => 1, _ => { }, CancellationToken.None);
             values = TinyModel.Values(adapters);
         }

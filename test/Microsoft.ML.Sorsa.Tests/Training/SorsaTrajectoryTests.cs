@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Checkpoints;
-using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Adapters;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -27,22 +27,25 @@ public sealed class SorsaTrajectoryTests
         using CausalLM model = CausalLM.Load(TestData.Golden("models", run.GetProperty("base").GetString()!), type, CPU);
         int rank = run.GetProperty("rank").GetInt32(), accumulation = run.GetProperty("accumulation").GetInt32(), total = run.GetProperty("steps").GetInt32();
         double scale = run.GetProperty("alpha").ValueKind == JsonValueKind.Null ? 1 : run.GetProperty("alpha").GetDouble() / rank;
-        AdapterSet adapters = AdapterSet.Inject(
-            model, [.. run.GetProperty("targets").EnumerateArray().Select(target => target.GetString()!)],
-            (path, linear) => new SorsaLinear(Start(path, "residual"), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale));
+        using var generator = new Generator(0);
 
         // The authors' trainer divides the regularizer's gradient by the number of micro-batches, Eq. (11) does not (sorsa.md).
+        var rules = new SorsaMethod { Rank = rank, Gamma = run.GetProperty("gamma").GetDouble() / accumulation, Decomposition = generator };
+        AdapterSet adapters = AdapterSet.Inject(
+            model, [.. run.GetProperty("targets").EnumerateArray().Select(target => target.GetString()!)],
+            new StoredMethod(
+                (path, linear) => new SorsaLinear(new PlainWeight(Start(path, "residual")), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale), rules));
+
         var options = new TrainingOptions
         {
             LearningRate = run.GetProperty("learning_rate").GetDouble(),
             WarmupRatio = run.GetProperty("warmup_ratio").GetDouble(),
             WeightDecay = run.GetProperty("weight_decay").GetDouble(),
             MaxGradNorm = run.GetProperty("max_grad_norm").GetDouble(),
-            Gamma = run.GetProperty("gamma").GetDouble() / accumulation,
         };
         var log = new List<SorsaTrainingProgress>();
 
-        new TrainingLoop(model, adapters, options).Run(Steps(golden, accumulation), total, validate: null, log.Add, CancellationToken.None);
+        new TrainingLoop(model, adapters, options).Run(GoldenBatches.Steps(golden, accumulation), total, validate: null, log.Add, CancellationToken.None);
 
         double tolerance = type == ScalarType.Float64 ? 1e-7 : 1e-5;
         double worst = 0;
@@ -76,22 +79,4 @@ public sealed class SorsaTrajectoryTests
     }
 
     private static double Largest(Tensor difference) => difference.abs().max().to(ScalarType.Float64).item<double>();
-
-    private static IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Steps(Checkpoint golden, int accumulation)
-    {
-        Tensor ids = golden.Tensors["batches.input_ids"], labels = golden.Tensors["batches.labels"];
-        var microBatches = new List<IReadOnlyList<SupervisedExample>>();
-        for (long batch = 0; batch < ids.shape[0]; batch++)
-        {
-            microBatches.Add([.. Enumerable.Range(0, (int)ids.shape[1]).Select(row =>
-            {
-                long[] tokens = ids[batch, row].data<long>().ToArray(), marks = labels[batch, row].data<long>().ToArray();
-                int prompt = marks.TakeWhile(mark => mark == -100).Count();
-                CollectionAssert.AreEqual(tokens[prompt..], marks[prompt..]);
-                return new SupervisedExample([.. tokens.Select(token => (int)token)], prompt);
-            })]);
-        }
-
-        return microBatches.Chunk(accumulation);
-    }
 }

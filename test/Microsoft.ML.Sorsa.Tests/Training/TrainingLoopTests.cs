@@ -80,13 +80,13 @@ public sealed class TrainingLoopTests
     public void TheGlobalNormIsClipped()
     {
         SupervisedExample[] rows = TinyModel.Rows(8);
-        TrainingOptions options = Plain with { AdamEpsilon = 1e3, LearningRate = 1, Gamma = 0 };
+        TrainingOptions options = Plain with { AdamEpsilon = 1e3, LearningRate = 1 };
 
-        (double[] start, _) = Train(options with { LearningRate = 1e-300 }, Cut(rows, 8, 8), 1, ScalarType.Float64);
-        (double[] free, List<SorsaTrainingProgress> log) = Train(options with { MaxGradNorm = null }, Cut(rows, 8, 8), 1, ScalarType.Float64);
+        (double[] start, _) = Train(options with { LearningRate = 1e-300 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
+        (double[] free, List<SorsaTrainingProgress> log) = Train(options with { MaxGradNorm = null }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
         double norm = log[0].GradientNorm;
-        (double[] clipped, List<SorsaTrainingProgress> clippedLog) = Train(options with { MaxGradNorm = norm / 4 }, Cut(rows, 8, 8), 1, ScalarType.Float64);
-        (double[] loose, _) = Train(options with { MaxGradNorm = norm * 2 }, Cut(rows, 8, 8), 1, ScalarType.Float64);
+        (double[] clipped, List<SorsaTrainingProgress> clippedLog) = Train(options with { MaxGradNorm = norm / 4 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
+        (double[] loose, _) = Train(options with { MaxGradNorm = norm * 2 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
 
         // With a huge ε the step is −η·g/(|g| + ε), all but linear in g.
         double length = Math.Sqrt(free.Zip(start, (a, b) => (a - b) * (a - b)).Sum());
@@ -101,9 +101,9 @@ public sealed class TrainingLoopTests
     {
         SupervisedExample[] rows = TinyModel.Rows(24);
 
-        (double[] without, List<SorsaTrainingProgress> log) = Train(Plain with { Gamma = 0 }, Cut(rows, 8, 8), 3, ScalarType.Float64);
-        (double[] nearly, List<SorsaTrainingProgress> nearlyLog) = Train(Plain with { Gamma = 1e-300 }, Cut(rows, 8, 8), 3, ScalarType.Float64);
-        (double[] strong, _) = Train(Plain with { Gamma = 0.1 }, Cut(rows, 8, 8), 3, ScalarType.Float64);
+        (double[] without, List<SorsaTrainingProgress> log) = Train(Plain, Cut(rows, 8, 8), 3, ScalarType.Float64, gamma: 0);
+        (double[] nearly, List<SorsaTrainingProgress> nearlyLog) = Train(Plain, Cut(rows, 8, 8), 3, ScalarType.Float64, gamma: 1e-300);
+        (double[] strong, _) = Train(Plain, Cut(rows, 8, 8), 3, ScalarType.Float64, gamma: 0.1);
 
         Assert.IsTrue(log.All(progress => progress.Orthonormality is null));
         Assert.IsTrue(nearlyLog.All(progress => progress.Orthonormality is >= 0));
@@ -115,10 +115,9 @@ public sealed class TrainingLoopTests
     public void TheRegularizerIsNotDividedByMicroBatches()
     {
         SupervisedExample[] rows = TinyModel.Rows(24);
-        TrainingOptions strong = Plain with { Gamma = 0.1 };
 
-        (double[] whole, _) = Train(strong, Cut(rows, 8, 8), 3, ScalarType.Float64);
-        (double[] cut, _) = Train(strong, Cut(rows, 8, 2), 3, ScalarType.Float64);
+        (double[] whole, _) = Train(Plain, Cut(rows, 8, 8), 3, ScalarType.Float64, gamma: 0.1);
+        (double[] cut, _) = Train(Plain, Cut(rows, 8, 2), 3, ScalarType.Float64, gamma: 0.1);
 
         Assert.IsLessThanOrEqualTo(1e-6, Largest(whole, cut));
     }
@@ -211,7 +210,7 @@ public sealed class TrainingLoopTests
     [TestMethod]
     [DataRow("model.layers.1.mlp.up_proj.s", double.NaN)]
     [DataRow("model.layers.1.mlp.up_proj.s", double.PositiveInfinity)]
-    [DataRow("model.layers.1.mlp.up_proj.residual", double.NaN)]
+    [DataRow("model.layers.1.mlp.up_proj.frozen.weight", double.NaN)]
     [DataRow("model.norm.weight", double.PositiveInfinity)]
     public void AWeightThatIsNotFiniteIsNamed(string name, double value)
     {
@@ -286,10 +285,10 @@ public sealed class TrainingLoopTests
     }
 
     private static (double[] Values, List<SorsaTrainingProgress> Log) Train(
-        TrainingOptions options, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int total, ScalarType type)
+        TrainingOptions options, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int total, ScalarType type, double gamma = 4e-4)
     {
         using CausalLM model = TinyModel.Create(type);
-        AdapterSet adapters = TinyModel.Adapt(model);
+        AdapterSet adapters = TinyModel.Adapt(model, gamma: gamma);
         var log = new List<SorsaTrainingProgress>();
         new TrainingLoop(model, adapters, options).Run(steps, total, null, log.Add, CancellationToken.None);
         Assert.HasCount(total, log);

@@ -1,0 +1,105 @@
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters;
+
+/// <summary>A place of a model where an adapter works in the stead of a projection.</summary>
+internal abstract class AdapterSite(string path)
+{
+    /// <summary>The projection's name in the model, such as model.layers.0.self_attn.q_proj.</summary>
+    public string Path { get; } = path;
+
+    /// <summary>The projection, as an adapter is made from it.</summary>
+    public abstract Linear Projection();
+
+    /// <summary>Puts the adapter in.</summary>
+    public abstract void Put(Adapter adapter);
+
+    /// <summary>Makes the model compute with the adapter's present values.</summary>
+    public virtual void BeforeForward(Adapter adapter)
+    {
+    }
+
+    /// <summary>Brings the gradients of a backward pass to the adapter's trained tensors.</summary>
+    public virtual void AfterBackward(Adapter adapter)
+    {
+    }
+
+    /// <summary>Puts a plain projection of this weight [out, in], of the stored type, in the adapter's stead, and frees the adapter.</summary>
+    public abstract void Merge(Adapter adapter, Tensor weight);
+}
+
+/// <summary>A projection of our own decoder, which the adapter replaces.</summary>
+internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType) : AdapterSite(slot.Path)
+{
+    public override Linear Projection() => (Linear)slot.Module;
+
+    public override void Put(Adapter adapter)
+    {
+        var linear = (Linear)slot.Exchange(adapter);
+        if (!adapter.Keeps(linear.weight))
+        {
+            linear.weight.Dispose();
+        }
+    }
+
+    public override void Merge(Adapter adapter, Tensor weight)
+    {
+        if (adapter.Bias is { } bias)
+        {
+            bias.requires_grad = false;
+        }
+
+        slot.Exchange(nn.Linear(new Parameter(weight.to(computeType, copy: true).DetachFromDisposeScope(), requires_grad: false), adapter.Bias));
+        adapter.Free();
+    }
+}
+
+/// <summary>
+/// A weight of a module that is not ours and cannot be exchanged: the adapter stays outside, its weight is written into the module's own tensor
+/// before each forward pass, and that tensor's gradient is brought to the adapter by the adapter's own derivative.
+/// </summary>
+internal sealed class WeightSite(string path, Tensor weight) : AdapterSite(path)
+{
+    /// <summary>A copy: the tensor itself is written over in training.</summary>
+    public override Linear Projection() =>
+        nn.Linear(new Parameter(weight.detach().to(AdapterStart.TypeFor(weight), copy: true).DetachFromDisposeScope(), requires_grad: false));
+
+    public override void Put(Adapter adapter) => weight.requires_grad = false;
+
+    public override void BeforeForward(Adapter adapter)
+    {
+        using var scope = NewDisposeScope();
+        weight.requires_grad = false;
+        using (no_grad())
+        {
+            weight.copy_(adapter.Weight());
+        }
+
+        weight.requires_grad = is_grad_enabled();
+    }
+
+    public override void AfterBackward(Adapter adapter)
+    {
+        using var scope = NewDisposeScope();
+        if (weight.grad is { } gradient)
+        {
+            Tensor adapted = adapter.Weight();
+            autograd.backward(adapted, gradient.to(adapted.dtype));
+            weight.grad = null;
+        }
+
+        weight.requires_grad = false;
+    }
+
+    public override void Merge(Adapter adapter, Tensor merged)
+    {
+        using var noGrad = no_grad();
+        weight.requires_grad = false;
+        weight.copy_(merged);
+        adapter.Free();
+        adapter.Bias?.Dispose();
+    }
+}

@@ -1,0 +1,33 @@
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters;
+
+/// <summary>
+/// PiSSA (Meng et al., arXiv 2404.02948): LoRA whose product starts as the leading part of W, which W loses: c · B A = U_p diag(s_p) Vt_p with
+/// B = U_p √(s_p / c), A = √(s_p / c) Vt_p, as in PEFT.
+/// </summary>
+internal sealed class PissaMethod : AdapterMethod
+{
+    /// <summary>r.</summary>
+    public required int Rank { get; init; }
+
+    /// <summary>c = α / r.</summary>
+    public double Scale { get; init; } = 1;
+
+    /// <summary>Where the randomised decomposition draws from; on the CPU.</summary>
+    public required Generator Decomposition { get; init; }
+
+    public override Adapter Create(string path, Linear linear)
+    {
+        PrincipalSplit split = PrincipalSplit.Of(linear.weight, new TripletSlice(0, Rank), 1, Decomposition);
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        scope.Attach(split.U, split.S, split.Vt);
+        Tensor root = split.S.Times(1 / Scale).sqrt();
+        Tensor a = split.Vt * root.unsqueeze(1), b = split.U * root;
+        return new LoraLinear(split.Residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, isPartOfWeight: true, this);
+    }
+}

@@ -1,0 +1,49 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters;
+
+/// <summary>SORSA: the chosen singular triplets of every target train, kept orthonormal by a penalty, or exactly.</summary>
+internal sealed class SorsaMethod : AdapterMethod
+{
+    /// <summary>r.</summary>
+    public required int Rank { get; init; }
+
+    /// <summary>c.</summary>
+    public double Scale { get; init; } = 1;
+
+    /// <summary>γ; 0: no regularizer.</summary>
+    public double Gamma { get; init; }
+
+    /// <summary>The regularizer is the mean over its matrices; otherwise their sum.</summary>
+    public bool RegularizerMean { get; init; } = true;
+
+    /// <summary>The first triplet that trains, from 0; null: the trailing ones.</summary>
+    public int? FirstTriplet { get; init; } = 0;
+
+    /// <summary>After each step U and Vt are brought back onto the Stiefel manifold.</summary>
+    public bool HardOrthonormality { get; init; }
+
+    /// <summary>Where the randomised decomposition draws from; on the CPU.</summary>
+    public required Generator Decomposition { get; init; }
+
+    public override OrthonormalityPenalty? Penalty => Gamma > 0 ? new OrthonormalityPenalty(Gamma, RegularizerMean, InLoss: false) : null;
+
+    public override Adapter Create(string path, Linear linear)
+    {
+        PrincipalSplit split = PrincipalSplit.Of(linear.weight, new TripletSlice(FirstTriplet, Rank), Scale, Decomposition);
+        return new SorsaLinear(split.Residual, split.U, split.S, split.Vt, linear.bias, Scale, this);
+    }
+
+    public override void AfterStep(IReadOnlyList<Adapter> adapters, int step)
+    {
+        if (HardOrthonormality)
+        {
+            foreach (SorsaLinear adapter in adapters.OfType<SorsaLinear>())
+            {
+                adapter.Orthonormalize();
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Training;
+
+namespace Microsoft.ML.Sorsa;
+
+public sealed partial class SorsaFineTuningTrainer
+{
+    public sealed partial class Options
+    {
+        /// <summary>Refuses values outside their range and values that do not fit together.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+        internal void Validate()
+        {
+            Named(ModelFolder, nameof(ModelFolder), "Name a folder in the Hugging Face layout");
+            Named(PromptColumnName, nameof(PromptColumnName), "Name the column that holds the prompts");
+            Named(ResponseColumnName, nameof(ResponseColumnName), "Name the column that holds the responses");
+            Named(OutputColumnName, nameof(OutputColumnName), "Name the column to add");
+            NotNull(PromptTemplate, nameof(PromptTemplate), "Use PromptTemplate.Alpaca, as the paper does");
+            NotNull(TargetModules, nameof(TargetModules), "Name one or more of " + string.Join(", ", AllProjections));
+            NotNull(Generation, nameof(Generation), "Use new GenerationOptions() for the defaults");
+            Defined(Method, nameof(Method));
+            Defined(Triplets, nameof(Triplets));
+            Defined(Quantization, nameof(Quantization));
+            Defined(RegularizerReduction, nameof(RegularizerReduction));
+            Defined(LearningRateDecay, nameof(LearningRateDecay));
+            Defined(ComputeType, nameof(ComputeType));
+            Defined(SavedType, nameof(SavedType));
+            AtLeastOne(Rank, nameof(Rank));
+            AtLeastOne(QuantizationRounds, nameof(QuantizationRounds));
+            AtLeastOne(BatchSize, nameof(BatchSize));
+            AtLeastOne(GradientAccumulationSteps, nameof(GradientAccumulationSteps));
+            AtLeastOne(NumberOfEpochs, nameof(NumberOfEpochs));
+            AtLeastOne(MaxSteps, nameof(MaxSteps));
+            AtLeastOne(MaxPromptLength, nameof(MaxPromptLength));
+            AtLeastOne(MaxResponseLength, nameof(MaxResponseLength));
+            AtLeastOne(EvaluationSteps, nameof(EvaluationSteps));
+            AtLeastOne(EarlyStoppingPatience, nameof(EarlyStoppingPatience));
+            InRange(Alpha ?? 1, nameof(Alpha), value => value > 0, "above 0", "Leave it null for c = 1, as in the paper");
+            InRange(Dropout, nameof(Dropout), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0, as the paper does");
+            InRange(Gamma ?? 0, nameof(Gamma), value => value >= 0, "at least 0", "Use 0 for SORSA without regularizer, 4e-4 as the paper does");
+            InRange(LearningRate, nameof(LearningRate), value => value > 0, "above 0", "Start from 5e-4 for small models, 3e-5 for 7 billion parameters");
+            InRange(WarmupRatio, nameof(WarmupRatio), value => value is >= 0 and <= 1, "from 0 to 1", "Use 0.03, as the paper does");
+            InRange(WeightDecay, nameof(WeightDecay), value => value >= 0, "at least 0", "Use 0, as the paper does");
+            InRange(AdamBeta1, nameof(AdamBeta1), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.9");
+            InRange(AdamBeta2, nameof(AdamBeta2), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.999");
+            InRange(AdamEpsilon, nameof(AdamEpsilon), value => value > 0, "above 0", "Use 1e-8");
+            InRange(MaxGradNorm ?? 1, nameof(MaxGradNorm), value => value > 0, "above 0", "Leave it null to clip nothing");
+            if (ComputeType == WeightType.Float16)
+            {
+                throw NoFloat16();
+            }
+
+            ValidateMethod();
+            Generation.Validate();
+        }
+
+        /// <summary>Refuses what does not belong to the method, and what of it does not fit together.</summary>
+        private void ValidateMethod()
+        {
+            bool lowRank = Method is not (FineTuningMethod.Full or FineTuningMethod.Partial);
+            bool sorsa = Method == FineTuningMethod.Sorsa, adaLora = Method == FineTuningMethod.AdaLora;
+            Belongs(lowRank, Rank is not null, nameof(Rank), Rank);
+            Belongs(lowRank, Alpha is not null, nameof(Alpha), Alpha);
+            Belongs(lowRank, Dropout != 0, nameof(Dropout), Dropout);
+            Belongs(lowRank, Quantization != BaseQuantization.None, nameof(Quantization), Quantization);
+            Belongs(sorsa || adaLora, Gamma is not null, nameof(Gamma), Gamma);
+            Belongs(sorsa, RegularizerReduction != RegularizerReduction.Mean, nameof(RegularizerReduction), RegularizerReduction);
+            Belongs(sorsa, Triplets != SingularTriplets.Leading, nameof(Triplets), Triplets);
+            Belongs(sorsa, SliceStart is not null, nameof(SliceStart), SliceStart);
+            Belongs(sorsa, HardOrthonormality, nameof(HardOrthonormality), HardOrthonormality);
+            Belongs(adaLora, RankBudget is not null, nameof(RankBudget), RankBudget);
+            Belongs(sorsa || Method == FineTuningMethod.Pissa, QuantizationRounds != 1, nameof(QuantizationRounds), QuantizationRounds);
+            Belongs(Method != FineTuningMethod.Full, !TargetModules.SequenceEqual(AllProjections, StringComparer.Ordinal), nameof(TargetModules), string.Join(", ", TargetModules));
+
+            Fit(Triplets == SingularTriplets.Slice || SliceStart is null, nameof(SliceStart), SliceStart, $"{nameof(Triplets)} is {Triplets}", $"Set {nameof(Triplets)} to {SingularTriplets.Slice}, or leave {nameof(SliceStart)} null");
+            Fit(Triplets != SingularTriplets.Slice || SliceStart >= 0, nameof(SliceStart), SliceStart, $"{nameof(Triplets)} is {Triplets}, which needs a start of at least 0", $"Set {nameof(SliceStart)}");
+            Fit(!HardOrthonormality || Gamma is null or 0, nameof(Gamma), Gamma, $"{nameof(HardOrthonormality)} leaves no deviation to penalise", $"Leave {nameof(Gamma)} null, or {nameof(HardOrthonormality)} false");
+            Fit(Quantization != BaseQuantization.None || QuantizationRounds == 1, nameof(QuantizationRounds), QuantizationRounds, $"{nameof(Quantization)} is {Quantization}", $"Set {nameof(Quantization)} to {BaseQuantization.NF4}, or leave {nameof(QuantizationRounds)} at 1");
+            Fit(Method != FineTuningMethod.Full || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType), ComputeType, "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
+            ValidateBudget(RankBudget ?? new RankBudget());
+        }
+
+        private void ValidateBudget(RankBudget budget)
+        {
+            InRange(budget.TargetRank ?? 1, Part(nameof(budget.TargetRank)), value => value >= 1 && (budget.TargetRank is null || value <= RankOrDefault), $"from 1 to {nameof(Rank)}, {RankOrDefault}", "Leave it null for half of Rank");
+            InRange(budget.WarmupSteps, Part(nameof(budget.WarmupSteps)), value => value >= 0, "at least 0", "Use 0, as PEFT does");
+            InRange(budget.FinalSteps, Part(nameof(budget.FinalSteps)), value => value >= 0, "at least 0", "Use 0, as PEFT does");
+            InRange(budget.Interval, Part(nameof(budget.Interval)), value => value >= 1, "at least 1", "Use 1, as PEFT does");
+            InRange(budget.Beta1, Part(nameof(budget.Beta1)), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.85, as PEFT does");
+            InRange(budget.Beta2, Part(nameof(budget.Beta2)), value => value is >= 0 and < 1, "at least 0 and below 1", "Use 0.85, as PEFT does");
+
+            static string Part(string name) => $"{nameof(RankBudget)}.{name}";
+        }
+
+        private void Belongs(bool belongs, bool isSet, string name, object? value)
+        {
+            if (isSet && !belongs)
+            {
+                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it does not belong to {nameof(Method)} {Method}. Leave it at its default, or choose a method that has it."), name);
+            }
+        }
+
+        private static void Fit(bool fits, string name, object? value, string other, string remedy)
+        {
+            if (!fits)
+            {
+                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} is {value ?? "null"}, and {other}. {remedy}."), name);
+            }
+        }
+
+        /// <summary>Refuses a number that no name of the enumeration has.</summary>
+        internal static void Defined<T>(T value, string name)
+            where T : struct, Enum
+        {
+            if (!Enum.IsDefined(value))
+            {
+                throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}. Choose one of them.");
+            }
+        }
+
+        /// <summary>The refusal of float16, be it named or what the checkpoint is stored in.</summary>
+        internal ArgumentException NoFloat16() => new(
+            $"{nameof(ComputeType)} is {ComputeType}{(ComputeType == WeightType.Checkpoint ? ", and the checkpoint is stored in Float16" : "")}, in which small gradients vanish. "
+            + $"Train in Float32 or BFloat16; {nameof(SavedType)} may still be Float16.", nameof(ComputeType));
+
+        /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>
+        internal void ValidateWithoutValidationRows()
+        {
+            (string name, int? value) = EarlyStoppingPatience is not null
+                ? (nameof(EarlyStoppingPatience), EarlyStoppingPatience)
+                : (nameof(EvaluationSteps), EvaluationSteps);
+            if (value is not null)
+            {
+                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                    $"{name} is {value}, and there are no validation rows to look at. Call Fit(train, validation), or leave {name} null."), name);
+            }
+        }
+
+        private static void Named(string value, string name, string remedy)
+        {
+            if (string.IsNullOrWhiteSpace(value))
+            {
+                throw new ArgumentException($"{name} is '{value}'; it must not be empty. {remedy}.", name);
+            }
+        }
+
+        private static void NotNull(object? value, string name, string remedy)
+        {
+            if (value is null)
+            {
+                throw new ArgumentNullException(name, $"{name} is null; it must be set. {remedy}.");
+            }
+        }
+
+        private static void AtLeastOne(int? value, string name) =>
+            InRange(value ?? 1, name, number => number >= 1, "at least 1", "Choose a larger number");
+
+        private static void InRange(double value, string name, Predicate<double> holds, string limit, string remedy)
+        {
+            if (!double.IsFinite(value) || !holds(value))
+            {
+                throw new ArgumentOutOfRangeException(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
+            }
+        }
+    }
+}

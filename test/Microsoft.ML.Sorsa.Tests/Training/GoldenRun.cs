@@ -1,0 +1,143 @@
+using System.Text.Json;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Adapters;
+using Microsoft.ML.Sorsa.Tests.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+/// <summary>A run that golden/peft stores: its settings, its model at the start, and what its tensors are called.</summary>
+internal sealed class GoldenRun : IDisposable
+{
+    private readonly JsonDocument _settings;
+    private readonly Generator _unused = new(0);
+
+    private GoldenRun(string file, ScalarType type)
+    {
+        _settings = JsonDocument.Parse(File.ReadAllText(file));
+        Golden = Checkpoint.OpenFile(Path.ChangeExtension(file, ".safetensors"));
+        JsonElement run = _settings.RootElement;
+        Steps = run.GetProperty("steps").GetInt32();
+        Model = CausalLM.Load(TestData.Golden("models", run.GetProperty("base").GetString()!), type, CPU);
+        string[] targets = run.GetProperty("targets") is { ValueKind: JsonValueKind.Array } named
+            ? [.. named.EnumerateArray().Select(target => target.GetString()!)]
+            : TinyModel.Targets;
+        Adapters = AdapterSet.Inject(Model, targets, Method(Path.GetFileNameWithoutExtension(file), run, type));
+        Options = new TrainingOptions
+        {
+            LearningRate = run.GetProperty("learning_rate").GetDouble(),
+            WarmupRatio = run.GetProperty("warmup_steps").GetDouble() / Steps,
+            WeightDecay = run.GetProperty("weight_decay").GetDouble(),
+            MaxGradNorm = run.GetProperty("max_grad_norm").GetDouble(),
+        };
+    }
+
+    public Checkpoint Golden { get; }
+
+    public int Steps { get; }
+
+    public CausalLM Model { get; }
+
+    public AdapterSet Adapters { get; }
+
+    public TrainingOptions Options { get; }
+
+    public static GoldenRun Open(string file, ScalarType type) => new(file, type);
+
+    /// <summary>A trained tensor at the "start" or the "end", under PEFT's name or the model's; null where the run stores none.</summary>
+    public Tensor? Stored(string when, string name)
+    {
+        string[] names = [$"{when}.{name}", $"{when}.base_model.model.{name}.default", $"{when}.base_model.model.{name}.default.weight"];
+        return names.Select(stored => Golden.Tensors.GetValueOrDefault(stored)).FirstOrDefault(tensor => tensor is not null);
+    }
+
+    /// <summary>The scores on the first batch, in evaluation.</summary>
+    public void AssertLogits(string when, double tolerance)
+    {
+        if (Golden.Tensors.TryGetValue($"{when}.logits", out Tensor? expected))
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            Model.train(false);
+            Tensor logits = Model.Logits(Model.Forward(Model.Embed(Golden.Tensors["batches.input_ids"][0])));
+            Assert.IsLessThanOrEqualTo(tolerance, (logits - expected).abs().max().to(ScalarType.Float64).item<double>(), when);
+        }
+    }
+
+    /// <summary>AdaLoRA: 1 for every singular value that is not zero, modules in ordinal order.</summary>
+    public byte[] KeptTriplets() =>
+        [.. Adapters.Adapters.OrderBy(named => named.Key, StringComparer.Ordinal).Select(named => named.Value).OfType<AdaLoraLinear>()
+            .SelectMany(adapter => adapter.E.ne(0).to(ScalarType.Byte).flatten().data<byte>().ToArray())];
+
+    public void Dispose()
+    {
+        _unused.Dispose();
+        Model.Dispose();
+        Golden.Dispose();
+        _settings.Dispose();
+    }
+
+    /// <summary>The method, with adapters that start where the run started.</summary>
+    private AdapterMethod Method(string name, JsonElement run, ScalarType type)
+    {
+        int rank = run.TryGetProperty("r", out JsonElement r) ? r.GetInt32() : 0;
+        double alpha = run.TryGetProperty("alpha", out JsonElement a) ? a.GetDouble() : 0;
+        switch (name)
+        {
+            case "lora" or "rslora":
+                return new StoredMethod((path, linear) => new LoraLinear(
+                    new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_B"), linear.bias, name == "lora" ? alpha / rank : alpha / Math.Sqrt(rank)));
+
+            case "dora":
+                return new StoredMethod((path, linear) => new DoraLinear(
+                    new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_B"), Start(path, "lora_magnitude_vector"), linear.bias, alpha / rank));
+
+            case "pissa":
+                return new StoredMethod((path, linear) =>
+                {
+                    Tensor left = Start(path, "lora_A"), right = Start(path, "lora_B");
+
+                    // As PEFT: the residual in float32.
+                    Tensor residual = linear.weight.to(ScalarType.Float32) - (alpha / rank * right.to(ScalarType.Float32).mm(left.to(ScalarType.Float32)));
+                    return new LoraLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank, isPartOfWeight: true);
+                });
+
+            case "adalora":
+                int initial = run.GetProperty("init_r").GetInt32();
+                var rules = new AdaLoraMethod
+                {
+                    Rank = initial,
+                    Alpha = alpha,
+                    Gamma = run.GetProperty("orth_reg_weight").GetDouble(),
+                    TotalSteps = run.GetProperty("total_step").GetInt32(),
+                    Initialization = _unused,
+                    Budget = new RankBudget
+                    {
+                        TargetRank = run.GetProperty("target_r").GetInt32(),
+                        WarmupSteps = run.GetProperty("tinit").GetInt32(),
+                        FinalSteps = run.GetProperty("tfinal").GetInt32(),
+                        Interval = run.GetProperty("deltaT").GetInt32(),
+                        Beta1 = run.GetProperty("beta1").GetDouble(),
+                        Beta2 = run.GetProperty("beta2").GetDouble(),
+                    },
+                };
+                return new StoredMethod(
+                    (path, linear) => new AdaLoraLinear(
+                        new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_E"), Start(path, "lora_B"), linear.bias, rules.Scale),
+                    rules);
+
+            case "full" or "partial-qv":
+                return new WeightMethod { Everything = name == "full" };
+
+            default:
+                throw new NotSupportedException($"No method is known for the run '{name}'.");
+        }
+
+        Tensor Start(string path, string part) => Stored("start", $"{path}.{part}")!.to(type, copy: true);
+    }
+}

@@ -1,0 +1,70 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+/// <summary>The runs of PEFT and transformers, each method through the one loop: same start, same batches, same end.</summary>
+[TestClass]
+public sealed class PeftTrajectoryTests
+{
+    public static IEnumerable<object[]> Runs =>
+        TestData.Rows(TestData.Golden("peft"), "*.json").SelectMany(row => new object[][] { [row[0], ScalarType.Float64], [row[0], ScalarType.Float32] });
+
+    [TestMethod]
+    [DynamicData(nameof(Runs))]
+    public void ThePeersTrajectoryIsMet(string file, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using GoldenRun run = GoldenRun.Open(TestData.Require(file), type);
+        (double parameters, double logits) = type == ScalarType.Float64 ? (1e-7, 1e-5) : (1e-5, 1e-5);
+        run.AssertLogits("start", logits);
+        var log = new List<SorsaTrainingProgress>();
+        var masks = new List<byte[]>();
+
+        new TrainingLoop(run.Model, run.Adapters, run.Options).Run(
+            GoldenBatches.Steps(run.Golden, 1), run.Steps, validate: null,
+            progress =>
+            {
+                log.Add(progress);
+                masks.Add(run.KeptTriplets());
+            },
+            CancellationToken.None);
+
+        foreach ((string name, Parameter value) in run.Adapters.Trainable)
+        {
+            if (run.Stored("end", name) is { } end)
+            {
+                Assert.IsLessThanOrEqualTo(parameters, Largest(value.detach() - end), name);
+            }
+        }
+
+        Assert.HasCount(run.Steps, log);
+        double[] losses = run.Golden.Tensors["log.loss"].data<double>().ToArray(), norms = run.Golden.Tensors["log.grad_norm"].data<double>().ToArray();
+        for (int step = 0; step < run.Steps; step++)
+        {
+            Assert.AreEqual(losses[step], log[step].Loss, 3e-6);
+            Assert.AreEqual(norms[step], log[step].GradientNorm, 1e-5 * norms[step]);
+            if (run.Golden.Tensors.TryGetValue(FormattableString.Invariant($"rank_mask.{step:D2}"), out Tensor? mask))
+            {
+                CollectionAssert.AreEqual(mask.data<byte>().ToArray(), masks[step], $"step {step}");
+            }
+        }
+
+        run.AssertLogits("end", logits);
+        foreach ((string path, Adapter adapter) in run.Adapters.Adapters)
+        {
+            if (run.Golden.Tensors.TryGetValue($"merged.{path}.weight", out Tensor? merged))
+            {
+                Assert.IsLessThanOrEqualTo(parameters, Largest(adapter.MergedWeight() - merged), path);
+            }
+        }
+
+        run.Adapters.Merge(type);
+        run.AssertLogits("merged", logits);
+    }
+
+    private static double Largest(Tensor difference) => difference.abs().max().to(ScalarType.Float64).item<double>();
+}
