@@ -10,7 +10,7 @@ namespace Microsoft.ML.Sorsa.Models;
 /// A Llama or Mistral decoder that predicts the next token. Its weights are frozen; what trains is put into
 /// <see cref="Projections"/>.
 /// </summary>
-internal sealed class CausalLM : nn.Module, ILanguageModel
+internal sealed class CausalLM : nn.Module, ITrainedModel
 {
     [ComponentName(Name = "model")]
     private readonly Decoder _model;

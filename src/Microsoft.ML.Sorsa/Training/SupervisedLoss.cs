@@ -9,7 +9,7 @@ namespace Microsoft.ML.Sorsa.Training;
 internal static class SupervisedLoss
 {
     /// <summary>The sum over a batch, in nats; whoever calls divides by the number of tokens that it averages over. The caller owns it.</summary>
-    public static Tensor Sum(ILanguageModel model, Batch batch)
+    public static Tensor Sum(ITrainedModel model, Batch batch)
     {
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(Sum(model.Logits(batch.InputIds, batch.Places), batch));
@@ -24,7 +24,7 @@ internal static class SupervisedLoss
     }
 
     /// <summary>The mean over all response tokens of some rows.</summary>
-    public static double Mean(ILanguageModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId)
+    public static double Mean(ITrainedModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

@@ -18,7 +18,7 @@ namespace Microsoft.ML.Sorsa.Training;
 /// ∇L_train is that of the mean over all response tokens of the step's rows, however they are cut into micro-batches; the
 /// regularizer comes once per step and is not clipped. η_d is the peak learning rate, so that γ_t = γ · η_t / η_d as in Eq. (10).
 /// </summary>
-internal sealed class TrainingLoop(ILanguageModel model, AdapterSet adapters, TrainingOptions options)
+internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, TrainingOptions options)
 {
     private readonly IReadOnlyList<KeyValuePair<string, Parameter>> _trainable = adapters.Trainable;
     private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, adapters.Penalty?.Mean ?? true);

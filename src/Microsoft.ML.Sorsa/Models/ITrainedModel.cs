@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>What training asks of a model that predicts the next token.</summary>
-internal interface ILanguageModel
+internal interface ITrainedModel
 {
     Device Device { get; }
 
