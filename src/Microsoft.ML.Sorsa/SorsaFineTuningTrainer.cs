@@ -89,8 +89,8 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         {
             ScalarType savedType = _options.SavedType.ToScalarType(model.StoredType);
             var text = new TextModel(model, prompts, _options.Generation, savedType, _options.PromptColumnName, _options.OutputColumnName);
-            TrainAndMerge(channel, model, train, validation, prompts.Tokenizer, savedType);
-            return new SorsaTransformer(text);
+            MergeReport report = TrainAndMerge(channel, model, train, validation, prompts.Tokenizer, savedType);
+            return new SorsaTransformer(text) { MergeReport = report };
         }
         catch
         {
@@ -118,7 +118,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         ?? (_config.EosTokenIds.Count > 0 ? _config.EosTokenIds[0] : throw new InvalidDataException(
             $"Neither the tokenizer nor config.json in '{_options.ModelFolder}' names the token that ends a text. Set eos_token in tokenizer_config.json."));
 
-    private void TrainAndMerge(
+    private MergeReport TrainAndMerge(
         IChannel channel, CausalLM model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation, TextTokenizer tokenizer, ScalarType savedType)
     {
         var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
@@ -138,8 +138,11 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
             Enumerable.Range(0, int.MaxValue).SelectMany(plan.Epoch).Take(totalSteps), totalSteps,
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model, validation, _options.BatchSize, padTokenId),
             progress => Report(channel, progress), _options.CancellationToken);
+        MergeReport report = MergeReport.Of(adapters, savedType);
+        channel.Info(MessageSensitivity.None, report.ToString());
         adapters.Merge(savedType);
         model.RoundTo(savedType);
+        return report;
     }
 
     /// <summary>Every step to the listener, ten of them and every look at the validation rows to the log.</summary>

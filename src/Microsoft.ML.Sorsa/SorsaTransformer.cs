@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa;
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Rows;
@@ -35,6 +36,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     bool ITransformer.IsRowToRowMapper => true;
+
+    /// <summary>What training did to each matrix and what rounding it cost; null where the model was not trained here, but loaded.</summary>
+    public MergeReport? MergeReport { get; internal init; }
 
     /// <summary>What it is made of.</summary>
     internal TextModel Model { get; }

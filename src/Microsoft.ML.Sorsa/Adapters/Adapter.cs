@@ -16,6 +16,9 @@ internal abstract class Adapter(string name) : nn.Module<Tensor, Tensor>(name)
     /// <summary>What the regularizer of Eq. (9) acts on; empty for methods without one.</summary>
     public virtual IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [];
 
+    /// <summary>What quantising the frozen weight cost; null where it is not quantised.</summary>
+    public QuantizationError? QuantizationError { get; init; }
+
     /// <summary>b [out] of the projection; the merged one takes it over.</summary>
     public abstract Parameter? Bias { get; }
 
@@ -29,7 +32,8 @@ internal abstract class Adapter(string name) : nn.Module<Tensor, Tensor>(name)
     public Tensor MergedWeight()
     {
         using var noGrad = no_grad();
-        return Weight();
+        using Tensor weight = Weight();
+        return weight.detach();
     }
 
     /// <summary>Frees every tensor but the bias.</summary>

@@ -11,7 +11,7 @@ internal sealed class AdapterSet
 {
     private readonly AdapterMethod _method;
     private readonly List<(AdapterSite Site, Adapter Adapter)> _adapters = [];
-    private readonly List<KeyValuePair<string, Parameter>> _weights = [];
+    private readonly List<(string Name, Tensor Initial, Parameter Weight)> _weights = [];
 
     private AdapterSet(AdapterMethod method) => _method = method;
 
@@ -20,7 +20,10 @@ internal sealed class AdapterSet
 
     /// <summary>Everything that trains, under names such as model.layers.0.self_attn.q_proj.U.</summary>
     public IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
-        [.. _adapters.SelectMany(entry => entry.Adapter.Trainable.Select(named => KeyValuePair.Create($"{entry.Site.Path}.{named.Key}", named.Value))), .. _weights];
+        [.. _adapters.SelectMany(entry => entry.Adapter.Trainable.Select(named => KeyValuePair.Create($"{entry.Site.Path}.{named.Key}", named.Value))), .. _weights.Select(weight => KeyValuePair.Create(weight.Name, weight.Weight))];
+
+    /// <summary>What trains outside of the projections, as it was and as it is.</summary>
+    public IEnumerable<(string Name, Tensor Initial, Parameter Weight)> TrainedWeights => _weights;
 
     /// <summary>The penalty on <see cref="OrthonormalFactors"/>, or null.</summary>
     public OrthonormalityPenalty? Penalty => _method.Penalty;
@@ -75,7 +78,7 @@ internal sealed class AdapterSet
             string[] paths = [.. adapters._adapters.Select(entry => entry.Site.Path + ".")];
             foreach ((string name, Tensor weight) in model.NamedWeights.Where(named => !paths.Any(path => named.Key.StartsWith(path, StringComparison.Ordinal))))
             {
-                adapters._weights.Add(KeyValuePair.Create(name, Thawed((Parameter)weight)));
+                adapters._weights.Add((name, weight.detach().DetachFromDisposeScope(), Thawed((Parameter)weight)));
             }
 
             foreach (Parameter bias in adapters._adapters.Select(entry => entry.Adapter.Bias).OfType<Parameter>())
@@ -127,7 +130,11 @@ internal sealed class AdapterSet
             site.Merge(adapter, weight);
         }
 
-        _weights.ForEach(named => named.Value.requires_grad = false);
+        _weights.ForEach(weight =>
+        {
+            weight.Weight.requires_grad = false;
+            weight.Initial.Dispose();
+        });
         _adapters.Clear();
         _weights.Clear();
     }

@@ -1,0 +1,168 @@
+using Microsoft.ML;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Training;
+using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+
+namespace Microsoft.ML.Sorsa.Tests.Surface;
+
+/// <summary>One property changes the method; what does not belong to it, or does not fit together, is an error.</summary>
+[TestClass]
+public sealed class SorsaMethodOptionsTests
+{
+    private static readonly FineTuningMethod[] LowRank =
+        [FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.RsLora, FineTuningMethod.Pissa, FineTuningMethod.Dora, FineTuningMethod.AdaLora];
+
+    /// <summary>An option, a value of it that is not the default, and the methods that it belongs to.</summary>
+    private static readonly (string Name, object Value, FineTuningMethod[] Methods)[] Belongings =
+    [
+        (nameof(Options.Rank), 4, LowRank),
+        (nameof(Options.Alpha), 8.0, LowRank),
+        (nameof(Options.Dropout), 0.1, LowRank),
+        (nameof(Options.Quantization), BaseQuantization.NF4, LowRank),
+        (nameof(Options.Gamma), 0.0, [FineTuningMethod.Sorsa, FineTuningMethod.AdaLora]),
+        (nameof(Options.RegularizerReduction), RegularizerReduction.Sum, [FineTuningMethod.Sorsa]),
+        (nameof(Options.Triplets), SingularTriplets.Trailing, [FineTuningMethod.Sorsa]),
+        (nameof(Options.HardOrthonormality), true, [FineTuningMethod.Sorsa]),
+        (nameof(Options.RankBudget), new RankBudget(), [FineTuningMethod.AdaLora]),
+        (nameof(Options.TargetModules), new[] { "q_proj" }, [.. LowRank, FineTuningMethod.Partial]),
+    ];
+
+    public static IEnumerable<object[]> Pairs =>
+        from method in Enum.GetValues<FineTuningMethod>()
+        from option in Belongings
+        select new object[] { method, option.Name };
+
+    public static IEnumerable<object[]> Methods => Enum.GetValues<FineTuningMethod>().Select(method => new object[] { method });
+
+    [TestMethod]
+    [DynamicData(nameof(Pairs))]
+    public void AnOptionThatDoesNotBelongToTheMethodIsRefused(FineTuningMethod method, string name)
+    {
+        (_, object value, FineTuningMethod[] methods) = Belongings.Single(option => option.Name == name);
+        var options = new Options { ModelFolder = TestData.TinyLlama, Method = method };
+        typeof(Options).GetProperty(name)!.SetValue(options, value);
+
+        if (methods.Contains(method))
+        {
+            Assert.IsNotNull(new MLContext().Sorsa().FineTune(options));
+            return;
+        }
+
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => new MLContext().Sorsa().FineTune(options));
+        Assert.AreEqual(name, error.ParamName);
+        Assert.MatchesRegex($@"^{name} is .+; it does not belong to Method {method}\. Leave it at its default", error.Message);
+    }
+
+    public static IEnumerable<object[]> Misfits =>
+    [
+        ["SliceStart is 2, and Triplets is Leading", With(options => options.SliceStart = 2)],
+        ["SliceStart is null, and Triplets is Slice, which needs a start of at least 0", With(options => options.Triplets = SingularTriplets.Slice)],
+        ["SliceStart is -1, and Triplets is Slice", With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, -1))],
+        ["allows ranks from 1 to 128", With(options => (options.Triplets, options.SliceStart, options.Rank) = (SingularTriplets.Slice, 120, 9))],
+        ["Gamma is 0.0004, and HardOrthonormality leaves no deviation to penalise", With(options => (options.HardOrthonormality, options.Gamma) = (true, 4e-4))],
+        ["QuantizationRounds is 2, and Quantization is None", With(options => options.QuantizationRounds = 2)],
+        ["QuantizationRounds is 0; it must be at least 1", With(options => (options.Quantization, options.QuantizationRounds) = (BaseQuantization.NF4, 0))],
+        ["QuantizationRounds is 2; it does not belong to Method Lora", With(options => (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Lora, BaseQuantization.NF4, 2))],
+        ["ComputeType is BFloat16, and full fine-tuning trains every weight in it", With(options => (options.Method, options.ComputeType) = (FineTuningMethod.Full, WeightType.BFloat16))],
+        ["Method is 99; it must be one of Sorsa, Lora", With(options => options.Method = (FineTuningMethod)99)],
+        ["Triplets is 99; it must be one of Leading", With(options => options.Triplets = (SingularTriplets)99)],
+        ["Quantization is 99; it must be one of None", With(options => options.Quantization = (BaseQuantization)99)],
+        ["RankBudget.TargetRank is 17; it must be from 1 to Rank, 16", Budget(new RankBudget { TargetRank = 17 })],
+        ["RankBudget.TargetRank is 0; it must be from 1 to Rank, 16", Budget(new RankBudget { TargetRank = 0 })],
+        ["RankBudget.WarmupSteps is -1; it must be at least 0", Budget(new RankBudget { WarmupSteps = -1 })],
+        ["RankBudget.FinalSteps is -1; it must be at least 0", Budget(new RankBudget { FinalSteps = -1 })],
+        ["RankBudget.Interval is 0; it must be at least 1", Budget(new RankBudget { Interval = 0 })],
+        ["RankBudget.Beta1 is 1; it must be at least 0 and below 1", Budget(new RankBudget { Beta1 = 1 })],
+        ["RankBudget.Beta2 is NaN; it must be at least 0 and below 1", Budget(new RankBudget { Beta2 = double.NaN })],
+    ];
+
+    [TestMethod]
+    [DynamicData(nameof(Misfits))]
+    public void OptionsThatDoNotFitTogetherAreRefused(string message, Action<Options> set)
+    {
+        var options = new Options { ModelFolder = TestData.TinyLlama };
+        set(options);
+
+        ArgumentException error = Assert.Throws<ArgumentException>(() => new MLContext().Sorsa().FineTune(options));
+
+        Assert.Contains(message, error.Message);
+        Assert.MatchesRegex(@"\. [A-Z].+\.", error.Message, "a remedy follows");
+    }
+
+    [TestMethod]
+    public void ABudgetThatDoesNotFitTheStepsIsRefused()
+    {
+        var mlContext = new MLContext();
+        Options options = TinyTask.Options();
+        (options.Method, options.RankBudget) = (FineTuningMethod.AdaLora, new RankBudget { WarmupSteps = 2, FinalSteps = 1 });
+
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext)));
+
+        Assert.Contains("WarmupSteps is 2 and RankBudget.FinalSteps 1; together they must be below the 3 steps", error.Message);
+    }
+
+    /// <summary>The numbers of the papers and of PEFT, where nothing is set.</summary>
+    [TestMethod]
+    public void DefaultsAreTheMethodsOwn()
+    {
+        using var generator = new Generator(0);
+        Assert.AreEqual((16, 1.0, 4e-4, 0), Create<SorsaMethod>(new Options()) is var sorsa ? (sorsa.Rank, sorsa.Scale, sorsa.Gamma, sorsa.FirstTriplet) : default);
+        Assert.AreEqual(0, Create<SorsaMethod>(new Options { HardOrthonormality = true }).Gamma);
+        Assert.AreEqual(1.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.Lora }).Scale);
+        Assert.AreEqual(4.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora }).Scale);
+        Assert.AreEqual(8 / Math.Sqrt(4), Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora, Rank = 4, Alpha = 8 }).Scale);
+        Assert.IsTrue(Create<LoraMethod>(new Options { Method = FineTuningMethod.Dora }).HasMagnitude);
+        Assert.AreEqual(1.0, Create<PissaMethod>(new Options { Method = FineTuningMethod.Pissa }).Scale);
+        Assert.AreEqual((0.5, 16.0, new RankBudget()), Create<AdaLoraMethod>(new Options { Method = FineTuningMethod.AdaLora }) is var ada ? (ada.Gamma, ada.Alpha, ada.Budget) : default);
+
+        T Create<T>(Options options) where T : AdapterMethod => (T)options.CreateMethod(10, generator, generator);
+    }
+
+    /// <summary>From rows to an answer and back from a zip: the same for every method.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Methods))]
+    public void EveryMethodTrainsMergesAndSaves(FineTuningMethod method)
+    {
+        var mlContext = new MLContext();
+        Options options = TinyTask.Options();
+        options.Method = method;
+        options.NumberOfEpochs = 8;
+        if (method is FineTuningMethod.Full or FineTuningMethod.Partial)
+        {
+            (options.Rank, options.LearningRate) = (null, 5e-4);
+        }
+
+        if (method == FineTuningMethod.AdaLora)
+        {
+            // Its penalty is part of the loss that is told.
+            (options.Gamma, options.LearningRate) = (0, 5e-2);
+        }
+
+        options.TargetModules = method == FineTuningMethod.Full ? new Options().TargetModules : options.TargetModules;
+        var log = new List<SorsaTrainingProgress>();
+        options.Progress = new Log(log);
+        IDataView data = TinyTask.Data(mlContext);
+
+        using SorsaTransformer model = mlContext.Sorsa().FineTune(options).Fit(data);
+        using var zip = new MemoryStream();
+        mlContext.Model.Save(model, data.Schema, zip);
+        zip.Position = 0;
+        using var loaded = (SorsaTransformer)mlContext.Model.Load(zip, out _);
+
+        Assert.IsLessThan(0.7 * log[0].Loss, log[^1].Loss);
+        CollectionAssert.AreEqual(TinyTask.LogitBits((CausalLM)model.Model.Network), TinyTask.LogitBits((CausalLM)loaded.Model.Network));
+        Assert.IsNotEmpty(model.MergeReport!.Matrices);
+        Assert.IsNull(loaded.MergeReport);
+    }
+
+    private static Action<Options> With(Action<Options> set) => set;
+
+    private static Action<Options> Budget(RankBudget budget) => options => (options.Method, options.RankBudget) = (FineTuningMethod.AdaLora, budget);
+
+    private sealed class Log(List<SorsaTrainingProgress> log) : IProgress<SorsaTrainingProgress>
+    {
+        public void Report(SorsaTrainingProgress value) => log.Add(value);
+    }
+}
