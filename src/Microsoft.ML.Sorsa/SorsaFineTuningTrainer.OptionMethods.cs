@@ -27,6 +27,7 @@ public sealed partial class SorsaFineTuningTrainer
         {
             int rank = RankOrDefault;
             double scale = Alpha / rank ?? 1;
+            bool quantized = Quantization == BaseQuantization.NF4;
             switch (Method)
             {
                 case FineTuningMethod.Lora:
@@ -39,11 +40,21 @@ public sealed partial class SorsaFineTuningTrainer
                         HasMagnitude = Method == FineTuningMethod.Dora,
                         Initialization = start,
                         Dropout = Dropout,
+                        Quantized = quantized,
                         DropoutGenerator = dropout,
                     };
 
                 case FineTuningMethod.Pissa:
-                    return new PissaMethod { Rank = rank, Scale = scale, Decomposition = start, Dropout = Dropout, DropoutGenerator = dropout };
+                    return new PissaMethod
+                    {
+                        Rank = rank,
+                        Scale = scale,
+                        QuantizationRounds = QuantizationRounds,
+                        Decomposition = start,
+                        Dropout = Dropout,
+                        Quantized = quantized,
+                        DropoutGenerator = dropout,
+                    };
 
                 case FineTuningMethod.AdaLora:
                     RankBudget budget = RankBudget ?? new RankBudget();
@@ -57,6 +68,7 @@ public sealed partial class SorsaFineTuningTrainer
                         TotalSteps = totalSteps,
                         Initialization = start,
                         Dropout = Dropout,
+                        Quantized = quantized,
                         DropoutGenerator = dropout,
                     };
 
@@ -73,8 +85,10 @@ public sealed partial class SorsaFineTuningTrainer
                         RegularizerMean = RegularizerReduction == RegularizerReduction.Mean,
                         FirstTriplet = Triplets switch { SingularTriplets.Leading => 0, SingularTriplets.Slice => SliceStart, _ => null },
                         HardOrthonormality = HardOrthonormality,
+                        QuantizationRounds = QuantizationRounds,
                         Decomposition = start,
                         Dropout = Dropout,
+                        Quantized = quantized,
                         DropoutGenerator = dropout,
                     };
             }

@@ -77,6 +77,7 @@ public sealed partial class SorsaFineTuningTrainer
             Fit(Triplets != SingularTriplets.Slice || SliceStart >= 0, nameof(SliceStart), SliceStart, $"{nameof(Triplets)} is {Triplets}, which needs a start of at least 0", $"Set {nameof(SliceStart)}");
             Fit(!HardOrthonormality || Gamma is null or 0, nameof(Gamma), Gamma, $"{nameof(HardOrthonormality)} leaves no deviation to penalise", $"Leave {nameof(Gamma)} null, or {nameof(HardOrthonormality)} false");
             Fit(Quantization != BaseQuantization.None || QuantizationRounds == 1, nameof(QuantizationRounds), QuantizationRounds, $"{nameof(Quantization)} is {Quantization}", $"Set {nameof(Quantization)} to {BaseQuantization.NF4}, or leave {nameof(QuantizationRounds)} at 1");
+            Fit(Triplets == SingularTriplets.Leading || QuantizationRounds == 1, nameof(QuantizationRounds), QuantizationRounds, $"{nameof(Triplets)} is {Triplets}; only the leading triplets can make up for what quantising loses", $"Leave {nameof(QuantizationRounds)} at 1, or {nameof(Triplets)} at {SingularTriplets.Leading}");
             Fit(Method != FineTuningMethod.Full || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType), ComputeType, "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
             ValidateBudget(RankBudget ?? new RankBudget());
         }

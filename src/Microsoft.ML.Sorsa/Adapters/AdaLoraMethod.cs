@@ -37,7 +37,9 @@ internal sealed class AdaLoraMethod : AdapterMethod
         (long rows, long columns) = (linear.weight.shape[0], linear.weight.shape[1]);
         Tensor a = AdapterStart.Normal([Rank, columns], Deviation, linear.weight, Initialization);
         Tensor b = AdapterStart.Normal([rows, Rank], Deviation, linear.weight, Initialization);
-        return new AdaLoraLinear(new PlainWeight(linear.weight), a, AdapterStart.Zeros([Rank, 1], linear.weight), b, linear.bias, Scale, this);
+        Tensor e = AdapterStart.Zeros([Rank, 1], linear.weight);
+        (FrozenWeight frozen, QuantizationError? error) = Freeze(linear);
+        return new AdaLoraLinear(frozen, a, e, b, linear.bias, Scale, this) { QuantizationError = error };
     }
 
     public override void AfterStep(IReadOnlyList<Adapter> adapters, int step)

@@ -13,6 +13,9 @@ internal abstract class AdapterMethod
     /// <summary>Where dropout draws from, on the model's device; needed only for dropout.</summary>
     public Generator? DropoutGenerator { get; init; }
 
+    /// <summary>The weight beside the trained part is kept in NF4.</summary>
+    public bool Quantized { get; init; }
+
     /// <summary>What else trains: every weight of the model that is in no adapter.</summary>
     public virtual bool TrainsEveryWeight => false;
 
@@ -26,6 +29,19 @@ internal abstract class AdapterMethod
     /// <param name="path">The projection's checkpoint name.</param>
     /// <param name="linear">The projection.</param>
     public abstract Adapter Create(string path, Linear linear);
+
+    /// <summary>A projection's weight as it is kept beside a trained update: itself, or quantised; and what quantising cost.</summary>
+    protected (FrozenWeight Frozen, QuantizationError? Error) Freeze(Linear linear)
+    {
+        if (!Quantized)
+        {
+            return (new PlainWeight(linear.weight), null);
+        }
+
+        var quantized = new Nf4Weight(linear.weight);
+        double error = QuantizationError.Relative(linear.weight, quantized, null);
+        return (quantized, new QuantizationError(error, null, error));
+    }
 
     /// <summary>What happens once the optimizer has made a step; the gradients are still set.</summary>
     /// <param name="adapters">All of them, in the order in which they were made.</param>

@@ -26,9 +26,9 @@ internal sealed class LoraMethod : AdapterMethod
         // Kaiming-uniform with a = √5, as in the authors' code and PEFT: uniform in ±1/√in.
         Tensor a = AdapterStart.Uniform([Rank, columns], 1 / Math.Sqrt(columns), linear.weight, Initialization);
         Tensor b = AdapterStart.Zeros([rows, Rank], linear.weight);
-        var frozen = new PlainWeight(linear.weight);
+        (FrozenWeight frozen, QuantizationError? error) = Freeze(linear);
         return HasMagnitude
-            ? new DoraLinear(frozen, a, b, DoraLinear.Magnitude(frozen, a.dtype), linear.bias, Scale, this)
-            : new LoraLinear(frozen, a, b, linear.bias, Scale, method: this);
+            ? new DoraLinear(frozen, a, b, DoraLinear.Magnitude(frozen, a.dtype), linear.bias, Scale, this) { QuantizationError = error }
+            : new LoraLinear(frozen, a, b, linear.bias, Scale, method: this) { QuantizationError = error };
     }
 }

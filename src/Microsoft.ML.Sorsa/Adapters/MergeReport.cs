@@ -125,9 +125,3 @@ public sealed record MatrixMerge
     /// <summary>The error that training started from, after QuantizationRounds; otherwise null.</summary>
     public double? Nf4InitialError { get; init; }
 }
-
-/// <summary>What quantising cost a matrix at the start, as ‖W − its stand-in‖_F / ‖W‖_F.</summary>
-/// <param name="Plain">NF4(W).</param>
-/// <param name="Residual">NF4(W − principal part) beside the principal part; null where nothing is taken out.</param>
-/// <param name="Initial">What training starts from.</param>
-internal sealed record QuantizationError(double Plain, double? Residual, double Initial);

@@ -17,17 +17,23 @@ internal sealed class PissaMethod : AdapterMethod
     /// <summary>c = α / r.</summary>
     public double Scale { get; init; } = 1;
 
+    /// <summary>Where the residual is quantised: how often decomposition and quantisation take turns.</summary>
+    public int QuantizationRounds { get; init; } = 1;
+
     /// <summary>Where the randomised decomposition draws from; on the CPU.</summary>
     public required Generator Decomposition { get; init; }
 
     public override Adapter Create(string path, Linear linear)
     {
-        PrincipalSplit split = PrincipalSplit.Of(linear.weight, new TripletSlice(0, Rank), 1, Decomposition);
+        var slice = new TripletSlice(0, Rank);
+        PrincipalSplit split = Quantized
+            ? PrincipalSplit.Quantized(linear.weight, slice, 1, QuantizationRounds, Decomposition)
+            : PrincipalSplit.Of(linear.weight, slice, 1, Decomposition);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         scope.Attach(split.U, split.S, split.Vt);
         Tensor root = split.S.Times(1 / Scale).sqrt();
         Tensor a = split.Vt * root.unsqueeze(1), b = split.U * root;
-        return new LoraLinear(split.Residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, isPartOfWeight: true, this);
+        return new LoraLinear(split.Residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, isPartOfWeight: true, this) { QuantizationError = split.Error };
     }
 }

@@ -25,6 +25,9 @@ internal sealed class SorsaMethod : AdapterMethod
     /// <summary>After each step U and Vt are brought back onto the Stiefel manifold.</summary>
     public bool HardOrthonormality { get; init; }
 
+    /// <summary>Where the residual is quantised: how often decomposition and quantisation take turns.</summary>
+    public int QuantizationRounds { get; init; } = 1;
+
     /// <summary>Where the randomised decomposition draws from; on the CPU.</summary>
     public required Generator Decomposition { get; init; }
 
@@ -32,8 +35,11 @@ internal sealed class SorsaMethod : AdapterMethod
 
     public override Adapter Create(string path, Linear linear)
     {
-        PrincipalSplit split = PrincipalSplit.Of(linear.weight, new TripletSlice(FirstTriplet, Rank), Scale, Decomposition);
-        return new SorsaLinear(split.Residual, split.U, split.S, split.Vt, linear.bias, Scale, this);
+        var slice = new TripletSlice(FirstTriplet, Rank);
+        PrincipalSplit split = Quantized
+            ? PrincipalSplit.Quantized(linear.weight, slice, Scale, QuantizationRounds, Decomposition)
+            : PrincipalSplit.Of(linear.weight, slice, Scale, Decomposition);
+        return new SorsaLinear(split.Residual, split.U, split.S, split.Vt, linear.bias, Scale, this) { QuantizationError = split.Error };
     }
 
     public override void AfterStep(IReadOnlyList<Adapter> adapters, int step)

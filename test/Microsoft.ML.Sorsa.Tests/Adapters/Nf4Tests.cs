@@ -1,0 +1,218 @@
+using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Parameter = TorchSharp.Modules.Parameter;
+
+namespace Microsoft.ML.Sorsa.Tests.Adapters;
+
+/// <summary>NF4 against bitsandbytes' own bytes, and methods over a quantised base.</summary>
+[TestClass]
+[DoNotParallelize]
+public sealed class Nf4Tests
+{
+    private static readonly string Golden = TestData.Golden("numeric", "nf4.safetensors");
+
+    public static IEnumerable<object[]> Matrices
+    {
+        get
+        {
+            if (!File.Exists(Golden))
+            {
+                return [["none"]];
+            }
+
+            using Checkpoint golden = Checkpoint.OpenFile(Golden);
+            return [.. golden.Names.Where(name => name.EndsWith(".weight", StringComparison.Ordinal)).Select(name => new object[] { name[..^".weight".Length] })];
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Matrices))]
+    public void BytesAndCodesAreThePeers(string name)
+    {
+        using Checkpoint golden = Checkpoint.OpenFile(TestData.Require(Golden));
+        Tensor weight = golden.Tensors[$"{name}.weight"], expected = golden.Tensors[$"{name}.double.dequantised"];
+        float[] scales = Floats($"{name}.absmax");
+
+        (byte[] packed, float[] actualScales) = Nf4Code.Quantize(MemoryMarshal.Cast<byte, float>(weight.bytes));
+        (byte[] codes, float[] scaleScales, float offset) = Nf4Code.QuantizeScales(actualScales);
+        using var quantized = new Nf4Weight(weight);
+        using var scope = NewDisposeScope();
+
+        CollectionAssert.AreEqual(golden.Tensors[$"{name}.packed"].data<byte>().ToArray(), packed);
+        CollectionAssert.AreEqual(scales, actualScales);
+        CollectionAssert.AreEqual(golden.Tensors[$"{name}.double.codes"].data<byte>().ToArray(), codes);
+        Assert.AreEqual(Floats($"{name}.double.offset")[0], offset, 1e-6f * scales.Max());
+        Assert.HasCount(scaleScales.Length, Floats($"{name}.double.absmax"));
+        Assert.IsLessThanOrEqualTo(2e-6 * Largest(weight), Largest(expected - quantized.Dense(ScalarType.Float32)));
+
+        float[] Floats(string tensor) => golden.Tensors[tensor].data<float>().ToArray();
+    }
+
+    [TestMethod]
+    public void CodesAreThePeers()
+    {
+        using Checkpoint golden = Checkpoint.OpenFile(TestData.Require(Golden));
+
+        CollectionAssert.AreEqual(golden.Tensors["code"].data<float>().ToArray(), Nf4Code.Values.ToArray());
+        CollectionAssert.AreEqual(golden.Tensors["double.map"].data<float>().ToArray(), Nf4Code.ScaleValues.ToArray());
+    }
+
+    [TestMethod]
+    [DataRow(1, 1)]
+    [DataRow(1, 63)]
+    [DataRow(3, 43)]
+    [DataRow(2, 64)]
+    [DataRow(37, 129)]
+    public void NoValueIsFurtherThanHalfAGap(int rows, int columns)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1);
+        Tensor weight = randn([rows, columns], generator: generator) * 0.05;
+        using var quantized = new Nf4Weight(weight);
+
+        Tensor dense = quantized.Dense(ScalarType.Float64);
+
+        // Half the largest gap between two codes, and what 8 bits lose of the scale.
+        double[] codes = [.. Nf4Code.Values.ToArray().Select(value => (double)value)];
+        double gap = codes.Zip(codes[1..], (lower, upper) => upper - lower).Max() / 2;
+        CollectionAssert.AreEqual(new long[] { rows, columns }, dense.shape);
+        Assert.IsLessThanOrEqualTo(gap * Largest(weight) + 0.02 * Largest(weight), Largest(weight - dense));
+        Assert.IsLessThan(rows * columns > 4000 ? 0.53 : 20, 8.0 * quantized.Size / (rows * columns) / 8);
+    }
+
+    [TestMethod]
+    public void ZeroStaysZeroAndTheWeightItself()
+    {
+        using var scope = NewDisposeScope();
+        Tensor weight = zeros(5, 70);
+        using var quantized = new Nf4Weight(weight);
+
+        Assert.AreEqual(0, Largest(quantized.Dense(ScalarType.Float32)));
+        Assert.AreEqual(0, Largest(weight));
+    }
+
+    [TestMethod]
+    [DataRow(float.NaN)]
+    [DataRow(float.NegativeInfinity)]
+    public void AValueThatIsNotFiniteIsRefused(float value)
+    {
+        using var scope = NewDisposeScope();
+        Tensor weight = ones(5, 70);
+        weight[3, 4] = value;
+
+        Assert.Contains("not finite", Assert.ThrowsExactly<ArithmeticException>(() => new Nf4Weight(weight)).Message);
+    }
+
+    [TestMethod]
+    public void AHundredReadingsLeaveNoTensorBehind()
+    {
+        using var quantized = new Nf4Weight(ones(64, 70));
+        long before = Tensor.TotalCount;
+
+        for (int i = 0; i < 100; i++)
+        {
+            using Tensor dense = quantized.Dense(ScalarType.Float32);
+        }
+
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    /// <summary>Taking the leading part out first leaves less to lose, and taking turns loses less still.</summary>
+    [TestMethod]
+    [DataRow(1.0)]
+    [DataRow(2.0)]
+    public void TheResidualLosesLessAndRoundsLessStill(double scale)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1);
+        Tensor weight = randn([96, 64], generator: generator).mm(diag(pow(tensor(0.93f), arange(64, ScalarType.Float32)))) * 0.1;
+        Linear linear = nn.Linear(new Parameter(weight.clone(), requires_grad: false));
+
+        QuantizationError once = Error(1), turns = Error(5);
+
+        Assert.IsLessThan(once.Plain, once.Residual!.Value);
+        Assert.AreEqual(once.Residual, once.Initial);
+        Assert.IsLessThan(once.Initial, turns.Initial);
+        Assert.AreEqual(once.Residual, turns.Residual);
+        Assert.AreEqual(once.Plain, turns.Plain);
+
+        QuantizationError Error(int rounds)
+        {
+            using var decomposition = new Generator(2);
+            Adapter adapter = new SorsaMethod { Rank = 16, Scale = scale, Quantized = true, QuantizationRounds = rounds, Decomposition = decomposition }.Create("q_proj", linear);
+            QuantizationError error = adapter.QuantizationError!;
+
+            // The figure is the start's own distance.
+            double distance = ((weight - adapter.InitialWeight()).norm() / weight.norm()).item<float>();
+            Assert.AreEqual(distance, error.Initial, 1e-5);
+            return error;
+        }
+    }
+
+    [TestMethod]
+    [DataRow("sorsa")]
+    [DataRow("lora")]
+    [DataRow("dora")]
+    [DataRow("pissa")]
+    [DataRow("adalora")]
+    public void OverAQuantizedBaseForwardGradientAndMergeAgree(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        Linear linear = nn.Linear(70, 33);
+        AdapterMethod method = name switch
+        {
+            "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = generator },
+            "pissa" => new PissaMethod { Rank = 3, Quantized = true, Decomposition = generator },
+            "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0, Budget = new RankBudget(), TotalSteps = 9, Quantized = true, Initialization = generator },
+            _ => new LoraMethod { Rank = 3, Scale = 2, HasMagnitude = name == "dora", Quantized = true, Initialization = generator },
+        };
+        Adapter adapter = method.Create("q_proj", linear);
+        Tensor x = randn([4, 70], generator: generator).requires_grad_();
+
+        Tensor output = adapter.call(x);
+        output.sum().backward();
+        Tensor slope = x.grad!.clone();
+        x.grad = null;
+        Tensor expected = nn.functional.linear(x, adapter.MergedWeight(), linear.bias);
+        expected.sum().backward();
+
+        Assert.IsFalse(adapter.Keeps(linear.weight));
+        Assert.IsLessThanOrEqualTo(1e-5, Largest(expected - output));
+        Assert.IsLessThanOrEqualTo(1e-4, Largest(x.grad! - slope));
+        Assert.AreEqual(adapter.QuantizationError!.Initial, ((linear.weight - adapter.MergedWeight()).norm() / linear.weight.norm()).item<float>(), 1e-5);
+        Assert.IsGreaterThan(0.01, adapter.QuantizationError.Plain);
+    }
+
+    [TestMethod]
+    public void QSorsaLearns()
+    {
+        using CausalLM model = TinyModel.Create();
+        using var generator = new Generator(5);
+        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, Gamma = 4e-4, Quantized = true, Decomposition = generator });
+        var log = new List<SorsaTrainingProgress>();
+        SupervisedRows rows = new(TinyModel.Rows(4));
+
+        new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.01, WarmupRatio = 0 }).Run(rows.Steps(20), 20, null, log.Add, CancellationToken.None);
+        MergeReport report = MergeReport.Of(adapters, ScalarType.Float32);
+        adapters.Merge(ScalarType.Float32);
+
+        Assert.IsLessThan(0.6 * log[0].Loss, log[^1].Loss);
+        Assert.IsTrue(report.Matrices.All(matrix => matrix.Nf4Error > matrix.Nf4ResidualError && matrix.Nf4ResidualError >= matrix.Nf4InitialError));
+        Assert.AreEqual(log[^1].Loss, SupervisedLoss.Mean(model, rows.Rows, 4, 0), 0.5 * log[^1].Loss);
+    }
+
+    private static double Largest(Tensor tensor) => tensor.abs().max().to(ScalarType.Float64).item<double>();
+
+    private sealed record SupervisedRows(Sorsa.Data.SupervisedExample[] Rows)
+    {
+        public IEnumerable<IReadOnlyList<IReadOnlyList<Sorsa.Data.SupervisedExample>>> Steps(int count) => Enumerable.Repeat(new[] { Rows }, count);
+    }
+}
