@@ -81,11 +81,18 @@ internal static class Nf4Code
             float inverse = scales[block] == 0 ? 0 : 1 / scales[block];
             for (int i = from; i < to; i++)
             {
-                codes[i] = (byte)Nearest((magnitudes[i] - offset) * inverse, s_scaleMiddles);
+                codes[i] = (byte)Nearest(OnGrid((magnitudes[i] - offset) * inverse), s_scaleMiddles);
             }
         }
 
         return (codes, scales, offset);
+
+        // bitsandbytes finds these codes through a table of 65,536 even steps over [-1, 1]; without it two codes in a thousand differ from its own.
+        static float OnGrid(float value)
+        {
+            const float Last = 65535;
+            return (((int)(((value + 1) * 0.5f * Last) + 0.5f)) / Last * 2) - 1;
+        }
     }
 
     /// <summary>How many middles lie below the value: the index of the nearest of the values that they lie between.</summary>
