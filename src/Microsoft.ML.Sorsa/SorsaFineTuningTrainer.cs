@@ -114,12 +114,12 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         return encoded.Examples;
     }
 
-    private int EndToken(TextTokenizer tokenizer) => tokenizer.EosTokenId
+    private int EndToken(ITextTokenizer tokenizer) => tokenizer.EosTokenId
         ?? (_config.EosTokenIds.Count > 0 ? _config.EosTokenIds[0] : throw new InvalidDataException(
             $"Neither the tokenizer nor config.json in '{_options.ModelFolder}' names the token that ends a text. Set eos_token in tokenizer_config.json."));
 
     private MergeReport TrainAndMerge(
-        IChannel channel, CausalLM model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation, TextTokenizer tokenizer, ScalarType savedType)
+        IChannel channel, CausalLM model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation, ITextTokenizer tokenizer, ScalarType savedType)
     {
         var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
         int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
