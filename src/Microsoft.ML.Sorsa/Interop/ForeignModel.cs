@@ -1,12 +1,13 @@
 using System.Globalization;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Interop;
 
 /// <summary>A model object of a class that is not ours, as a function from token ids to logits. What it gives is checked at every call.</summary>
-internal sealed class ForeignModel : ILanguageModel
+internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 {
     private readonly Func<Tensor, Tensor?> _forward;
     private readonly string _source;
@@ -65,6 +66,19 @@ internal sealed class ForeignModel : ILanguageModel
 
         return logits;
     }
+
+    public IReadOnlyList<KeyValuePair<string, Tensor>> NamedWeights =>
+        [.. Module.named_parameters().Select(named => KeyValuePair.Create(named.name, (Tensor)named.parameter))
+            .Concat(Module.named_buffers().Select(named => KeyValuePair.Create(named.name, named.buffer)))
+            .Where(named => named.Value.is_floating_point()).OrderBy(named => named.Key, StringComparer.Ordinal)];
+
+    public Tensor Logits(Tensor inputIds, Tensor places)
+    {
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(Logits(inputIds).flatten(0, 1).index_select(0, places));
+    }
+
+    public void train(bool on = true) => Module.train(on);
 
     public IDecoding Start(IReadOnlyList<int[]> prompts, int maxNewTokens) => new ForeignDecoding(this, prompts);
 }
