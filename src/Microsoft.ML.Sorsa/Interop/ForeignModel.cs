@@ -56,12 +56,13 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
         _caches.Clear();
         Tensor logits = _forward(ids) ?? throw new ArgumentException($"{_source} gave null for logits. It must give them whenever it is given token ids.");
         (long rows, long tokens) = (ids.shape[0], ids.shape[1]);
-        long vocabulary = VocabularySize > 0 ? VocabularySize : logits.shape[^1];
-        if (!logits.shape.SequenceEqual([rows, tokens, vocabulary]) || !logits.is_floating_point())
+        bool fits = logits.shape is [long batch, long length, long scores] && (batch, length) == (rows, tokens)
+            && (VocabularySize > 0 ? scores == VocabularySize : scores > 0);
+        if (!fits || !logits.is_floating_point())
         {
-            string last = VocabularySize > 0 ? vocabulary.ToString(CultureInfo.InvariantCulture) : "vocabulary";
+            string vocabulary = VocabularySize > 0 ? VocabularySize.ToString(CultureInfo.InvariantCulture) : "vocabulary";
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"{_source} gave {logits.dtype} [{string.Join(", ", logits.shape)}] for token ids [{rows}, {tokens}]; logits must be floating-point numbers [{rows}, {tokens}, {last}], one row for each token. Give a delegate Func<Tensor, Tensor> that returns these."));
+                $"{_source} gave {logits.dtype} [{string.Join(", ", logits.shape)}] for token ids [{rows}, {tokens}]; logits must be floating-point numbers [{rows}, {tokens}, {vocabulary}], one row for each token. Give a delegate Func<Tensor, Tensor> that returns these."));
         }
 
         return logits;

@@ -9,6 +9,8 @@ internal sealed class UserTokenizer : ITextTokenizer
     /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2.</summary>
     private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>"];
 
+    private const string Letter = "a";
+
     private readonly Tokenizer _tokenizer;
     private readonly int[] _front;
     private readonly int[] _behind;
@@ -21,9 +23,10 @@ internal sealed class UserTokenizer : ITextTokenizer
         _tokenizer = tokenizer;
 
         // What a tokenizer puts around a text covers nothing of it; few of the classes can be asked for it.
-        IReadOnlyList<EncodedToken> letter = tokenizer.EncodeToTokens("a", out _);
-        _front = [.. letter.TakeWhile(IsAdded).Select(token => token.Id)];
-        _behind = [.. letter.Skip(_front.Length).SkipWhile(token => !IsAdded(token)).Select(token => token.Id)];
+        int[] around = [.. tokenizer.EncodeToIds(Letter)];
+        int[] letter = [.. tokenizer.EncodeToTokens(Letter, out _).Where(token => !token.Offset.Start.Equals(token.Offset.End)).Select(token => token.Id)];
+        int start = Math.Max(around.AsSpan().IndexOf(letter), 0);
+        (_front, _behind) = (around[..start], around[(start + letter.Length)..]);
 
         (int? end, IReadOnlyDictionary<string, int>? special, IReadOnlyDictionary<string, int>? vocabulary) = tokenizer switch
         {
@@ -66,8 +69,6 @@ internal sealed class UserTokenizer : ITextTokenizer
     }
 
     public ITextStream CreateStream() => new Stream(this);
-
-    private static bool IsAdded(EncodedToken token) => token.Offset.Start.Equals(token.Offset.End);
 
     private static int? NamedEnd(IReadOnlyDictionary<string, int> special)
     {
