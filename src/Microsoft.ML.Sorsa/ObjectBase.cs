@@ -53,7 +53,9 @@ internal sealed class ObjectBase : TrainingBase
     public override AdapterSet Inject(AdapterMethod method) =>
         _adapters = AdapterSet.Inject(_targets.Select(target => new WeightSite(target.Path, target.Weight)), method, _options.CancellationToken);
 
-    public override SorsaTransformer Finish(PromptEncoder prompts, MergeReport report) =>
+    public override AdapterWeights? Keep(AdapterSet adapters) => null;
+
+    public override SorsaTransformer Finish(PromptEncoder prompts, MergeReport report, AdapterWeights? trained) =>
         new(_model, prompts, _options.Generation, _options.PromptColumnName, _options.OutputColumnName) { MergeReport = report };
 
     public override void Dispose()

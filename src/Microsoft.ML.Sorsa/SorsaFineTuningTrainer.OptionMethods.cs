@@ -37,6 +37,7 @@ public sealed partial class SorsaFineTuningTrainer
                     {
                         Rank = rank,
                         Scale = Method == FineTuningMethod.RsLora ? (Alpha ?? rank) / Math.Sqrt(rank) : scale,
+                        IsRankStabilized = Method == FineTuningMethod.RsLora,
                         HasMagnitude = Method == FineTuningMethod.Dora,
                         Initialization = start,
                         Dropout = Dropout,

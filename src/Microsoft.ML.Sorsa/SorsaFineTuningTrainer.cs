@@ -101,8 +101,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : Encode(channel, start, prompts, validationRows, nameof(validationData));
 
         ITrainedModel model = start.Load();
-        MergeReport report = TrainAndMerge(channel, start, model, train, validation);
-        return start.Finish(prompts, report);
+        return TrainAndMerge(channel, start, model, prompts, train, validation);
     }
 
     private IEnumerable<(string Prompt, string Response)> Rows(IDataView data) =>
@@ -117,8 +116,8 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         return encoded.Examples;
     }
 
-    private MergeReport TrainAndMerge(
-        IChannel channel, TrainingBase start, ITrainedModel model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
+    private SorsaTransformer TrainAndMerge(
+        IChannel channel, TrainingBase start, ITrainedModel model, PromptEncoder prompts, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
         var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
         int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
@@ -139,8 +138,9 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
             progress => Report(channel, progress), _options.CancellationToken);
         MergeReport report = MergeReport.Of(adapters, start.SavedType);
         channel.Info(MessageSensitivity.None, report.ToString());
+        AdapterWeights? trained = start.Keep(adapters);
         adapters.Merge(start.SavedType);
-        return report;
+        return start.Finish(prompts, report, trained);
     }
 
     /// <summary>Every step to the listener, ten of them and every look at the validation rows to the log.</summary>

@@ -21,7 +21,7 @@ namespace Microsoft.ML.Sorsa;
 /// Transform is lazy and works in batches of <see cref="GenerationOptions.BatchSize"/> rows. Calls from several threads take turns. Dispose frees the
 /// model's memory, which the garbage collector does not see; a model object of the user's stays as it is.
 /// </remarks>
-public sealed class SorsaTransformer : ITransformer, IDisposable
+public sealed partial class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
@@ -122,6 +122,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             if (!_disposed)
             {
                 _disposed = true;
+                _adapters?.Dispose();
+                Trained?.Dispose();
                 _model?.Network.Dispose();
             }
         }

@@ -30,8 +30,11 @@ internal abstract class TrainingBase : IDisposable
     /// <summary>Puts a method's adapters into the loaded model.</summary>
     public abstract AdapterSet Inject(AdapterMethod method);
 
+    /// <summary>What is kept of the adapters for a file of their own; null where there is none.</summary>
+    public abstract AdapterWeights? Keep(AdapterSet adapters);
+
     /// <summary>The merged model as a transformer.</summary>
-    public abstract SorsaTransformer Finish(PromptEncoder prompts, MergeReport report);
+    public abstract SorsaTransformer Finish(PromptEncoder prompts, MergeReport report, AdapterWeights? trained);
 
     public abstract void Dispose();
 }
@@ -85,11 +88,13 @@ internal sealed class FolderBase : TrainingBase
 
     public override AdapterSet Inject(AdapterMethod method) => AdapterSet.Inject(_model!, _options.TargetModules, method, _options.CancellationToken);
 
-    public override SorsaTransformer Finish(PromptEncoder prompts, MergeReport report)
+    public override AdapterWeights? Keep(AdapterSet adapters) => AdapterWeights.Of(adapters, _model!.Fingerprint);
+
+    public override SorsaTransformer Finish(PromptEncoder prompts, MergeReport report, AdapterWeights? trained)
     {
         _model!.RoundTo(SavedType);
         var text = new TextModel(_model, prompts, _options.Generation, SavedType, _options.PromptColumnName, _options.OutputColumnName);
-        var transformer = new SorsaTransformer(text) { MergeReport = report };
+        var transformer = new SorsaTransformer(text) { MergeReport = report, Trained = trained };
         _model = null;
         return transformer;
     }

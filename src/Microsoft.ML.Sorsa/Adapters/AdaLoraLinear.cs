@@ -11,7 +11,6 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed class AdaLoraLinear : LowRankAdapter
 {
-    private readonly double _scale;
     private readonly (Parameter Value, Tensor Importance, Tensor Uncertainty)[] _watched;
 
     /// <param name="frozen">W [out, in].</param>
@@ -28,7 +27,7 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         A = new Parameter(a);
         E = new Parameter(e);
         B = new Parameter(b);
-        _scale = scale;
+        Scale = scale;
         _watched = [.. new[] { A, E, B }.Select(value => (value, Zeros(value), Zeros(value)))];
         RegisterComponents();
 
@@ -46,13 +45,17 @@ internal sealed class AdaLoraLinear : LowRankAdapter
 
     public int Rank => (int)E.shape[0];
 
+    public override string Method => AdapterParts.AdaLora;
+
+    public override double Scale { get; }
+
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_E", E), new("lora_B", B)];
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(A, Rows: true), new(B, Rows: false)];
 
     public override (Tensor B, Tensor A)? StartFactors() => null;
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(_scale), A * E);
+    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A * E);
 
     /// <summary>Follows the importance |value · gradient| of every value and how uncertain it is (Eq. 8 to 10); the gradients must be set.</summary>
     public void Watch(double beta1, double beta2)

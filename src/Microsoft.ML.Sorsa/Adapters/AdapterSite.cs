@@ -37,9 +37,16 @@ internal abstract class AdapterSite(string path)
 }
 
 /// <summary>A projection of our own decoder, which the adapter replaces.</summary>
-internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType) : AdapterSite(slot.Path)
+/// <param name="slot">Where it is.</param>
+/// <param name="computeType">What the model computes in.</param>
+/// <param name="keepsProjection">The projection that was there is still needed: nothing of it is freed.</param>
+internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType, bool keepsProjection = false) : AdapterSite(slot.Path)
 {
-    public override Linear Projection() => (Linear)slot.Module;
+    public override Linear Projection()
+    {
+        var linear = (Linear)slot.Module;
+        return keepsProjection ? nn.Linear(new Parameter(linear.weight.detach().DetachFromDisposeScope(), requires_grad: false), linear.bias) : linear;
+    }
 
     public override void Put(Adapter adapter, Linear projection)
     {

@@ -12,7 +12,6 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed class DoraLinear : LowRankAdapter
 {
-    private readonly double _scale;
 
     [ComponentName(Name = "squared_norms")]
     private readonly Parameter _squaredNorms;
@@ -31,7 +30,7 @@ internal sealed class DoraLinear : LowRankAdapter
         A = new Parameter(a);
         B = new Parameter(b);
         M = new Parameter(magnitude);
-        _scale = scale;
+        Scale = scale;
         using (NewDisposeScope())
         {
             _squaredNorms = new Parameter(SquaredNorms(frozen, A.dtype).DetachFromDisposeScope(), requires_grad: false);
@@ -49,6 +48,10 @@ internal sealed class DoraLinear : LowRankAdapter
     [field: ComponentName(Name = "lora_magnitude_vector")]
     public Parameter M { get; }
 
+    public override string Method => AdapterParts.Dora;
+
+    public override double Scale { get; }
+
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B), new("lora_magnitude_vector", M)];
 
     /// <summary>m at the start: ‖w‖ of every row. The caller owns it.</summary>
@@ -60,7 +63,7 @@ internal sealed class DoraLinear : LowRankAdapter
 
     public override (Tensor B, Tensor A)? StartFactors() => null;
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(_scale), A);
+    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
 
     public override Tensor forward(Tensor input)
     {
@@ -89,7 +92,7 @@ internal sealed class DoraLinear : LowRankAdapter
         Tensor norm;
         using (no_grad())
         {
-            Tensor b = B.Times(_scale);
+            Tensor b = B.Times(Scale);
             Tensor cross = (Frozen.Dense(A.dtype).mm(A.t()) * b).sum(dim: 1).Scale(2);
             norm = (b.mm(A.mm(A.t())) * b).sum(dim: 1).Accumulate(cross).Accumulate(_squaredNorms).sqrt_();
         }

@@ -11,12 +11,10 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed class LoraLinear : LowRankAdapter
 {
-    private readonly double _scale;
-
-    [ComponentName(Name = "start_B")]
+    [ComponentName(Name = StartB)]
     private readonly Parameter? _startB;
 
-    [ComponentName(Name = "start_A")]
+    [ComponentName(Name = StartA)]
     private readonly Parameter? _startA;
 
     /// <param name="frozen">W [out, in].</param>
@@ -24,22 +22,25 @@ internal sealed class LoraLinear : LowRankAdapter
     /// <param name="b">B [out, r], owned from now on.</param>
     /// <param name="bias">b [out], or null.</param>
     /// <param name="scale">c.</param>
-    /// <param name="isPartOfWeight">The product at the start was taken out of W (PiSSA); otherwise it counts as an update of W, and is zero in a fresh LoRA.</param>
-    /// <param name="method">Says what is dropped; null: nothing.</param>
-    public LoraLinear(FrozenWeight frozen, Tensor a, Tensor b, Parameter? bias, double scale, bool isPartOfWeight = false, AdapterMethod? method = null)
-        : base(nameof(LoraLinear), frozen, bias, method)
+    /// <param name="method">LoRA or rsLoRA, where the product is an update of W, or PiSSA, where W lost the product that it starts from.</param>
+    /// <param name="rules">Says what is dropped; null: nothing.</param>
+    /// <param name="start">PiSSA's product that W lacks, owned from now on; null: that of A and B themselves.</param>
+    public LoraLinear(
+        FrozenWeight frozen, Tensor a, Tensor b, Parameter? bias, double scale, string method = AdapterParts.Lora, AdapterMethod? rules = null, (Tensor B, Tensor A)? start = null)
+        : base(nameof(LoraLinear), frozen, bias, rules)
     {
         RequireShapes(b, a.shape[0], a, "B and A");
         A = new Parameter(a);
         B = new Parameter(b);
-        _scale = scale;
-        if (isPartOfWeight)
+        Method = method;
+        Scale = scale;
+        if (method == AdapterParts.Pissa)
         {
             using (NewDisposeScope())
             using (no_grad())
             {
-                _startB = new Parameter(B.Times(scale).DetachFromDisposeScope(), requires_grad: false);
-                _startA = new Parameter(A.detach().clone().DetachFromDisposeScope(), requires_grad: false);
+                _startB = new Parameter(start?.B ?? B.Times(scale).DetachFromDisposeScope(), requires_grad: false);
+                _startA = new Parameter(start?.A ?? A.detach().clone().DetachFromDisposeScope(), requires_grad: false);
             }
         }
 
@@ -52,9 +53,13 @@ internal sealed class LoraLinear : LowRankAdapter
     [field: ComponentName(Name = "lora_B")]
     public Parameter B { get; }
 
+    public override string Method { get; }
+
+    public override double Scale { get; }
+
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B)];
 
     public override (Tensor B, Tensor A)? StartFactors() => _startB is null || _startA is null ? null : (_startB, _startA);
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(_scale), A);
+    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
 }

@@ -13,6 +13,9 @@ internal sealed class LoraMethod : AdapterMethod
     /// <summary>c: α / r, or α / √r in rsLoRA.</summary>
     public required double Scale { get; init; }
 
+    /// <summary>The scale is rsLoRA's.</summary>
+    public bool IsRankStabilized { get; init; }
+
     /// <summary>DoRA: a magnitude per output trains too.</summary>
     public bool HasMagnitude { get; init; }
 
@@ -29,6 +32,6 @@ internal sealed class LoraMethod : AdapterMethod
         (FrozenWeight frozen, QuantizationError? error) = Freeze(linear);
         return HasMagnitude
             ? new DoraLinear(frozen, a, b, DoraLinear.Magnitude(frozen, a.dtype), linear.bias, Scale, this) { QuantizationError = error }
-            : new LoraLinear(frozen, a, b, linear.bias, Scale, method: this) { QuantizationError = error };
+            : new LoraLinear(frozen, a, b, linear.bias, Scale, IsRankStabilized ? AdapterParts.RsLora : AdapterParts.Lora, this) { QuantizationError = error };
     }
 }

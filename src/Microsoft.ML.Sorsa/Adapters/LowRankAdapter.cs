@@ -13,6 +13,12 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal abstract class LowRankAdapter : Adapter
 {
+    /// <summary>B of the product that <see cref="Factors"/> was at the start, where W lost it.</summary>
+    public const string StartB = "start_B";
+
+    /// <summary>A of it.</summary>
+    public const string StartA = "start_A";
+
     [ComponentName(Name = "frozen")]
     private readonly FrozenWeight _frozen;
 
@@ -38,6 +44,20 @@ internal abstract class LowRankAdapter : Adapter
 
     [field: ComponentName(Name = "bias")]
     public override Parameter? Bias { get; }
+
+    /// <summary>What files call the method.</summary>
+    public abstract string Method { get; }
+
+    /// <summary>c.</summary>
+    public abstract double Scale { get; }
+
+    /// <summary>W is kept in NF4.</summary>
+    public bool IsQuantized => _frozen is Nf4Weight;
+
+    /// <summary>What files keep: everything that trained, and the product that it started from where W lost that.</summary>
+    public IReadOnlyList<KeyValuePair<string, Tensor>> Stored =>
+        [.. Trainable.Select(named => KeyValuePair.Create(named.Key, (Tensor)named.Value)),
+         .. StartFactors() is var (b, a) ? [KeyValuePair.Create(StartB, b), KeyValuePair.Create(StartA, a)] : Array.Empty<KeyValuePair<string, Tensor>>()];
 
     /// <summary>W.</summary>
     protected FrozenWeight Frozen => _frozen;

@@ -32,8 +32,16 @@ internal sealed class PissaMethod : AdapterMethod
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         scope.Attach(split.U, split.S, split.Vt);
+        FrozenWeight residual = split.Residual;
         Tensor root = split.S.Times(1 / Scale).sqrt();
         Tensor a = split.Vt * root.unsqueeze(1), b = split.U * root;
-        return new LoraLinear(split.Residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, isPartOfWeight: true, this) { QuantizationError = split.Error };
+        if (!Quantized)
+        {
+            // As in PEFT, from the factors: what they give back is W to the last bit, wherever they are stored in between.
+            residual = AdapterParts.Residual(linear, b.Times(Scale), a, quantized: false);
+            split.Residual.Dispose();
+        }
+
+        return new LoraLinear(residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, AdapterParts.Pissa, this) { QuantizationError = split.Error };
     }
 }

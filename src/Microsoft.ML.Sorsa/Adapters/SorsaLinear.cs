@@ -15,12 +15,10 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed class SorsaLinear : LowRankAdapter
 {
-    private readonly double _scale;
-
-    [ComponentName(Name = "start_B")]
+    [ComponentName(Name = StartB)]
     private readonly Parameter _startB;
 
-    [ComponentName(Name = "start_A")]
+    [ComponentName(Name = StartA)]
     private readonly Parameter _startA;
 
     /// <summary>Takes over the parts of a split weight; see <see cref="PrincipalSplit"/>.</summary>
@@ -31,19 +29,21 @@ internal sealed class SorsaLinear : LowRankAdapter
     /// <param name="bias">b [out], or null.</param>
     /// <param name="scale">c.</param>
     /// <param name="method">Says what is dropped; null: nothing.</param>
-    public SorsaLinear(FrozenWeight residual, Tensor u, Tensor s, Tensor vt, Parameter? bias, double scale = 1, AdapterMethod? method = null)
+    /// <param name="start">The product that W_r lacks, owned from now on; null: that of the triplets themselves.</param>
+    public SorsaLinear(
+        FrozenWeight residual, Tensor u, Tensor s, Tensor vt, Parameter? bias, double scale = 1, AdapterMethod? method = null, (Tensor B, Tensor A)? start = null)
         : base(nameof(SorsaLinear), residual, bias, method)
     {
         RequireShapes(u, s.numel(), vt, "U and Vt");
         U = new Parameter(u);
         S = new Parameter(s);
         Vt = new Parameter(vt);
-        _scale = scale;
+        Scale = scale;
         using (NewDisposeScope())
         using (no_grad())
         {
-            _startB = new Parameter((U * S.Times(scale)).DetachFromDisposeScope(), requires_grad: false);
-            _startA = new Parameter(Vt.detach().clone().DetachFromDisposeScope(), requires_grad: false);
+            _startB = new Parameter(start?.B ?? (U * S.Times(scale)).DetachFromDisposeScope(), requires_grad: false);
+            _startA = new Parameter(start?.A ?? Vt.detach().clone().DetachFromDisposeScope(), requires_grad: false);
         }
 
         RegisterComponents();
@@ -58,13 +58,17 @@ internal sealed class SorsaLinear : LowRankAdapter
     [field: ComponentName(Name = "Vt")]
     public Parameter Vt { get; }
 
+    public override string Method => AdapterParts.Sorsa;
+
+    public override double Scale { get; }
+
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("U", U), new("s", S), new("Vt", Vt)];
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(U, Rows: false), new(Vt, Rows: true)];
 
     public override (Tensor B, Tensor A)? StartFactors() => (_startB, _startA);
 
-    public override (Tensor B, Tensor A) Factors() => (U * S.Times(_scale), Vt);
+    public override (Tensor B, Tensor A) Factors() => (U * S.Times(Scale), Vt);
 
     /// <summary>
     /// Brings U and Vt back onto the Stiefel manifold: each becomes the Q of its QR decomposition with a positive diagonal of R, which is the

@@ -18,12 +18,13 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     [ComponentName(Name = "lm_head")]
     private readonly Linear? _head;
 
-    private CausalLM(DecoderConfig config, ScalarType type, ScalarType storedType, Device device, Func<string, Parameter> weight)
+    private CausalLM(DecoderConfig config, ScalarType type, ScalarType storedType, string fingerprint, Device device, Func<string, Parameter> weight)
         : base(nameof(CausalLM))
     {
         Config = config;
         Type = type;
         StoredType = storedType;
+        Fingerprint = fingerprint;
         Device = device;
         _model = new Decoder(config, weight);
         _head = config.TieWordEmbeddings ? null : nn.Linear(weight("lm_head.weight"));
@@ -39,6 +40,9 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
 
     /// <summary>What its checkpoint is stored in.</summary>
     public ScalarType StoredType { get; }
+
+    /// <summary>Of the checkpoint that it was loaded from: what an adapter's file names its base by.</summary>
+    public string Fingerprint { get; }
 
     public Device Device { get; }
 
@@ -58,7 +62,8 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     {
         Verify(config, checkpoint);
         ScalarType stored = checkpoint.StoredType;
-        return new CausalLM(config, type, stored, device, name => new Parameter(checkpoint.Take(name, type, device), requires_grad: false));
+        string fingerprint = checkpoint.Fingerprint(config.ExpectedTensors().Keys);
+        return new CausalLM(config, type, stored, fingerprint, device, name => new Parameter(checkpoint.Take(name, type, device), requires_grad: false));
     }
 
     /// <summary>Compares all names and shapes of a checkpoint with the configuration; looks at headers only.</summary>

@@ -58,6 +58,19 @@ internal sealed class ConfigReader : IDisposable
         _ => throw Bad($"{key} is {value.GetRawText()} and must be true or false"),
     };
 
+    /// <summary>The key is there with anything but null, false, and an empty text, list or object.</summary>
+    public bool IsSet(string key) => Find(key) is { } value && value.ValueKind switch
+    {
+        JsonValueKind.False => false,
+        JsonValueKind.Array => value.GetArrayLength() > 0,
+        JsonValueKind.Object => value.EnumerateObject().Any(),
+        JsonValueKind.String => value.GetString()!.Length > 0,
+        _ => true,
+    };
+
+    /// <summary>The value as it is written; null where it is absent.</summary>
+    public string? Raw(string key) => Find(key)?.GetRawText();
+
     public int Positive(string key, int? defaultValue = null)
     {
         if (Find(key) is not { } value)

@@ -104,7 +104,7 @@ internal sealed class GoldenRun : IDisposable
 
                     // As PEFT: the residual in float32.
                     Tensor residual = linear.weight.to(ScalarType.Float32) - (alpha / rank * right.to(ScalarType.Float32).mm(left.to(ScalarType.Float32)));
-                    return new LoraLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank, isPartOfWeight: true);
+                    return new LoraLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank, AdapterParts.Pissa);
                 });
 
             case "adalora":

@@ -1,0 +1,310 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.ML;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Models;
+using Microsoft.ML.Sorsa.Tests.Surface;
+using TorchSharp;
+using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+
+namespace Microsoft.ML.Sorsa.Tests.Adapters;
+
+/// <summary>Adapters apart from their base: written, put onto it again, switched, refused.</summary>
+[TestClass]
+[DoNotParallelize]
+public sealed class AdaptersFileTests
+{
+    private static readonly FineTuningMethod[] LowRank =
+        [FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.RsLora, FineTuningMethod.Pissa, FineTuningMethod.Dora, FineTuningMethod.AdaLora];
+
+    private static readonly MLContext s_ml = new();
+
+    public static IEnumerable<object[]> Trainings => LowRank.SelectMany(method => new object[][] { [method, false], [method, true] });
+
+    public static IEnumerable<object[]> Differences => LowRank.Where(method => method != FineTuningMethod.Dora).Select(method => new object[] { method });
+
+    [TestMethod]
+    [DynamicData(nameof(Trainings))]
+    public void BaseAndFileAreTheTrainedModelToTheLastBit(FineTuningMethod method, bool quantized)
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(folder.Path, "adapter");
+        using SorsaTransformer trained = Train(method, options => options.Quantization = quantized ? BaseQuantization.NF4 : BaseQuantization.None);
+        trained.SaveAdapter(file);
+        using SorsaTransformer model = Base();
+        int[] before = TinyTask.LogitBits(model.Model.Network);
+
+        model.LoadAdapter("it", file);
+        Assert.IsNull(model.ActiveAdapter);
+        CollectionAssert.AreEqual(before, TinyTask.LogitBits(model.Model.Network));
+        model.UseAdapter("it");
+        int[] adapted = TinyTask.LogitBits(model.Model.Network);
+        model.UseAdapter(null);
+
+        CollectionAssert.AreEqual(TinyTask.LogitBits(trained.Model.Network), adapted);
+        CollectionAssert.AreEqual(before, TinyTask.LogitBits(model.Model.Network));
+        CollectionAssert.AreNotEqual(before, adapted);
+    }
+
+    /// <summary>SORSA and PiSSA at rank 2r, the others at their own: an ordinary LoRA over the untouched base.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Differences))]
+    public void TheDifferenceIsAnOrdinaryLora(FineTuningMethod method)
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(folder.Path, "lora");
+        using SorsaTransformer trained = Train(method), model = Base();
+
+        trained.SaveAdapter(file, AdapterFormat.LoraDifference);
+        model.LoadAdapter("it", file);
+        model.UseAdapter("it");
+
+        using JsonDocument config = JsonDocument.Parse(File.ReadAllText(Path.Combine(file, "adapter_config.json")));
+        int rank = method is FineTuningMethod.Sorsa or FineTuningMethod.Pissa ? 8 : 4;
+        Assert.AreEqual((rank, rank, "LORA"), (config.RootElement.GetProperty("r").GetInt32(), config.RootElement.GetProperty("lora_alpha").GetInt32(), config.RootElement.GetProperty("peft_type").GetString()));
+        Assert.IsFalse(config.RootElement.GetProperty("use_rslora").GetBoolean());
+        AssertClose(trained, model, 1e-4);
+    }
+
+    [TestMethod]
+    [DataRow(FineTuningMethod.Lora)]
+    [DataRow(FineTuningMethod.RsLora)]
+    [DataRow(FineTuningMethod.Dora)]
+    [DataRow(FineTuningMethod.Pissa)]
+    public void WhatIsWrittenForPeftIsReadAgain(FineTuningMethod method)
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(folder.Path, "peft");
+        using SorsaTransformer trained = Train(method, options => options.Alpha = 8), model = Base();
+
+        trained.SaveAdapter(file, AdapterFormat.Peft);
+        model.LoadAdapter("it", file);
+        model.UseAdapter("it");
+
+        AssertClose(trained, model, 1e-4);
+        using AdapterWeights again = PeftFolder.Read(file);
+        Assert.AreEqual(trained.Trained!.Method, again.Method);
+        Assert.AreEqual(trained.Trained.Scale, again.Scale, 1e-15);
+        foreach ((string path, IReadOnlyDictionary<string, Tensor> parts) in again.Tensors)
+        {
+            Assert.IsTrue(parts.All(part => part.Value.bytes.SequenceEqual(trained.Trained.Tensors[path][part.Key].bytes)), path);
+        }
+    }
+
+    [TestMethod]
+    public void SeveralAdaptersShareABase()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer first = Train(FineTuningMethod.Sorsa), second = Train(FineTuningMethod.Lora, options => options.TargetModules = ["v_proj"]), model = Base();
+        first.SaveAdapter(Path.Combine(folder.Path, "first"));
+        second.SaveAdapter(Path.Combine(folder.Path, "second"));
+
+        model.LoadAdapter("b", Path.Combine(folder.Path, "second"));
+        model.LoadAdapter("a", Path.Combine(folder.Path, "first"));
+
+        Assert.AreEqual("a b", string.Join(' ', model.AdapterNames));
+        foreach ((string name, SorsaTransformer trained) in new[] { ("a", first), ("b", second), ("a", first) })
+        {
+            model.UseAdapter(name);
+            Assert.AreEqual(name, model.ActiveAdapter);
+            CollectionAssert.AreEqual(TinyTask.LogitBits(trained.Model.Network), TinyTask.LogitBits(model.Model.Network));
+            CollectionAssert.AreEqual(TinyTask.Answers(trained, TinyTask.Data(s_ml)), TinyTask.Answers(model, TinyTask.Data(s_ml)));
+        }
+
+        Assert.Contains("loaded are a, b", Assert.ThrowsExactly<ArgumentException>(() => model.UseAdapter("c")).Message);
+        Assert.Contains("'a' is loaded already", Assert.ThrowsExactly<ArgumentException>(() => model.LoadAdapter("a", Path.Combine(folder.Path, "first"))).Message);
+        Assert.AreEqual("a", model.ActiveAdapter);
+    }
+
+    [TestMethod]
+    public void SwitchingLeavesNothingBehind()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer trained = Train(FineTuningMethod.Sorsa);
+        trained.SaveAdapter(Path.Combine(folder.Path, "it"));
+        using SorsaTransformer model = Base();
+        model.LoadAdapter("it", Path.Combine(folder.Path, "it"));
+        var counts = new List<long>();
+
+        // A Parameter counts twice and goes once (TorchSharp 0.107): so many more a round, and no more.
+        for (int i = 0; i < 8; i++)
+        {
+            model.UseAdapter("it");
+            model.UseAdapter(null);
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            counts.Add(Tensor.TotalCount);
+        }
+
+        long[] growth = [.. counts.Zip(counts[1..], (earlier, later) => later - earlier)];
+        int projections = trained.Trained!.Tensors.Count;
+        Assert.IsTrue(growth[1..].All(grown => grown == growth[1] && grown <= 8 * projections), string.Join(' ', growth));
+    }
+
+    [TestMethod]
+    public void AZipHoldsTheAdapterThatIsInUse()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer trained = Train(FineTuningMethod.Sorsa), model = Base();
+        trained.SaveAdapter(Path.Combine(folder.Path, "it"));
+        model.LoadAdapter("it", Path.Combine(folder.Path, "it"));
+        model.UseAdapter("it");
+        using var zip = new MemoryStream();
+
+        s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip);
+        zip.Position = 0;
+        using var loaded = (SorsaTransformer)s_ml.Model.Load(zip, out _);
+
+        CollectionAssert.AreEqual(TinyTask.LogitBits(trained.Model.Network), TinyTask.LogitBits(loaded.Model.Network));
+        Assert.IsEmpty(loaded.AdapterNames);
+    }
+
+    [TestMethod]
+    public void WhereThereIsNoAdapterNoneIsSaved()
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(folder.Path, "it");
+        using SorsaTransformer model = Base(), partial = Train(FineTuningMethod.Partial), sorsa = Train(FineTuningMethod.Sorsa), dora = Train(FineTuningMethod.Dora),
+            quantized = Train(FineTuningMethod.Lora, options => options.Quantization = BaseQuantization.NF4);
+
+        Assert.Contains("There is no adapter to save", Assert.ThrowsExactly<InvalidOperationException>(() => model.SaveAdapter(file)).Message);
+        Assert.Contains("There is no adapter to save", Assert.ThrowsExactly<InvalidOperationException>(() => partial.SaveAdapter(file)).Message);
+        Assert.Contains("no method 'sorsa'", Assert.ThrowsExactly<NotSupportedException>(() => sorsa.SaveAdapter(file, AdapterFormat.Peft)).Message);
+        Assert.Contains("scales whole rows", Assert.ThrowsExactly<NotSupportedException>(() => dora.SaveAdapter(file, AdapterFormat.LoraDifference)).Message);
+        Assert.Contains("quantised base", Assert.ThrowsExactly<NotSupportedException>(() => quantized.SaveAdapter(file, AdapterFormat.LoraDifference)).Message);
+        Assert.Contains("its weights are merged", Assert.ThrowsExactly<InvalidOperationException>(() => sorsa.LoadAdapter("x", folder.Path)).Message);
+        Assert.Contains("neither adapter.json nor adapter_config.json", Assert.ThrowsExactly<FileNotFoundException>(() => model.LoadAdapter("x", folder.Path)).Message);
+        Assert.ThrowsExactly<DirectoryNotFoundException>(() => model.LoadAdapter("x", file));
+        Assert.Throws<ArgumentException>(() => sorsa.SaveAdapter(file, (AdapterFormat)9));
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
+    }
+
+    /// <summary>A base that was trained itself is another base.</summary>
+    [TestMethod]
+    public void AnotherBaseIsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        (string file, string other) = (Path.Combine(folder.Path, "it"), Path.Combine(folder.Path, "other"));
+        using (SorsaTransformer trained = Train(FineTuningMethod.Sorsa))
+        {
+            trained.SaveAdapter(file);
+            trained.SaveHuggingFace(other);
+        }
+
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(other);
+
+        Assert.Contains("another base: it was trained on", Assert.ThrowsExactly<InvalidDataException>(() => model.LoadAdapter("it", file)).Message);
+        Assert.IsEmpty(model.AdapterNames);
+    }
+
+    [TestMethod]
+    public void AllThatDoesNotFitIsListedAtOnce()
+    {
+        using var scope = NewDisposeScope();
+        CausalLM model = TinyModel.Create();
+        Dictionary<string, Tensor> Parts(params (string Name, long[] Shape)[] parts) => parts.ToDictionary(part => part.Name, part => zeros(part.Shape));
+        var weights = new AdapterWeights(AdapterParts.Lora, 1, false, "beef", new(StringComparer.Ordinal)
+        {
+            ["model.layers.0.self_attn.q_proj"] = Parts(("lora_A", [2, 16])),
+            ["model.layers.0.self_attn.v_proj"] = Parts(("lora_A", [2, 16]), ("lora_B", [9, 2])),
+            ["model.layers.1.self_attn.q_proj"] = Parts(("lora_A", [2, 16]), ("lora_B", [16, 2]), ("lora_E", [2, 1])),
+            ["model.layers.7.self_attn.q_proj"] = Parts(("lora_A", [2, 16]), ("lora_B", [16, 2])),
+        });
+
+        string message = Assert.ThrowsExactly<InvalidDataException>(() => weights.Verify(model, "a folder")).Message;
+
+        Assert.Contains("another base: it was trained on beef", message);
+        Assert.Contains("missing: model.layers.0.self_attn.q_proj.lora_B", message);
+        Assert.Contains("misshapen: model.layers.0.self_attn.v_proj.lora_B is Float32 [9, 2], and this base and method ask for floating-point numbers [8, 2]", message);
+        Assert.Contains("unexpected: model.layers.1.self_attn.q_proj.lora_E", message);
+        Assert.Contains("foreign target: model.layers.7.self_attn.q_proj", message);
+    }
+
+    [TestMethod]
+    [DataRow("method", "\"magic\"", "its method is 'magic', and the methods that are known are adalora, dora, lora, pissa, rslora, sorsa")]
+    [DataRow("version", "2", "version 2, and this library reads")]
+    [DataRow("format", "\"x\"", "its format is 'x'")]
+    [DataRow("scale", "-1", "scale is -1 and must be a number above 0")]
+    [DataRow("base_fingerprint", "null", "base_fingerprint is missing")]
+    public void AnAdapterFileThatIsNoneIsRefused(string key, string value, string problem)
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(folder.Path, "it");
+        using SorsaTransformer trained = Train(FineTuningMethod.Lora), model = Base();
+        trained.SaveAdapter(file);
+        Edit(Path.Combine(file, "adapter.json"), key, value);
+
+        Assert.Contains(problem, Assert.ThrowsExactly<InvalidDataException>(() => model.LoadAdapter("it", file)).Message);
+    }
+
+    [TestMethod]
+    [DataRow("peft_type", "\"IA3\"", "peft_type 'IA3'")]
+    [DataRow("bias", "\"all\"", "bias 'all'")]
+    [DataRow("modules_to_save", "[\"lm_head\"]", "modules_to_save [\"lm_head\"]")]
+    [DataRow("alpha_pattern", "{\"q_proj\": 3}", "alpha_pattern")]
+    [DataRow("fan_in_fan_out", "true", "fan_in_fan_out true")]
+    [DataRow("use_qalora", "true", "use_qalora true")]
+    public void PeftOptionsThatAreNotSupportedAreRefused(string key, string value, string problem)
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(folder.Path, "it");
+        using SorsaTransformer trained = Train(FineTuningMethod.Lora), model = Base();
+        trained.SaveAdapter(file, AdapterFormat.Peft);
+        Edit(Path.Combine(file, "adapter_config.json"), key, value);
+
+        Assert.Contains(problem, Assert.ThrowsExactly<NotSupportedException>(() => model.LoadAdapter("it", file)).Message);
+    }
+
+    [TestMethod]
+    public void TheFingerprintIsTheTensorsNotTheFiles()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var generator = new Generator(1);
+        Dictionary<string, Tensor> tensors = new(StringComparer.Ordinal) { ["a"] = randn([300, 40], generator: generator), ["b"] = randn([7], generator: generator), ["c"] = zeros(0) };
+        Directory.CreateDirectory(Path.Combine(folder.Path, "one"));
+        Directory.CreateDirectory(Path.Combine(folder.Path, "two"));
+        CheckpointWriter.WriteFolder(Path.Combine(folder.Path, "one"), [.. tensors], ScalarType.Float32);
+        CheckpointWriter.WriteFolder(Path.Combine(folder.Path, "two"), [.. tensors.Reverse()], ScalarType.Float32, shardSize: 1000);
+        string one = Fingerprint("one"), two = Fingerprint("two");
+        tensors["a"] = tensors["a"] + 1e-6;
+        Directory.CreateDirectory(Path.Combine(folder.Path, "three"));
+        CheckpointWriter.WriteFolder(Path.Combine(folder.Path, "three"), [.. tensors], ScalarType.Float32);
+
+        Assert.AreEqual(one, two);
+        Assert.AreNotEqual(one, Fingerprint("three"));
+
+        string Fingerprint(string name)
+        {
+            using Checkpoint checkpoint = Checkpoint.OpenFolder(Path.Combine(folder.Path, name));
+            return checkpoint.Fingerprint(checkpoint.Names);
+        }
+    }
+
+    private static SorsaTransformer Train(FineTuningMethod method, Action<Options>? set = null)
+    {
+        Options options = TinyTask.Options();
+        options.Method = method;
+        options.Rank = method == FineTuningMethod.Partial ? null : options.Rank;
+        set?.Invoke(options);
+        return s_ml.Sorsa().FineTune(options).Fit(TinyTask.Data(s_ml));
+    }
+
+    private static SorsaTransformer Base() => s_ml.Sorsa().LoadModel(TestData.TinyLlama, generation: TinyTask.Options().Generation);
+
+    private static void AssertClose(SorsaTransformer expected, SorsaTransformer actual, double tolerance)
+    {
+        float[] Logits(SorsaTransformer model) => [.. TinyTask.LogitBits(model.Model.Network).Select(BitConverter.Int32BitsToSingle)];
+        Assert.IsLessThanOrEqualTo(tolerance, Logits(expected).Zip(Logits(actual), (a, b) => Math.Abs(a - b)).Max());
+    }
+
+    private static void Edit(string path, string key, string value)
+    {
+        JsonNode config = JsonNode.Parse(File.ReadAllText(path))!;
+        config[key] = JsonNode.Parse(value);
+        File.WriteAllText(path, config.ToJsonString());
+    }
+}
