@@ -14,6 +14,10 @@ switch (args.FirstOrDefault())
         StepSpeed.Run(args[1..]);
         return 0;
 
+    case "adapter":
+        AdapterSpeed.Run(args[1..]);
+        return 0;
+
     case "memory":
         TrainingMemory.Run(args[1..]);
         return 0;
@@ -23,5 +27,6 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         return 1;
 }

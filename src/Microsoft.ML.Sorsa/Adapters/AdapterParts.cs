@@ -63,7 +63,7 @@ internal static class AdapterParts
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        Tensor rest = linear.weight.to(AdapterStart.TypeFor(linear.weight)) - startB.mm(startA);
+        Tensor rest = startB.mm(startA).neg_().Accumulate(linear.weight.to(AdapterStart.TypeFor(linear.weight)));
         return quantized ? new Nf4Weight(rest) : new PlainWeight(rest.to(linear.weight.dtype).DetachFromDisposeScope());
     }
 

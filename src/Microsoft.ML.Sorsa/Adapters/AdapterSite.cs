@@ -64,7 +64,7 @@ internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType
             bias.requires_grad = false;
         }
 
-        slot.Exchange(nn.Linear(new Parameter(weight.to(computeType, copy: true).DetachFromDisposeScope(), requires_grad: false), adapter.Bias));
+        slot.Exchange(nn.Linear(new Parameter(weight.to(computeType).DetachFromDisposeScope(), requires_grad: false), adapter.Bias));
         adapter.Free();
     }
 }

@@ -79,7 +79,8 @@ internal abstract class LowRankAdapter : Adapter
     {
         using var scope = NewDisposeScope();
         (Tensor b, Tensor a) = Factors();
-        return scope.MoveToOuter(b.mm(a).Plus(_frozen.Dense(b.dtype)));
+        Tensor product = b.mm(a), frozen = _frozen.Dense(b.dtype);
+        return scope.MoveToOuter(is_grad_enabled() ? product.Plus(frozen) : product.Accumulate(frozen));
     }
 
     public override Tensor InitialWeight()
