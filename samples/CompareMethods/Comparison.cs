@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
 using Spectre.Console;
@@ -12,13 +13,13 @@ internal static class Comparison
     public static int Run(Settings settings)
     {
         var clock = Stopwatch.StartNew();
-        Say($"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}: {settings.Steps} steps of {settings.Batch} from {settings.Rows} rows, rank {settings.Rank}; every training in a process of its own");
+        Say($"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}: {settings.Steps} steps of {settings.Batch} from {settings.Rows} rows, rank {settings.Rank}; every training in a process and on a thread of its own, {settings.Processes} at a time");
 
         // Methods take turns, so that what else the machine does meets all of them.
-        List<RunResult> search = RunAll("learning rates", [.. MethodVariant.LearningRates.SelectMany(rate => settings.Methods.Select(method =>
+        RunResult[] search = RunAll("learning rates", settings.Processes, [.. MethodVariant.LearningRates.SelectMany(rate => settings.Methods.Select(method =>
             Request(settings, method, rate, SearchSeed) with { ValidationRows = settings.ValidationRows }))]);
         Dictionary<string, double> best = settings.Methods.ToDictionary(method => method.Key, method => BestRate(method, search), StringComparer.Ordinal);
-        List<RunResult> runs = RunAll("table", [.. Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(method =>
+        RunResult[] runs = RunAll("table", settings.Processes, [.. Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(method =>
             Request(settings, method, best[method.Key], seed) with { AskedRows = settings.AskedRows }))]);
 
         ComparisonTable.WriteSearch(settings, search);
@@ -31,7 +32,7 @@ internal static class Comparison
             Say($"all runs: {file}");
         }
 
-        Say($"{search.Count + runs.Count} runs, {clock.Elapsed:m\\:ss} minutes");
+        Say($"{search.Length + runs.Length} runs, {clock.Elapsed:m\\:ss} minutes");
         return 0;
     }
 
@@ -52,28 +53,32 @@ internal static class Comparison
         .MinBy(run => run.ValidationLoss)?.Request.LearningRate
         ?? throw new InvalidOperationException($"{method.Title} diverged with every learning rate.");
 
-    /// <summary>One after the other, with a progress bar in a terminal.</summary>
-    private static List<RunResult> RunAll(string title, IReadOnlyList<RunRequest> requests)
+    /// <summary>As many at a time as there may be processes; the results are in the order of the requests.</summary>
+    private static RunResult[] RunAll(string title, int processes, RunRequest[] requests)
     {
+        var results = new RunResult[requests.Length];
         if (!AnsiConsole.Profile.Capabilities.Interactive || Console.IsOutputRedirected)
         {
-            return [.. requests.Select(TrainingProcess.Start)];
+            Run(() => { });
+        }
+        else
+        {
+            AnsiConsole.Progress()
+                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+                .Start(context =>
+                {
+                    ProgressTask task = context.AddTask(title, maxValue: requests.Length);
+                    Run(() => task.Increment(1));
+                });
         }
 
-        return AnsiConsole.Progress()
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
-            .Start(context =>
-            {
-                ProgressTask task = context.AddTask(title, maxValue: requests.Count);
-                var results = new List<RunResult>();
-                foreach (RunRequest request in requests)
-                {
-                    results.Add(TrainingProcess.Start(request));
-                    task.Increment(1);
-                }
+        return results;
 
-                return results;
-            });
+        void Run(Action done) => Parallel.ForEach(Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering), new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+        {
+            results[i] = TrainingProcess.Start(requests[i]);
+            done();
+        });
     }
 
     private static void Say(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));

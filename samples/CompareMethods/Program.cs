@@ -11,13 +11,14 @@ Option<int> rank = new("--rank") { Description = "The rank of what trains.", Def
 Option<int> rows = new("--rows") { Description = "Rows to train on.", DefaultValueFactory = _ => 1000 };
 Option<int> validationRows = new("--validation-rows") { Description = "Rows that choose the learning rate.", DefaultValueFactory = _ => 100 };
 Option<int> askedRows = new("--asked-rows") { Description = "Rows to ask.", DefaultValueFactory = _ => 200 };
+Option<int> processes = new("--processes") { Description = "Trainings at a time, each on one thread; large models want memory for each.", DefaultValueFactory = _ => 2 };
 Option<string?> output = new("--out") { Description = "A folder for runs.jsonl, which holds every run." };
 
 // A run of one step changes nothing: it is the warm-up's.
 foreach ((Option<int> count, int least, int most) in new[]
 {
     (seeds, 1, Statistics.MostValues), (steps, 2, int.MaxValue), (batch, 1, int.MaxValue), (rank, 1, int.MaxValue), (rows, 1, int.MaxValue),
-    (validationRows, 1, TaskData.MostLookedAt), (askedRows, 1, TaskData.MostLookedAt),
+    (validationRows, 1, TaskData.MostLookedAt), (askedRows, 1, TaskData.MostLookedAt), (processes, 1, 64),
 })
 {
     count.Validators.Add(result =>
@@ -41,7 +42,7 @@ methods.Validators.Add(result =>
 
 RootCommand root = new("Fine-tunes a model with every method on the same rows, and prints one table.")
 {
-    model, methods, seeds, steps, batch, rank, rows, validationRows, askedRows, output,
+    model, methods, seeds, steps, batch, rank, rows, validationRows, askedRows, processes, output,
 };
 root.SetAction(arguments => Comparison.Run(new Settings
 {
@@ -54,6 +55,7 @@ root.SetAction(arguments => Comparison.Run(new Settings
     Rows = arguments.GetValue(rows),
     ValidationRows = arguments.GetValue(validationRows),
     AskedRows = arguments.GetValue(askedRows),
+    Processes = arguments.GetValue(processes),
     Out = arguments.GetValue(output),
 }));
 
@@ -66,9 +68,10 @@ try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
+catch (Exception e) when (e.GetBaseException() is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
 {
-    Console.Error.WriteLine(e.Message);
+    // Trainings side by side wrap what one of them throws.
+    Console.Error.WriteLine(e.GetBaseException().Message);
     return 1;
 }
 

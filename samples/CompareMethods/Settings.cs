@@ -25,6 +25,9 @@ internal sealed record Settings
 
     public required int AskedRows { get; init; }
 
+    /// <summary>Trainings at a time.</summary>
+    public required int Processes { get; init; }
+
     /// <summary>The folder for the runs' file, or null.</summary>
     public required string? Out { get; init; }
 }

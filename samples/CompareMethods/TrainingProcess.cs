@@ -3,7 +3,10 @@ using System.Text.Json;
 
 namespace CompareMethods;
 
-/// <summary>This program once more, as <c>CompareMethods train request</c>: the run as JSON goes in, its result as a line of JSON comes out.</summary>
+/// <summary>
+/// This program once more, as <c>CompareMethods train request</c>: the run as JSON goes in, its result as a line of JSON comes out. It computes on
+/// one thread, so that its time tells the method's work, and several can run side by side.
+/// </summary>
 internal static class TrainingProcess
 {
     public static RunResult Start(RunRequest request)
@@ -15,6 +18,7 @@ internal static class TrainingProcess
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
+            Environment = { ["OMP_NUM_THREADS"] = "1" },
         })!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
