@@ -3,6 +3,8 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
+using Microsoft.ML.Tokenizers;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -46,6 +48,25 @@ public sealed class SorsaCatalog
     /// <exception cref="ArgumentException">An option is outside its range, or does not fit the model.</exception>
     /// <exception cref="IOException">The model folder or its config.json is not there.</exception>
     public SorsaFineTuningTrainer FineTune(SorsaFineTuningTrainer.Options options) => new(_env, options);
+
+    /// <summary>
+    /// A trainer for a model object: of any TorchSharp class that gives logits for token ids, such as ML.NET GenAI's LlamaForCausalLM and
+    /// MistralForCausalLM. Training writes merged weights into the object itself; the transformer generates with it, without a cache, and cannot be saved.
+    /// </summary>
+    /// <param name="model">The model, on its device and in its type already. It stays the caller's; a training that fails puts its weights back.</param>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="options">Everything that can be set, but for ModelFolder, Dropout, Quantization, ComputeType and SavedType; copied.</param>
+    /// <param name="forward">Token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the model's class.</param>
+    /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names.</param>
+    /// <exception cref="ArgumentException">An option is outside its range, or does not fit the model; no module matches TargetModules; what the model gives are no logits.</exception>
+    /// <exception cref="NotSupportedException">The class is of no shape that is understood, or the model is quantised.</exception>
+    public SorsaFineTuningTrainer FineTune(
+        nn.Module model, Tokenizer tokenizer, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null, int? endTokenId = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        return new SorsaFineTuningTrainer(_env, options, model, tokenizer, forward, endTokenId);
+    }
 
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>

@@ -13,6 +13,25 @@ public sealed partial class SorsaFineTuningTrainer
         internal void Validate()
         {
             Named(ModelFolder, nameof(ModelFolder), "Name a folder in the Hugging Face layout");
+            ValidateValues();
+        }
+
+        /// <summary>The same for a model object, which has no folder, and whose projections cannot be exchanged.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+        internal void ValidateForObject()
+        {
+            const string Remedy = "Leave it at its default, or fine-tune from a model folder";
+            ValidateValues();
+            Fit(ModelFolder.Length == 0, nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
+            Fit(Method != FineTuningMethod.Full, nameof(Method), Method, "of a model object only the targets can train", $"Use {nameof(FineTuningMethod.Partial)} with {nameof(TargetModules)}, or fine-tune from a model folder");
+            Fit(Dropout == 0, nameof(Dropout), Dropout, "a model object computes with the adapted weight itself, so that an adapter has no input of its own", Remedy);
+            Fit(Quantization == BaseQuantization.None, nameof(Quantization), Quantization, "a model object computes with its own weights", Remedy);
+            Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
+            Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have", Remedy);
+        }
+
+        private void ValidateValues()
+        {
             Named(PromptColumnName, nameof(PromptColumnName), "Name the column that holds the prompts");
             Named(ResponseColumnName, nameof(ResponseColumnName), "Name the column that holds the responses");
             Named(OutputColumnName, nameof(OutputColumnName), "Name the column to add");

@@ -2,11 +2,10 @@ using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
-using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Training;
+using Microsoft.ML.Tokenizers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,16 +19,37 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 {
     private readonly IHost _host;
     private readonly Options _options;
-    private readonly DecoderConfig _config;
+    private readonly Func<IHostEnvironment, TrainingBase> _open;
 
+    /// <summary>Fine-tunes the model of a folder.</summary>
     internal SorsaFineTuningTrainer(IHostEnvironment env, Options options)
+        : this(env, options, copy =>
+        {
+            copy.Validate();
+            DecoderConfig config = DecoderConfig.Load(copy.ModelFolder);
+            AdapterSet.Verify(config, copy.TargetModules, copy.VerifiedRank);
+            return host => new FolderBase(copy, config, TorchDevice.Of(host));
+        })
+    {
+    }
+
+    /// <summary>Fine-tunes a model object of the user's.</summary>
+    internal SorsaFineTuningTrainer(IHostEnvironment env, Options options, nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId)
+        : this(env, options, copy =>
+        {
+            copy.ValidateForObject();
+            var model = new ObjectBase(copy, module, tokenizer, forward, endTokenId);
+            return _ => model;
+        })
+    {
+    }
+
+    private SorsaFineTuningTrainer(IHostEnvironment env, Options options, Func<Options, Func<IHostEnvironment, TrainingBase>> check)
     {
         ArgumentNullException.ThrowIfNull(options);
         _host = env.Register(nameof(SorsaFineTuningTrainer));
         _options = options.Clone();
-        _options.Validate();
-        _config = DecoderConfig.Load(_options.ModelFolder);
-        AdapterSet.Verify(_config, _options.TargetModules, _options.VerifiedRank);
+        _open = check(_options);
     }
 
     /// <summary>Trains on all rows.</summary>
@@ -71,63 +91,42 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
     {
         using IChannel channel = _host.Start("Fine-tuning");
-        Device device = TorchDevice.Of(_host);
-        var prompts = new PromptEncoder(TextTokenizer.Load(_options.ModelFolder), _options.PromptTemplate);
-        TextModel.VerifyTokenizer(_config, prompts.Tokenizer, _options.ModelFolder);
 
         // What costs little is looked at first: the weights' headers and both data's columns, then the rows.
-        using Checkpoint checkpoint = Checkpoint.OpenFolder(_options.ModelFolder);
-        CausalLM.Verify(_config, checkpoint);
-        ScalarType computeType = TrainingType(checkpoint.StoredType);
+        using TrainingBase start = _open(_host);
+        var prompts = new PromptEncoder(start.Tokenizer, _options.PromptTemplate);
         IEnumerable<(string Prompt, string Response)> trainRows = Rows(trainData);
         IEnumerable<(string Prompt, string Response)>? validationRows = validationData is null ? null : Rows(validationData);
-        IReadOnlyList<SupervisedExample> train = Encode(channel, prompts, trainRows, trainArgument);
-        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : Encode(channel, prompts, validationRows, nameof(validationData));
+        IReadOnlyList<SupervisedExample> train = Encode(channel, start, prompts, trainRows, trainArgument);
+        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : Encode(channel, start, prompts, validationRows, nameof(validationData));
 
-        CausalLM model = CausalLM.Load(_config, checkpoint, computeType, device);
-        try
-        {
-            ScalarType savedType = _options.SavedType.ToScalarType(model.StoredType);
-            var text = new TextModel(model, prompts, _options.Generation, savedType, _options.PromptColumnName, _options.OutputColumnName);
-            MergeReport report = TrainAndMerge(channel, model, train, validation, prompts.Tokenizer, savedType);
-            return new SorsaTransformer(text) { MergeReport = report };
-        }
-        catch
-        {
-            model.Dispose();
-            throw;
-        }
+        ITrainedModel model = start.Load();
+        MergeReport report = TrainAndMerge(channel, start, model, train, validation);
+        return start.Finish(prompts, report);
     }
 
     private IEnumerable<(string Prompt, string Response)> Rows(IDataView data) =>
         PromptResponseReader.Read(data, _options.PromptColumnName, _options.ResponseColumnName);
 
-    private ScalarType TrainingType(ScalarType stored) => _options.ComputeType.ToScalarType(stored) is var type and not ScalarType.Float16
-        ? type
-        : throw _options.NoFloat16();
-
-    private IReadOnlyList<SupervisedExample> Encode(IChannel channel, PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
+    private IReadOnlyList<SupervisedExample> Encode(
+        IChannel channel, TrainingBase start, PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
     {
-        var encoder = new ExampleEncoder(prompts, EndToken(prompts.Tokenizer), _options.MaxPromptLength, _options.MaxResponseLength, _config.MaxPositions);
+        var encoder = new ExampleEncoder(prompts, start.EndTokenId, _options.MaxPromptLength, _options.MaxResponseLength, start.MaxPositions);
         EncodedExamples encoded = encoder.Encode(rows, argument, _options.CancellationToken);
         channel.Info(MessageSensitivity.None, $"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} cut at MaxPromptLength or MaxResponseLength.");
         return encoded.Examples;
     }
 
-    private int EndToken(TextTokenizer tokenizer) => tokenizer.EosTokenId
-        ?? (_config.EosTokenIds.Count > 0 ? _config.EosTokenIds[0] : throw new InvalidDataException(
-            $"Neither the tokenizer nor config.json in '{_options.ModelFolder}' names the token that ends a text. Set eos_token in tokenizer_config.json."));
-
     private MergeReport TrainAndMerge(
-        IChannel channel, CausalLM model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation, TextTokenizer tokenizer, ScalarType savedType)
+        IChannel channel, TrainingBase start, ITrainedModel model, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
         var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
         int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
-        using var start = new Generator(unchecked((ulong)_options.Seed));
+        using var initialization = new Generator(unchecked((ulong)_options.Seed));
         using var dropout = new Generator(unchecked((ulong)_options.Seed), model.Device);
-        AdapterSet adapters = AdapterSet.Inject(model, _options.TargetModules, _options.CreateMethod(totalSteps, start, dropout), _options.CancellationToken);
+        AdapterSet adapters = start.Inject(_options.CreateMethod(totalSteps, initialization, dropout));
         long parameters = adapters.Trainable.Sum(named => named.Value.numel());
-        int padTokenId = tokenizer.PadTokenId ?? EndToken(tokenizer);
+        int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
         channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"{_options.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, for {totalSteps} steps."));
         if (Math.Ceiling(totalSteps * _options.WarmupRatio) >= totalSteps)
         {
@@ -138,10 +137,9 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
             Enumerable.Range(0, int.MaxValue).SelectMany(plan.Epoch).Take(totalSteps), totalSteps,
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model, validation, _options.BatchSize, padTokenId),
             progress => Report(channel, progress), _options.CancellationToken);
-        MergeReport report = MergeReport.Of(adapters, savedType);
+        MergeReport report = MergeReport.Of(adapters, start.SavedType);
         channel.Info(MessageSensitivity.None, report.ToString());
-        adapters.Merge(savedType);
-        model.RoundTo(savedType);
+        adapters.Merge(start.SavedType);
         return report;
     }
 

@@ -3,6 +3,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Rows;
@@ -13,11 +14,12 @@ namespace Microsoft.ML.Sorsa;
 
 /// <summary>
 /// A language model as an ML.NET transformer: a prompt column in, an answer column out. It holds the merged, plain model, and works in
-/// pipelines, in <see cref="PredictionEngine{TSrc, TDst}"/> and in model zips (<c>mlContext.Model.Save</c> and <c>Load</c>) as any other.
+/// pipelines, in <see cref="PredictionEngine{TSrc, TDst}"/> and in model zips (<c>mlContext.Model.Save</c> and <c>Load</c>) as any other. Over a model
+/// object of the user's own class it works alike, but for saving.
 /// </summary>
 /// <remarks>
 /// Transform is lazy and works in batches of <see cref="GenerationOptions.BatchSize"/> rows. Calls from several threads take turns. Dispose frees the
-/// model's memory, which the garbage collector does not see.
+/// model's memory, which the garbage collector does not see; a model object of the user's stays as it is.
 /// </remarks>
 public sealed class SorsaTransformer : ITransformer, IDisposable
 {
@@ -26,13 +28,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
+    private readonly TextModel? _model;
     private bool _disposed;
 
     internal SorsaTransformer(TextModel model)
+        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) => _model = model;
+
+    /// <summary>Over a model that is not ours: it can do all but be saved, and it is not owned.</summary>
+    internal SorsaTransformer(ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
     {
-        Model = model;
-        _generator = new TextGenerator(model.Network, model.Prompts, model.Generation);
-        _mapper = new TextColumnMapper(model.OutputColumnName, model.PromptColumnName, model.Generation.BatchSize, Generate, nameof(SorsaFineTuningTrainer.Options.PromptColumnName));
+        _generator = new TextGenerator(model, prompts, generation);
+        _mapper = new TextColumnMapper(outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(SorsaFineTuningTrainer.Options.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -40,8 +46,11 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>What training did to each matrix and what rounding it cost; null where the model was not trained here, but loaded.</summary>
     public MergeReport? MergeReport { get; internal init; }
 
-    /// <summary>What it is made of.</summary>
-    internal TextModel Model { get; }
+    /// <summary>What it is made of, and what is saved of it.</summary>
+    /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
+    internal TextModel Model => _model ?? throw new NotSupportedException(
+        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself (module.save). "
+        + "For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
 
     /// <summary>The answer to one prompt.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
@@ -83,6 +92,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
     /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
+    /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -104,7 +114,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         InTurn(() => ModelZip.Save(ctx, Model));
     }
 
-    /// <summary>Frees the model, once a call that is under way is done.</summary>
+    /// <summary>Frees the model, once a call that is under way is done. A model object of the user's is not touched.</summary>
     public void Dispose()
     {
         lock (_turn)
@@ -112,7 +122,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             if (!_disposed)
             {
                 _disposed = true;
-                Model.Network.Dispose();
+                _model?.Network.Dispose();
             }
         }
     }

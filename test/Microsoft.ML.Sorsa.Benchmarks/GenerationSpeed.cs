@@ -29,7 +29,7 @@ internal static class GenerationSpeed
 
     private static (double Prefill, double Decode) Measure(CausalLM model, int batch, int newTokens, int round)
     {
-        TokenGenerator generator = new(model, new GenerationOptions { MaxNewTokens = newTokens, BatchSize = batch }, endTokens: []);
+        TokenGenerator generator = new(new CachedModel(model), new GenerationOptions { MaxNewTokens = newTokens, BatchSize = batch }, endTokens: []);
         Random random = new(round);
         GenerationRow[] rows = [.. Enumerable.Range(0, batch).Select(row =>
             generator.CreateRow([.. Enumerable.Range(0, PromptLength).Select(_ => random.Next(model.Config.VocabularySize))], row))];

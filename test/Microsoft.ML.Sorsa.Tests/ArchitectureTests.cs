@@ -24,7 +24,7 @@ public sealed class ArchitectureTests
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Rows"],
         ["Evaluation"] = ["Generation", "Data"],
         ["Sweeps"] = ["Training", "Evaluation", "Data", "Adapters"],
-        ["Interop"] = ["Training", "Adapters", "Data"],
+        ["Interop"] = ["Training", "Adapters", "Data", "Generation", "Models"],
         ["Analysis"] = ["Adapters", "Checkpoints"],
     };
 

@@ -94,17 +94,25 @@ internal sealed class AdapterSet
     public static AdapterSet Inject(IEnumerable<AdapterSite> sites, AdapterMethod method, CancellationToken cancellationToken = default)
     {
         var adapters = new AdapterSet(method);
-        foreach (AdapterSite site in sites)
+        try
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            Linear projection = site.Projection();
-            RequireFinite(projection.weight, site.Path, "Its checkpoint is broken: fetch or write it again.");
-            Adapter adapter = method.Create(site.Path, projection);
-            site.Put(adapter);
-            adapters._adapters.Add((site, adapter));
-        }
+            foreach (AdapterSite site in sites)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Linear projection = site.Projection();
+                RequireFinite(projection.weight, site.Path, "Its checkpoint is broken: fetch or write it again.");
+                Adapter adapter = method.Create(site.Path, projection);
+                site.Put(adapter, projection);
+                adapters._adapters.Add((site, adapter));
+            }
 
-        return adapters;
+            return adapters;
+        }
+        catch
+        {
+            adapters.Discard();
+            throw;
+        }
     }
 
     /// <summary>Makes the model compute with the adapters' present values.</summary>
@@ -137,6 +145,13 @@ internal sealed class AdapterSet
         });
         _adapters.Clear();
         _weights.Clear();
+    }
+
+    /// <summary>Puts everything back as it was, where that can be done. Nothing is left to do after a merge.</summary>
+    public void Discard()
+    {
+        _adapters.ForEach(entry => entry.Site.Discard(entry.Adapter));
+        _adapters.Clear();
     }
 
     /// <summary>Made to train: in memory of its own, since the file that it may be mapped from cannot be written to.</summary>

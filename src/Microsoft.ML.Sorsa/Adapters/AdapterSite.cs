@@ -14,8 +14,8 @@ internal abstract class AdapterSite(string path)
     /// <summary>The projection, as an adapter is made from it.</summary>
     public abstract Linear Projection();
 
-    /// <summary>Puts the adapter in.</summary>
-    public abstract void Put(Adapter adapter);
+    /// <summary>Puts the adapter in, and frees of its projection what it does not keep.</summary>
+    public abstract void Put(Adapter adapter, Linear projection);
 
     /// <summary>Makes the model compute with the adapter's present values.</summary>
     public virtual void BeforeForward(Adapter adapter)
@@ -24,6 +24,11 @@ internal abstract class AdapterSite(string path)
 
     /// <summary>Brings the gradients of a backward pass to the adapter's trained tensors.</summary>
     public virtual void AfterBackward(Adapter adapter)
+    {
+    }
+
+    /// <summary>Puts the projection back as it was, where that can be done, and frees the adapter.</summary>
+    public virtual void Discard(Adapter adapter)
     {
     }
 
@@ -36,12 +41,12 @@ internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType
 {
     public override Linear Projection() => (Linear)slot.Module;
 
-    public override void Put(Adapter adapter)
+    public override void Put(Adapter adapter, Linear projection)
     {
-        var linear = (Linear)slot.Exchange(adapter);
-        if (!adapter.Keeps(linear.weight))
+        slot.Exchange(adapter);
+        if (!adapter.Keeps(projection.weight))
         {
-            linear.weight.Dispose();
+            projection.weight.Dispose();
         }
     }
 
@@ -63,11 +68,32 @@ internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType
 /// </summary>
 internal sealed class WeightSite(string path, Tensor weight) : AdapterSite(path)
 {
-    /// <summary>A copy: the tensor itself is written over in training.</summary>
-    public override Linear Projection() =>
-        nn.Linear(new Parameter(weight.detach().to(AdapterStart.TypeFor(weight), copy: true).DetachFromDisposeScope(), requires_grad: false));
+    private readonly bool _requiresGrad = weight.requires_grad;
+    private Tensor? _original;
 
-    public override void Put(Adapter adapter) => weight.requires_grad = false;
+    /// <summary>The type of some weights, or float32 where it is not the same for all.</summary>
+    public static ScalarType CommonType(IEnumerable<Tensor> weights) =>
+        weights.Select(weight => weight.dtype).Distinct().ToArray() is [var only] ? only : ScalarType.Float32;
+
+    /// <summary>A copy: the tensor itself is written over in training.</summary>
+    public override Linear Projection()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        return nn.Linear(new Parameter(weight.detach().to(AdapterStart.TypeFor(weight), copy: true).DetachFromDisposeScope(), requires_grad: false));
+    }
+
+    public override void Put(Adapter adapter, Linear projection)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        _original = weight.detach().clone().DetachFromDisposeScope();
+        weight.requires_grad = false;
+        if (!adapter.Keeps(projection.weight))
+        {
+            projection.weight.Dispose();
+        }
+    }
 
     public override void BeforeForward(Adapter adapter)
     {
@@ -94,12 +120,19 @@ internal sealed class WeightSite(string path, Tensor weight) : AdapterSite(path)
         weight.requires_grad = false;
     }
 
-    public override void Merge(Adapter adapter, Tensor merged)
+    public override void Discard(Adapter adapter) => Finish(adapter, _original!);
+
+    public override void Merge(Adapter adapter, Tensor merged) => Finish(adapter, merged);
+
+    private void Finish(Adapter adapter, Tensor final)
     {
         using var noGrad = no_grad();
+        weight.grad = null;
         weight.requires_grad = false;
-        weight.copy_(merged);
+        weight.copy_(final);
+        weight.requires_grad = _requiresGrad;
         adapter.Free();
-        adapter.Bias?.Dispose();
+        _original?.Dispose();
+        _original = null;
     }
 }

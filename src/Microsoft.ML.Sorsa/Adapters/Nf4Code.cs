@@ -58,6 +58,33 @@ internal static class Nf4Code
         return (packed, scales);
     }
 
+    /// <summary>The values of packed codes, times their blocks' magnitudes.</summary>
+    public static void Dequantize(ReadOnlySpan<byte> packed, ReadOnlySpan<float> scales, Span<float> values)
+    {
+        // A byte's two values at once, from a table that each block scales: many times as fast as the same in tensor operations.
+        Span<float> scaled = stackalloc float[s_values.Length];
+        for (int block = 0; block < scales.Length; block++)
+        {
+            for (int code = 0; code < scaled.Length; code++)
+            {
+                scaled[code] = s_values[code] * scales[block];
+            }
+
+            Span<float> part = values[(block * BlockSize)..Math.Min(values.Length, (block + 1) * BlockSize)];
+            ReadOnlySpan<byte> pairs = packed.Slice(block * BlockSize / 2, (part.Length + 1) / 2);
+            for (int i = 0; i < part.Length / 2; i++)
+            {
+                part[2 * i] = scaled[pairs[i] >> 4];
+                part[(2 * i) + 1] = scaled[pairs[i] & 15];
+            }
+
+            if (part.Length % 2 == 1)
+            {
+                part[^1] = scaled[pairs[^1] >> 4];
+            }
+        }
+    }
+
     /// <summary>The 8-bit codes of magnitudes, what their blocks are scaled with, and their mean.</summary>
     public static (byte[] Codes, float[] Scales, float Offset) QuantizeScales(ReadOnlySpan<float> magnitudes)
     {

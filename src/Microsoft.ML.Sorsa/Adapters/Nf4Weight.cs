@@ -55,6 +55,23 @@ internal sealed class Nf4Weight : FrozenWeight
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
+        return scope.MoveToOuter((_packed.device_type == DeviceType.CPU ? ByLoop() : ByTensors()).to(type));
+    }
+
+    /// <summary>In the processor's own memory.</summary>
+    internal Tensor ByLoop()
+    {
+        using var scope = NewDisposeScope();
+        Tensor dense = empty(_shape, ScalarType.Float32);
+        Tensor scales = Scales();
+        Nf4Code.Dequantize(_packed.bytes, MemoryMarshal.Cast<byte, float>(scales.bytes), MemoryMarshal.Cast<byte, float>(dense.bytes));
+        return scope.MoveToOuter(dense);
+    }
+
+    /// <summary>The same on any device.</summary>
+    internal Tensor ByTensors()
+    {
+        using var scope = NewDisposeScope();
         Tensor pairs = tensor(Nf4Code.PairTable(), [256, 2], device: _packed.device);
         Tensor values = pairs.index_select(0, _packed.to(ScalarType.Int32)).flatten();
         Tensor scales = Scales().unsqueeze(1);
@@ -65,7 +82,7 @@ internal sealed class Nf4Weight : FrozenWeight
         }
 
         values = values.view(-1, Nf4Code.BlockSize).mul_(scales).view(-1);
-        return scope.MoveToOuter((_count == whole ? values : values.narrow(0, 0, _count)).view(_shape).to(type));
+        return scope.MoveToOuter((_count == whole ? values : values.narrow(0, 0, _count)).view(_shape));
     }
 
     /// <summary>The largest magnitude of each block, as far as 8 bits tell.</summary>

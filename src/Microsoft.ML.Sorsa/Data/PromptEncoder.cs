@@ -9,7 +9,7 @@ internal sealed class PromptEncoder
 
     /// <exception cref="NotSupportedException">The template is the tokenizer's chat template, and that is not a known one.</exception>
     /// <exception cref="ArgumentException">The template is the tokenizer's chat template, and it has none.</exception>
-    public PromptEncoder(TextTokenizer tokenizer, PromptTemplate template)
+    public PromptEncoder(ITextTokenizer tokenizer, PromptTemplate template)
     {
         Tokenizer = tokenizer;
         Template = template;
@@ -19,7 +19,7 @@ internal sealed class PromptEncoder
         _ = Apply("prompt");
     }
 
-    public TextTokenizer Tokenizer { get; }
+    public ITextTokenizer Tokenizer { get; }
 
     public PromptTemplate Template { get; }
 

@@ -6,7 +6,7 @@ namespace Microsoft.ML.Sorsa.Data;
 /// Decodes ids one by one, as they are generated. A character comes out with its last byte and never in part; special tokens are skipped. All
 /// pieces together, with the one of <see cref="Flush"/>, are the text.
 /// </summary>
-internal sealed class TextStream
+internal sealed class TextStream : ITextStream
 {
     private readonly TextTokenizer _tokenizer;
     private readonly TokenStreamDecoder _decoder;

@@ -7,7 +7,7 @@ namespace Microsoft.ML.Sorsa.Data;
 /// written; where a folder has only tokenizer.model, those of SentencePiece or of Llama 3's tiktoken file. Encode and Decode may be called from
 /// several threads at once.
 /// </summary>
-internal sealed class TextTokenizer
+internal sealed class TextTokenizer : ITextTokenizer
 {
     private readonly TokenizerParts _parts;
     private readonly string?[] _tokens;
@@ -71,6 +71,8 @@ internal sealed class TextTokenizer
 
     /// <summary>The highest id + 1, added tokens included; a model's embedding needs at least so many rows.</summary>
     public int VocabularySize { get; }
+
+    int? ITextTokenizer.VocabularySize => VocabularySize;
 
     /// <summary>The token that begins a text; null where none is named.</summary>
     public int? BosTokenId { get; }
@@ -157,6 +159,8 @@ internal sealed class TextTokenizer
 
     /// <summary>A decoder for ids that come one by one; special tokens are skipped. It belongs to one thread.</summary>
     public TextStream CreateStream() => new(this, _parts.Decoder.CreateStream());
+
+    ITextStream ITextTokenizer.CreateStream() => CreateStream();
 
     /// <summary>The id of the special token that is written so; null where there is none.</summary>
     public int? FindSpecialToken(string content)

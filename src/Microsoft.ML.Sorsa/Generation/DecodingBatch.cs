@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// Texts that are decoded together. Prompts of unequal length are padded on the left, so that the next token of every row stands in
 /// the same column; padding is masked and has no position, and a row's scores are those that it has alone.
 /// </summary>
-internal sealed class DecodingBatch : IDisposable
+internal sealed class DecodingBatch : IDecoding
 {
     private readonly CausalLM _model;
     private readonly Tensor _prompts;
@@ -50,12 +50,8 @@ internal sealed class DecodingBatch : IDisposable
     /// <summary>Keys and values of everything that was fed.</summary>
     public KVCache Cache { get; }
 
-    /// <summary>Reads the prompts: the scores of each row's first new token, float32 [B, vocabulary] in main memory; the caller owns them.</summary>
     public Tensor Prefill() => Feed(_prompts);
 
-    /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Prefill"/> does.</summary>
-    /// <param name="ids">[B]; a row that is finished takes any id.</param>
-    /// <param name="finished">[B]: rows whose token is padding.</param>
     public Tensor Next(long[] ids, bool[] finished)
     {
         if (_mask is not null && finished.Contains(true))

@@ -14,14 +14,14 @@ internal sealed class TextGenerator
     /// <param name="prompts">From a prompt to its tokens, with the tokenizer of this model.</param>
     /// <param name="options">How to generate.</param>
     /// <exception cref="ArgumentException">Options that do not fit together.</exception>
-    public TextGenerator(CausalLM model, PromptEncoder prompts, GenerationOptions options)
+    public TextGenerator(ILanguageModel model, PromptEncoder prompts, GenerationOptions options)
     {
         _prompts = prompts;
         _options = options;
 
         // Chat models may end an answer with a token that only their tokenizer, or only generation_config.json, calls its end.
-        TextTokenizer tokenizer = prompts.Tokenizer;
-        IEnumerable<int> endTokens = tokenizer.EosTokenId is int end ? model.Config.EosTokenIds.Append(end) : model.Config.EosTokenIds;
+        ITextTokenizer tokenizer = prompts.Tokenizer;
+        IEnumerable<int> endTokens = tokenizer.EosTokenId is int end ? model.EndTokenIds.Append(end) : model.EndTokenIds;
         _generator = new TokenGenerator(model, options, endTokens.Concat(EndTokens(tokenizer.Files)));
     }
 
@@ -57,9 +57,9 @@ internal sealed class TextGenerator
         }
     }
 
-    private static IReadOnlyList<int> EndTokens(TokenizerFiles files)
+    private static IReadOnlyList<int> EndTokens(TokenizerFiles? files)
     {
-        if (files.Find(TokenizerFiles.GenerationConfig) is not { } json)
+        if (files?.Find(TokenizerFiles.GenerationConfig) is not { } json)
         {
             return [];
         }
@@ -77,10 +77,10 @@ internal sealed class TextGenerator
             ids = [bos];
         }
 
-        TextStream stream = _prompts.Tokenizer.CreateStream();
+        ITextStream stream = _prompts.Tokenizer.CreateStream();
 
         // Some models have more rows than tokens, so that their sizes are round: such an id has no text.
-        string Push(int id) => id < _prompts.Tokenizer.VocabularySize ? stream.Push(id) : "";
+        string Push(int id) => id >= _prompts.Tokenizer.VocabularySize ? "" : stream.Push(id);
         return _generator.CreateRow(ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings));
     }
 }

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Generation.Sampling;
-using Microsoft.ML.Sorsa.Models;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Generation;
@@ -8,7 +7,7 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// <summary>Continues prompts of token ids, in batches of rows of similar length.</summary>
 internal sealed class TokenGenerator
 {
-    private readonly CausalLM _model;
+    private readonly ILanguageModel _model;
     private readonly GenerationOptions _options;
     private readonly TokenSampler _sampler;
     private readonly HashSet<int> _endTokens;
@@ -16,7 +15,7 @@ internal sealed class TokenGenerator
     /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
     /// <param name="options">Checked here.</param>
     /// <param name="endTokens">Ids that end a text.</param>
-    public TokenGenerator(CausalLM model, GenerationOptions options, IEnumerable<int> endTokens)
+    public TokenGenerator(ILanguageModel model, GenerationOptions options, IEnumerable<int> endTokens)
     {
         _model = model;
         _options = options;
@@ -30,7 +29,7 @@ internal sealed class TokenGenerator
     /// <param name="text">See <see cref="GenerationRow"/>.</param>
     public GenerationRow CreateRow(int[] prompt, int index, GeneratedText? text = null)
     {
-        int positions = _model.Config.MaxPositions;
+        int positions = _model.MaxPositions;
         if (prompt.Length == 0)
         {
             throw new ArgumentException($"Prompt {index} has 0 tokens; at least 1 is needed to start from. Give a text, or a tokenizer that puts a begin token in front.", nameof(prompt));
@@ -41,7 +40,7 @@ internal sealed class TokenGenerator
             throw new ArgumentException($"Prompt {index} has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave room for a new token. Shorten the prompt, or use a model with more positions.", nameof(prompt));
         }
 
-        int vocabulary = _model.Config.VocabularySize;
+        int vocabulary = _model.VocabularySize;
         if (Array.FindIndex(prompt, id => id < 0 || id >= vocabulary) is var at and >= 0)
         {
             throw new ArgumentException($"Prompt {index} has the token id {prompt[at]}; the model's ids are 0 to {vocabulary - 1}. Use the tokenizer of this model.", nameof(prompt));
@@ -67,7 +66,7 @@ internal sealed class TokenGenerator
     public IEnumerable<GenerationRow[]> Steps(GenerationRow[] rows, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using DecodingBatch batch = new(_model, [.. rows.Select(row => row.Prompt)], rows.Max(row => row.Limit));
+        using IDecoding batch = _model.Start([.. rows.Select(row => row.Prompt)], rows.Max(row => row.Limit));
         Extend(rows, batch.Prefill());
         yield return rows;
 

@@ -12,7 +12,7 @@ internal static class HuggingFaceFolder
     {
         using var target = new NewFolder(folder, nameof(folder));
         File.WriteAllBytes(Path.Combine(target.TemporaryPath, "config.json"), model.Network.Config.JsonFor(model.SavedType));
-        model.Prompts.Tokenizer.Files.WriteTo(target.TemporaryPath);
+        model.TokenizerFiles.WriteTo(target.TemporaryPath);
         CheckpointWriter.WriteFolder(target.TemporaryPath, model.Network.NamedWeights, model.SavedType);
         target.Commit();
     }

@@ -30,7 +30,7 @@ internal static class ModelZip
 
         byte[] config = model.Network.Config.JsonFor(model.SavedType);
         ArchiveWriter.WriteStored(ctx, ConfigEntry, stream => stream.Write(config));
-        TokenizerFiles files = model.Prompts.Tokenizer.Files;
+        TokenizerFiles files = model.TokenizerFiles;
         ctx.Writer.Write(files.Names.Count);
         foreach (string name in files.Names)
         {

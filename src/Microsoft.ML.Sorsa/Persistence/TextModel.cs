@@ -15,12 +15,15 @@ namespace Microsoft.ML.Sorsa.Persistence;
 internal sealed record TextModel(
     CausalLM Network, PromptEncoder Prompts, GenerationOptions Generation, ScalarType SavedType, string PromptColumnName, string OutputColumnName)
 {
+    /// <summary>The tokenizer's, which are saved as they were read: that of a model of ours is always from files.</summary>
+    public TokenizerFiles TokenizerFiles => Prompts.Tokenizer.Files!;
+
     /// <summary>Refuses the tokenizer of another model, before the weights are touched.</summary>
     /// <param name="config">The model's configuration.</param>
     /// <param name="tokenizer">The tokenizer beside it.</param>
     /// <param name="source">What errors call the place that both are from.</param>
     /// <exception cref="ArgumentException">The tokenizer has more tokens than the model. (Models may have more: some round their sizes up.)</exception>
-    public static void VerifyTokenizer(DecoderConfig config, TextTokenizer tokenizer, string source)
+    public static void VerifyTokenizer(DecoderConfig config, ITextTokenizer tokenizer, string source)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)
         {

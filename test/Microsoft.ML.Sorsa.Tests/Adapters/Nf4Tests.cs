@@ -78,6 +78,7 @@ public sealed class Nf4Tests
         using var quantized = new Nf4Weight(weight);
 
         Tensor dense = quantized.Dense(ScalarType.Float64);
+        Assert.AreEqual(0, Largest(quantized.ByLoop() - quantized.ByTensors()));
 
         // Half the largest gap between two codes, and what 8 bits lose of the scale.
         double[] codes = [.. Nf4Code.Values.ToArray().Select(value => (double)value)];

@@ -170,7 +170,7 @@ public sealed class GenerationDecodingTests
         long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
 
         Rows(model, Sampled, Prompts(model), []);
-        TokenGenerator generator = new(model, Sampled, []);
+        TokenGenerator generator = new(new CachedModel(model), Sampled, []);
         _ = generator.Steps([generator.CreateRow([1, 2], 0)], CancellationToken.None).First();
 
         Assert.AreEqual(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
@@ -180,7 +180,7 @@ public sealed class GenerationDecodingTests
     public void BetweenTwoStepsTheCallerHasItsOwnScopesAndGradientMode()
     {
         using CausalLM model = LoadAny();
-        TokenGenerator generator = new(model, new() { MaxNewTokens = 4 }, []);
+        TokenGenerator generator = new(new CachedModel(model), new() { MaxNewTokens = 4 }, []);
         GenerationRow row = generator.CreateRow([1, 2, 3], 0);
 
         foreach (GenerationRow[] _ in generator.Steps([row], CancellationToken.None))
@@ -197,7 +197,7 @@ public sealed class GenerationDecodingTests
     public void CancellingEndsItBetweenTwoTokens()
     {
         using CausalLM model = LoadAny();
-        TokenGenerator generator = new(model, new() { MaxNewTokens = 9 }, []);
+        TokenGenerator generator = new(new CachedModel(model), new() { MaxNewTokens = 9 }, []);
         using CancellationTokenSource source = new();
         GenerationRow row = generator.CreateRow([1, 2, 3], 0);
 
@@ -227,7 +227,7 @@ public sealed class GenerationDecodingTests
 
     private static GenerationRow[] Rows(CausalLM model, GenerationOptions options, int[][] prompts, int[] endTokens)
     {
-        TokenGenerator generator = new(model, options, endTokens);
+        TokenGenerator generator = new(new CachedModel(model), options, endTokens);
         GenerationRow[] rows = [.. prompts.Select((prompt, i) =>
             generator.CreateRow(prompt, i, new GeneratedText(id => Letter(id).ToString(), () => "", options.StopStrings)))];
         generator.Complete(rows, CancellationToken.None);

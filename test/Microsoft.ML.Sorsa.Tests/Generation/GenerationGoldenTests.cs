@@ -86,7 +86,7 @@ public sealed class GenerationGoldenTests
     {
         CausalLM model = Load();
         Row[] rows = [.. ReadRows().OrderBy(row => row.NewIds.Length).Take(2)];
-        TextGenerator generator = new(model, GenerationTextTests.Plain(TestData.SmolLM2), new() { MaxNewTokens = rows.Max(row => row.NewIds.Length) });
+        TextGenerator generator = new(new CachedModel(model), GenerationTextTests.Plain(TestData.SmolLM2), new() { MaxNewTokens = rows.Max(row => row.NewIds.Length) });
 
         string[] texts = generator.Generate([.. rows.Select(row => row.Prompt)]);
 
@@ -152,7 +152,7 @@ public sealed class GenerationGoldenTests
 
     private static GenerationRow[] Generate(CausalLM model, TextTokenizer tokenizer, int maxNewTokens, int[][] prompts)
     {
-        TokenGenerator generator = new(model, new() { MaxNewTokens = maxNewTokens }, model.Config.EosTokenIds);
+        TokenGenerator generator = new(new CachedModel(model), new() { MaxNewTokens = maxNewTokens }, model.Config.EosTokenIds);
         GenerationRow[] rows = [.. prompts.Select((prompt, i) =>
         {
             TextStream stream = tokenizer.CreateStream();

@@ -27,7 +27,7 @@ public sealed class GenerationTextTests
     public void ABatchASingleTextAndAStreamAreTheSame(GenerationOptions options)
     {
         using CausalLM model = Load();
-        TextGenerator generator = new(model, Plain(TestData.TinyLlama), options);
+        TextGenerator generator = new(new CachedModel(model), Plain(TestData.TinyLlama), options);
 
         string[] texts = generator.Generate(Prompts);
 
@@ -48,11 +48,11 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
         TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
-        TokenGenerator ids = new(model, Ways[1], [tokenizer.EosTokenId!.Value]);
+        TokenGenerator ids = new(new CachedModel(model), Ways[1], [tokenizer.EosTokenId!.Value]);
         GenerationRow[] rows = [.. Prompts.Select((prompt, i) => ids.CreateRow(prompt.Length > 0 ? tokenizer.Encode(prompt, true) : [tokenizer.BosTokenId!.Value], i))];
         ids.Complete(rows, CancellationToken.None);
 
-        string[] texts = new TextGenerator(model, Plain(TestData.TinyLlama), Ways[1]).Generate(Prompts);
+        string[] texts = new TextGenerator(new CachedModel(model), Plain(TestData.TinyLlama), Ways[1]).Generate(Prompts);
 
         CollectionAssert.AreEqual(rows.Select(row => tokenizer.Decode([.. row.NewIds], skipSpecialTokens: true)).ToArray(), texts);
     }
@@ -62,14 +62,14 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
 
-        Assert.IsEmpty(new TextGenerator(model, Plain(TestData.TinyLlama), new()).Generate([]));
+        Assert.IsEmpty(new TextGenerator(new CachedModel(model), Plain(TestData.TinyLlama), new()).Generate([]));
     }
 
     [TestMethod]
     public void APromptThatIsTooLongIsRefusedBeforeAnythingIsGenerated()
     {
         using CausalLM model = Load();
-        TextGenerator generator = new(model, Plain(TestData.TinyLlama), new());
+        TextGenerator generator = new(new CachedModel(model), Plain(TestData.TinyLlama), new());
         string tooLong = string.Concat(Enumerable.Repeat("12 + 7 = ", model.Config.MaxPositions));
 
         string message = Assert.ThrowsExactly<ArgumentException>(() => generator.Generate(["a", tooLong])).Message;
@@ -95,7 +95,7 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
 
-        Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(model, Plain(TestData.TinyLlama), new() { TopK = 3 }));
+        Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(new CachedModel(model), Plain(TestData.TinyLlama), new() { TopK = 3 }));
     }
 
     /// <summary>The prompt itself, without a template.</summary>

@@ -69,7 +69,7 @@ public sealed class CollectorTests
         for (int i = 0; i < times; i++)
         {
             using CausalLM model = TinyModel.Create();
-            var generator = new TokenGenerator(model, new GenerationOptions { MaxNewTokens = 20 }, []);
+            var generator = new TokenGenerator(new CachedModel(model), new GenerationOptions { MaxNewTokens = 20 }, []);
             GenerationRow[] rows = [generator.CreateRow([1, 2, 3], 0), generator.CreateRow([4], 1)];
             generator.Complete(rows, CancellationToken.None);
             ids = [.. rows.SelectMany(row => row.NewIds)];

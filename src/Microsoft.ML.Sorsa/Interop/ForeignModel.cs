@@ -1,0 +1,85 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Interop;
+
+/// <summary>A model object of a class that is not ours, as a function from token ids to logits. What it gives is checked at every call.</summary>
+internal sealed class ForeignModel : ILanguageModel, ITrainedModel
+{
+    private readonly Func<Tensor, Tensor?> _forward;
+    private readonly string _source;
+    private readonly CacheFields _caches;
+
+    private ForeignModel(nn.Module module, Func<Tensor, Tensor>? forward, int maxPositions)
+    {
+        Module = module;
+        MaxPositions = maxPositions;
+        _source = forward is null ? $"The forward of {module.GetType()}" : "The delegate";
+        _forward = forward ?? LogitsBinding.Of(module);
+        _caches = new CacheFields(module);
+        Device = module.parameters().Concat(module.buffers()).FirstOrDefault()?.device ?? CPU;
+
+        // One token is read at once, so that a model that does not fit is refused before any work.
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        VocabularySize = checked((int)Logits(tensor(new long[] { 0 }, [1, 1], device: Device)).shape[2]);
+    }
+
+    /// <summary>The user's own object.</summary>
+    public nn.Module Module { get; }
+
+    /// <summary>Where its first weight lies, and where ids are made for it.</summary>
+    public Device Device { get; }
+
+    public int VocabularySize { get; }
+
+    public int MaxPositions { get; }
+
+    /// <summary>None: only the tokenizer names one.</summary>
+    public IReadOnlyList<int> EndTokenIds => [];
+
+    /// <summary>Finds out how a model is called, and calls it with one token.</summary>
+    /// <param name="module">Not owned, and in evaluation mode where it matters.</param>
+    /// <param name="forward">From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see <see cref="LogitsBinding"/>.</param>
+    /// <param name="maxPositions">How many tokens a text may have.</param>
+    /// <exception cref="NotSupportedException">Without a delegate, the class has no shape that is understood.</exception>
+    /// <exception cref="ArgumentException">What it gives are no logits.</exception>
+    public static ForeignModel Bind(nn.Module module, Func<Tensor, Tensor>? forward = null, int maxPositions = int.MaxValue) => new(module, forward, maxPositions);
+
+    /// <summary>Logits [B, T, vocabulary] of ids int64 [B, T], with no memory of the calls before; in the caller's gradient mode and dispose scope.</summary>
+    /// <exception cref="ArgumentException">What the model gives are no logits.</exception>
+    public Tensor Logits(Tensor ids)
+    {
+        _caches.Clear();
+        Tensor logits = _forward(ids) ?? throw new ArgumentException($"{_source} gave null for logits. It must give them whenever it is given token ids.");
+        (long rows, long tokens) = (ids.shape[0], ids.shape[1]);
+        bool fits = logits.shape is [long batch, long length, long scores] && (batch, length) == (rows, tokens)
+            && (VocabularySize > 0 ? scores == VocabularySize : scores > 0);
+        if (!fits || !logits.is_floating_point())
+        {
+            string vocabulary = VocabularySize > 0 ? VocabularySize.ToString(CultureInfo.InvariantCulture) : "vocabulary";
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{_source} gave {logits.dtype} [{string.Join(", ", logits.shape)}] for token ids [{rows}, {tokens}]; logits must be floating-point numbers [{rows}, {tokens}, {vocabulary}], one row for each token. Give a delegate Func<Tensor, Tensor> that returns these."));
+        }
+
+        return logits;
+    }
+
+    public IReadOnlyList<KeyValuePair<string, Tensor>> NamedWeights =>
+        [.. Module.named_parameters().Select(named => KeyValuePair.Create(named.name, (Tensor)named.parameter))
+            .Concat(Module.named_buffers().Select(named => KeyValuePair.Create(named.name, named.buffer)))
+            .Where(named => named.Value.is_floating_point()).OrderBy(named => named.Key, StringComparer.Ordinal)];
+
+    public Tensor Logits(Tensor inputIds, Tensor places)
+    {
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(Logits(inputIds).flatten(0, 1).index_select(0, places));
+    }
+
+    public void train(bool on = true) => Module.train(on);
+
+    public IDecoding Start(IReadOnlyList<int[]> prompts, int maxNewTokens) => new ForeignDecoding(this, prompts);
+}

@@ -1,0 +1,33 @@
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Interop;
+
+/// <summary>A module whose tensors take no gradient, until it is disposed: then they do as before, and it is in the mode that it was in.</summary>
+internal sealed class FrozenModule : IDisposable
+{
+    private readonly nn.Module _module;
+    private readonly bool _training;
+    private readonly Tensor[] _trained;
+
+    public FrozenModule(nn.Module module)
+    {
+        _module = module;
+        _training = module.training;
+        _trained = [.. module.parameters().Concat(module.buffers()).Where(tensor => tensor.requires_grad)];
+        Set(false);
+    }
+
+    public void Dispose()
+    {
+        Set(true);
+        _module.train(_training);
+    }
+
+    private void Set(bool requiresGrad)
+    {
+        foreach (Tensor tensor in _trained)
+        {
+            tensor.requires_grad = requiresGrad;
+        }
+    }
+}

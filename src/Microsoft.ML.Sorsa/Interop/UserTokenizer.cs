@@ -1,0 +1,113 @@
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Tokenizers;
+
+namespace Microsoft.ML.Sorsa.Interop;
+
+/// <summary>A tokenizer of Microsoft.ML.Tokenizers, which the users of ML.NET GenAI's models have in hand.</summary>
+internal sealed class UserTokenizer : ITextTokenizer
+{
+    /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2.</summary>
+    private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>"];
+
+    private const string Letter = "a";
+
+    private readonly Tokenizer _tokenizer;
+    private readonly int[] _front;
+    private readonly int[] _behind;
+    private readonly HashSet<int> _special;
+
+    /// <param name="tokenizer">Not changed.</param>
+    /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names, if it does.</param>
+    public UserTokenizer(Tokenizer tokenizer, int? endTokenId = null)
+    {
+        _tokenizer = tokenizer;
+
+        // What a tokenizer puts around a text covers nothing of it; few of the classes can be asked for it.
+        int[] around = [.. tokenizer.EncodeToIds(Letter)];
+        int[] letter = [.. tokenizer.EncodeToTokens(Letter, out _).Where(token => !token.Offset.Start.Equals(token.Offset.End)).Select(token => token.Id)];
+        int start = Math.Max(around.AsSpan().IndexOf(letter), 0);
+        (_front, _behind) = (around[..start], around[(start + letter.Length)..]);
+
+        (int? end, IReadOnlyDictionary<string, int>? special, IReadOnlyDictionary<string, int>? vocabulary) = tokenizer switch
+        {
+            SentencePieceTokenizer known => (known.EndOfSentenceId, known.SpecialTokens, known.Vocabulary),
+            CodeGenTokenizer known => (known.EndOfSentenceId, known.SpecialTokens, known.Vocabulary),
+            BpeTokenizer known => (null, known.SpecialTokens, known.Vocabulary),
+            TiktokenTokenizer known => (null, known.SpecialTokens, null),
+            _ => ((int?)null, (IReadOnlyDictionary<string, int>?)null, (IReadOnlyDictionary<string, int>?)null),
+        };
+        special ??= new Dictionary<string, int>();
+        EosTokenId = endTokenId ?? end ?? (_behind.Length > 0 ? _behind[0] : NamedEnd(special));
+        VocabularySize = vocabulary?.Values.Concat(special.Values).Max() + 1;
+        _special = [.. special.Values, .. _front, .. _behind, .. EosTokenId is int last ? [last] : Array.Empty<int>()];
+    }
+
+    public TokenizerFiles? Files => null;
+
+    public int? VocabularySize { get; }
+
+    public int? BosTokenId => _front.Length > 0 ? _front[0] : null;
+
+    public int? EosTokenId { get; }
+
+    public int? PadTokenId => null;
+
+    public string? BosToken => null;
+
+    public string? EosToken => null;
+
+    public string? ChatTemplateText => null;
+
+    public bool AddsBos => _front.Length > 0;
+
+    public int[] Encode(string text, bool addSpecialTokens)
+    {
+        int[] ids = [.. _tokenizer.EncodeToIds(text)];
+
+        // An empty text has nothing around it.
+        return addSpecialTokens || ids.Length == 0 ? ids : ids[_front.Length..^_behind.Length];
+    }
+
+    public ITextStream CreateStream() => new Stream(this);
+
+    private static int? NamedEnd(IReadOnlyDictionary<string, int> special)
+    {
+        string? name = EndTokens.FirstOrDefault(special.ContainsKey);
+        return name is null ? null : special[name];
+    }
+
+    /// <summary>Decodes all ids anew for each: the classes decode only whole texts. Nothing comes out while the last character is unfinished.</summary>
+    private sealed class Stream(UserTokenizer tokenizer) : ITextStream
+    {
+        private readonly List<int> _ids = [];
+        private int _given;
+
+        public string Push(int id)
+        {
+            if (tokenizer._special.Contains(id))
+            {
+                return "";
+            }
+
+            _ids.Add(id);
+            return Rest(Text().TrimEnd('\uFFFD'));
+        }
+
+        public string Flush()
+        {
+            string rest = Rest(Text());
+            _ids.Clear();
+            _given = 0;
+            return rest;
+        }
+
+        private string Text() => tokenizer._tokenizer.Decode(_ids) ?? "";
+
+        private string Rest(string text)
+        {
+            string rest = text.Length > _given ? text[_given..] : "";
+            _given += rest.Length;
+            return rest;
+        }
+    }
+}

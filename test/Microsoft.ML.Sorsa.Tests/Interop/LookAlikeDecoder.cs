@@ -1,0 +1,56 @@
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Interop;
+
+/// <summary>Makes itself a cache in a private field, and from then on a call reads on where the one before ended, unless the cache is taken away.</summary>
+internal abstract class CacheHolder(string name) : nn.Module<CausalLookAlikeInput, Tensor>(name)
+{
+    private IKVCache? _cache = new GrowingCache();
+
+    public GrowingCache? Cache => (GrowingCache?)_cache;
+
+    /// <summary>As GenAI's generation does through its input.</summary>
+    public void UseCache(IKVCache? cache) => _cache = cache;
+}
+
+/// <summary>The decoder below a head, after the shape of GenAI's.</summary>
+/// <param name="config">The sizes.</param>
+/// <param name="keepsCache">As Mistral's: the cache stays whatever useCache says. Llama's goes.</param>
+internal sealed class LookAlikeDecoder(DecoderConfig config, bool keepsCache) : CacheHolder(nameof(LookAlikeDecoder))
+{
+    [ComponentName(Name = "embed_tokens")]
+    private readonly Embedding _embedding = nn.Embedding(config.VocabularySize, config.HiddenSize);
+
+    [ComponentName(Name = "layers")]
+    private readonly ModuleList<LookAlikeLayer> _layers = new([.. Enumerable.Range(0, config.LayerCount).Select(index => new LookAlikeLayer(config, index))]);
+
+    [ComponentName(Name = "norm")]
+    private readonly LookAlikeNorm _norm = new(config);
+
+    public override Tensor forward(CausalLookAlikeInput input)
+    {
+        Assert.IsFalse(input.HasMore);
+        if (!input.UseCache && !keepsCache)
+        {
+            UseCache(null);
+        }
+
+        long tokens = input.InputIds.shape[1], past = Cache?.Length ?? 0;
+        Tensor mask = full(tokens, past + tokens, float.NegativeInfinity).triu(past + 1);
+        Tensor half = pow(config.Rope.Theta, arange(0, config.HeadDim, 2, ScalarType.Float64) / -config.HeadDim);
+        Tensor angles = outer(arange(tokens, ScalarType.Float64), cat([half, half]));
+        (Tensor cos, Tensor sin) = (angles.cos().to(ScalarType.Float32), angles.sin().to(ScalarType.Float32));
+
+        Tensor hidden = _embedding.forward(input.InputIds);
+        foreach (LookAlikeLayer layer in _layers)
+        {
+            hidden = layer.forward(new LookAlikeLayerInput(hidden, cos, sin, mask, Cache));
+        }
+
+        return _norm.forward(hidden);
+    }
+}

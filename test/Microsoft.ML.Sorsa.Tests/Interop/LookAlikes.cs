@@ -1,0 +1,94 @@
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Interop;
+
+/// <summary>After GenAI's LlamaForCausalLM: its head is a Linear, and useCache false takes the cache away.</summary>
+internal sealed class LlamaLookAlike : nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput>
+{
+    [ComponentName(Name = "lm_head")]
+    private readonly Linear _head;
+
+    [ComponentName(Name = "model")]
+    private readonly LookAlikeDecoder _model;
+
+    public LlamaLookAlike(DecoderConfig config)
+        : base(nameof(LlamaLookAlike))
+    {
+        _model = new LookAlikeDecoder(config, keepsCache: false);
+        _head = nn.Linear(config.HiddenSize, config.VocabularySize, hasBias: false);
+        RegisterComponents();
+    }
+
+    public override CausalLookAlikeOutput forward(CausalLookAlikeInput input) => new(_head.forward(_model.forward(input)));
+}
+
+/// <summary>After GenAI's MistralForCausalLM: its head's weight is a buffer too, and the cache stays whatever useCache says.</summary>
+internal sealed class MistralLookAlike : nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput>
+{
+    [ComponentName(Name = "lm_head")]
+    private readonly BufferLinear _head;
+
+    [ComponentName(Name = "model")]
+    private readonly LookAlikeDecoder _model;
+
+    public MistralLookAlike(DecoderConfig config)
+        : base(nameof(MistralLookAlike))
+    {
+        _model = new LookAlikeDecoder(config, keepsCache: true);
+        _head = new BufferLinear(config.HiddenSize, config.VocabularySize);
+        RegisterComponents();
+    }
+
+    public override CausalLookAlikeOutput forward(CausalLookAlikeInput input) => new(_head.forward(_model.forward(input)));
+}
+
+/// <summary>The two, with weights.</summary>
+internal static class LookAlikes
+{
+    /// <summary>For <see cref="DynamicDataAttribute"/>: llama, mistral.</summary>
+    public static IEnumerable<object[]> Names => [["llama"], ["mistral"]];
+
+    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Create(string name, DecoderConfig config) =>
+        name == "llama" ? new LlamaLookAlike(config) : new MistralLookAlike(config);
+
+    /// <summary>Small random weights; the same seed gives both classes the same.</summary>
+    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Random(string name, DecoderConfig config, ulong seed = 11)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var generator = new Generator(seed);
+        nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, config);
+        foreach ((string key, Tensor weight) in model.state_dict().OrderBy(named => named.Key, StringComparer.Ordinal))
+        {
+            weight.copy_((randn(weight.shape, generator: generator) * 0.3) + (key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0));
+            weight.DetachFromDisposeScope();
+        }
+
+        return model;
+    }
+
+    /// <summary>The weights of a Hugging Face folder, in float32.</summary>
+    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Load(string name, string folder)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        DecoderConfig config = DecoderConfig.Load(folder);
+        using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
+        nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, config);
+        foreach ((string key, Tensor weight) in model.state_dict())
+        {
+            string stored = key == "lm_head.weight" && config.TieWordEmbeddings ? "model.embed_tokens.weight" : key;
+            weight.copy_(checkpoint.Tensors[stored]);
+            weight.DetachFromDisposeScope();
+        }
+
+        return model;
+    }
+
+    public static GrowingCache? Cache(nn.Module model) => model.modules().OfType<CacheHolder>().Single().Cache;
+}
