@@ -25,7 +25,7 @@ switch (args.FirstOrDefault())
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds] [methods...]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         return 1;

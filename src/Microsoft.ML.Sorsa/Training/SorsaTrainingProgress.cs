@@ -9,16 +9,19 @@ public sealed record SorsaTrainingProgress
     /// <summary>Optimizer steps of the whole run; early stopping may end it before.</summary>
     public required int TotalSteps { get; init; }
 
+    /// <summary>Values that the method trains; the same at every step.</summary>
+    public required long TrainableParameters { get; init; }
+
     /// <summary>Mean cross-entropy in nats over the response tokens of this step's rows, the regularizer not included.</summary>
     public required double Loss { get; init; }
 
     /// <summary>η_t, what this step was taken with.</summary>
     public required double LearningRate { get; init; }
 
-    /// <summary>The global norm of the loss's gradient before clipping, the regularizer not included.</summary>
+    /// <summary>The global norm of the loss's gradient before clipping. SORSA's regularizer is not included, which joins the clipped gradient; AdaLoRA's is.</summary>
     public required double GradientNorm { get; init; }
 
-    /// <summary>L_reg of Eq. (9) before this step; null where γ = 0, which computes none.</summary>
+    /// <summary>L_reg of Eq. (9) before this step; null where γ = 0, which computes none, and for methods without it.</summary>
     public required double? Orthonormality { get; init; }
 
     /// <summary>The mean loss of the validation rows, where this step was followed by a look at them.</summary>

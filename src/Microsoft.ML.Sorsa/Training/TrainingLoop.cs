@@ -36,6 +36,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         LearningRateSchedule schedule = LearningRateSchedule.Of(options.LearningRateDecay, totalSteps, options.WarmupRatio);
         using var optimizer = new AdamW(_trainable.Select(named => named.Value), options);
         using var best = new BestWeights(_trainable.Select(named => named.Value), options.EarlyStoppingPatience);
+        long parameters = _trainable.Sum(named => named.Value.numel());
         var clock = Stopwatch.StartNew();
         long tokens = 0;
         int step = 0;
@@ -48,7 +49,6 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             if (adapters.Penalty is { InLoss: true } inLoss)
             {
                 orthonormality = _regularizer.AddGradient(inLoss.Weight);
-                loss += inLoss.Weight * orthonormality.Value;
             }
 
             double norm = GradientClipping.Norm(_trainable.Select(named => named.Value));
@@ -77,6 +77,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             {
                 Step = step,
                 TotalSteps = totalSteps,
+                TrainableParameters = parameters,
                 Loss = loss,
                 LearningRate = learningRate,
                 GradientNorm = norm,

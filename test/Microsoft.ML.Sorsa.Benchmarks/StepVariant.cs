@@ -1,0 +1,34 @@
+using Microsoft.ML.Sorsa.Adapters;
+using TorchSharp;
+
+namespace Microsoft.ML.Sorsa.Benchmarks;
+
+/// <summary>A method whose step is timed.</summary>
+/// <param name="Name">As on the command line.</param>
+/// <param name="Rank">r; null where there is none.</param>
+/// <param name="Limit">What a step may cost, as a multiple of the base's; null: only measured.</param>
+/// <param name="Targets">The adapted projections; empty: all.</param>
+/// <param name="Create">Makes it, from the generator of its start and the steps of the run.</param>
+internal sealed record StepVariant(string Name, int? Rank, double? Limit, string[] Targets, Func<torch.Generator, int, AdapterMethod> Create)
+{
+    private const double Gamma = 4e-4;
+
+    public static IReadOnlyList<StepVariant> All { get; } =
+    [
+        Sorsa("SORSA", 16, 1.20),
+        Sorsa("SORSA", 64, null),
+        Sorsa("QSORSA", 16, null, quantized: true),
+        Of("LoRA", 1.17, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start }),
+        Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
+        Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = start }),
+        Of("DoRA", 1.5, (start, _) => new LoraMethod { Rank = 16, Scale = 1, HasMagnitude = true, Initialization = start }),
+        Of("AdaLoRA", 1.35, (start, steps) => new AdaLoraMethod { Rank = 16, Alpha = 16, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = steps, Initialization = start }),
+        new("partial", null, null, ["q_proj", "v_proj"], (_, _) => new WeightMethod { Everything = false }),
+        new("full", null, 1.79, [], (_, _) => new WeightMethod { Everything = true }),
+    ];
+
+    private static StepVariant Sorsa(string name, int rank, double? limit, bool quantized = false) =>
+        new(name, rank, limit, [], (start, _) => new SorsaMethod { Rank = rank, Gamma = Gamma, Decomposition = start, Quantized = quantized });
+
+    private static StepVariant Of(string name, double? limit, Func<torch.Generator, int, AdapterMethod> create) => new(name, 16, limit, [], create);
+}
