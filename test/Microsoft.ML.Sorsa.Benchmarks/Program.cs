@@ -18,6 +18,10 @@ switch (args.FirstOrDefault())
         AdapterSpeed.Run(args[1..]);
         return 0;
 
+    case "nf4":
+        Nf4Storage.Run(args[1..]);
+        return 0;
+
     case "memory":
         TrainingMemory.Run(args[1..]);
         return 0;
@@ -28,5 +32,6 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds] [methods...]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
         return 1;
 }

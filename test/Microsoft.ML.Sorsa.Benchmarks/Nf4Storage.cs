@@ -1,0 +1,77 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Benchmarks;
+
+/// <summary>
+/// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank]</c>. Bytes per parameter of the projections; ‖W − start‖ / ‖W‖ of plain NF4, of NF4 beside
+/// SORSA's leading triplets, and after five rounds of both; the time of reading a weight over that of the linear map with it (256 tokens, one thread, wall time, medians).
+/// </summary>
+internal static class Nf4Storage
+{
+    private const int Tokens = 256;
+    private const int Rounds = 5;
+    private const int Repetitions = 5;
+
+    public static void Run(string[] args)
+    {
+        string folder = args.Length > 0 ? args[0] : Places.TinyLlama;
+        int rank = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 16;
+        set_num_threads(1);
+        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        (long bytes, long parameters) = (0, 0);
+        var errors = new List<QuantizationError>();
+        var ratios = new List<double>();
+        foreach (ProjectionSlot slot in model.Projections)
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            using Generator generator = new(0);
+            Tensor weight = ((Linear)slot.Module).weight;
+            errors.Add(PrincipalSplit.Quantized(weight, new TripletSlice(0, rank), 1, Rounds, generator).Error!);
+            using var quantized = new Nf4Weight(weight);
+            bytes += quantized.Size;
+            parameters += weight.numel();
+            ratios.Add(Ratio(weight, quantized));
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(folder)}, {errors.Count} projections, {parameters:N0} parameters, r = {rank}"));
+        Print("bytes per parameter (float32 4, bfloat16 2)", (double)bytes / parameters, "F3");
+        Print("error of plain NF4", Statistics.Median(errors.Select(error => error.Plain)), "F4");
+        Print("error beside the leading triplets", Statistics.Median(errors.Select(error => error.Residual!.Value)), "F4");
+        Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"), Statistics.Median(errors.Select(error => error.Initial)), "F4");
+        Print("reading the weight / linear map with it", Statistics.Median(ratios), "F2");
+    }
+
+    private static double Ratio(Tensor weight, Nf4Weight quantized)
+    {
+        Tensor x = randn(Tokens, weight.shape[1]);
+        var ratios = new List<double>();
+        for (int i = 0; i <= Repetitions; i++)
+        {
+            double start = Now();
+            using (quantized.Dense(ScalarType.Float32))
+            {
+            }
+
+            double read = Now();
+            using (nn.functional.linear(x, weight))
+            {
+            }
+
+            ratios.Add((read - start) / (Now() - read));
+        }
+
+        return Statistics.Median(ratios.Skip(1));
+    }
+
+    private static double Now() => Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency;
+
+    private static void Print(string what, double value, string format) =>
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-46}{value.ToString(format, CultureInfo.InvariantCulture),8}"));
+}
