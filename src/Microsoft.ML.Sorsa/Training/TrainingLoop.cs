@@ -17,6 +17,8 @@ namespace Microsoft.ML.Sorsa.Training;
 /// </code>
 /// ∇L_train is that of the mean over all response tokens of the step's rows, however they are cut into micro-batches; the
 /// regularizer comes once per step and is not clipped. η_d is the peak learning rate, so that γ_t = γ · η_t / η_d as in Eq. (10).
+/// Where a method's penalty is a summand of the loss (AdaLoRA), γ ∇L_reg is in ∇L_train and clipped with it. After the step the method may
+/// do something of its own, while the gradients are still there.
 /// </summary>
 internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, TrainingOptions options)
 {
