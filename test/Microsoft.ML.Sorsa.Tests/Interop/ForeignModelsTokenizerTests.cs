@@ -125,7 +125,7 @@ public sealed class ForeignModelsTokenizerTests
         new(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 256).Select(value => $"{Convert.ToBase64String([(byte)value])} {value}\n"))));
 
     /// <summary>Every byte is a token, written in GPT-2's alphabet.</summary>
-    private static BpeTokenizer Pieces(string? begin, string? end)
+    internal static BpeTokenizer Pieces(string? begin, string? end)
     {
         int hidden = 256;
         IEnumerable<KeyValuePair<string, int>> alphabet = Enumerable.Range(0, 256).Select(value =>
