@@ -12,7 +12,7 @@ namespace CompareMethods;
 internal sealed record MethodVariant(string Key, string Title, FineTuningMethod Method, Action<Options, int>? Configure = null)
 {
     /// <summary>The peak learning rates that every method is tried with.</summary>
-    public static IReadOnlyList<double> LearningRates { get; } = [1e-3, 2e-3, 5e-3, 1e-2];
+    public static IReadOnlyList<double> LearningRates { get; } = [1e-3, 3e-3, 1e-2, 3e-2];
 
     public static IReadOnlyList<MethodVariant> All { get; } =
     [
