@@ -31,6 +31,13 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         _watched = [.. new[] { A, E, B }.Select(value => (value, Zeros(value), Zeros(value)))];
         RegisterComponents();
 
+        // Registered, so that they go when the adapter does; they are no part of what is saved.
+        for (int i = 0; i < _watched.Length; i++)
+        {
+            register_buffer($"importance_{i}", _watched[i].Importance, persistent: false);
+            register_buffer($"uncertainty_{i}", _watched[i].Uncertainty, persistent: false);
+        }
+
         static Tensor Zeros(Parameter value) => zeros(value.shape, value.dtype, value.device).DetachFromDisposeScope();
     }
 
@@ -85,16 +92,5 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         E.mul_(tensor(kept, device: E.device).to(E.dtype).unsqueeze(1));
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        foreach ((Parameter _, Tensor importance, Tensor uncertainty) in _watched)
-        {
-            importance.Dispose();
-            uncertainty.Dispose();
-        }
-
-        base.Dispose(disposing);
     }
 }

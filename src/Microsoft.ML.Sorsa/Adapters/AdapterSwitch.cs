@@ -47,7 +47,15 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
             AdapterWeights weights = _adapters[name];
             ProjectionSlot[] slots = [.. model.Projections.Where(slot => weights.Tensors.ContainsKey(slot.Path))];
             _replaced.AddRange(slots.Select(slot => (slot, (Linear)slot.Module)));
-            AdapterSet.Inject(slots.Select(slot => new ProjectionSite(slot, model.Type, keepsProjection: true)), new StoredAdapters(weights)).Merge(savedType);
+            try
+            {
+                AdapterSet.Inject(slots.Select(slot => new ProjectionSite(slot, model.Type, keepsProjection: true)), new StoredAdapters(weights)).Merge(savedType);
+            }
+            catch
+            {
+                Restore();
+                throw;
+            }
         }
 
         Active = name;

@@ -49,6 +49,11 @@ internal sealed record AdapterWeights(
     public void Verify(CausalLM model, string source)
     {
         var faults = new List<string>();
+        if (Tensors.Count == 0)
+        {
+            faults.Add("it holds no tensor");
+        }
+
         if (BaseFingerprint is not null && BaseFingerprint != model.Fingerprint)
         {
             faults.Add($"another base: it was trained on {BaseFingerprint}, and this model is {model.Fingerprint}");

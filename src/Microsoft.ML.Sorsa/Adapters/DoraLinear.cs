@@ -97,6 +97,7 @@ internal sealed class DoraLinear : LowRankAdapter
             norm = (b.mm(A.mm(A.t())) * b).sum(dim: 1).Accumulate(cross).Accumulate(_squaredNorms).sqrt_();
         }
 
-        return M / norm;
+        // A row of zeros has no direction: it stays where it is.
+        return M / norm.AtLeast(1e-30);
     }
 }

@@ -18,9 +18,12 @@ internal static class PeftFolder
     /// <summary>Options that change what is computed and that are not supported, where they are anything but absent, false or empty.</summary>
     private static readonly string[] s_unsupported =
     [
-        "alora_invocation_tokens", "alpha_pattern", "arrow_config", "corda_config", "eva_config", "fan_in_fan_out", "layer_replication", "lora_bias", "modules_to_save",
-        "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+        "alora_invocation_tokens", "alpha_pattern", "arrow_config", "corda_config", "fan_in_fan_out", "kasa_config", "layer_replication", "loftq_config", "lora_bias", "lora_ga_config",
+        "modules_to_save", "monteclora_config", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora", "velora_config",
     ];
+
+    /// <summary>Starts that leave the base as it is. PiSSA's does not, and is known; the others that do not (olora, corda, loftq, ...) are refused.</summary>
+    private static readonly string?[] s_plainStarts = [null, "true", "false", "\"gaussian\"", "\"eva\"", "\"orthogonal\""];
 
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
@@ -74,10 +77,14 @@ internal static class PeftFolder
         string path = Path.Combine(folder, ConfigFile);
         using ConfigReader config = new(File.ReadAllBytes(path), path);
         string kind = config.Text("peft_type");
+        string? start = config.Raw("init_lora_weights");
+        bool pissa = start?.StartsWith("\"pissa", StringComparison.Ordinal) ?? false;
         string[] faults =
         [
             .. kind == "LORA" ? Array.Empty<string>() : [$"peft_type '{kind}'"],
             .. config.Text("bias", "none") is var bias and not "none" ? [$"bias '{bias}'"] : Array.Empty<string>(),
+            .. pissa || s_plainStarts.Contains(start) ? Array.Empty<string>() : [$"init_lora_weights {start}"],
+            .. pissa && config.Flag("use_dora") ? ["init_lora_weights pissa with use_dora"] : Array.Empty<string>(),
             .. s_unsupported.Where(config.IsSet).Select(key => $"{key} {config.Raw(key)}"),
         ];
         if (faults.Length > 0)
@@ -88,7 +95,6 @@ internal static class PeftFolder
         int rank = config.Positive("r");
         double alpha = config.Number("lora_alpha");
         bool dora = config.Flag("use_dora"), rsLora = config.Flag("use_rslora");
-        bool pissa = config.Raw("init_lora_weights") is { } start && start.StartsWith("\"pissa", StringComparison.Ordinal);
         string method = dora ? AdapterParts.Dora : pissa ? AdapterParts.Pissa : rsLora ? AdapterParts.RsLora : AdapterParts.Lora;
         SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> tensors = AdapterFolder.Take(Path.Combine(folder, WeightsFile), PartDot);
         var stripped = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);

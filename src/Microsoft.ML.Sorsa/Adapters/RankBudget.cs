@@ -2,7 +2,8 @@ namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
 /// AdaLoRA's budget of triplets over the steps t of a run, t counted from 0 (Zhang et al., arXiv 2303.10512, Eq. 12): all of them up to
-/// <see cref="WarmupSteps"/>, then cubically fewer, and those of <see cref="TargetRank"/> in the last <see cref="FinalSteps"/>. The defaults are PEFT's.
+/// <see cref="WarmupSteps"/>, then cubically fewer, and those of <see cref="TargetRank"/> in the last <see cref="FinalSteps"/>. The defaults are PEFT's. (Where
+/// validation rows keep the weights of the lowest loss, they stand pruned as far as they were then.)
 /// </summary>
 public sealed record RankBudget
 {

@@ -247,6 +247,8 @@ public sealed class AdaptersFileTests
     [DataRow("alpha_pattern", "{\"q_proj\": 3}", "alpha_pattern")]
     [DataRow("fan_in_fan_out", "true", "fan_in_fan_out true")]
     [DataRow("use_qalora", "true", "use_qalora true")]
+    [DataRow("rank_pattern", "{\"q_proj\": 3}", "rank_pattern")]
+    [DataRow("init_lora_weights", "\"olora\"", "init_lora_weights \"olora\"")]
     public void PeftOptionsThatAreNotSupportedAreRefused(string key, string value, string problem)
     {
         using var folder = new TemporaryFolder();

@@ -208,6 +208,24 @@ public sealed class MethodsTests
         }
     }
 
+    [TestMethod]
+    public void ARowOfZerosHasNoDirectionAndNoNaN()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        Linear linear = Random(9, 7, bias: false);
+        using (no_grad())
+        {
+            linear.weight[4].zero_();
+        }
+
+        Adapter adapter = Method("dora", generator).Create("q_proj", linear);
+        adapter.call(Input()).sum().backward();
+
+        Assert.AreEqual(0, Largest(adapter.MergedWeight()[4]));
+        Assert.IsTrue(adapter.Trainable.All(named => named.Value.grad!.isfinite().all().item<bool>()));
+    }
+
     private static AdapterMethod Method(string name, Generator generator) => name switch
     {
         "sorsa" => new SorsaMethod { Rank = 3, Scale = 2, Decomposition = generator },
