@@ -8,17 +8,18 @@ namespace CompareMethods;
 /// <summary>First each method's learning rate, by the loss on validation rows; then the runs of the table, with other seeds and on other questions.</summary>
 internal static class Comparison
 {
-    private const int SearchSeed = 0;
+    public const int SearchSeed = 0;
 
     public static int Run(Settings settings)
     {
         var clock = Stopwatch.StartNew();
         Say($"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}: {settings.Steps} steps of {settings.Batch} from {settings.Rows} rows, rank {settings.Rank}; every training in a process and on a thread of its own, {settings.Processes} at a time");
 
-        // Methods take turns, so that what else the machine does meets all of them.
-        RunResult[] search = RunAll("learning rates", settings.Processes, [.. MethodVariant.LearningRates.SelectMany(rate => settings.Methods.Select(method =>
+        RunResult[] search = RunAll("learning rates", settings.Processes, [.. settings.Methods.SelectMany(method => method.LearningRates.Select(rate =>
             Request(settings, method, rate, SearchSeed) with { ValidationRows = settings.ValidationRows }))]);
         Dictionary<string, double> best = settings.Methods.ToDictionary(method => method.Key, method => BestRate(method, search), StringComparer.Ordinal);
+
+        // Methods take turns, so that what else the machine does meets all of them.
         RunResult[] runs = RunAll("table", settings.Processes, [.. Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(method =>
             Request(settings, method, best[method.Key], seed) with { AskedRows = settings.AskedRows }))]);
 
