@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using Spectre.Console;
 
@@ -17,13 +18,13 @@ internal static class Comparison
 
         RunResult[] search = RunAll("learning rates", settings.Processes, [.. settings.Methods.SelectMany(method => method.LearningRates.Select(rate =>
             Request(settings, method, rate, SearchSeed) with { ValidationRows = settings.ValidationRows }))]);
+        ComparisonTable.WriteSearch(settings, search);
         Dictionary<string, double> best = settings.Methods.ToDictionary(method => method.Key, method => BestRate(method, search), StringComparer.Ordinal);
 
         // Methods take turns, so that what else the machine does meets all of them.
         RunResult[] runs = RunAll("table", settings.Processes, [.. Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(method =>
             Request(settings, method, best[method.Key], seed) with { AskedRows = settings.AskedRows }))]);
 
-        ComparisonTable.WriteSearch(settings, search);
         ComparisonTable.WriteRuns(settings, runs);
         if (settings.Out is not null)
         {
@@ -33,7 +34,7 @@ internal static class Comparison
             Say($"all runs: {file}");
         }
 
-        Say($"{search.Length + runs.Length} runs, {clock.Elapsed:m\\:ss} minutes");
+        Say($"{search.Length + runs.Length} runs, {clock.Elapsed.TotalMinutes:F1} minutes");
         return 0;
     }
 
@@ -75,11 +76,22 @@ internal static class Comparison
 
         return results;
 
-        void Run(Action done) => Parallel.ForEach(Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering), new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+        void Run(Action done)
         {
-            results[i] = TrainingProcess.Start(requests[i]);
-            done();
-        });
+            try
+            {
+                Parallel.ForEach(Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering), new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+                {
+                    results[i] = TrainingProcess.Start(requests[i]);
+                    done();
+                });
+            }
+            catch (AggregateException e)
+            {
+                // Those side by side fail alike; one of them says it.
+                ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+            }
+        }
     }
 
     private static void Say(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));

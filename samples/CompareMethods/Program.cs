@@ -68,10 +68,9 @@ try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e.GetBaseException() is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
+catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
 {
-    // Trainings side by side wrap what one of them throws.
-    Console.Error.WriteLine(e.GetBaseException().Message);
+    Console.Error.WriteLine(e.Message);
     return 1;
 }
 
