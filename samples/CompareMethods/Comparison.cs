@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using Spectre.Console;
 
@@ -8,21 +9,22 @@ namespace CompareMethods;
 /// <summary>First each method's learning rate, by the loss on validation rows; then the runs of the table, with other seeds and on other questions.</summary>
 internal static class Comparison
 {
-    private const int SearchSeed = 0;
+    public const int SearchSeed = 0;
 
     public static int Run(Settings settings)
     {
         var clock = Stopwatch.StartNew();
         Say($"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}: {settings.Steps} steps of {settings.Batch} from {settings.Rows} rows, rank {settings.Rank}; every training in a process and on a thread of its own, {settings.Processes} at a time");
 
-        // Methods take turns, so that what else the machine does meets all of them.
-        RunResult[] search = RunAll("learning rates", settings.Processes, [.. MethodVariant.LearningRates.SelectMany(rate => settings.Methods.Select(method =>
+        RunResult[] search = RunAll("learning rates", settings.Processes, [.. settings.Methods.SelectMany(method => method.LearningRates.Select(rate =>
             Request(settings, method, rate, SearchSeed) with { ValidationRows = settings.ValidationRows }))]);
+        ComparisonTable.WriteSearch(settings, search);
         Dictionary<string, double> best = settings.Methods.ToDictionary(method => method.Key, method => BestRate(method, search), StringComparer.Ordinal);
+
+        // Methods take turns, so that what else the machine does meets all of them.
         RunResult[] runs = RunAll("table", settings.Processes, [.. Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(method =>
             Request(settings, method, best[method.Key], seed) with { AskedRows = settings.AskedRows }))]);
 
-        ComparisonTable.WriteSearch(settings, search);
         ComparisonTable.WriteRuns(settings, runs);
         if (settings.Out is not null)
         {
@@ -32,7 +34,7 @@ internal static class Comparison
             Say($"all runs: {file}");
         }
 
-        Say($"{search.Length + runs.Length} runs, {clock.Elapsed:m\\:ss} minutes");
+        Say($"{search.Length + runs.Length} runs, {clock.Elapsed.TotalMinutes:F1} minutes");
         return 0;
     }
 
@@ -74,11 +76,22 @@ internal static class Comparison
 
         return results;
 
-        void Run(Action done) => Parallel.ForEach(Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering), new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+        void Run(Action done)
         {
-            results[i] = TrainingProcess.Start(requests[i]);
-            done();
-        });
+            try
+            {
+                Parallel.ForEach(Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering), new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+                {
+                    results[i] = TrainingProcess.Start(requests[i]);
+                    done();
+                });
+            }
+            catch (AggregateException e)
+            {
+                // Those side by side fail alike; one of them says it.
+                ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+            }
+        }
     }
 
     private static void Say(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));

@@ -8,22 +8,22 @@ internal static class ComparisonTable
 {
     private const int Width = 200;
 
-    /// <summary>The validation loss of each method at each learning rate.</summary>
+    /// <summary>The validation loss of each method at each of its learning rates.</summary>
     public static void WriteSearch(Settings settings, IReadOnlyList<RunResult> search)
     {
-        Table table = Create(["method", .. MethodVariant.LearningRates.Select(Rate)]);
+        Table table = Create(["method", "learning rate: loss"]);
         foreach (MethodVariant method in settings.Methods)
         {
-            RunResult[] runs = [.. search.Where(run => run.Request.Method == method.Key)];
+            RunResult[] runs = [.. search.Where(run => run.Request.Method == method.Key).OrderBy(run => run.Request.LearningRate)];
             double? lowest = runs.Min(run => run.ValidationLoss);
-            table.AddRow([method.Title, .. MethodVariant.LearningRates.Select(rate => Loss(runs.Single(run => run.Request.LearningRate == rate), lowest))]);
+            table.AddRow(method.Title, string.Join("    ", runs.Select(run => Loss(run, lowest))));
         }
 
-        Write($"Loss on {settings.ValidationRows} validation rows by peak learning rate (seed 0; * is each method's best):", table);
+        Write($"Loss on {settings.ValidationRows} validation rows by peak learning rate (seed {Comparison.SearchSeed}; * is each method's best):", table);
 
         static string Loss(RunResult run, double? lowest) => run.ValidationLoss is { } loss
-            ? string.Create(CultureInfo.InvariantCulture, $"{loss:F4}{(loss == lowest ? " *" : "")}")
-            : "diverged";
+            ? string.Create(CultureInfo.InvariantCulture, $"{Rate(run.Request.LearningRate)}: {loss:F4}{(loss == lowest ? " *" : "")}")
+            : $"{Rate(run.Request.LearningRate)}: diverged";
     }
 
     /// <summary>The comparison itself.</summary>

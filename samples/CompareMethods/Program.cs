@@ -5,7 +5,7 @@ using CompareMethods;
 Option<string> model = new("--model") { Description = "A Hugging Face folder with a Llama or Mistral model.", DefaultValueFactory = _ => Settings.BundledModel };
 Option<string> methods = new("--methods") { Description = "Some of them, apart by commas; by default all: " + string.Join(", ", MethodVariant.All.Select(variant => variant.Key)) + ".", DefaultValueFactory = _ => string.Join(',', MethodVariant.All.Select(variant => variant.Key)) };
 Option<int> seeds = new("--seeds") { Description = "Runs per method in the table.", DefaultValueFactory = _ => 3 };
-Option<int> steps = new("--steps") { Description = "Optimizer steps of a run.", DefaultValueFactory = _ => 30 };
+Option<int> steps = new("--steps") { Description = "Optimizer steps of a run.", DefaultValueFactory = _ => 40 };
 Option<int> batch = new("--batch") { Description = "Rows per step.", DefaultValueFactory = _ => 16 };
 Option<int> rank = new("--rank") { Description = "The rank of what trains.", DefaultValueFactory = _ => 8 };
 Option<int> rows = new("--rows") { Description = "Rows to train on.", DefaultValueFactory = _ => 1000 };
@@ -68,10 +68,9 @@ try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e.GetBaseException() is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
+catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
 {
-    // Trainings side by side wrap what one of them throws.
-    Console.Error.WriteLine(e.GetBaseException().Message);
+    Console.Error.WriteLine(e.Message);
     return 1;
 }
 
