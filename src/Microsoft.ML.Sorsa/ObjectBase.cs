@@ -14,6 +14,7 @@ internal sealed class ObjectBase : TrainingBase
     private readonly ForeignModel _model;
     private readonly IReadOnlyList<TargetWeight> _targets;
     private FrozenModule? _frozen;
+    private bool _wasTraining;
     private AdapterSet? _adapters;
 
     public ObjectBase(SorsaFineTuningTrainer.Options options, nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId)
@@ -47,6 +48,7 @@ internal sealed class ObjectBase : TrainingBase
     public override ITrainedModel Load()
     {
         _frozen = new FrozenModule(_model.Module);
+        _wasTraining = _model.Module.training;
         return _model;
     }
 
@@ -60,8 +62,13 @@ internal sealed class ObjectBase : TrainingBase
 
     public override void Dispose()
     {
-        _adapters?.Discard();
-        _frozen?.Dispose();
+        if (_frozen is not null)
+        {
+            _adapters?.Discard();
+            _frozen.Dispose();
+            _model.train(_wasTraining);
+        }
+
         (_adapters, _frozen) = (null, null);
     }
 }

@@ -24,7 +24,6 @@ namespace Microsoft.ML.Sorsa;
 /// <remarks>Not for several threads. Until it is merged or disposed, nothing else may train the module, and its tensors take no gradient outside of <see cref="Backward"/>.</remarks>
 public sealed class SorsaAdapters : IDisposable
 {
-    private readonly nn.Module _module;
     private readonly FrozenModule _frozen;
     private readonly AdapterSet _adapters;
     private readonly ScalarType _type;
@@ -35,7 +34,6 @@ public sealed class SorsaAdapters : IDisposable
     private SorsaAdapters(nn.Module module, IReadOnlyList<TargetWeight> targets, SorsaFineTuningTrainer.Options options)
     {
         using var start = new Generator(unchecked((ulong)options.Seed));
-        _module = module;
         _type = WeightSite.CommonType(targets.Select(target => target.Weight));
         _frozen = new FrozenModule(module);
         try
@@ -138,9 +136,7 @@ public sealed class SorsaAdapters : IDisposable
     private void Finish()
     {
         _done = true;
-        bool training = _module.training;
         _frozen.Dispose();
-        _module.train(training);
     }
 
     private void RequireOpen() => ObjectDisposedException.ThrowIf(_done, this);

@@ -7,7 +7,16 @@ public sealed partial class SorsaTransformer
     private AdapterSwitch? _adapters;
 
     /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
-    public IReadOnlyList<string> AdapterNames => _adapters?.Names ?? [];
+    public IReadOnlyList<string> AdapterNames
+    {
+        get
+        {
+            lock (_turn)
+            {
+                return _adapters?.Names ?? [];
+            }
+        }
+    }
 
     /// <summary>The adapter that is in use; null: the base alone.</summary>
     public string? ActiveAdapter => _adapters?.Active;

@@ -48,6 +48,7 @@ internal sealed class FolderBase : TrainingBase
     private readonly Checkpoint _checkpoint;
     private readonly ScalarType _computeType;
     private CausalLM? _model;
+    private AdapterSet? _adapters;
 
     public FolderBase(SorsaFineTuningTrainer.Options options, DecoderConfig config, Device device)
     {
@@ -86,7 +87,8 @@ internal sealed class FolderBase : TrainingBase
 
     public override ITrainedModel Load() => _model = CausalLM.Load(_config, _checkpoint, _computeType, _device);
 
-    public override AdapterSet Inject(AdapterMethod method) => AdapterSet.Inject(_model!, _options.TargetModules, method, _options.CancellationToken);
+    public override AdapterSet Inject(AdapterMethod method) =>
+        _adapters = AdapterSet.Inject(_model!, _options.TargetModules, method, _options.CancellationToken);
 
     public override AdapterWeights? Keep(AdapterSet adapters) => AdapterWeights.Of(adapters, _model!.Fingerprint);
 
@@ -101,6 +103,7 @@ internal sealed class FolderBase : TrainingBase
 
     public override void Dispose()
     {
+        _adapters?.Discard();
         _model?.Dispose();
         _checkpoint.Dispose();
     }

@@ -20,25 +20,32 @@ internal static class AdapterFolder
     /// <param name="folder">A new folder, or an empty one; it appears when everything in it is written.</param>
     public static void Write(AdapterWeights weights, string folder)
     {
-        using var target = new NewFolder(folder, nameof(folder));
-        byte[] config = JsonSerializer.SerializeToUtf8Bytes(
-            new
-            {
-                format = Format,
-                version = Version,
-                method = weights.Method,
-                rank = weights.Rank,
-                scale = weights.Scale,
-                quantized = weights.IsQuantized,
-                target_modules = weights.TargetModules,
-                base_fingerprint = weights.BaseFingerprint,
-            },
-            s_indented);
-        File.WriteAllBytes(Path.Combine(target.TemporaryPath, ConfigFile), config);
-        using (FileStream stream = File.Create(Path.Combine(target.TemporaryPath, WeightsFile)))
+        IEnumerable<KeyValuePair<string, Tensor>> tensors =
+            from named in weights.Tensors
+            from part in named.Value.OrderBy(part => part.Key, StringComparer.Ordinal)
+            select KeyValuePair.Create($"{named.Key}.{part.Key}", part.Value);
+        var config = new
         {
-            CheckpointWriter.Write(
-                stream, [.. weights.Tensors.SelectMany(named => named.Value.OrderBy(part => part.Key, StringComparer.Ordinal).Select(part => KeyValuePair.Create($"{named.Key}.{part.Key}", part.Value)))], ScalarType.Float32);
+            format = Format,
+            version = Version,
+            method = weights.Method,
+            rank = weights.Rank,
+            scale = weights.Scale,
+            quantized = weights.IsQuantized,
+            target_modules = weights.TargetModules,
+            base_fingerprint = weights.BaseFingerprint,
+        };
+        Write(folder, ConfigFile, config, WeightsFile, [.. tensors]);
+    }
+
+    /// <summary>Writes a folder of a configuration and float32 tensors; it appears when both are written.</summary>
+    public static void Write(string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
+    {
+        using var target = new NewFolder(folder, nameof(folder));
+        File.WriteAllBytes(Path.Combine(target.TemporaryPath, configFile), JsonSerializer.SerializeToUtf8Bytes(config, s_indented));
+        using (FileStream stream = File.Create(Path.Combine(target.TemporaryPath, weightsFile)))
+        {
+            CheckpointWriter.Write(stream, tensors, ScalarType.Float32);
         }
 
         target.Commit();
@@ -63,20 +70,27 @@ internal static class AdapterFolder
         }
 
         return new AdapterWeights(
-            method, config.Number("scale"), config.Flag("quantized"), config.Text("base_fingerprint"), Take(Path.Combine(folder, WeightsFile), name => name.LastIndexOf('.')));
+            method, config.Number("scale"), config.Flag("quantized"), config.Text("base_fingerprint"), Take(Path.Combine(folder, WeightsFile), Split));
+
+        static (string Path, string Part) Split(string name) => name.LastIndexOf('.') is var dot and >= 0 ? (name[..dot], name[(dot + 1)..]) : (name, "");
     }
 
     /// <summary>Takes a file's tensors, copied into memory, by projection and part.</summary>
     /// <param name="path">The safetensors file.</param>
-    /// <param name="dot">Where a name's part begins, at the dot before it.</param>
-    public static SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> Take(string path, Func<string, int> dot)
+    /// <param name="split">A name's projection and part.</param>
+    /// <exception cref="InvalidDataException">Two names are the same part of the same projection.</exception>
+    public static SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> Take(string path, Func<string, (string Path, string Part)> split)
     {
         using Checkpoint checkpoint = Checkpoint.OpenFile(path);
-        var tensors = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);
-        foreach (IGrouping<string, string> projection in checkpoint.Names.GroupBy(name => name[..Math.Max(0, dot(name))], StringComparer.Ordinal))
+        if (checkpoint.Names.CountBy(split).FirstOrDefault(named => named.Value > 1) is { Value: > 1 } twice)
         {
-            tensors[projection.Key] = projection.ToDictionary(
-                name => name[(dot(name) + 1)..], name => checkpoint.Tensors[name].clone().DetachFromDisposeScope(), StringComparer.Ordinal);
+            throw new InvalidDataException($"'{path}' holds {twice.Key.Part} of '{twice.Key.Path}' more than once. Write the adapter again.");
+        }
+
+        var tensors = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);
+        foreach (IGrouping<string, string> projection in checkpoint.Names.GroupBy(name => split(name).Path, StringComparer.Ordinal))
+        {
+            tensors[projection.Key] = projection.ToDictionary(name => split(name).Part, name => checkpoint.Tensors[name].clone().DetachFromDisposeScope(), StringComparer.Ordinal);
         }
 
         return tensors;

@@ -1,4 +1,3 @@
-using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -58,15 +57,6 @@ internal static class AdapterParts
         return s_methods[weights.Method].Restore(new Stored(linear, weights, weights.Tensors[path]));
     }
 
-    /// <summary>W less the product that training started from, in the projection's type or quantised. The caller owns it.</summary>
-    public static FrozenWeight Residual(Linear linear, Tensor startB, Tensor startA, bool quantized)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        Tensor rest = startB.mm(startA).neg_().Accumulate(linear.weight.to(AdapterStart.TypeFor(linear.weight)));
-        return quantized ? new Nf4Weight(rest) : new PlainWeight(rest.to(linear.weight.dtype).DetachFromDisposeScope());
-    }
-
     /// <summary>One projection's tensors, and the projection.</summary>
     private sealed record Stored(Linear Linear, AdapterWeights Weights, IReadOnlyDictionary<string, Tensor> Tensors)
     {
@@ -79,7 +69,7 @@ internal static class AdapterParts
 
         public FrozenWeight Base() => Weights.IsQuantized ? new Nf4Weight(Linear.weight) : new PlainWeight(Linear.weight);
 
-        public FrozenWeight Residual() => AdapterParts.Residual(Linear, Start().B, Start().A, Weights.IsQuantized);
+        public FrozenWeight Residual() => PrincipalSplit.Residual(Linear, Start().B, Start().A, Weights.IsQuantized);
 
         /// <summary>The product that training started from; PEFT does not store PiSSA's, it is the leading part of W.</summary>
         public (Tensor B, Tensor A) Start() => _start ??= Tensors.ContainsKey(LowRankAdapter.StartB)

@@ -60,7 +60,7 @@ internal sealed class AdapterSet
         if (rank < 1 || rank > shape.Min())
         {
             throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture,
-                $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a Rank in that range, or leave that target out of TargetModules."));
+                $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a Rank in that range (together with SliceStart, where that is set), or leave that target out of TargetModules."));
         }
     }
 
@@ -151,7 +151,9 @@ internal sealed class AdapterSet
     public void Discard()
     {
         _adapters.ForEach(entry => entry.Site.Discard(entry.Adapter));
+        _weights.ForEach(weight => weight.Initial.Dispose());
         _adapters.Clear();
+        _weights.Clear();
     }
 
     /// <summary>Made to train: in memory of its own, since the file that it may be mapped from cannot be written to.</summary>

@@ -1,5 +1,3 @@
-using System.Text.Json;
-using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using static TorchSharp.torch;
 
@@ -24,8 +22,6 @@ internal static class PeftFolder
 
     /// <summary>Starts that leave the base as it is. PiSSA's does not, and is known; the others that do not (olora, corda, loftq, ...) are refused.</summary>
     private static readonly string?[] s_plainStarts = [null, "true", "false", "\"gaussian\"", "\"eva\"", "\"orthogonal\""];
-
-    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
     /// <summary>Writes the adapter as what it is.</summary>
     /// <exception cref="NotSupportedException">PEFT has no such method.</exception>
@@ -96,49 +92,36 @@ internal static class PeftFolder
         double alpha = config.Number("lora_alpha");
         bool dora = config.Flag("use_dora"), rsLora = config.Flag("use_rslora");
         string method = dora ? AdapterParts.Dora : pissa ? AdapterParts.Pissa : rsLora ? AdapterParts.RsLora : AdapterParts.Lora;
-        SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> tensors = AdapterFolder.Take(Path.Combine(folder, WeightsFile), PartDot);
-        var stripped = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);
-        foreach ((string name, IReadOnlyDictionary<string, Tensor> parts) in tensors)
-        {
-            stripped[name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : name] =
-                parts.ToDictionary(part => part.Key.EndsWith(Suffix, StringComparison.Ordinal) ? part.Key[..^Suffix.Length] : part.Key, part => part.Value, StringComparer.Ordinal);
-        }
-
-        return new AdapterWeights(method, alpha / (rsLora ? Math.Sqrt(rank) : rank), false, null, stripped);
+        return new AdapterWeights(method, alpha / (rsLora ? Math.Sqrt(rank) : rank), false, null, AdapterFolder.Take(Path.Combine(folder, WeightsFile), Split));
     }
 
     /// <summary>A name is PREFIX.PROJECTION.lora_A.weight, or without .weight.</summary>
-    private static int PartDot(string name) =>
-        name.LastIndexOf(".lora_", StringComparison.Ordinal) is var at and >= 0 ? at : name.LastIndexOf('.');
+    private static (string Path, string Part) Split(string name)
+    {
+        string bare = name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : name;
+        bare = bare.EndsWith(Suffix, StringComparison.Ordinal) ? bare[..^Suffix.Length] : bare;
+        return bare.LastIndexOf('.') is var dot and >= 0 ? (bare[..dot], bare[(dot + 1)..]) : (bare, "");
+    }
 
     private static void Write(
         string folder, AdapterWeights weights, int rank, double alpha, bool rsLora, bool dora, object start, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
-        using var target = new NewFolder(folder, nameof(folder));
-        byte[] config = JsonSerializer.SerializeToUtf8Bytes(
-            new
-            {
-                base_model_name_or_path = (string?)null,
-                bias = "none",
-                fan_in_fan_out = false,
-                inference_mode = true,
-                init_lora_weights = start,
-                lora_alpha = alpha,
-                lora_dropout = 0.0,
-                peft_type = "LORA",
-                r = rank,
-                target_modules = weights.TargetModules,
-                task_type = "CAUSAL_LM",
-                use_dora = dora,
-                use_rslora = rsLora,
-            },
-            s_indented);
-        File.WriteAllBytes(Path.Combine(target.TemporaryPath, ConfigFile), config);
-        using (FileStream stream = File.Create(Path.Combine(target.TemporaryPath, WeightsFile)))
+        var config = new
         {
-            CheckpointWriter.Write(stream, tensors, ScalarType.Float32);
-        }
-
-        target.Commit();
+            base_model_name_or_path = (string?)null,
+            bias = "none",
+            fan_in_fan_out = false,
+            inference_mode = true,
+            init_lora_weights = start,
+            lora_alpha = alpha,
+            lora_dropout = 0.0,
+            peft_type = "LORA",
+            r = rank,
+            target_modules = weights.TargetModules,
+            task_type = "CAUSAL_LM",
+            use_dora = dora,
+            use_rslora = rsLora,
+        };
+        AdapterFolder.Write(folder, ConfigFile, config, WeightsFile, tensors);
     }
 }

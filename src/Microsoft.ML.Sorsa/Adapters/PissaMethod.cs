@@ -28,20 +28,15 @@ internal sealed class PissaMethod : AdapterMethod
         var slice = new TripletSlice(0, Rank);
         PrincipalSplit split = Quantized
             ? PrincipalSplit.Quantized(linear.weight, slice, 1, QuantizationRounds, Decomposition)
-            : PrincipalSplit.Of(linear.weight, slice, 1, Decomposition);
+            : PrincipalSplit.Of(linear.weight, slice, Decomposition);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         scope.Attach(split.U, split.S, split.Vt);
-        FrozenWeight residual = split.Residual;
         Tensor root = split.S.Times(1 / Scale).sqrt();
         Tensor a = split.Vt * root.unsqueeze(1), b = split.U * root;
-        if (!Quantized)
-        {
-            // As in PEFT, from the factors: what they give back is W to the last bit, wherever they are stored in between.
-            residual = AdapterParts.Residual(linear, b.Times(Scale), a, quantized: false);
-            split.Residual.Dispose();
-        }
 
+        // As in PEFT, from the factors: whoever reads them from a file finds the same residual.
+        FrozenWeight residual = PrincipalSplit.Residual(linear, b.Times(Scale), a, Quantized);
         return new LoraLinear(residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, AdapterParts.Pissa, this) { QuantizationError = split.Error };
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
@@ -29,40 +30,35 @@ internal readonly record struct TripletSlice(int? First, int Rank)
         // The small triplets of a randomised decomposition are not those of the matrix.
         using var scope = NewDisposeScope();
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Exact(weight, (int)(first + Rank));
-        return scope.MoveToOuter(u.narrow(1, first, Rank).clone().contiguous(), s.narrow(0, first, Rank).clone(), vt.narrow(0, first, Rank).clone().contiguous());
+        return scope.MoveToOuter(u.narrow(1, first, Rank).contiguous(), s.narrow(0, first, Rank).clone(), vt.narrow(0, first, Rank).clone());
     }
 }
 
 /// <summary>
-/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train, and what is left, which does not. The decomposition runs in
-/// float32, or in float64 where W is.
+/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train; what is left, which does not, is <see cref="Residual"/>. The decomposition
+/// runs in float32, or in float64 where W is.
 /// </summary>
-/// <param name="Residual">W_r [out, in].</param>
 /// <param name="U">[out, r].</param>
 /// <param name="S">[r], descending.</param>
 /// <param name="Vt">[r, in].</param>
-/// <param name="Error">What quantising W_r cost; null where it is not quantised.</param>
-internal sealed record PrincipalSplit(FrozenWeight Residual, Tensor U, Tensor S, Tensor Vt, QuantizationError? Error)
+/// <param name="Error">What quantising W_r costs; null where it is not quantised.</param>
+internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, QuantizationError? Error)
 {
-    /// <summary>Splits W, which is left as it is. The caller owns the parts.</summary>
+    /// <summary>The triplets of W, which is left as it is. The caller owns them.</summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>
-    /// <param name="scale">c.</param>
     /// <param name="generator">Where the randomised decomposition draws from; on the CPU.</param>
-    public static PrincipalSplit Of(Tensor weight, TripletSlice slice, double scale, Generator generator)
+    public static PrincipalSplit Of(Tensor weight, TripletSlice slice, Generator generator)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        Tensor wide = weight.to(AdapterStart.TypeFor(weight));
-        (Tensor u, Tensor s, Tensor vt) = slice.Of(wide, generator);
-        Tensor residual = (wide - (u * s.Times(scale)).mm(vt)).to(weight.dtype);
-        return new PrincipalSplit(
-            new PlainWeight(residual.DetachFromDisposeScope()), u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(), null);
+        (Tensor u, Tensor s, Tensor vt) = slice.Of(weight.to(AdapterStart.TypeFor(weight)), generator);
+        return new PrincipalSplit(u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(), null);
     }
 
     /// <summary>
-    /// The same with W_r in NF4: it is the residual that is quantised, as in QPiSSA, so that the triplets stay exact. In further rounds the triplets are those of
-    /// what quantising left over, W − NF4(W_r), and W_r is quantised anew; the round of the smallest error counts.
+    /// The same where W_r will be in NF4: it is the residual that is quantised, as in QPiSSA, so that the triplets stay exact. In further rounds the triplets are
+    /// those of what quantising left over, W − NF4(W_r), and W_r is quantised anew; the round of the smallest error counts.
     /// </summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>
@@ -73,27 +69,35 @@ internal sealed record PrincipalSplit(FrozenWeight Residual, Tensor U, Tensor S,
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        Tensor wide = weight.to(AdapterStart.TypeFor(weight));
-        (Tensor u, Tensor s, Tensor vt) = slice.Of(wide, generator);
-        PrincipalSplit first = Round(u, s, vt), best = first, last = first;
-        for (int round = 1; round < rounds; round++)
+        Tensor wide = weight.to(AdapterStart.TypeFor(weight)), rest = wide;
+        using var plain = new Nf4Weight(wide);
+        PrincipalSplit? best = null;
+        double first = 0;
+        for (int round = 0; round < rounds; round++)
         {
-            (u, s, vt) = slice.Of(wide - last.Residual.Dense(wide.dtype), generator);
-            last = Round(u, s.Times(1 / scale), vt);
-            best = last.Error!.Initial < best.Error!.Initial ? last : best;
+            // Before the first round nothing was quantised yet, and U diag(s) Vt is W's own part, to which c comes as it is.
+            (Tensor u, Tensor s, Tensor vt) = slice.Of(rest, generator);
+            s = round == 0 ? s : s.Times(1 / scale);
+            Tensor product = (u * s.Times(scale)).mm(vt);
+            using var residual = new Nf4Weight(wide - product);
+            double error = QuantizationError.Relative(wide, residual, product);
+            first = round == 0 ? error : first;
+            rest = wide - residual.Dense(wide.dtype);
+            best = error < (best?.Error!.Initial ?? double.PositiveInfinity) ? new PrincipalSplit(u, s, vt, new QuantizationError(0, first, error)) : best;
         }
 
-        using var plain = new Nf4Weight(wide);
-        best.U.DetachFromDisposeScope();
+        best!.U.DetachFromDisposeScope();
         best.S.DetachFromDisposeScope();
         best.Vt.DetachFromDisposeScope();
-        return best with { Error = new QuantizationError(QuantizationError.Relative(wide, plain, null), first.Error!.Initial, best.Error!.Initial) };
+        return best with { Error = best.Error! with { Plain = QuantizationError.Relative(wide, plain, null) } };
+    }
 
-        PrincipalSplit Round(Tensor u, Tensor s, Tensor vt)
-        {
-            Tensor product = (u * s.Times(scale)).mm(vt);
-            var residual = new Nf4Weight(wide - product);
-            return new PrincipalSplit(residual, u, s, vt, new QuantizationError(0, null, QuantizationError.Relative(wide, residual, product)));
-        }
+    /// <summary>W_r = W − B A, of the product that training starts from, in the projection's type or quantised. The caller owns it.</summary>
+    public static FrozenWeight Residual(Linear linear, Tensor startB, Tensor startA, bool quantized)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor rest = startB.mm(startA).neg_().Accumulate(linear.weight.to(AdapterStart.TypeFor(linear.weight)));
+        return quantized ? new Nf4Weight(rest) : new PlainWeight(rest.to(linear.weight.dtype).DetachFromDisposeScope());
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -38,8 +39,12 @@ internal sealed class SorsaMethod : AdapterMethod
         var slice = new TripletSlice(FirstTriplet, Rank);
         PrincipalSplit split = Quantized
             ? PrincipalSplit.Quantized(linear.weight, slice, Scale, QuantizationRounds, Decomposition)
-            : PrincipalSplit.Of(linear.weight, slice, Scale, Decomposition);
-        return new SorsaLinear(split.Residual, split.U, split.S, split.Vt, linear.bias, Scale, this) { QuantizationError = split.Error };
+            : PrincipalSplit.Of(linear.weight, slice, Decomposition);
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor startB = (split.U * split.S.Times(Scale)).DetachFromDisposeScope(), startA = split.Vt.clone().DetachFromDisposeScope();
+        FrozenWeight residual = PrincipalSplit.Residual(linear, startB, startA, Quantized);
+        return new SorsaLinear(residual, split.U, split.S, split.Vt, linear.bias, Scale, this, (startB, startA)) { QuantizationError = split.Error };
     }
 
     public override void AfterStep(IReadOnlyList<Adapter> adapters, int step)

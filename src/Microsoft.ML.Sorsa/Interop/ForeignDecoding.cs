@@ -31,6 +31,22 @@ internal sealed class ForeignDecoding(ForeignModel model, IReadOnlyList<int[]> p
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
+
+        // Whatever mode the user has it in, an answer has no dropout in it.
+        bool training = model.Module.training;
+        model.train(false);
+        try
+        {
+            return scope.MoveToOuter(ScoresInEvaluation(finished));
+        }
+        finally
+        {
+            model.train(training);
+        }
+    }
+
+    private Tensor ScoresInEvaluation(bool[] finished)
+    {
         Tensor scores = zeros(_texts.Length, model.VocabularySize, ScalarType.Float32);
         for (int row = 0; row < _texts.Length; row++)
         {
@@ -42,6 +58,6 @@ internal sealed class ForeignDecoding(ForeignModel model, IReadOnlyList<int[]> p
             }
         }
 
-        return scope.MoveToOuter(scores);
+        return scores;
     }
 }

@@ -2,26 +2,18 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Interop;
 
-/// <summary>A module whose tensors take no gradient, until it is disposed: then they do as before, and it is in the mode that it was in.</summary>
+/// <summary>A module whose tensors take no gradient, until it is disposed: then they do as before.</summary>
 internal sealed class FrozenModule : IDisposable
 {
-    private readonly nn.Module _module;
-    private readonly bool _training;
     private readonly Tensor[] _trained;
 
     public FrozenModule(nn.Module module)
     {
-        _module = module;
-        _training = module.training;
         _trained = [.. module.parameters().Concat(module.buffers()).Where(tensor => tensor.requires_grad)];
         Set(false);
     }
 
-    public void Dispose()
-    {
-        Set(true);
-        _module.train(_training);
-    }
+    public void Dispose() => Set(true);
 
     private void Set(bool requiresGrad)
     {

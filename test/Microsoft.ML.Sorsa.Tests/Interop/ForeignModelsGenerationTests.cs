@@ -42,6 +42,27 @@ public sealed class ForeignModelsGenerationTests
         Assert.HasCount(300, Generate(ForeignModel.Bind(plain, Successor), new() { MaxNewTokens = 300 }, [], [3])[0]);
     }
 
+    /// <summary>A module is in training when it is made: its dropout must not get into answers, and its user finds it as it was.</summary>
+    [TestMethod]
+    public void AnAnswerIsGivenInEvaluation()
+    {
+        using nn.Module<Tensor, Tensor> plain = Plain();
+        List<bool> training = [];
+        ForeignModel model = ForeignModel.Bind(plain, ids =>
+        {
+            training.Add(plain.training);
+            return Successor(ids);
+        });
+        plain.train();
+        training.Clear();
+
+        Generate(model, new() { MaxNewTokens = 3 }, [], [3, 4]);
+
+        Assert.HasCount(3, training);
+        Assert.IsFalse(training.Any(on => on));
+        Assert.IsTrue(plain.training);
+    }
+
     [TestMethod]
     public void ARowThatIsFinishedIsNotReadAgain()
     {

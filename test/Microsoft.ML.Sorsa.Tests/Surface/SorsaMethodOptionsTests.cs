@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Adapters;
-using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
@@ -151,10 +150,72 @@ public sealed class SorsaMethodOptionsTests
         using var loaded = (SorsaTransformer)mlContext.Model.Load(zip, out _);
 
         Assert.IsLessThan(0.7 * log[0].Loss, log[^1].Loss);
-        CollectionAssert.AreEqual(TinyTask.LogitBits((CausalLM)model.Model.Network), TinyTask.LogitBits((CausalLM)loaded.Model.Network));
+        CollectionAssert.AreEqual(TinyTask.LogitBits(model.Model.Network), TinyTask.LogitBits(loaded.Model.Network));
         Assert.IsNotEmpty(model.MergeReport!.Matrices);
         Assert.IsNull(loaded.MergeReport);
     }
+
+    public static IEnumerable<object[]> Effects =>
+    [
+        ["Triplets", Of(FineTuningMethod.Sorsa), With(options => options.Triplets = SingularTriplets.Trailing)],
+        ["SliceStart", With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, 3)), With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, 4))],
+        ["HardOrthonormality", With(options => options.Gamma = 0), With(options => options.HardOrthonormality = true)],
+        ["Quantization", Of(FineTuningMethod.Sorsa), With(options => options.Quantization = BaseQuantization.NF4)],
+        ["Quantization of PiSSA", Of(FineTuningMethod.Pissa), With(options => (options.Method, options.Quantization) = (FineTuningMethod.Pissa, BaseQuantization.NF4))],
+        ["QuantizationRounds", With(options => options.Quantization = BaseQuantization.NF4), With(options => (options.Quantization, options.QuantizationRounds) = (BaseQuantization.NF4, 3))],
+        ["QuantizationRounds of PiSSA", With(options => (options.Method, options.Quantization) = (FineTuningMethod.Pissa, BaseQuantization.NF4)),
+            With(options => (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Pissa, BaseQuantization.NF4, 3))],
+        ["Dropout of LoRA", Of(FineTuningMethod.Lora), With(options => (options.Method, options.Dropout) = (FineTuningMethod.Lora, 0.3))],
+        ["Alpha of LoRA", Of(FineTuningMethod.Lora), With(options => (options.Method, options.Alpha) = (FineTuningMethod.Lora, 9))],
+        ["Alpha of DoRA", Of(FineTuningMethod.Dora), With(options => (options.Method, options.Alpha) = (FineTuningMethod.Dora, 9))],
+        ["Alpha of AdaLoRA", Of(FineTuningMethod.AdaLora), With(options => (options.Method, options.Alpha) = (FineTuningMethod.AdaLora, 9))],
+        ["Gamma of AdaLoRA", Of(FineTuningMethod.AdaLora), With(options => (options.Method, options.Gamma) = (FineTuningMethod.AdaLora, 0.9))],
+        ["TargetRank", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { TargetRank = 1 })],
+        ["WarmupSteps", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { WarmupSteps = 7 })],
+        ["FinalSteps", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { FinalSteps = 7 })],
+        ["Interval", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { Interval = 5 })],
+        ["Beta1", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { Beta1 = 0.05 })],
+        ["Beta2", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { Beta2 = 0.05 })],
+    ];
+
+    /// <summary>Two runs that one value tells apart end with other weights.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Effects))]
+    public void EveryOptionOfAMethodIsRead(string name, Action<Options> plain, Action<Options> changed)
+    {
+        CollectionAssert.AreNotEqual(Bits(plain), Bits(changed), name);
+
+        static int[] Bits(Action<Options> set)
+        {
+            var mlContext = new MLContext();
+            Options options = TinyTask.Options();
+            (options.NumberOfEpochs, options.LearningRate) = (4, 0.02);
+            set(options);
+            using SorsaTransformer model = mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext));
+            return TinyTask.LogitBits(model.Model.Network);
+        }
+    }
+
+    /// <summary>Attach's options are the trainer's, each under its own name.</summary>
+    [TestMethod]
+    public void OptionsOfAttachReachTheRulesAndTheMethod()
+    {
+        var attach = new SorsaAdapterOptions
+        {
+            Method = FineTuningMethod.Sorsa, Rank = 3, Alpha = 5, Gamma = 0.25, RegularizerReduction = RegularizerReduction.Sum, Triplets = SingularTriplets.Slice, SliceStart = 2, Seed = 7,
+        };
+
+        Options options = attach.ForTrainer();
+
+        foreach (System.Reflection.PropertyInfo property in typeof(SorsaAdapterOptions).GetProperties().Where(property => property.Name is not nameof(SorsaAdapterOptions.TargetModules)))
+        {
+            Assert.AreEqual(property.GetValue(attach), typeof(Options).GetProperty(property.Name)!.GetValue(options), property.Name);
+        }
+
+        Assert.IsTrue(new SorsaAdapterOptions { HardOrthonormality = true }.ForTrainer().HardOrthonormality);
+    }
+
+    private static Action<Options> Of(FineTuningMethod method) => options => options.Method = method;
 
     private static Action<Options> With(Action<Options> set) => set;
 
