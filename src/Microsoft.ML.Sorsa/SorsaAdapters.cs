@@ -38,7 +38,7 @@ public sealed class SorsaAdapters : IDisposable
         _frozen = new FrozenModule(module);
         try
         {
-            _adapters = AdapterSet.Inject(targets.Select(target => new WeightSite(target.Path, target.Weight)), options.CreateMethod(int.MaxValue, start, start));
+            _adapters = AdapterSet.Inject(targets.Select(target => new WeightSite(target.Path, target.Weight)), options.CreateMethod(int.MaxValue, start, Decomposition.Drawn(start), start));
         }
         catch
         {

@@ -68,6 +68,9 @@ public sealed class SorsaCatalog
         return new SorsaFineTuningTrainer(_env, options, model, tokenizer, forward, endTokenId);
     }
 
+    /// <summary>An experiment that looks for the options that train the best model.</summary>
+    public SorsaExperiment CreateExperiment() => new(_env);
+
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
     /// <param name="promptColumnName">The column of text that holds the prompts.</param>

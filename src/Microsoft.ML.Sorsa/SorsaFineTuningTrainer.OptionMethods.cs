@@ -20,10 +20,11 @@ public sealed partial class SorsaFineTuningTrainer
 
         /// <summary>The method that the options describe.</summary>
         /// <param name="totalSteps">The steps of the run.</param>
-        /// <param name="start">Where the adapters' start and the randomised decomposition draw from; on the CPU.</param>
+        /// <param name="start">Where the adapters' start draws from; on the CPU.</param>
+        /// <param name="decomposition">Where the leading singular triplets come from.</param>
         /// <param name="dropout">Where dropout draws from; on the model's device.</param>
         /// <exception cref="ArgumentException">AdaLoRA's budget does not fit the steps.</exception>
-        internal AdapterMethod CreateMethod(int totalSteps, Generator start, Generator dropout)
+        internal AdapterMethod CreateMethod(int totalSteps, Generator start, Decomposition decomposition, Generator dropout)
         {
             int rank = RankOrDefault;
             double scale = Alpha / rank ?? 1;
@@ -51,7 +52,7 @@ public sealed partial class SorsaFineTuningTrainer
                         Rank = rank,
                         Scale = scale,
                         QuantizationRounds = QuantizationRounds,
-                        Decomposition = start,
+                        Decomposition = decomposition,
                         Dropout = Dropout,
                         Quantized = quantized,
                         DropoutGenerator = dropout,
@@ -87,7 +88,7 @@ public sealed partial class SorsaFineTuningTrainer
                         FirstTriplet = Triplets switch { SingularTriplets.Leading => 0, SingularTriplets.Slice => SliceStart, _ => null },
                         HardOrthonormality = HardOrthonormality,
                         QuantizationRounds = QuantizationRounds,
-                        Decomposition = start,
+                        Decomposition = decomposition,
                         Dropout = Dropout,
                         Quantized = quantized,
                         DropoutGenerator = dropout,

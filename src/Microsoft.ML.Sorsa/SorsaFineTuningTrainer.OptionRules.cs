@@ -77,20 +77,18 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>Refuses what does not belong to the method, and what of it does not fit together.</summary>
         private void ValidateMethod()
         {
-            bool lowRank = Method is not (FineTuningMethod.Full or FineTuningMethod.Partial);
-            bool sorsa = Method == FineTuningMethod.Sorsa, adaLora = Method == FineTuningMethod.AdaLora;
-            Belongs(lowRank, Rank is not null, nameof(Rank), Rank);
-            Belongs(lowRank, Alpha is not null, nameof(Alpha), Alpha);
-            Belongs(lowRank, Dropout != 0, nameof(Dropout), Dropout);
-            Belongs(lowRank, Quantization != BaseQuantization.None, nameof(Quantization), Quantization);
-            Belongs(sorsa || adaLora, Gamma is not null, nameof(Gamma), Gamma);
-            Belongs(sorsa, RegularizerReduction != RegularizerReduction.Mean, nameof(RegularizerReduction), RegularizerReduction);
-            Belongs(sorsa, Triplets != SingularTriplets.Leading, nameof(Triplets), Triplets);
-            Belongs(sorsa, SliceStart is not null, nameof(SliceStart), SliceStart);
-            Belongs(sorsa, HardOrthonormality, nameof(HardOrthonormality), HardOrthonormality);
-            Belongs(adaLora, RankBudget is not null, nameof(RankBudget), RankBudget);
-            Belongs(sorsa || Method == FineTuningMethod.Pissa, QuantizationRounds != 1, nameof(QuantizationRounds), QuantizationRounds);
-            Belongs(Method != FineTuningMethod.Full, !TargetModules.SequenceEqual(AllProjections, StringComparer.Ordinal), nameof(TargetModules), string.Join(", ", TargetModules));
+            Belongs(Rank is not null, nameof(Rank), Rank);
+            Belongs(Alpha is not null, nameof(Alpha), Alpha);
+            Belongs(Dropout != 0, nameof(Dropout), Dropout);
+            Belongs(Quantization != BaseQuantization.None, nameof(Quantization), Quantization);
+            Belongs(Gamma is not null, nameof(Gamma), Gamma);
+            Belongs(RegularizerReduction != RegularizerReduction.Mean, nameof(RegularizerReduction), RegularizerReduction);
+            Belongs(Triplets != SingularTriplets.Leading, nameof(Triplets), Triplets);
+            Belongs(SliceStart is not null, nameof(SliceStart), SliceStart);
+            Belongs(HardOrthonormality, nameof(HardOrthonormality), HardOrthonormality);
+            Belongs(RankBudget is not null, nameof(RankBudget), RankBudget);
+            Belongs(QuantizationRounds != 1, nameof(QuantizationRounds), QuantizationRounds);
+            Belongs(!TargetModules.SequenceEqual(AllProjections, StringComparer.Ordinal), nameof(TargetModules), string.Join(", ", TargetModules));
 
             Fit(Triplets == SingularTriplets.Slice || SliceStart is null, nameof(SliceStart), SliceStart, $"{nameof(Triplets)} is {Triplets}", $"Set {nameof(Triplets)} to {SingularTriplets.Slice}, or leave {nameof(SliceStart)} null");
             Fit(Triplets != SingularTriplets.Slice || SliceStart >= 0, nameof(SliceStart), SliceStart, $"{nameof(Triplets)} is {Triplets}, which needs a start of at least 0", $"Set {nameof(SliceStart)}");
@@ -113,9 +111,25 @@ public sealed partial class SorsaFineTuningTrainer
             static string Part(string name) => $"{nameof(RankBudget)}.{name}";
         }
 
-        private void Belongs(bool belongs, bool isSet, string name, object? value)
+        /// <summary>Whether the method has an option.</summary>
+        internal bool HasOption(string name)
         {
-            if (isSet && !belongs)
+            bool sorsa = Method == FineTuningMethod.Sorsa, adaLora = Method == FineTuningMethod.AdaLora;
+            return name switch
+            {
+                nameof(Rank) or nameof(Alpha) or nameof(Dropout) or nameof(Quantization) => Method is not (FineTuningMethod.Full or FineTuningMethod.Partial),
+                nameof(Gamma) => sorsa || adaLora,
+                nameof(RegularizerReduction) or nameof(Triplets) or nameof(SliceStart) or nameof(HardOrthonormality) => sorsa,
+                nameof(RankBudget) => adaLora,
+                nameof(QuantizationRounds) => sorsa || Method == FineTuningMethod.Pissa,
+                nameof(TargetModules) => Method != FineTuningMethod.Full,
+                _ => true,
+            };
+        }
+
+        private void Belongs(bool isSet, string name, object? value)
+        {
+            if (isSet && !HasOption(name))
             {
                 throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it does not belong to {nameof(Method)} {Method}. Leave it at its default, or choose a method that has it."), name);
             }

@@ -164,7 +164,7 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>Table 3: Mistral 7B v0.1. r = 64, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
         public static Options Mistral_7B(string modelFolder) => Paper(modelFolder, rank: 64);
 
-        internal TrainingOptions ForLoop(int padTokenId, int stepsPerEpoch) => new()
+        internal TrainingOptions ForLoop(int padTokenId, int stepsBetweenLooks) => new()
         {
             LearningRate = LearningRate,
             LearningRateDecay = LearningRateDecay,
@@ -174,7 +174,7 @@ public sealed partial class SorsaFineTuningTrainer
             AdamBeta2 = AdamBeta2,
             AdamEpsilon = AdamEpsilon,
             MaxGradNorm = MaxGradNorm,
-            EvaluationSteps = EvaluationSteps ?? stepsPerEpoch,
+            EvaluationSteps = EvaluationSteps ?? stepsBetweenLooks,
             EarlyStoppingPatience = EarlyStoppingPatience ?? int.MaxValue,
             PadTokenId = padTokenId,
         };

@@ -1,12 +1,9 @@
-using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Training;
 using Microsoft.ML.Tokenizers;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa;
@@ -19,7 +16,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 {
     private readonly IHost _host;
     private readonly Options _options;
-    private readonly Func<IHostEnvironment, TrainingBase> _open;
+    private readonly Func<IHostEnvironment, Opened> _open;
 
     /// <summary>Fine-tunes the model of a folder.</summary>
     internal SorsaFineTuningTrainer(IHostEnvironment env, Options options)
@@ -28,7 +25,11 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
             copy.Validate();
             DecoderConfig config = DecoderConfig.Load(copy.ModelFolder);
             AdapterSet.Verify(config, copy.TargetModules, copy.VerifiedRank);
-            return host => new FolderBase(copy, config, TorchDevice.Of(host));
+            return host =>
+            {
+                var folder = new OpenedFolder(copy, config, TorchDevice.Of(host));
+                return new Opened(new FolderBase(copy, folder, folder.Load), folder);
+            };
         })
     {
     }
@@ -39,12 +40,12 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         {
             copy.ValidateForObject();
             var model = new ObjectBase(copy, module, tokenizer, forward, endTokenId);
-            return _ => model;
+            return _ => new Opened(model, null);
         })
     {
     }
 
-    private SorsaFineTuningTrainer(IHostEnvironment env, Options options, Func<Options, Func<IHostEnvironment, TrainingBase>> check)
+    private SorsaFineTuningTrainer(IHostEnvironment env, Options options, Func<Options, Func<IHostEnvironment, Opened>> check)
     {
         ArgumentNullException.ThrowIfNull(options);
         _host = env.Register(nameof(SorsaFineTuningTrainer));
@@ -93,65 +94,25 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         using IChannel channel = _host.Start("Fine-tuning");
 
         // What costs little is looked at first: the weights' headers and both data's columns, then the rows.
-        using TrainingBase start = _open(_host);
-        var prompts = new PromptEncoder(start.Tokenizer, _options.PromptTemplate);
+        using Opened opened = _open(_host);
+        var run = new FineTuningRun(channel, _options, opened.Start);
+        var prompts = new PromptEncoder(opened.Start.Tokenizer, _options.PromptTemplate);
         IEnumerable<(string Prompt, string Response)> trainRows = Rows(trainData);
         IEnumerable<(string Prompt, string Response)>? validationRows = validationData is null ? null : Rows(validationData);
-        IReadOnlyList<SupervisedExample> train = Encode(channel, start, prompts, trainRows, trainArgument);
-        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : Encode(channel, start, prompts, validationRows, nameof(validationData));
-
-        ITrainedModel model = start.Load();
-        return TrainAndMerge(channel, start, model, prompts, train, validation);
+        IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
+        return run.Train(prompts, train, validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData)));
     }
 
     private IEnumerable<(string Prompt, string Response)> Rows(IDataView data) =>
         PromptResponseReader.Read(data, _options.PromptColumnName, _options.ResponseColumnName);
 
-    private IReadOnlyList<SupervisedExample> Encode(
-        IChannel channel, TrainingBase start, PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
+    /// <summary>What a run starts from, and the folder behind it where there is one.</summary>
+    private sealed record Opened(TrainingBase Start, OpenedFolder? Folder) : IDisposable
     {
-        var encoder = new ExampleEncoder(prompts, start.EndTokenId, _options.MaxPromptLength, _options.MaxResponseLength, start.MaxPositions);
-        EncodedExamples encoded = encoder.Encode(rows, argument, _options.CancellationToken);
-        channel.Info(MessageSensitivity.None, $"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} cut at MaxPromptLength or MaxResponseLength.");
-        return encoded.Examples;
-    }
-
-    private SorsaTransformer TrainAndMerge(
-        IChannel channel, TrainingBase start, ITrainedModel model, PromptEncoder prompts, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
-    {
-        var plan = new BatchPlan(train, _options.BatchSize, _options.GradientAccumulationSteps, _options.Seed);
-        int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * _options.NumberOfEpochs, _options.MaxSteps ?? int.MaxValue);
-        using var initialization = new Generator(unchecked((ulong)_options.Seed));
-        using var dropout = new Generator(unchecked((ulong)_options.Seed), model.Device);
-        AdapterSet adapters = start.Inject(_options.CreateMethod(totalSteps, initialization, dropout));
-        long parameters = adapters.Trainable.Sum(named => named.Value.numel());
-        int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
-        channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"{_options.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, for {totalSteps} steps."));
-        if (Math.Ceiling(totalSteps * _options.WarmupRatio) >= totalSteps)
+        public void Dispose()
         {
-            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak (a run of one step changes nothing). Lower WarmupRatio (now {_options.WarmupRatio}) or BatchSize (now {_options.BatchSize}), or raise NumberOfEpochs (now {_options.NumberOfEpochs})."));
-        }
-
-        new TrainingLoop(model, adapters, _options.ForLoop(padTokenId, plan.StepsPerEpoch)).Run(
-            Enumerable.Range(0, int.MaxValue).SelectMany(plan.Epoch).Take(totalSteps), totalSteps,
-            validation.Count == 0 ? null : () => SupervisedLoss.Mean(model, validation, _options.BatchSize, padTokenId),
-            progress => Report(channel, progress), _options.CancellationToken);
-        MergeReport report = MergeReport.Of(adapters, start.SavedType);
-        channel.Info(MessageSensitivity.None, report.ToString());
-        AdapterWeights? trained = start.Keep(adapters);
-        adapters.Merge(start.SavedType);
-        return start.Finish(prompts, report, trained);
-    }
-
-    /// <summary>Every step to the listener, ten of them and every look at the validation rows to the log.</summary>
-    private void Report(IChannel channel, SorsaTrainingProgress progress)
-    {
-        _options.Progress?.Report(progress);
-        if (progress.Step % Math.Max(1, progress.TotalSteps / 10) == 0 || progress.Step == progress.TotalSteps || progress.ValidationLoss is not null)
-        {
-            string validation = progress.ValidationLoss is { } loss ? string.Create(CultureInfo.InvariantCulture, $", validation loss {loss:F4}") : "";
-            channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
-                $"Step {progress.Step} of {progress.TotalSteps}: loss {progress.Loss:F4}{validation}, learning rate {progress.LearningRate:G3}, gradient norm {progress.GradientNorm:G3}."));
+            Start.Dispose();
+            Folder?.Dispose();
         }
     }
 }

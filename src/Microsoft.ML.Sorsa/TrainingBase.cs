@@ -1,5 +1,4 @@
 using Microsoft.ML.Sorsa.Adapters;
-using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
@@ -40,62 +39,33 @@ internal abstract class TrainingBase : IDisposable
 }
 
 /// <summary>A model of ours, from a folder in the Hugging Face layout.</summary>
-internal sealed class FolderBase : TrainingBase
+/// <param name="options">The run's.</param>
+/// <param name="folder">Stays the caller's.</param>
+/// <param name="load">Gives the model with its weights, which is this base's from then on.</param>
+internal sealed class FolderBase(SorsaFineTuningTrainer.Options options, OpenedFolder folder, Func<CausalLM> load) : TrainingBase
 {
-    private readonly SorsaFineTuningTrainer.Options _options;
-    private readonly DecoderConfig _config;
-    private readonly Device _device;
-    private readonly Checkpoint _checkpoint;
-    private readonly ScalarType _computeType;
     private CausalLM? _model;
     private AdapterSet? _adapters;
 
-    public FolderBase(SorsaFineTuningTrainer.Options options, DecoderConfig config, Device device)
-    {
-        _options = options;
-        _config = config;
-        _device = device;
-        Tokenizer = TextTokenizer.Load(options.ModelFolder);
-        TextModel.VerifyTokenizer(config, Tokenizer, options.ModelFolder);
-        EndTokenId = Tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
-            $"Neither the tokenizer nor config.json in '{options.ModelFolder}' names the token that ends a text. Set eos_token in tokenizer_config.json."));
-        _checkpoint = Checkpoint.OpenFolder(options.ModelFolder);
-        try
-        {
-            CausalLM.Verify(config, _checkpoint);
-            _computeType = options.ComputeType.ToScalarType(_checkpoint.StoredType);
-            SavedType = options.SavedType.ToScalarType(_checkpoint.StoredType);
-            if (_computeType == ScalarType.Float16)
-            {
-                throw options.NoFloat16();
-            }
-        }
-        catch
-        {
-            _checkpoint.Dispose();
-            throw;
-        }
-    }
+    public override ITextTokenizer Tokenizer => folder.Tokenizer;
 
-    public override ITextTokenizer Tokenizer { get; }
+    public override int EndTokenId => folder.EndTokenId;
 
-    public override int EndTokenId { get; }
+    public override int MaxPositions => folder.Config.MaxPositions;
 
-    public override int MaxPositions => _config.MaxPositions;
+    public override ScalarType SavedType => folder.SavedType;
 
-    public override ScalarType SavedType { get; }
-
-    public override ITrainedModel Load() => _model = CausalLM.Load(_config, _checkpoint, _computeType, _device);
+    public override ITrainedModel Load() => _model = load();
 
     public override AdapterSet Inject(AdapterMethod method) =>
-        _adapters = AdapterSet.Inject(_model!, _options.TargetModules, method, _options.CancellationToken);
+        _adapters = AdapterSet.Inject(_model!, options.TargetModules, method, options.CancellationToken);
 
     public override AdapterWeights? Keep(AdapterSet adapters) => AdapterWeights.Of(adapters, _model!.Fingerprint);
 
     public override SorsaTransformer Finish(PromptEncoder prompts, MergeReport report, AdapterWeights? trained)
     {
         _model!.RoundTo(SavedType);
-        var text = new TextModel(_model, prompts, _options.Generation, SavedType, _options.PromptColumnName, _options.OutputColumnName);
+        var text = new TextModel(_model, prompts, options.Generation, SavedType, options.PromptColumnName, options.OutputColumnName);
         var transformer = new SorsaTransformer(text) { MergeReport = report, Trained = trained };
         _model = null;
         return transformer;
@@ -105,6 +75,5 @@ internal sealed class FolderBase : TrainingBase
     {
         _adapters?.Discard();
         _model?.Dispose();
-        _checkpoint.Dispose();
     }
 }

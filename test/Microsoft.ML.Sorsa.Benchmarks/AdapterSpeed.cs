@@ -50,7 +50,7 @@ internal static class AdapterSpeed
         using Generator generator = new(0);
         string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
         var clock = Stopwatch.StartNew();
-        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Decomposition = generator });
+        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Decomposition = Decomposition.Drawn(generator) });
         double split = clock.Elapsed.TotalMilliseconds;
         using AdapterWeights weights = AdapterWeights.Of(adapters, model.Fingerprint)!;
         AdapterFolder.Write(weights, file);

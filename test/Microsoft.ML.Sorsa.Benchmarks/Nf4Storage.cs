@@ -33,7 +33,7 @@ internal static class Nf4Storage
             using var noGrad = no_grad();
             using Generator generator = new(0);
             Tensor weight = ((Linear)slot.Module).weight;
-            errors.Add(PrincipalSplit.Quantized(weight, new TripletSlice(0, rank), 1, Rounds, generator).Error!);
+            errors.Add(PrincipalSplit.Quantized(weight, new TripletSlice(0, rank), 1, Rounds, Decomposition.Drawn(generator)).Error!);
             using var quantized = new Nf4Weight(weight);
             bytes += quantized.Size;
             parameters += weight.numel();

@@ -20,7 +20,7 @@ internal sealed record StepVariant(string Name, int? Rank, double? Limit, string
         Sorsa("QSORSA", 16, null, quantized: true),
         Of("LoRA", 1.17, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
-        Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = start }),
+        Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
         Of("DoRA", 1.5, (start, _) => new LoraMethod { Rank = 16, Scale = 1, HasMagnitude = true, Initialization = start }),
         Of("AdaLoRA", 1.35, (start, steps) => new AdaLoraMethod { Rank = 16, Alpha = 16, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = steps, Initialization = start }),
         new("partial", null, null, ["q_proj", "v_proj"], (_, _) => new WeightMethod { Everything = false }),
@@ -28,7 +28,7 @@ internal sealed record StepVariant(string Name, int? Rank, double? Limit, string
     ];
 
     private static StepVariant Sorsa(string name, int rank, double? limit, bool quantized = false) =>
-        new(name, rank, limit, [], (start, _) => new SorsaMethod { Rank = rank, Gamma = Gamma, Decomposition = start, Quantized = quantized });
+        new(name, rank, limit, [], (start, _) => new SorsaMethod { Rank = rank, Gamma = Gamma, Decomposition = Decomposition.Drawn(start), Quantized = quantized });
 
     private static StepVariant Of(string name, double? limit, Func<torch.Generator, int, AdapterMethod> create) => new(name, 16, limit, [], create);
 }

@@ -23,7 +23,7 @@ internal static class TrainingMemory
         using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
         using Generator generator = new(0);
         string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
-        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Gamma = 4e-4, Decomposition = generator });
+        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Gamma = 4e-4, Decomposition = Decomposition.Drawn(generator) });
         Console.WriteLine($"{Path.GetFileName(folder)}, float32, {Rows} rows of 20 to 120 tokens a step");
         Console.WriteLine("step   resident MB   live tensors");
         new TrainingLoop(model, adapters, new TrainingOptions()).Run(Batches(), steps, validate: null, Report, CancellationToken.None);

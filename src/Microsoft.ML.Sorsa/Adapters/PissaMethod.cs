@@ -20,8 +20,8 @@ internal sealed class PissaMethod : AdapterMethod
     /// <summary>Where the residual is quantised: how often decomposition and quantisation take turns.</summary>
     public int QuantizationRounds { get; init; } = 1;
 
-    /// <summary>Where the randomised decomposition draws from; on the CPU.</summary>
-    public required Generator Decomposition { get; init; }
+    /// <summary>Where the leading triplets come from.</summary>
+    public required Decomposition Decomposition { get; init; }
 
     public override Adapter Create(string path, Linear linear)
     {

@@ -12,7 +12,7 @@ namespace Microsoft.ML.Sorsa.Adapters;
 internal readonly record struct TripletSlice(int? First, int Rank)
 {
     /// <summary>The triplets, decomposed as far as it takes; in tensors that the caller owns.</summary>
-    public (Tensor U, Tensor S, Tensor Vt) Of(Tensor weight, Generator generator)
+    public (Tensor U, Tensor S, Tensor Vt) Of(Tensor weight, Decomposition decomposition, bool comesAgain = true)
     {
         long smaller = weight.shape.Min();
         long first = First ?? smaller - Rank;
@@ -24,7 +24,7 @@ internal readonly record struct TripletSlice(int? First, int Rank)
 
         if (first == 0)
         {
-            return TruncatedSvd.Decompose(weight, Rank, generator);
+            return decomposition.Leading(weight, Rank, comesAgain);
         }
 
         // The small triplets of a randomised decomposition are not those of the matrix.
@@ -47,12 +47,12 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
     /// <summary>The triplets of W, which is left as it is. The caller owns them.</summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>
-    /// <param name="generator">Where the randomised decomposition draws from; on the CPU.</param>
-    public static PrincipalSplit Of(Tensor weight, TripletSlice slice, Generator generator)
+    /// <param name="decomposition">Where the leading triplets come from.</param>
+    public static PrincipalSplit Of(Tensor weight, TripletSlice slice, Decomposition decomposition)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        (Tensor u, Tensor s, Tensor vt) = slice.Of(weight.to(AdapterStart.TypeFor(weight)), generator);
+        (Tensor u, Tensor s, Tensor vt) = slice.Of(weight.to(AdapterStart.TypeFor(weight)), decomposition);
         return new PrincipalSplit(u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(), null);
     }
 
@@ -64,8 +64,8 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
     /// <param name="slice">Which triplets train.</param>
     /// <param name="scale">c.</param>
     /// <param name="rounds">How often the two take turns; at least 1.</param>
-    /// <param name="generator">Where the randomised decomposition draws from; on the CPU.</param>
-    public static PrincipalSplit Quantized(Tensor weight, TripletSlice slice, double scale, int rounds, Generator generator)
+    /// <param name="decomposition">Where the leading triplets come from.</param>
+    public static PrincipalSplit Quantized(Tensor weight, TripletSlice slice, double scale, int rounds, Decomposition decomposition)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -76,7 +76,7 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
         for (int round = 0; round < rounds; round++)
         {
             // Before the first round nothing was quantised yet, and U diag(s) Vt is W's own part, to which c comes as it is.
-            (Tensor u, Tensor s, Tensor vt) = slice.Of(rest, generator);
+            (Tensor u, Tensor s, Tensor vt) = slice.Of(rest, decomposition, comesAgain: round == 0);
             s = round == 0 ? s : s.Times(1 / scale);
             Tensor product = (u * s.Times(scale)).mm(vt);
             using var residual = new Nf4Weight(wide - product);

@@ -29,8 +29,8 @@ internal sealed class SorsaMethod : AdapterMethod
     /// <summary>Where the residual is quantised: how often decomposition and quantisation take turns.</summary>
     public int QuantizationRounds { get; init; } = 1;
 
-    /// <summary>Where the randomised decomposition draws from; on the CPU.</summary>
-    public required Generator Decomposition { get; init; }
+    /// <summary>Where the leading triplets come from.</summary>
+    public required Decomposition Decomposition { get; init; }
 
     public override OrthonormalityPenalty? Penalty => Gamma > 0 ? new OrthonormalityPenalty(Gamma, RegularizerMean, InLoss: false) : null;
 

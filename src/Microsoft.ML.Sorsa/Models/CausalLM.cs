@@ -91,6 +91,16 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         return Load(config, checkpoint, type(checkpoint.StoredType), device);
     }
 
+    /// <summary>
+    /// Another model over the same weights, of which no byte is copied: in each the projections may be exchanged, and neither may be written into. Either is
+    /// disposed for itself.
+    /// </summary>
+    public CausalLM Share()
+    {
+        Dictionary<string, Tensor> weights = NamedWeights.ToDictionary(StringComparer.Ordinal);
+        return new CausalLM(Config, Type, StoredType, Fingerprint, Device, name => new Parameter(weights[name].detach().DetachFromDisposeScope(), requires_grad: false));
+    }
+
     /// <summary>Rounds every weight that is not of this precision already: what runs is what a file of that type will hold.</summary>
     public void RoundTo(ScalarType type)
     {

@@ -80,7 +80,7 @@ public sealed class MethodsTests
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(linear.weight.detach(), fullMatrices: false);
         int start = first ?? 7 - rank;
 
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = rank, FirstTriplet = first, Decomposition = generator }.Create("q_proj", linear);
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = rank, FirstTriplet = first, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
 
         Assert.IsLessThanOrEqualTo(1e-12, Largest(s.narrow(0, start, rank) - adapter.S.detach()));
         Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, start, rank).mm(vt.narrow(0, start, rank)) - (adapter.U * adapter.S).mm(adapter.Vt).detach()));
@@ -93,7 +93,7 @@ public sealed class MethodsTests
         using var generator = new Generator(3);
 
         var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
-            () => new SorsaMethod { Rank = 3, FirstTriplet = 5, Decomposition = generator }.Create("q_proj", Random(9, 7, bias: false)));
+            () => new SorsaMethod { Rank = 3, FirstTriplet = 5, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", Random(9, 7, bias: false)));
 
         Assert.Contains("has 7 singular triplets, not those from 5 to 7", error.Message);
     }
@@ -103,7 +103,7 @@ public sealed class MethodsTests
     {
         using CausalLM model = TinyModel.Create();
         using var generator = new Generator(5);
-        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, HardOrthonormality = true, Decomposition = generator });
+        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, HardOrthonormality = true, Decomposition = Decomposition.Drawn(generator) });
         var deviations = new List<double>();
 
         new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.05, WarmupRatio = 0 }).Run(
@@ -132,7 +132,7 @@ public sealed class MethodsTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = 4, Decomposition = generator }.Create("q_proj", Random(9, 7, bias: false));
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 4, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", Random(9, 7, bias: false));
         (Tensor u, Tensor vt) = (adapter.U.detach().clone(), adapter.Vt.detach().clone());
 
         adapter.Orthonormalize();
@@ -161,7 +161,7 @@ public sealed class MethodsTests
         using var generator = new Generator(3);
         Linear linear = Random(9, 7, bias: false);
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(linear.weight.detach(), fullMatrices: false);
-        var adapter = (LoraLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = generator }.Create("q_proj", linear);
+        var adapter = (LoraLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
 
         Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, 0, 3).mm(vt.narrow(0, 0, 3)) - (2 * adapter.B.mm(adapter.A)).detach()));
 
@@ -228,11 +228,11 @@ public sealed class MethodsTests
 
     private static AdapterMethod Method(string name, Generator generator) => name switch
     {
-        "sorsa" => new SorsaMethod { Rank = 3, Scale = 2, Decomposition = generator },
-        "trailing" => new SorsaMethod { Rank = 3, FirstTriplet = null, Decomposition = generator },
-        "slice" => new SorsaMethod { Rank = 3, FirstTriplet = 2, Decomposition = generator },
+        "sorsa" => new SorsaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) },
+        "trailing" => new SorsaMethod { Rank = 3, FirstTriplet = null, Decomposition = Decomposition.Drawn(generator) },
+        "slice" => new SorsaMethod { Rank = 3, FirstTriplet = 2, Decomposition = Decomposition.Drawn(generator) },
         "lora" or "dora" => new LoraMethod { Rank = 3, Scale = 2, HasMagnitude = name == "dora", Initialization = generator },
-        "pissa" => new PissaMethod { Rank = 3, Scale = 2, Decomposition = generator },
+        "pissa" => new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) },
         "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = 10, Initialization = generator },
         _ => new WeightMethod { Everything = name == "full" },
     };

@@ -150,7 +150,7 @@ public sealed class Nf4Tests
         QuantizationError Error(int rounds)
         {
             using var decomposition = new Generator(2);
-            Adapter adapter = new SorsaMethod { Rank = 16, Scale = scale, Quantized = true, QuantizationRounds = rounds, Decomposition = decomposition }.Create("q_proj", linear);
+            Adapter adapter = new SorsaMethod { Rank = 16, Scale = scale, Quantized = true, QuantizationRounds = rounds, Decomposition = Decomposition.Drawn(decomposition) }.Create("q_proj", linear);
             QuantizationError error = adapter.QuantizationError!;
 
             // The figure is the start's own distance.
@@ -173,8 +173,8 @@ public sealed class Nf4Tests
         Linear linear = nn.Linear(70, 33);
         AdapterMethod method = name switch
         {
-            "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = generator },
-            "pissa" => new PissaMethod { Rank = 3, Quantized = true, Decomposition = generator },
+            "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
+            "pissa" => new PissaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
             "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0, Budget = new RankBudget(), TotalSteps = 9, Quantized = true, Initialization = generator },
             _ => new LoraMethod { Rank = 3, Scale = 2, HasMagnitude = name == "dora", Quantized = true, Initialization = generator },
         };
@@ -200,7 +200,7 @@ public sealed class Nf4Tests
     {
         using CausalLM model = TinyModel.Create();
         using var generator = new Generator(5);
-        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, Gamma = 4e-4, Quantized = true, Decomposition = generator });
+        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, Gamma = 4e-4, Quantized = true, Decomposition = Decomposition.Drawn(generator) });
         var log = new List<SorsaTrainingProgress>();
         SupervisedRows rows = new(TinyModel.Rows(4));
 

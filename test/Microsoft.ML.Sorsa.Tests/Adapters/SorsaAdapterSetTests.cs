@@ -129,7 +129,7 @@ public sealed class SorsaAdapterSetTests
                     cancellation.Cancel();
                 }
 
-                return new SorsaMethod { Rank = 2, Decomposition = generator }.Create(path, linear);
+                return new SorsaMethod { Rank = 2, Decomposition = Decomposition.Drawn(generator) }.Create(path, linear);
             }),
             cancellation.Token));
 

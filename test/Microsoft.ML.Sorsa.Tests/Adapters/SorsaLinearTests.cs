@@ -124,7 +124,7 @@ public sealed class SorsaLinearTests
         Linear linear = nn.Linear(columns, rows, bias);
         byte[] before = linear.weight.detach().bytes.ToArray();
         Tensor x = randn(3, 6, columns);
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Scale = scale, Decomposition = generator }.Create("q_proj", linear);
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Scale = scale, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
 
         Tensor expected = linear.call(x).detach();
 
@@ -147,7 +147,7 @@ public sealed class SorsaLinearTests
         using var generator = new Generator(2);
         Linear linear = nn.Linear(24, 40, hasBias: false, dtype: ScalarType.BFloat16);
 
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Decomposition = generator }.Create("q_proj", linear);
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
 
         Assert.IsTrue(adapter.Trainable.All(named => named.Value.dtype == ScalarType.Float32));
         Tensor merged = adapter.MergedWeight();
@@ -189,7 +189,7 @@ public sealed class SorsaLinearTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(4);
         const double Share = 0.25;
-        var adapter = new SorsaLinear(new PlainWeight(eye(50) * 3), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = generator, Dropout = Share, DropoutGenerator = generator });
+        var adapter = new SorsaLinear(new PlainWeight(eye(50) * 3), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = Decomposition.Drawn(generator), Dropout = Share, DropoutGenerator = generator });
         Tensor x = ones(200, 50).requires_grad_();
 
         Tensor adapted = adapter.call(x) - (x * 3);
@@ -219,7 +219,7 @@ public sealed class SorsaLinearTests
         {
             using var generator = new Generator(seed);
             return new SorsaLinear(
-                new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = generator, Dropout = 0.5, DropoutGenerator = generator }).call(x).detach();
+                new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = Decomposition.Drawn(generator), Dropout = 0.5, DropoutGenerator = generator }).call(x).detach();
         }
     }
 

@@ -107,7 +107,7 @@ public sealed class ForeignModelsTrainingTests
 
         Assert.AreNotEqual(expected[0], expected[^1], 0.05);
 
-        static SorsaMethod Method() => new() { Rank = 4, Gamma = 0.01, Decomposition = new Generator(3) };
+        static SorsaMethod Method() => new() { Rank = 4, Gamma = 0.01, Decomposition = Decomposition.Drawn(new Generator(3)) };
 
         List<double> Train(ITrainedModel model, AdapterSet adapters)
         {

@@ -47,7 +47,7 @@ internal static class TinyModel
         var generator = new Generator(5);
         return AdapterSet.Inject(model, targets ?? Targets, new SorsaMethod
         {
-            Rank = rank, Scale = scale, Dropout = dropout, Gamma = gamma, Decomposition = generator, DropoutGenerator = generator,
+            Rank = rank, Scale = scale, Dropout = dropout, Gamma = gamma, Decomposition = Decomposition.Drawn(generator), DropoutGenerator = generator,
         });
     }
 

@@ -116,7 +116,7 @@ public sealed class SorsaMethodOptionsTests
         Assert.AreEqual(1.0, Create<PissaMethod>(new Options { Method = FineTuningMethod.Pissa }).Scale);
         Assert.AreEqual((0.5, 16.0, new RankBudget()), Create<AdaLoraMethod>(new Options { Method = FineTuningMethod.AdaLora }) is var ada ? (ada.Gamma, ada.Alpha, ada.Budget) : default);
 
-        T Create<T>(Options options) where T : AdapterMethod => (T)options.CreateMethod(10, generator, generator);
+        T Create<T>(Options options) where T : AdapterMethod => (T)options.CreateMethod(10, generator, Decomposition.Drawn(generator), generator);
     }
 
     /// <summary>From rows to an answer and back from a zip: the same for every method.</summary>

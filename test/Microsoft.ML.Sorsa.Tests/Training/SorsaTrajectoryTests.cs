@@ -30,7 +30,7 @@ public sealed class SorsaTrajectoryTests
         using var generator = new Generator(0);
 
         // The authors' trainer divides the regularizer's gradient by the number of micro-batches, Eq. (11) does not (sorsa.md).
-        var rules = new SorsaMethod { Rank = rank, Gamma = run.GetProperty("gamma").GetDouble() / accumulation, Decomposition = generator };
+        var rules = new SorsaMethod { Rank = rank, Gamma = run.GetProperty("gamma").GetDouble() / accumulation, Decomposition = Decomposition.Drawn(generator) };
         AdapterSet adapters = AdapterSet.Inject(
             model, [.. run.GetProperty("targets").EnumerateArray().Select(target => target.GetString()!)],
             new StoredMethod(
