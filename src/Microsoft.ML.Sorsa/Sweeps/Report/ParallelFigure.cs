@@ -1,0 +1,127 @@
+using OxyPlot;
+using OxyPlot.Annotations;
+using OxyPlot.Axes;
+using OxyPlot.Series;
+
+namespace Microsoft.ML.Sorsa.Sweeps.Report;
+
+/// <summary>Parallel coordinates: an axis per option and one for the metric, a line per trial.</summary>
+internal static class ParallelFigure
+{
+    /// <summary>Where a line passes an option that its trial does not have.</summary>
+    private const double NotThere = -0.13;
+
+    public static ReportFigure Of(SweepReport report)
+    {
+        (string Name, PlotScale<object?> Scale)[] options = [.. report.Space.Select(option => (option.Key, PlotScale.Of(option.Value)))];
+        PlotModel plot = PlotInk.Empty(left: 24, top: 40, right: 24, bottom: 12);
+        int last = options.Length;
+        plot.Axes.Add(Hidden(AxisPosition.Bottom, -0.35, last + 0.35));
+        plot.Axes.Add(Hidden(AxisPosition.Left, NotThere - 0.05, 1.05));
+        PlotScale<double>? metric = report.Completed.Count == 0 ? null : MetricScale(report);
+        bool someLack = false;
+        foreach (TrialResult trial in report.InDrawingOrder())
+        {
+            bool isCompleted = trial is { State: TrialState.Completed, Metric: not null };
+            bool isBest = trial == report.Best;
+            someLack |= options.Any(option => !trial.TrialSettings.Parameters.ContainsKey(option.Name));
+            List<DataPoint> points =
+            [
+                .. options.Select((option, i) => new DataPoint(i, trial.TrialSettings.Parameters.TryGetValue(option.Name, out object? value) ? option.Scale.PlaceOf(value) : NotThere)),
+            ];
+            if (isCompleted)
+            {
+                points.Add(new DataPoint(last, metric!.PlaceOf(trial.Metric!.Value)));
+            }
+
+            OxyColor color = isBest ? PlotInk.Best : isCompleted ? report.Shades.Of(trial.Metric!.Value) : trial.State == TrialState.Failed ? PlotInk.Failed : PlotInk.Pruned;
+            plot.Series.Add(new LineSeries
+            {
+                ItemsSource = points,
+                Color = color,
+                StrokeThickness = isBest ? 3.5 : isCompleted ? 1.8 : 1.2,
+                MarkerType = MarkerType.Circle,
+                MarkerSize = isBest ? 4 : 2.5,
+                MarkerFill = color,
+            });
+        }
+
+        foreach ((int i, (string name, PlotScale<object?> scale)) in options.Index())
+        {
+            DrawAxis(plot, i, name, scale.Ticks);
+            if (someLack)
+            {
+                DrawLabel(plot, i, NotThere, "not there");
+            }
+        }
+
+        if (metric is not null)
+        {
+            DrawAxis(plot, last, report.MetricName, metric.Ticks);
+        }
+
+        return new ReportFigure("parallel", "All options together", "A line is a trial, from its options to its metric; dark is good. Pink: the best. Grey (pruned) and orange (failed) lines end before the metric."
+            + (someLack ? " \"Not there\": the trial's method does not have the option." : ""), plot, IsWide: true);
+    }
+
+    /// <summary>As far as the colours go; what is worse lies at the end.</summary>
+    private static PlotScale<double> MetricScale(SweepReport report)
+    {
+        MetricShades shades = report.Shades;
+        PlotScale<double> scale = PlotScale.Of([shades.Best, shades.Worst], isLogarithmic: false);
+        double end = scale.PlaceOf(shades.Worst);
+        return new PlotScale<double>(
+            value => Math.Clamp(scale.PlaceOf(value), 0, 1),
+            !shades.IsCut ? scale.Ticks : [.. scale.Ticks.Where(tick => Math.Abs(tick.Place - end) > 0.08), (end, $"{NumberText.Of(shades.Worst)} and worse")]);
+    }
+
+    private static void DrawAxis(PlotModel plot, int place, string name, IReadOnlyList<(double Place, string Label)> ticks)
+    {
+        plot.Annotations.Add(new LineAnnotation
+        {
+            Type = LineAnnotationType.Vertical,
+            X = place,
+            MinimumY = 0,
+            MaximumY = 1,
+            Color = PlotInk.Text,
+            StrokeThickness = 1.2,
+            LineStyle = LineStyle.Solid,
+            Layer = AnnotationLayer.BelowSeries,
+        });
+        foreach ((double tick, string label) in ticks)
+        {
+            DrawLabel(plot, place, tick, label);
+        }
+
+        plot.Annotations.Add(new TextAnnotation
+        {
+            Text = PlainText.Short(name, 24),
+            TextPosition = new DataPoint(place, 1.05),
+            Offset = new ScreenVector(0, -8),
+            TextHorizontalAlignment = HorizontalAlignment.Center,
+            TextVerticalAlignment = VerticalAlignment.Bottom,
+            StrokeThickness = 0,
+            FontSize = 13,
+            FontWeight = FontWeights.Bold,
+            ClipByXAxis = false,
+            ClipByYAxis = false,
+        });
+    }
+
+    /// <summary>On a white ground, since lines run below it.</summary>
+    private static void DrawLabel(PlotModel plot, int place, double height, string label) => plot.Annotations.Add(new TextAnnotation
+    {
+        Text = label,
+        TextPosition = new DataPoint(place, height),
+        Offset = new ScreenVector(-9, 0),
+        TextHorizontalAlignment = HorizontalAlignment.Right,
+        TextVerticalAlignment = VerticalAlignment.Middle,
+        Background = OxyColor.FromAColor(200, OxyColors.White),
+        Padding = new OxyThickness(2, 1, 2, 1),
+        StrokeThickness = 0,
+        ClipByXAxis = false,
+        ClipByYAxis = false,
+    });
+
+    private static LinearAxis Hidden(AxisPosition position, double minimum, double maximum) => new() { Position = position, Minimum = minimum, Maximum = maximum, IsAxisVisible = false };
+}
