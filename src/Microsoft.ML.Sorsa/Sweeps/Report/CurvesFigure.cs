@@ -28,8 +28,8 @@ internal static class CurvesFigure
         bool isLogarithmic = losses.Min() > 0 && losses.Max() / losses.Min() > WideRange;
         PlotScale<double> across = PlotScale.Of(curves.SelectMany(curve => curve.Curve).Select(point => (double)point.Step), isLogarithmic: false, isWhole: true);
         PlotScale<double> up = PlotScale.Of(losses, isLogarithmic);
-        PlotModel plot = PlotInk.Empty(left: 62, top: 12, right: 56, bottom: 52);
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03));
+        PlotModel plot = PlotInk.Empty(left: 62, top: 12, right: 8, bottom: 52);
+        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03) { Maximum = 1.15 });
         plot.Axes.Add(new ScaleAxis(AxisPosition.Left, isLogarithmic ? "Validation loss (logarithmic)" : "Validation loss", up.Ticks));
         foreach ((TrialResult trial, CurvePoint[] curve) in curves)
         {
@@ -46,6 +46,7 @@ internal static class CurvesFigure
             {
                 ItemsSource = points,
                 Color = color,
+                LineStyle = LineStyle.Solid,
                 StrokeThickness = isBest ? 3 : 1.5,
                 MarkerType = points.Length == 1 ? MarkerType.Circle : MarkerType.None,
                 MarkerSize = 3,
@@ -75,8 +76,6 @@ internal static class CurvesFigure
                     StrokeThickness = 0,
                     TextColor = PlotInk.Best,
                     FontWeight = FontWeights.Bold,
-                    ClipByXAxis = false,
-                    ClipByYAxis = false,
                 });
             }
         }

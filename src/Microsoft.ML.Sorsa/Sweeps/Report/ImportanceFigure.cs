@@ -23,8 +23,8 @@ internal static class ImportanceFigure
         }
 
         double step = 1.0 / importances.Count;
-        PlotModel plot = PlotInk.Empty(left: 122, top: 12, right: 56, bottom: 52);
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Share of the metric's variance", [.. ScaleTick.Linear(0, 1).Select(tick => (tick.Value, tick.Label))], margin: 0));
+        PlotModel plot = PlotInk.Empty(left: 122, top: 12, right: 8, bottom: 52);
+        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Share of the metric's variance", [.. ScaleTick.Linear(0, 1).Select(tick => (tick.Value, tick.Label))], margin: 0) { Maximum = 1.12 });
         plot.Axes.Add(new ScaleAxis(AxisPosition.Left, "", [.. importances.Select((importance, i) => (1 - (i + 0.5) * step, PlainText.Short(importance.Parameter, 18)))], margin: 0) { MajorGridlineStyle = LineStyle.None });
         foreach ((int i, ParameterImportance importance) in importances.Index())
         {
@@ -39,7 +39,6 @@ internal static class ImportanceFigure
                 TextHorizontalAlignment = HorizontalAlignment.Left,
                 TextVerticalAlignment = VerticalAlignment.Middle,
                 StrokeThickness = 0,
-                ClipByXAxis = false,
             });
         }
 
@@ -47,7 +46,8 @@ internal static class ImportanceFigure
         return new ReportFigure(Name, Title,
             "The share of the metric's variance over the completed trials that the parameter alone explains. Light: the correlation ratio η² over groups (a choice's values; numbers in three groups of equal size). "
             + "Dark, and the number: ε², the same less what as many groups explain by chance."
-            + (silent.Length == 0 ? "" : $" Too few trials for {PlainText.Of(string.Join(", ", silent))}."), plot);
+            + (report.Shades.IsCut ? " A few trials far off make up much of this variance." : "")
+            + (silent.Length == 0 ? "" : $" Nothing can be said of {PlainText.Of(string.Join(", ", silent))}: one group, or as many groups as trials."), plot);
     }
 
     private static RectangleBarSeries Bar(double share, double from, double to, OxyColor color)

@@ -11,20 +11,23 @@ internal static class ParallelFigure
     /// <summary>Where a line passes an option that its trial does not have.</summary>
     private const double NotThere = -0.13;
 
+    /// <summary>With more trials than these, lines let others shine through.</summary>
+    private const int Many = 40;
+
     public static ReportFigure Of(SweepReport report)
     {
         (string Name, PlotScale<object?> Scale)[] options = [.. report.Space.Select(option => (option.Key, PlotScale.Of(option.Value)))];
-        PlotModel plot = PlotInk.Empty(left: 24, top: 40, right: 24, bottom: 12);
+        PlotModel plot = PlotInk.Empty(left: 8, top: 4, right: 8, bottom: 4);
         int last = options.Length;
         plot.Axes.Add(Hidden(AxisPosition.Bottom, -0.35, last + 0.35));
-        plot.Axes.Add(Hidden(AxisPosition.Left, NotThere - 0.05, 1.05));
+        HashSet<string> lacking = [.. options.Select(option => option.Name).Where(name => report.Trials.Any(trial => !trial.TrialSettings.Parameters.ContainsKey(name)))];
+        plot.Axes.Add(Hidden(AxisPosition.Left, lacking.Count > 0 ? NotThere - 0.05 : -0.05, 1.16));
         PlotScale<double>? metric = report.Completed.Count == 0 ? null : MetricScale(report);
-        bool someLack = false;
+        byte opacity = (byte)(report.Trials.Count > Many ? 120 : 255);
         foreach (TrialResult trial in report.InDrawingOrder())
         {
             bool isCompleted = trial is { State: TrialState.Completed, Metric: not null };
             bool isBest = trial == report.Best;
-            someLack |= options.Any(option => !trial.TrialSettings.Parameters.ContainsKey(option.Name));
             List<DataPoint> points =
             [
                 .. options.Select((option, i) => new DataPoint(i, trial.TrialSettings.Parameters.TryGetValue(option.Name, out object? value) ? option.Scale.PlaceOf(value) : NotThere)),
@@ -38,7 +41,8 @@ internal static class ParallelFigure
             plot.Series.Add(new LineSeries
             {
                 ItemsSource = points,
-                Color = color,
+                Color = isBest ? color : OxyColor.FromAColor(opacity, color),
+                LineStyle = LineStyle.Solid,
                 StrokeThickness = isBest ? 3.5 : isCompleted ? 1.8 : 1.2,
                 MarkerType = MarkerType.Circle,
                 MarkerSize = isBest ? 4 : 2.5,
@@ -49,7 +53,7 @@ internal static class ParallelFigure
         foreach ((int i, (string name, PlotScale<object?> scale)) in options.Index())
         {
             DrawAxis(plot, i, name, scale.Ticks);
-            if (someLack)
+            if (lacking.Contains(name))
             {
                 DrawLabel(plot, i, NotThere, "not there");
             }
@@ -61,7 +65,7 @@ internal static class ParallelFigure
         }
 
         return new ReportFigure("parallel", "All options together", "A line is a trial, from its options to its metric; dark is good. Pink: the best. Grey (pruned) and orange (failed) lines end before the metric."
-            + (someLack ? " \"Not there\": the trial's method does not have the option." : ""), plot, IsWide: true);
+            + (lacking.Count > 0 ? " \"Not there\": the trial's method does not have the option." : ""), plot, IsWide: true);
     }
 
     /// <summary>As far as the colours go; what is worse lies at the end.</summary>
@@ -96,15 +100,12 @@ internal static class ParallelFigure
         plot.Annotations.Add(new TextAnnotation
         {
             Text = PlainText.Short(name, 24),
-            TextPosition = new DataPoint(place, 1.05),
-            Offset = new ScreenVector(0, -8),
+            TextPosition = new DataPoint(place, 1.06),
             TextHorizontalAlignment = HorizontalAlignment.Center,
             TextVerticalAlignment = VerticalAlignment.Bottom,
             StrokeThickness = 0,
             FontSize = 13,
             FontWeight = FontWeights.Bold,
-            ClipByXAxis = false,
-            ClipByYAxis = false,
         });
     }
 
@@ -116,11 +117,9 @@ internal static class ParallelFigure
         Offset = new ScreenVector(-9, 0),
         TextHorizontalAlignment = HorizontalAlignment.Right,
         TextVerticalAlignment = VerticalAlignment.Middle,
-        Background = OxyColor.FromAColor(200, OxyColors.White),
+        Background = OxyColor.FromAColor(225, OxyColors.White),
         Padding = new OxyThickness(2, 1, 2, 1),
         StrokeThickness = 0,
-        ClipByXAxis = false,
-        ClipByYAxis = false,
     });
 
     private static LinearAxis Hidden(AxisPosition position, double minimum, double maximum) => new() { Position = position, Minimum = minimum, Maximum = maximum, IsAxisVisible = false };

@@ -22,7 +22,7 @@ internal static class PlotScale
             UniformIntOption whole => Places(ScaleTick.Linear(whole.Min, whole.Max, whole: true), value => (int)value),
             UniformDoubleOption { LogBase: true } real => Places(ScaleTick.Logarithmic(real.Min, real.Max), value => value),
             UniformDoubleOption real => Places(ScaleTick.Linear(real.Min, real.Max), value => value),
-            _ => [.. option.Ends.Select(value => (option.PlaceOf(value), PlainText.Short(ParameterText.Of(value), 16)))],
+            _ => [.. option.Ends.Select(value => (option.PlaceOf(value), Name(value)))],
         };
         return new PlotScale<object?>(option.PlaceOf, ticks);
 
@@ -36,6 +36,11 @@ internal static class PlotScale
     public static PlotScale<double> Of(IEnumerable<double> values, bool isLogarithmic, bool isWhole = false)
     {
         double[] numbers = [.. values];
+        if (isLogarithmic && numbers.All(value => value == 0))
+        {
+            return new PlotScale<double>(_ => 0.5, [(0.5, "0")]);
+        }
+
         double[] positive = [.. numbers.Where(value => value > 0)];
         if (!isLogarithmic || positive.Length == 0 || numbers.Any(value => value < 0))
         {
@@ -55,6 +60,10 @@ internal static class PlotScale
             .. ScaleTick.Logarithmic(from, to).Select(tick => (Place(tick.Value), tick.Label)),
         ]);
     }
+
+    /// <summary>A choice as its axis names it: 1e-5 rather than 1E-05, as long as it is the same number.</summary>
+    private static string Name(object? choice) => PlainText.Short(
+        Number(choice) is { } number && NumberText.Of(number) is var text && double.Parse(text, CultureInfo.InvariantCulture) == number ? text : ParameterText.Of(choice), 16);
 
     /// <summary>A parameter as a number; null where it is none.</summary>
     public static double? Number(object? value) => value is double or float or int or long ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : null;

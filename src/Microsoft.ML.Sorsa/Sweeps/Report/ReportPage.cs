@@ -14,8 +14,8 @@ internal static class ReportPage
         h1 { margin: 0 0 8px; font-size: 26px; }
         h2 { margin: 0 0 2px; font-size: 17px; }
         p { margin: 0 0 12px; max-width: 1000px; }
-        code { padding: 1px 4px; border-radius: 3px; background: #eef1f4; font: 13px Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-        .figures { display: grid; grid-template-columns: 1fr 1fr; gap: 28px 24px; margin: 24px 0; }
+        code { display: inline-block; max-width: 100%; padding: 1px 4px; border-radius: 3px; background: #eef1f4; font: 13px Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+        .figures { display: grid; grid-template-columns: 1fr 1fr; grid-auto-flow: dense; gap: 28px 24px; margin: 24px 0; }
         figure { margin: 0; min-width: 0; }
         figure.wide { grid-column: 1 / -1; }
         figcaption p { margin: 0 0 6px; color: #5a6370; font-size: 12.5px; line-height: 1.4; }
@@ -52,7 +52,8 @@ internal static class ReportPage
                 new XElement("body",
                     new XElement("h1", title),
                     ReportSummary.Of(report),
-                    new XElement("div", new XAttribute("class", "figures"), figures.Select(Figure)),
+                    new XElement("div", new XAttribute("class", "figures"), figures.Where(figure => figure.Plot is not null).Select(Figure)),
+                    figures.Where(figure => figure.Plot is null).Select(figure => new XElement("p", new XElement("strong", figure.Title), ". " + PlainText.Of(figure.Note))),
                     new XElement("h2", "All trials"),
                     new XElement("div", new XAttribute("class", "scroll"), TrialTable.Of(report)))));
         using var writer = XmlWriter.Create(stream, new XmlWriterSettings { OmitXmlDeclaration = true, Indent = true, NewLineChars = "\n", Encoding = new System.Text.UTF8Encoding(false) });
@@ -63,5 +64,5 @@ internal static class ReportPage
         new XAttribute("id", figure.Name),
         figure.IsWide ? new XAttribute("class", "wide") : null,
         new XElement("figcaption", new XElement("h2", figure.Title), new XElement("p", PlainText.Of(figure.Note))),
-        figure.Plot is null ? null : PlotSvg.Of(figure, figure.Plot));
+        PlotSvg.Of(figure, figure.Plot!));
 }

@@ -6,7 +6,7 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 /// <summary>An axis over the places of a <see cref="PlotScale{T}"/>, with its labels.</summary>
 internal sealed class ScaleAxis : LinearAxis
 {
-    private const double Margin = 0.05;
+    private const double Margin = 0.08;
 
     private readonly IReadOnlyList<(double Place, string Label)> _ticks;
 
@@ -22,7 +22,7 @@ internal sealed class ScaleAxis : LinearAxis
         MajorGridlineStyle = LineStyle.Solid;
         MajorGridlineColor = PlotInk.Grid;
         TickStyle = TickStyle.None;
-        AxisTitleDistance = 8;
+        AxisTitleDistance = position == AxisPosition.Left ? 18 : 8;
     }
 
     public override void GetTickValues(out IList<double> majorLabelValues, out IList<double> majorTickValues, out IList<double> minorTickValues)

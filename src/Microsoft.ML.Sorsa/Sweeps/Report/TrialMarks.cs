@@ -1,7 +1,6 @@
 using OxyPlot;
 using OxyPlot.Annotations;
 using OxyPlot.Axes;
-using OxyPlot.Series;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
@@ -11,7 +10,7 @@ internal static class TrialMarks
     /// <summary>Says how to read them.</summary>
     public const string Legend = "A square is a trial, with its number; dark is good. Pink frame: the best. Hollow and grey: pruned. Hollow and orange: failed.";
 
-    /// <summary>Trials that share a place stand side by side, so far apart.</summary>
+    /// <summary>A mark with a number is so wide and high.</summary>
     private const double Step = 0.055;
 
     private const int MostWithNumbers = 48;
@@ -32,14 +31,15 @@ internal static class TrialMarks
                 _ => PlotInk.Pruned,
             };
             bool isHollow = trial.State != TrialState.Completed;
-            plot.Series.Add(new ScatterSeries
+            plot.Annotations.Add(new PointAnnotation
             {
-                MarkerType = MarkerType.Square,
-                MarkerSize = (numbered ? 10 : 6) - (isHollow ? 1 : 0),
-                MarkerFill = isHollow ? OxyColors.White : color,
-                MarkerStroke = isBest ? PlotInk.Best : isHollow ? color : OxyColors.White,
-                MarkerStrokeThickness = isBest ? 3 : isHollow ? 1.5 : 1,
-                ItemsSource = new[] { new ScatterPoint(x, y) },
+                X = x,
+                Y = y,
+                Shape = MarkerType.Square,
+                Size = (numbered ? 10 : 6) - (isHollow ? 1 : 0),
+                Fill = isHollow ? OxyColors.White : color,
+                Stroke = isBest ? PlotInk.Best : isHollow ? color : OxyColors.White,
+                StrokeThickness = isBest ? 3 : isHollow ? 1.5 : 1,
             });
             if (numbered)
             {
@@ -72,20 +72,60 @@ internal static class TrialMarks
             Maximum = most + margin,
             LabelFormatter = NumberText.Of,
             AxisDistance = 14,
-            AxisTitleDistance = 8,
+            AxisTickToLabelDistance = 9,
+            TickStyle = TickStyle.None,
+            AxisTitleDistance = 16,
             TicklineColor = PlotInk.Axis,
             AxislineColor = PlotInk.Axis,
         };
     }
 
+    /// <summary>Marks that are straight above each other, as those of equal choices are, and would touch, go into columns of their own.</summary>
     private static IEnumerable<(TrialResult Trial, double X, double Y)> SideBySide(IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
     {
-        ILookup<(double, double), int> together = places.Select((place, i) => (place, i)).ToLookup(pair => (Math.Round(pair.place.X, 6), Math.Round(pair.place.Y, 6)), pair => pair.i);
-        return places.Select((place, i) =>
+        var shifts = new Dictionary<int, double>();
+        foreach (var straight in places.GroupBy(place => Math.Round(place.X, 6)))
         {
-            int[] row = [.. together[(Math.Round(place.X, 6), Math.Round(place.Y, 6))].OrderBy(other => places[other].Trial.TrialSettings.TrialId)];
-            return (place.Trial, place.X + (Array.IndexOf(row, i) - (row.Length - 1) / 2.0) * Step, place.Y);
-        });
+            foreach ((int Trial, int Column)[] heap in Heaps(straight.Select(place => (place.Trial.TrialSettings.TrialId, place.Y))))
+            {
+                int last = heap.Max(mark => mark.Column);
+                foreach ((int trial, int column) in heap)
+                {
+                    shifts[trial] = (column - last / 2.0) * Step;
+                }
+            }
+        }
+
+        return places.Select(place => (place.Trial, place.X + shifts[place.Trial.TrialSettings.TrialId], place.Y));
+    }
+
+    /// <summary>Marks that touch, directly or over others, from the lowest: each in the first column where it touches none.</summary>
+    private static List<(int Trial, int Column)[]> Heaps(IEnumerable<(int Trial, double Y)> straight)
+    {
+        var heaps = new List<(int, int)[]>();
+        var heap = new List<(int, int)>();
+        var tops = new List<double>();
+        foreach ((int trial, double y) in straight.OrderBy(mark => Math.Round(mark.Y, 6)).ThenBy(mark => mark.Trial))
+        {
+            if (heap.Count > 0 && tops.All(top => y - top >= Step))
+            {
+                heaps.Add([.. heap]);
+                heap.Clear();
+                tops.Clear();
+            }
+
+            int column = tops.FindIndex(top => y - top >= Step);
+            if (column < 0)
+            {
+                column = tops.Count;
+                tops.Add(y);
+            }
+
+            tops[column] = y;
+            heap.Add((trial, column));
+        }
+
+        return [.. heaps, [.. heap]];
     }
 
     private static OxyColor ReadableOn(OxyColor color) => 0.299 * color.R + 0.587 * color.G + 0.114 * color.B > 140 ? OxyColors.Black : OxyColors.White;
