@@ -187,7 +187,7 @@ public sealed class SweepsReportTests
         string path = folder.File("report.html");
         File.WriteAllText(path, "old");
 
-        ReportFile.Save(Sweeps["sixteen"], path);
+        Result(Sweeps["sixteen"]).SaveReport(path);
 
         Assert.AreEqual(Text(Sweeps["sixteen"]), File.ReadAllText(path));
         Assert.HasCount(1, Directory.GetFileSystemEntries(folder.Path));
@@ -198,10 +198,14 @@ public sealed class SweepsReportTests
     {
         using var folder = new TemporaryFolder();
 
-        var error = Assert.ThrowsExactly<DirectoryNotFoundException>(() => ReportFile.Save(Sweeps["one"], folder.File("missing", "report.html")));
+        var error = Assert.ThrowsExactly<DirectoryNotFoundException>(() => Result(Sweeps["one"]).SaveReport(folder.File("missing", "report.html")));
 
         Assert.Contains(folder.File("missing"), error.Message);
+        Assert.ThrowsExactly<ArgumentException>(() => Result(Sweeps["one"]).SaveReport(" "));
     }
+
+    /// <summary>Of a sweep that trained nothing.</summary>
+    private static ExperimentResult Result(SweepReport report) => new(report.History, report.Space, model: null!, SweepMetric.ValidationLoss, report.Shared, report.StoppedByTime);
 
     private static string Text(SweepReport report)
     {

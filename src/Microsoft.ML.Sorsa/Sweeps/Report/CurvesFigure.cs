@@ -66,17 +66,9 @@ internal static class CurvesFigure
 
             if (isBest)
             {
-                plot.Annotations.Add(new TextAnnotation
-                {
-                    Text = $"trial {NumberText.Of(trial.TrialSettings.TrialId)}",
-                    TextPosition = points[^1],
-                    TextHorizontalAlignment = HorizontalAlignment.Left,
-                    TextVerticalAlignment = VerticalAlignment.Middle,
-                    Offset = new ScreenVector(7, 0),
-                    StrokeThickness = 0,
-                    TextColor = PlotInk.Best,
-                    FontWeight = FontWeights.Bold,
-                });
+                TextAnnotation name = PlotInk.Label($"trial {NumberText.Of(trial.TrialSettings.TrialId)}", points[^1].X, points[^1].Y, HorizontalAlignment.Left, offset: 7);
+                (name.TextColor, name.FontWeight) = (PlotInk.Best, FontWeights.Bold);
+                plot.Annotations.Add(name);
             }
         }
 

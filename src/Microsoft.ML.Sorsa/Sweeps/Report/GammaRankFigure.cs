@@ -28,15 +28,7 @@ internal static class GammaRankFigure
             return ReportFigure.LeftOut(Name, Title, "no trial has both.");
         }
 
-        PlotModel plot = PlotInk.Empty(left: 62, top: 12, right: 92, bottom: 52);
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Gamma", across.Ticks));
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Left, "Rank", up.Ticks));
-        if (report.Completed.Count > 0)
-        {
-            plot.Axes.Add(TrialMarks.ColorBar(report));
-        }
-
-        TrialMarks.Draw(plot, report, places);
+        PlotModel plot = TrialMarks.Plot(report, new ScaleAxis(AxisPosition.Bottom, SweepReport.Gamma, across.Ticks), new ScaleAxis(AxisPosition.Left, SweepReport.Rank, up.Ticks), places);
         int others = report.Trials.Count - places.Length;
         return new ReportFigure(Name, Title, TrialMarks.Legend + (others == 0 ? "" : $" Not drawn: {NumberText.Count(others, "trial")} whose method has no γ or no rank."), plot);
     }

@@ -1,5 +1,4 @@
 using OxyPlot;
-using OxyPlot.Annotations;
 using OxyPlot.Axes;
 using OxyPlot.Series;
 
@@ -31,15 +30,7 @@ internal static class ImportanceFigure
             double middle = 1 - (i + 0.5) * step, half = Math.Min(step * 0.32, 0.09);
             plot.Series.Add(Bar(importance.Share, middle - half, middle + half, s_share));
             plot.Series.Add(Bar(importance.BeyondChance, middle - half * 0.6, middle + half * 0.6, s_beyondChance));
-            plot.Annotations.Add(new TextAnnotation
-            {
-                Text = NumberText.Of(Math.Round(importance.BeyondChance, 2)),
-                TextPosition = new DataPoint(importance.Share, middle),
-                Offset = new ScreenVector(8, 0),
-                TextHorizontalAlignment = HorizontalAlignment.Left,
-                TextVerticalAlignment = VerticalAlignment.Middle,
-                StrokeThickness = 0,
-            });
+            plot.Annotations.Add(PlotInk.Label(NumberText.Of(Math.Round(importance.BeyondChance, 2)), importance.Share, middle, HorizontalAlignment.Left, offset: 8));
         }
 
         string[] silent = [.. report.Space.Select(option => option.Key).Except(importances.Select(importance => importance.Parameter), StringComparer.Ordinal)];

@@ -28,15 +28,8 @@ internal static class OrthonormalityFigure
 
         PlotScale<double> across = PlotScale.Of(trials.Select(trial => trial.Gamma), isLogarithmic: true);
         PlotScale<double> up = PlotScale.Of(trials.Select(trial => trial.Orthonormality), isLogarithmic: true);
-        PlotModel plot = PlotInk.Empty(left: 72, top: 12, right: 92, bottom: 52);
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Gamma", across.Ticks));
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Left, "L_reg of Eq. (9)", up.Ticks));
-        if (report.Completed.Count > 0)
-        {
-            plot.Axes.Add(TrialMarks.ColorBar(report));
-        }
-
-        TrialMarks.Draw(plot, report, [.. trials.Select(trial => (trial.Trial, across.PlaceOf(trial.Gamma), up.PlaceOf(trial.Orthonormality)))]);
+        PlotModel plot = TrialMarks.Plot(report, new ScaleAxis(AxisPosition.Bottom, SweepReport.Gamma, across.Ticks), new ScaleAxis(AxisPosition.Left, "L_reg of Eq. (9)", up.Ticks),
+            [.. trials.Select(trial => (trial.Trial, across.PlaceOf(trial.Gamma), up.PlaceOf(trial.Orthonormality)))]);
         int others = report.Trials.Count - trials.Length;
         return new ReportFigure(Name, Title, "Lower is closer to orthonormal; of pruned trials the last value of their curve. Squares as in γ against rank."
             + (others == 0 ? "" : $" Not drawn: {NumberText.Count(others, "trial")} without γ or without a value."), plot);

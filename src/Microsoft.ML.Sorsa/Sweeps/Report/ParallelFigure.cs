@@ -97,30 +97,18 @@ internal static class ParallelFigure
             DrawLabel(plot, place, tick, label);
         }
 
-        plot.Annotations.Add(new TextAnnotation
-        {
-            Text = PlainText.Short(name, 24),
-            TextPosition = new DataPoint(place, 1.06),
-            TextHorizontalAlignment = HorizontalAlignment.Center,
-            TextVerticalAlignment = VerticalAlignment.Bottom,
-            StrokeThickness = 0,
-            FontSize = 13,
-            FontWeight = FontWeights.Bold,
-        });
+        TextAnnotation heading = PlotInk.Label(PlainText.Short(name, 24), place, 1.1, HorizontalAlignment.Center);
+        (heading.FontSize, heading.FontWeight) = (13, FontWeights.Bold);
+        plot.Annotations.Add(heading);
     }
 
     /// <summary>On a white ground, since lines run below it.</summary>
-    private static void DrawLabel(PlotModel plot, int place, double height, string label) => plot.Annotations.Add(new TextAnnotation
+    private static void DrawLabel(PlotModel plot, int place, double height, string text)
     {
-        Text = label,
-        TextPosition = new DataPoint(place, height),
-        Offset = new ScreenVector(-9, 0),
-        TextHorizontalAlignment = HorizontalAlignment.Right,
-        TextVerticalAlignment = VerticalAlignment.Middle,
-        Background = OxyColor.FromAColor(225, OxyColors.White),
-        Padding = new OxyThickness(2, 1, 2, 1),
-        StrokeThickness = 0,
-    });
+        TextAnnotation label = PlotInk.Label(text, place, height, HorizontalAlignment.Right, offset: -9);
+        (label.Background, label.Padding) = (OxyColor.FromAColor(225, OxyColors.White), new OxyThickness(2, 1, 2, 1));
+        plot.Annotations.Add(label);
+    }
 
     private static LinearAxis Hidden(AxisPosition position, double minimum, double maximum) => new() { Position = position, Minimum = minimum, Maximum = maximum, IsAxisVisible = false };
 }

@@ -1,8 +1,10 @@
+using System.Globalization;
 using OxyPlot;
+using OxyPlot.Annotations;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
-/// <summary>Colours and an empty plot.</summary>
+/// <summary>Colours, an empty plot, and words on it.</summary>
 internal static class PlotInk
 {
     public const string Font = "Arial";
@@ -13,7 +15,7 @@ internal static class PlotInk
     /// <summary>The margins are fixed: no text is measured to place the axes, so that fonts of the machine do not matter.</summary>
     public static PlotModel Empty(double left, double top, double right, double bottom) => new()
     {
-        Culture = System.Globalization.CultureInfo.InvariantCulture,
+        Culture = CultureInfo.InvariantCulture,
         DefaultFont = Font,
         DefaultFontSize = 12,
         TextColor = Text,
@@ -22,5 +24,16 @@ internal static class PlotInk
         Padding = new OxyThickness(0),
         PlotMargins = new OxyThickness(left, top, right, bottom),
         IsLegendVisible = false,
+    };
+
+    /// <summary>Words at a point, so many pixels to its right.</summary>
+    public static TextAnnotation Label(string text, double x, double y, HorizontalAlignment alignment, double offset = 0) => new()
+    {
+        Text = text,
+        TextPosition = new DataPoint(x, y),
+        TextHorizontalAlignment = alignment,
+        TextVerticalAlignment = VerticalAlignment.Middle,
+        Offset = new ScreenVector(offset, 0),
+        StrokeThickness = 0,
     };
 }

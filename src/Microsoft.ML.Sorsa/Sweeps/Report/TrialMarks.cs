@@ -8,18 +8,27 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 internal static class TrialMarks
 {
     /// <summary>Says how to read them.</summary>
-    public const string Legend = "A square is a trial, with its number; dark is good. Pink frame: the best. Hollow and grey: pruned. Hollow and orange: failed.";
+    public const string Legend = "A square is a trial, with its number where there is room; dark is good. Pink frame: the best. Hollow and grey: pruned. Hollow and orange: failed.";
 
     /// <summary>A mark with a number is so wide and high.</summary>
     private const double Step = 0.055;
 
     private const int MostWithNumbers = 48;
 
-    /// <param name="plot">Has its axes already.</param>
     /// <param name="report">For the colours.</param>
+    /// <param name="across">The axis at the bottom.</param>
+    /// <param name="up">The axis on the left.</param>
     /// <param name="places">The trials to draw, with their places; those on top last.</param>
-    public static void Draw(PlotModel plot, SweepReport report, IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+    public static PlotModel Plot(SweepReport report, ScaleAxis across, ScaleAxis up, IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
     {
+        PlotModel plot = PlotInk.Empty(left: 70, top: 12, right: 92, bottom: 52);
+        plot.Axes.Add(across);
+        plot.Axes.Add(up);
+        if (report.Completed.Count > 0)
+        {
+            plot.Axes.Add(ColorBar(report));
+        }
+
         bool numbered = places.Count <= MostWithNumbers;
         foreach ((TrialResult trial, double x, double y) in SideBySide(places))
         {
@@ -43,22 +52,17 @@ internal static class TrialMarks
             });
             if (numbered)
             {
-                plot.Annotations.Add(new TextAnnotation
-                {
-                    Text = NumberText.Of(trial.TrialSettings.TrialId),
-                    TextPosition = new DataPoint(x, y),
-                    TextHorizontalAlignment = HorizontalAlignment.Center,
-                    TextVerticalAlignment = VerticalAlignment.Middle,
-                    StrokeThickness = 0,
-                    FontSize = 10.5,
-                    TextColor = isHollow ? PlotInk.Text : ReadableOn(color),
-                });
+                TextAnnotation number = PlotInk.Label(NumberText.Of(trial.TrialSettings.TrialId), x, y, HorizontalAlignment.Center);
+                (number.FontSize, number.TextColor) = (10.5, isHollow ? PlotInk.Text : ReadableOn(color));
+                plot.Annotations.Add(number);
             }
         }
+
+        return plot;
     }
 
     /// <summary>What the colours of a plot with marks mean, on its right.</summary>
-    public static LinearColorAxis ColorBar(SweepReport report)
+    private static LinearColorAxis ColorBar(SweepReport report)
     {
         MetricShades shades = report.Shades;
         double least = Math.Min(shades.Best, shades.Worst), most = Math.Max(shades.Best, shades.Worst);
