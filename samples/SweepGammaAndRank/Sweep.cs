@@ -61,6 +61,9 @@ internal static class Sweep
         mlContext.Model.Save(result.Model, validation.Schema, zip + ".tmp");
         File.Move(zip + ".tmp", zip, overwrite: true);
         Say($"saved: {zip}, {new FileInfo(zip).Length / 1e6:F1} MB");
+        string report = Path.Combine(settings.Out, "report.html");
+        result.SaveReport(report);
+        Say($"report: {report}");
         return 0;
 
         int Count(TrialState state) => result.Trials.Count(trial => trial.State == state);

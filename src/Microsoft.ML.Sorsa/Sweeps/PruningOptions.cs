@@ -12,8 +12,8 @@ public sealed record PruningOptions
     /// </summary>
     public bool SuccessiveHalving { get; init; } = true;
 
-    /// <summary>η. Default 3; at least 2.</summary>
-    public int ReductionFactor { get; init; } = 3;
+    /// <summary>η. Default 2, which halves; at least 2. A larger one saves more, and more often ends what would have become the best.</summary>
+    public int ReductionFactor { get; init; } = 2;
 
     /// <summary>Looks at the validation rows before the first rung. Default 1; at least 1.</summary>
     public int FirstRung { get; init; } = 1;

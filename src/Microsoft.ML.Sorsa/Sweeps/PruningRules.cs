@@ -14,7 +14,7 @@ internal sealed class PruningRules(PruningOptions? options)
     {
         if (options is not null)
         {
-            AtLeast(options.ReductionFactor, 2, nameof(PruningOptions.ReductionFactor), "Use 3, as the paper of successive halving does");
+            AtLeast(options.ReductionFactor, 2, nameof(PruningOptions.ReductionFactor), "Use 2, or 3 or 4 to end more trials");
             AtLeast(options.FirstRung, 1, nameof(PruningOptions.FirstRung), "Use 1");
             AtLeast(options.MedianAfter, 1, nameof(PruningOptions.MedianAfter), "Use 2");
             AtLeast(options.MinimumTrials, 1, nameof(PruningOptions.MinimumTrials), "Use 4");

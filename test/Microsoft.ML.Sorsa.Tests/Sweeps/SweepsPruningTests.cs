@@ -6,7 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 [TestClass]
 public sealed class SweepsPruningTests
 {
-    private static readonly PruningOptions s_halving = new() { Median = false, MinimumTrials = 1 };
+    private static readonly PruningOptions s_halving = new() { ReductionFactor = 3, Median = false, MinimumTrials = 1 };
 
     private static readonly PruningOptions s_median = new() { SuccessiveHalving = false, MinimumTrials = 3 };
 
@@ -65,14 +65,15 @@ public sealed class SweepsPruningTests
         double[] Limits(PruningOptions options) => [.. new PruningRules(options).Limits(others)];
         double[] plain = Limits(new PruningOptions());
 
-        Assert.AreEqual(3, plain[0]);
-        Assert.AreEqual(4.5, plain[1]);
-        Assert.AreEqual(4, Limits(new PruningOptions { ReductionFactor = 2 })[0]);
+        Assert.AreEqual(4, plain[0]);
+        Assert.AreEqual(4, plain[1]);
+        Assert.AreEqual(4.5, plain[2]);
+        Assert.AreEqual(3, Limits(new PruningOptions { ReductionFactor = 3 })[0]);
         Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { FirstRung = 2 })[0]);
-        Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { MedianAfter = 3 })[1]);
+        Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { MedianAfter = 4 })[2]);
         Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { MinimumTrials = 9 })[0]);
         Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { SuccessiveHalving = false })[0]);
-        Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { Median = false })[1]);
+        Assert.AreEqual(double.PositiveInfinity, Limits(new PruningOptions { Median = false })[2]);
     }
 
     [TestMethod]
