@@ -130,6 +130,25 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
         }
     }
 
+    protected int Execute(DbTransaction transaction, string sql, params (string Name, object? Value)[] values)
+    {
+        using DbCommand command = Command(transaction, sql, values);
+        return command.ExecuteNonQuery();
+    }
+
+    protected List<T> Query<T>(DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
+    {
+        using DbCommand command = Command(transaction, sql, values);
+        using DbDataReader rows = command.ExecuteReader();
+        var found = new List<T>();
+        while (rows.Read())
+        {
+            found.Add(read(rows));
+        }
+
+        return found;
+    }
+
     private Dictionary<int, TrialResult> Read(SorsaSearchSpace space, int first, int last) => InTransaction(transaction =>
     {
         (string, object?)[] range = [("first", first), ("last", last)];
@@ -172,26 +191,7 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
     private StudyDefinition? ReadDefinition(DbTransaction transaction) =>
         Query(transaction, "SELECT definition FROM sorsa_study WHERE study = @study", row => StudyDefinition.Parse(row.GetString(0))).FirstOrDefault();
 
-    private int Execute(DbTransaction transaction, string sql, params (string Name, object? Value)[] values)
-    {
-        using DbCommand command = Command(transaction, sql, values);
-        return command.ExecuteNonQuery();
-    }
-
     private void AddPoint(DbTransaction transaction, int trial, int look, CurvePoint point) => Execute(transaction,
         "INSERT INTO sorsa_curve VALUES (@study, @trial, @look, @step, @loss, @orthonormality) ON CONFLICT DO NOTHING",
         ("trial", trial), ("look", look), ("step", point.Step), ("loss", point.Loss), ("orthonormality", point.Orthonormality));
-
-    private List<T> Query<T>(DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
-    {
-        using DbCommand command = Command(transaction, sql, values);
-        using DbDataReader rows = command.ExecuteReader();
-        var found = new List<T>();
-        while (rows.Read())
-        {
-            found.Add(read(rows));
-        }
-
-        return found;
-    }
 }
