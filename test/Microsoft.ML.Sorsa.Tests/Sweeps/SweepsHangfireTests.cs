@@ -1,0 +1,215 @@
+using System.Diagnostics;
+using System.Globalization;
+using Hangfire;
+using Hangfire.Common;
+using Hangfire.States;
+using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Tests.Surface;
+
+namespace Microsoft.ML.Sorsa.Tests.Sweeps;
+
+/// <summary>Experiments whose trials workers run, through Hangfire on PostgreSQL.</summary>
+[TestClass]
+public sealed class SweepsHangfireTests
+{
+    private static PostgresServer? s_server;
+
+    public required TestContext TestContext { get; init; }
+
+    [ClassInitialize]
+    public static void Begin(TestContext context) => s_server = new PostgresServer();
+
+    [ClassCleanup]
+    public static void End() => s_server!.Dispose();
+
+    [TestMethod]
+    [TestCategory("Slow")]
+    public async Task WorkersGiveTheTableThatOneProcessGives()
+    {
+        using var folder = new TemporaryFolder();
+        using ExperimentResult here = TinySweep.Experiment(new MLContext()).SetStudy(folder.File("study.db")).Run();
+        await using var workers = new Workers(s_server!.ConnectionString, folder, 2);
+
+        using ExperimentResult there = TinySweep.Experiment(new MLContext()).SetHangfire(s_server.ConnectionString, "same").Run();
+        long jobs = Jobs();
+
+        Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
+        Assert.Contains(trial => trial.State == TrialState.Pruned, there.Trials);
+
+        // What is finished is not run again; a job that comes once more changes nothing.
+        RunOnceMore("same", trial: 1);
+        using ExperimentResult again = TinySweep.Experiment(new MLContext()).SetHangfire(s_server.ConnectionString, "same").Run();
+        Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(again.Trials));
+        Assert.AreEqual(jobs + 1, Jobs());
+    }
+
+    [TestMethod]
+    [TestCategory("Slow")]
+    public async Task ATrialLongerThanTheTimeOutRunsOnce()
+    {
+        using var folder = new TemporaryFolder();
+        string database = s_server!.ConnectionString;
+        await using var workers = new Workers(database, folder, 2);
+
+        using ExperimentResult result = TinySweep.LongTrial(new MLContext()).SetHangfire(database, "long").Run();
+
+        Assert.IsGreaterThan(TinySweep.TimeOut.TotalMilliseconds * 1.2, result.BestRun.DurationInMilliseconds, "the trial is too short to say anything");
+        Assert.AreEqual(1, Starts("long"));
+    }
+
+    [TestMethod]
+    [TestCategory("Slow")]
+    public async Task AKilledWorkersTrialIsTakenOver()
+    {
+        using var folder = new TemporaryFolder();
+        string database = s_server!.ConnectionString;
+        using ExperimentResult here = TinySweep.LongTrial(new MLContext()).Run();
+        var begun = new FirstPoint();
+        using SweepProcess worker = SweepProcess.StartWorker(database, folder.Path);
+        Task<ExperimentResult> running = TinySweep.LongTrial(new MLContext()).SetMonitor(begun).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
+        await Task.WhenAny(begun.Seen, running);
+
+        worker.Kill();
+        var clock = Stopwatch.StartNew();
+        await using var other = new Workers(database, folder, 1);
+        await Until(() => Starts("killed worker") == 2);
+        TestContext.WriteLine(string.Create(CultureInfo.InvariantCulture, $"taken over after {clock.Elapsed.TotalSeconds:F1} s, with a time-out of {TinySweep.TimeOut.TotalSeconds} s"));
+        using ExperimentResult there = await running;
+
+        Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
+        Assert.AreEqual(2, Starts("killed worker"));
+    }
+
+    [TestMethod]
+    [TestCategory("Slow")]
+    public async Task AKilledExperimentGoesOn()
+    {
+        using var folder = new TemporaryFolder();
+        string database = s_server!.ConnectionString;
+        using ExperimentResult here = TinySweep.Experiment(new MLContext()).Run();
+        await using var workers = new Workers(database, folder, 1);
+        using (SweepProcess experiment = SweepProcess.StartExperiment(database, "killed experiment"))
+        {
+            await Until(() => TinySweep.Count(database, "pg_tables WHERE tablename = 'sorsa_trial'") == 1
+                && TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment' AND state <> 'Running'") >= 2);
+        }
+
+        using ExperimentResult there = TinySweep.Experiment(new MLContext()).SetHangfire(database, "killed experiment").Run();
+
+        Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
+        Assert.IsLessThanOrEqualTo(TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment'") + 2, Starts("killed experiment"), "only trials under way have a second job");
+    }
+
+    [TestMethod]
+    public async Task AWorkerWithOtherWeightsIsAnErrorOfTheExperiment()
+    {
+        using var folder = new TemporaryFolder();
+        string model = folder.File("model");
+        Directory.CreateDirectory(model);
+        foreach (string file in Directory.GetFiles(TestData.TinyLlama))
+        {
+            File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        }
+
+        using (FileStream weights = File.Open(Path.Combine(model, "model.safetensors"), FileMode.Open))
+        {
+            weights.Seek(-1, SeekOrigin.End);
+            weights.WriteByte(60);
+        }
+
+        await using var workers = new Workers(s_server!.ConnectionString, folder, 1, model);
+        SorsaExperiment experiment = TinySweep.LongTrial(new MLContext()).SetHangfire(s_server.ConnectionString, "other weights");
+
+        InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
+
+        Assert.Contains("are not those of The study 'other weights'", error.Message);
+    }
+
+    [TestMethod]
+    public void AFunctionOfTheProgramIsNoMetricForWorkers()
+    {
+        SorsaExperiment experiment = TinySweep.Experiment(new MLContext()).SetMetric(SweepMetric.Of("exact match", (_, _) => 1))
+            .SetHangfire("Host=127.0.0.1;Port=1", "study");
+
+        InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
+
+        Assert.Contains("which no worker knows", error.Message);
+    }
+
+    [TestMethod]
+    public async Task ACancelledExperimentTakesItsJobsBack()
+    {
+        string database = s_server!.ConnectionString;
+        using var cancellation = new CancellationTokenSource();
+        Task<ExperimentResult> running = TinySweep.Experiment(new MLContext()).SetHangfire(database, "cancelled").RunAsync(cancellation.Token);
+        await Until(() => TinySweep.Count(database, "pg_tables WHERE schemaname = 'hangfire' AND tablename = 'job'") == 1
+            && TinySweep.Count(database, "hangfire.job WHERE statename = 'Enqueued' AND arguments::text LIKE '%cancelled%'") == 2);
+
+        await cancellation.CancelAsync();
+
+        await Assert.ThrowsAsync<OperationCanceledException>(() => running);
+        Assert.AreEqual(2, TinySweep.Count(database, "hangfire.job WHERE statename = 'Deleted' AND arguments::text LIKE '%cancelled%'"));
+    }
+
+    /// <summary>How often a worker began with a job of a study.</summary>
+    private static long Starts(string study) =>
+        TinySweep.Count(s_server!.ConnectionString, $"hangfire.state AS s JOIN hangfire.job AS j ON j.id = s.jobid WHERE s.name = 'Processing' AND j.arguments::text LIKE '%{study}%'");
+
+    private static long Jobs() => TinySweep.Count(s_server!.ConnectionString, "hangfire.job");
+
+    private static void RunOnceMore(string study, int trial)
+    {
+        JobStorage jobs = TrialQueue.Open(s_server!.ConnectionString, TinySweep.TimeOut);
+        new BackgroundJobClient(jobs).Create(Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name));
+    }
+
+    private async Task Until(Func<bool> holds)
+    {
+        while (!holds())
+        {
+            await Task.Delay(100, TestContext.CancellationToken);
+        }
+    }
+
+    /// <summary>Workers in this process, each with threads of its own.</summary>
+    private sealed class Workers : IAsyncDisposable
+    {
+        private readonly CancellationTokenSource _end = new();
+        private readonly Task[] _running;
+
+        public Workers(string database, TemporaryFolder folder, int count, string? model = null) => _running = [.. Enumerable.Range(0, count).Select(_ => Task.Factory.StartNew(
+            () => TinySweep.Worker(database, folder.File("svd"), model).Run(_end.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
+
+        public async ValueTask DisposeAsync()
+        {
+            await _end.CancelAsync();
+            await Task.WhenAll(_running);
+            _end.Dispose();
+        }
+    }
+
+    private sealed class FirstPoint : IMonitor
+    {
+        private readonly TaskCompletionSource _seen = new();
+
+        public Task Seen => _seen.Task;
+
+        public void ReportCurvePoint(TrialSettings settings, CurvePoint point) => _seen.TrySetResult();
+
+        public void ReportRunningTrial(TrialSettings settings)
+        {
+        }
+
+        public void ReportCompletedTrial(TrialResult result)
+        {
+        }
+
+        public void ReportFailTrial(TrialResult result)
+        {
+        }
+
+        public void ReportBestTrial(TrialResult result)
+        {
+        }
+    }
+}
