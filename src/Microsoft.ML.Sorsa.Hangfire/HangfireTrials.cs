@@ -18,13 +18,13 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
     public async Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
         int trial = plan.Settings.TrialId, told = 0;
-        string job = _client.Create(Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name));
+        string job = Ask(() => _client.Create(Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name)));
         try
         {
             while (true)
             {
                 // Before the trial: where the job has an end, the trial has one already.
-                StateData? state = StateOf(job);
+                StateData? state = Ask(() => StateOf(job));
                 TrialResult now = store.Read(space, trial);
                 foreach (CurvePoint point in now.Curve.Skip(told))
                 {
@@ -44,21 +44,26 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         }
         catch (OperationCanceledException)
         {
-            _client.Delete(job);
+            Ask(() => _client.Delete(job));
             throw;
         }
     }
 
     private StateData? StateOf(string job)
     {
+        using IStorageConnection connection = jobs.GetConnection();
+        return connection.GetStateData(job);
+    }
+
+    private T Ask<T>(Func<T> ask)
+    {
         try
         {
-            using IStorageConnection connection = jobs.GetConnection();
-            return connection.GetStateData(job);
+            return ask();
         }
-        catch (DbException e)
+        catch (Exception e) when (e is DbException or BackgroundJobClientException)
         {
-            throw new IOException($"The job of a trial of {store.Name} cannot be looked at ({e.Message}). Look whether the server runs; running the experiment again goes on with the study.", e);
+            throw store.Unreachable(e.InnerException as DbException ?? e);
         }
     }
 

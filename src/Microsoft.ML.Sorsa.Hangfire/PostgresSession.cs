@@ -18,8 +18,8 @@ internal sealed class PostgresSession : IDisposable
     /// <exception cref="ArgumentException">It is no connection string.</exception>
     public PostgresSession(string connectionString, string what)
     {
-        // A pool would keep the connection, and what is locked through it, open.
-        var settings = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, KeepAlive = 10 };
+        // A pool would keep the connection, and with it what is locked through it.
+        var settings = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, TcpKeepAlive = true };
         Connection = new NpgsqlConnection(settings.ConnectionString);
         _name = $"{what} in PostgreSQL database '{settings.Database ?? settings.Username}' at {settings.Host}:{FormattableString.Invariant($"{settings.Port}")}";
     }

@@ -59,7 +59,10 @@ internal sealed class PostgresStudyStore : SqlStudyStore
     public TrialWork ReadWork() => InTransaction(transaction =>
         Query(transaction, "SELECT work FROM sorsa_work WHERE study = @study", row => TrialWork.Parse(row.GetString(0))).Single());
 
-    protected override Exception Explain(DbException error) => _session.Explain(error);
+    /// <summary>An error that Hangfire met in the same database.</summary>
+    public IOException Unreachable(Exception error) => _session.Explain(error);
+
+    protected override Exception Explain(DbException error) => Unreachable(error);
 
     private bool IsRunning(int trialId) => InTransaction(transaction =>
         Query(transaction, "SELECT state FROM sorsa_trial WHERE study = @study AND trial = @trial", row => row.GetString(0), ("trial", trialId)).Single()) == nameof(TrialState.Running);

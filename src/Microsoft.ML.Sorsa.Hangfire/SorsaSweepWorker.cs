@@ -30,7 +30,7 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
 
         /// <summary>
         /// After so long without a sign of life of its worker a trial is another's. A worker gives that sign, every fifth of it, as long as it lives, so that a trial may be
-        /// much longer. Default 12 seconds; from 5 seconds, whole seconds. The same for all workers of a database.
+        /// much longer. Default 12 seconds; from 3 seconds to a day. The same for all workers of a database.
         /// </summary>
         public TimeSpan InvisibilityTimeout { get; init; } = DefaultInvisibilityTimeout;
     }
@@ -67,8 +67,8 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         Require(_options.TrialsAtATime >= 1, nameof(Options.TrialsAtATime), _options.TrialsAtATime, "at least 1", "Use 1, and more workers");
 
-        // The renewal comes every fifth, rounded up to a second: below this a busy machine would be too late.
-        Require(_options.InvisibilityTimeout.TotalSeconds is >= 5 and <= 86400, nameof(Options.InvisibilityTimeout), _options.InvisibilityTimeout.TotalSeconds, "from 5 seconds to a day", "Use 12 seconds");
+        // The sign of life comes once a second at most: with less time a busy machine would be too late.
+        Require(_options.InvisibilityTimeout.TotalSeconds is >= 3 and <= 86400, nameof(Options.InvisibilityTimeout), _options.InvisibilityTimeout.TotalSeconds, "from 3 seconds to a day", "Use 12 seconds");
     }
 
     private static void Require(bool holds, string name, double value, string limit, string remedy)

@@ -10,7 +10,8 @@ internal sealed class TrialJob(string connectionString, WorkerStudies studies)
     /// <param name="study">The study's name in the database.</param>
     /// <param name="trial">The trial's number.</param>
     /// <param name="cancellationToken">Cancelled when the worker stops, which gives the job back, and when the job is deleted.</param>
-    [AutomaticRetry(Attempts = 3, DelaysInSeconds = [1, 5, 15])]
+    /// <exception cref="InvalidDataException">The worker's model folder is not that of the study; another attempt would find the same.</exception>
+    [AutomaticRetry(Attempts = 3, DelaysInSeconds = [1, 5, 15], ExceptOn = [typeof(InvalidDataException)])]
     [JobDisplayName("Trial {1} of {0}")]
     [Queue(TrialQueue.Name)]
     public void Run(string study, int trial, CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
 
@@ -27,7 +28,14 @@ internal static class TrialQueue
                 UseSlidingInvisibilityTimeout = true,
                 QueuePollInterval = TimeSpan.FromMilliseconds(200),
             };
-            storage = new PostgreSqlStorage(new NpgsqlConnectionFactory(connectionString, options), options);
+            try
+            {
+                storage = new PostgreSqlStorage(new NpgsqlConnectionFactory(connectionString, options), options);
+            }
+            catch (DbException e)
+            {
+                throw session.Explain(e);
+            }
         });
         return storage!;
     }

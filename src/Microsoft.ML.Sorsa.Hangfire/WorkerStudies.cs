@@ -11,7 +11,7 @@ internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, st
     private readonly Dictionary<string, TrialRunner> _runners = new(StringComparer.Ordinal);
 
     /// <summary>Runs the trials of a study.</summary>
-    /// <exception cref="InvalidOperationException">The worker's weights are not those of the study.</exception>
+    /// <exception cref="InvalidDataException">The worker's weights are not those of the study.</exception>
     public TrialRunner Runner(PostgresStudyStore store)
     {
         StudyDefinition definition = store.ReadDefinition()!;
@@ -50,6 +50,6 @@ internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, st
 
         string found = runner.ModelFingerprint;
         runner.Dispose();
-        throw new InvalidOperationException($"The weights in '{modelFolder}' on {Environment.MachineName} ({found}) are not those of {store.Name} ({definition["model"]}). Copy the model folder of the experiment to the worker, or start the worker on the folder that has it.");
+        throw new InvalidDataException($"The weights in '{modelFolder}' on {Environment.MachineName} ({found}) are not those of {store.Name} ({definition["model"]}). Copy the model folder of the experiment to the worker, or start the worker on the folder that has it.");
     }
 }

@@ -51,7 +51,7 @@ public sealed class SweepsHangfireTests
         string database = s_server!.ConnectionString;
         await using var workers = new Workers(database, folder, 2);
 
-        using ExperimentResult result = TinySweep.LongTrial(new MLContext()).SetHangfire(database, "long").Run();
+        using ExperimentResult result = TinySweep.OneTrial(new MLContext(), epochs: 100).SetHangfire(database, "long").Run();
 
         Assert.IsGreaterThan(TinySweep.TimeOut.TotalMilliseconds * 1.2, result.BestRun.DurationInMilliseconds, "the trial is too short to say anything");
         Assert.AreEqual(1, Starts("long"));
@@ -63,10 +63,10 @@ public sealed class SweepsHangfireTests
     {
         using var folder = new TemporaryFolder();
         string database = s_server!.ConnectionString;
-        using ExperimentResult here = TinySweep.LongTrial(new MLContext()).Run();
+        using ExperimentResult here = TinySweep.OneTrial(new MLContext(), epochs: 30).Run();
         var begun = new FirstPoint();
         using SweepProcess worker = SweepProcess.StartWorker(database, folder.Path);
-        Task<ExperimentResult> running = TinySweep.LongTrial(new MLContext()).SetMonitor(begun).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
+        Task<ExperimentResult> running = TinySweep.OneTrial(new MLContext(), epochs: 30).SetMonitor(begun).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
         await Task.WhenAny(begun.Seen, running);
 
         worker.Kill();
@@ -78,6 +78,27 @@ public sealed class SweepsHangfireTests
 
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
         Assert.AreEqual(2, Starts("killed worker"));
+    }
+
+    [TestMethod]
+    [TestCategory("Slow")]
+    public async Task AWorkerThatStopsGivesItsTrialBack()
+    {
+        using var folder = new TemporaryFolder();
+        string database = s_server!.ConnectionString;
+        using var stop = new CancellationTokenSource();
+        var begun = new FirstPoint();
+        Task<ExperimentResult> running = TinySweep.OneTrial(new MLContext(), epochs: 100).SetMonitor(begun).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
+        await using (new Workers(database, folder, 1))
+        {
+            await Task.WhenAny(begun.Seen, running);
+        }
+
+        long waiting = TinySweep.Count(database, "hangfire.jobqueue AS q JOIN hangfire.job AS j ON j.id = q.jobid WHERE q.fetchedat IS NULL AND j.arguments::text LIKE '%stopped worker%'");
+        await stop.CancelAsync();
+
+        Assert.AreEqual(1, waiting);
+        await Assert.ThrowsAsync<OperationCanceledException>(() => running);
     }
 
     [TestMethod]
@@ -118,7 +139,7 @@ public sealed class SweepsHangfireTests
         }
 
         await using var workers = new Workers(s_server!.ConnectionString, folder, 1, model);
-        SorsaExperiment experiment = TinySweep.LongTrial(new MLContext()).SetHangfire(s_server.ConnectionString, "other weights");
+        SorsaExperiment experiment = TinySweep.OneTrial(new MLContext(), epochs: 1).SetHangfire(s_server.ConnectionString, "other weights");
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
 

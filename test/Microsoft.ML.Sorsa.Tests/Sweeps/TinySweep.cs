@@ -9,7 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 internal static class TinySweep
 {
     /// <summary>The least that a worker takes.</summary>
-    public static readonly TimeSpan TimeOut = TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan TimeOut = TimeSpan.FromSeconds(3);
 
     /// <summary>Six trials of which some are pruned, two at a time.</summary>
     public static SorsaExperiment Experiment(MLContext mlContext) => mlContext.Sorsa().CreateExperiment()
@@ -22,8 +22,10 @@ internal static class TinySweep
         .SetMaxConcurrentTrials(2)
         .SetThreadsPerTrial(1);
 
-    /// <summary>One trial that takes longer than the time-out.</summary>
-    public static SorsaExperiment LongTrial(MLContext mlContext) => Experiment(mlContext).SetTrainer(Trainer(epochs: 400)).SetMaxModelToExplore(1).SetMaxConcurrentTrials(1).SetPruning(null);
+    /// <summary>One trial.</summary>
+    /// <param name="mlContext">ML.NET's.</param>
+    /// <param name="epochs">An epoch has three steps.</param>
+    public static SorsaExperiment OneTrial(MLContext mlContext, int epochs) => Experiment(mlContext).SetTrainer(Trainer(epochs)).SetMaxModelToExplore(1).SetMaxConcurrentTrials(1).SetPruning(null);
 
     public static SorsaSweepWorker Worker(string connectionString, string cache, string? model = null) =>
         new(new MLContext(), connectionString, model ?? TestData.TinyLlama, new SorsaSweepWorker.Options { CacheFolder = cache, InvisibilityTimeout = TimeOut });
