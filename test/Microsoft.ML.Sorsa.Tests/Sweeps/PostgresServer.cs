@@ -7,6 +7,7 @@ internal sealed class PostgresServer : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
     private readonly Lazy<LocalPostgres> _server;
+    private bool _ended;
 
     public PostgresServer()
     {
@@ -35,6 +36,12 @@ internal sealed class PostgresServer : IDisposable
 
     public void Dispose()
     {
+        if (_ended)
+        {
+            return;
+        }
+
+        _ended = true;
         if (_server.IsValueCreated)
         {
             _server.Value.Dispose();

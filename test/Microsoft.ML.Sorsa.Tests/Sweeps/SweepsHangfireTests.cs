@@ -64,10 +64,10 @@ public sealed class SweepsHangfireTests
         using var folder = new TemporaryFolder();
         string database = s_server!.ConnectionString;
         using ExperimentResult here = TinySweep.OneTrial(new MLContext(), epochs: 30).Run();
-        var begun = new FirstPoint();
+        var begun = new FirstSign();
         using SweepProcess worker = SweepProcess.StartWorker(database, folder.Path);
         Task<ExperimentResult> running = TinySweep.OneTrial(new MLContext(), epochs: 30).SetMonitor(begun).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
-        await Task.WhenAny(begun.Seen, running);
+        await Task.WhenAny(begun.Point, running);
 
         worker.Kill();
         var clock = Stopwatch.StartNew();
@@ -87,11 +87,11 @@ public sealed class SweepsHangfireTests
         using var folder = new TemporaryFolder();
         string database = s_server!.ConnectionString;
         using var stop = new CancellationTokenSource();
-        var begun = new FirstPoint();
+        var begun = new FirstSign();
         Task<ExperimentResult> running = TinySweep.OneTrial(new MLContext(), epochs: 100).SetMonitor(begun).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
         await using (new Workers(database, folder, 1))
         {
-            await Task.WhenAny(begun.Seen, running);
+            await Task.WhenAny(begun.Point, running);
         }
 
         long waiting = TinySweep.Count(database, "hangfire.jobqueue AS q JOIN hangfire.job AS j ON j.id = q.jobid WHERE q.fetchedat IS NULL AND j.arguments::text LIKE '%stopped worker%'");
@@ -172,6 +172,21 @@ public sealed class SweepsHangfireTests
         Assert.AreEqual(2, TinySweep.Count(database, "hangfire.job WHERE statename = 'Deleted' AND arguments::text LIKE '%cancelled%'"));
     }
 
+    [TestMethod]
+    public async Task AServerThatGoesAwayEndsTheExperimentWithAnErrorThatSaysSo()
+    {
+        using var server = new PostgresServer();
+        string database = server.ConnectionString;
+        var begun = new FirstSign();
+        Task<ExperimentResult> running = TinySweep.Experiment(new MLContext()).SetMonitor(begun).SetHangfire(database, "study").RunAsync(TestContext.CancellationToken);
+        await Task.WhenAny(begun.Trial, running);
+
+        server.Dispose();
+
+        IOException error = await Assert.ThrowsExactlyAsync<IOException>(() => running);
+        Assert.Contains("running the experiment again goes on with it", error.Message);
+    }
+
     /// <summary>How often a worker began with a job of a study.</summary>
     private static long Starts(string study) =>
         TinySweep.Count(s_server!.ConnectionString, $"hangfire.state AS s JOIN hangfire.job AS j ON j.id = s.jobid WHERE s.name = 'Processing' AND j.arguments::text LIKE '%{study}%'");
@@ -209,17 +224,17 @@ public sealed class SweepsHangfireTests
         }
     }
 
-    private sealed class FirstPoint : IMonitor
+    private sealed class FirstSign : IMonitor
     {
-        private readonly TaskCompletionSource _seen = new();
+        private readonly TaskCompletionSource _trial = new(), _point = new();
 
-        public Task Seen => _seen.Task;
+        public Task Trial => _trial.Task;
 
-        public void ReportCurvePoint(TrialSettings settings, CurvePoint point) => _seen.TrySetResult();
+        public Task Point => _point.Task;
 
-        public void ReportRunningTrial(TrialSettings settings)
-        {
-        }
+        public void ReportRunningTrial(TrialSettings settings) => _trial.TrySetResult();
+
+        public void ReportCurvePoint(TrialSettings settings, CurvePoint point) => _point.TrySetResult();
 
         public void ReportCompletedTrial(TrialResult result)
         {
