@@ -11,7 +11,7 @@ namespace Microsoft.ML.Sorsa;
 /// <summary>Gives trials to workers as jobs of Hangfire, and reads in the study what becomes of them.</summary>
 internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, string study, SorsaSearchSpace space) : ITrialExecutor
 {
-    private static readonly TimeSpan s_betweenLooks = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_betweenLooks = TimeSpan.FromMilliseconds(50);
 
     private readonly BackgroundJobClient _client = new(jobs);
 

@@ -11,7 +11,8 @@ public static class SorsaExperimentHangfireExtensions
     /// With W trials at a time (<see cref="SorsaExperiment.SetMaxConcurrentTrials"/>), up to W workers have something to do.
     /// </summary>
     /// <param name="experiment">The experiment. Its metric must be one that workers know: <see cref="SweepMetric.ValidationLoss"/> or <see cref="SweepMetric.ExactMatch"/>.</param>
-    /// <param name="connectionString">The database, in Npgsql's words: <c>Host=...;Database=...;Username=...;Password=...</c>. The user must be allowed to create tables.</param>
+    /// <param name="connectionString">The database, in Npgsql's words: <c>Host=...;Database=...;Username=...;Password=...</c>. The user must be allowed to create tables; a pooler between must
+    /// keep sessions (PgBouncer's session mode), since locks belong to them.</param>
     /// <param name="study">The study's name in the database.</param>
     /// <exception cref="ArgumentException">The connection string is none, or the name is empty.</exception>
     /// <remarks>

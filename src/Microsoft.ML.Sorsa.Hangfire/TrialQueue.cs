@@ -26,7 +26,7 @@ internal static class TrialQueue
 
                 // The sign of life: every fifth of the time-out, at most once a second, by a thread of the worker's.
                 UseSlidingInvisibilityTimeout = true,
-                QueuePollInterval = TimeSpan.FromMilliseconds(200),
+                QueuePollInterval = TimeSpan.FromMilliseconds(100),
             };
             try
             {

@@ -13,7 +13,7 @@ internal sealed class SweepProcess : IDisposable
 
     public static SweepProcess StartWorker(string connectionString, string cache) => new(Worker, connectionString, cache);
 
-    public static SweepProcess StartExperiment(string connectionString, string study) => new(Experiment, connectionString, study);
+    public static SweepProcess StartExperiment(string connectionString, string study, string cache) => new(Experiment, connectionString, study, cache);
 
     public static bool Is(string[] arguments) => arguments is [Worker or Experiment, ..];
 
@@ -26,7 +26,7 @@ internal sealed class SweepProcess : IDisposable
         }
         else
         {
-            TinySweep.Experiment(new MLContext()).SetHangfire(arguments[1], arguments[2]).Run().Dispose();
+            TinySweep.Experiment(new MLContext()).SetHangfire(arguments[1], arguments[2]).SetDecompositionCache(arguments[3]).Run().Dispose();
         }
     }
 

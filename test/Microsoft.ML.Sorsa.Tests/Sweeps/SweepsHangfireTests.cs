@@ -109,7 +109,7 @@ public sealed class SweepsHangfireTests
         string database = s_server!.ConnectionString;
         using ExperimentResult here = TinySweep.Experiment(new MLContext()).Run();
         await using var workers = new Workers(database, folder, 1);
-        using (SweepProcess experiment = SweepProcess.StartExperiment(database, "killed experiment"))
+        using (SweepProcess experiment = SweepProcess.StartExperiment(database, "killed experiment", folder.Path))
         {
             await Until(() => TinySweep.Count(database, "pg_tables WHERE tablename = 'sorsa_trial'") == 1
                 && TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment' AND state <> 'Running'") >= 2);
