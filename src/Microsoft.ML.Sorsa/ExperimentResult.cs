@@ -1,12 +1,16 @@
 using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Sweeps.Report;
 
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>What an experiment found. Owns the best model.</summary>
 public sealed class ExperimentResult : IDisposable
 {
-    internal ExperimentResult(TrialHistory history, SorsaTransformer model, SweepMetric metric, SharedWork shared, bool stoppedByTime)
+    private readonly SweepReport _report;
+
+    internal ExperimentResult(TrialHistory history, SorsaSearchSpace space, SorsaTransformer model, SweepMetric metric, SharedWork shared, bool stoppedByTime)
     {
+        _report = new SweepReport(history, metric.Name, space, shared, stoppedByTime);
         Trials = history.Trials;
         BestRun = history.Best!;
         Model = model;
@@ -32,6 +36,21 @@ public sealed class ExperimentResult : IDisposable
 
     /// <summary>The time of SetTrainingTimeInSeconds was over before the trials were: how many there are depends on the machine, though not what each of them gave.</summary>
     public bool StoppedByTime { get; }
+
+    /// <summary>
+    /// Writes a report of the sweep as one HTML file that needs nothing else, no network either: γ against rank, the validation curves, all options together, orthonormality
+    /// against γ, the importance of each parameter, and a table of all trials with their exact parameters. The same trials give the same bytes.
+    /// </summary>
+    /// <param name="path">The file; it appears when it is whole, and replaces one that is there. Its folder must be there.</param>
+    /// <exception cref="ArgumentException">The path is empty.</exception>
+    /// <exception cref="DirectoryNotFoundException">The folder is not there.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or its folder must not be written.</exception>
+    public void SaveReport(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        ReportFile.Save(_report, path);
+    }
 
     /// <summary>Frees <see cref="Model"/>.</summary>
     public void Dispose() => Model.Dispose();

@@ -59,7 +59,7 @@ internal sealed class Sweep(IHostEnvironment env)
             bool stoppedByTime = await study.RunAsync(remote?.Executor ?? local, MaxModels, Time, cancellationToken).ConfigureAwait(false);
             TrialResult best = study.Results.Best ?? throw NothingCompleted(study.Results.Trials);
             SorsaTransformer model = local.Take(best.TrialSettings.TrialId) ?? TrainAgain(runner, best, cancellationToken);
-            return new ExperimentResult(study.Results, model, Metric, runner.Shared, stoppedByTime);
+            return new ExperimentResult(study.Results, Space, model, Metric, runner.Shared, stoppedByTime);
         }
         finally
         {

@@ -26,6 +26,16 @@ switch (args.FirstOrDefault())
         TrainingMemory.Run(args[1..]);
         return 0;
 
+    case "sweep":
+        SweepSpeed.Run(args[1..]);
+        return 0;
+
+    case "kills":
+        return SweepKills.Run(args[1..]);
+
+    case SweepKills.CallerVerb:
+        return SweepKills.Caller(args[1..]);
+
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
@@ -33,5 +43,7 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks sweep [model folder] [trials]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks kills [kills]");
         return 1;
 }

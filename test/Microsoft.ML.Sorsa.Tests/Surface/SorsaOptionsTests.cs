@@ -186,8 +186,8 @@ public sealed class SorsaOptionsTests
             AdamEpsilon = 0.06, MaxGradNorm = 0.07, EvaluationSteps = 9, EarlyStoppingPatience = 10,
         };
 
-        TrainingOptions told = options.ForLoop(padTokenId: 11, stepsPerEpoch: 12);
-        TrainingOptions defaults = new Options().ForLoop(padTokenId: 11, stepsPerEpoch: 12);
+        TrainingOptions told = options.ForLoop(padTokenId: 11, stepsBetweenLooks: 12);
+        TrainingOptions defaults = new Options().ForLoop(padTokenId: 11, stepsBetweenLooks: 12);
 
         foreach (PropertyInfo property in typeof(TrainingOptions).GetProperties().Where(property => property.CanWrite))
         {

@@ -1,0 +1,70 @@
+using System.Diagnostics;
+using Microsoft.ML;
+using Microsoft.ML.Sorsa;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Sweeps;
+using static System.FormattableString;
+
+namespace SweepGammaAndRank;
+
+/// <summary>Looks for γ, rank and learning rate, and saves the best model and the report.</summary>
+internal static class Sweep
+{
+    /// <summary>Alpaca's instruction prompt with the response on a line of its own: the form of the bundled model's task.</summary>
+    private static readonly PromptTemplate s_template = PromptTemplate.Format(PromptTemplate.Alpaca + "\n");
+
+    public static int Run(Settings settings, Action<SorsaExperiment>? place = null)
+    {
+        var mlContext = new MLContext();
+        (IDataView train, IDataView validation) = TaskData.Load(mlContext, settings);
+        Directory.CreateDirectory(settings.Out);
+        var table = new SweepTable(settings.Trials);
+        SorsaExperiment experiment = mlContext.Sorsa().CreateExperiment()
+            .SetTrainer(new SorsaFineTuningTrainer.Options
+            {
+                ModelFolder = settings.Model,
+                PromptTemplate = s_template,
+                BatchSize = settings.Batch,
+                Generation = new GenerationOptions { MaxNewTokens = 72, BatchSize = 16 },
+            })
+            .SetDataset(train, validation)
+            .SetSearchSpace(SorsaSearchSpace.Paper(settings.LargestRank))
+            .SetTuner(settings.Tuner switch { "grid" => new GridSearchTuner(3), "random" => new RandomSearchTuner(), _ => new TreeParzenTuner() })
+            .SetPruning(settings.Pruning ? new PruningOptions() : null)
+            .SetMaxModelToExplore(settings.Trials)
+            .SetMaxConcurrentTrials(settings.AtATime)
+            .SetStudy(Path.Combine(settings.Out, "study.db"))
+            .SetMonitor(table);
+        if (settings.Minutes is { } minutes)
+        {
+            experiment.SetTrainingTimeInSeconds(minutes * 60);
+        }
+
+        place?.Invoke(experiment);
+        var clock = Stopwatch.StartNew();
+        using ExperimentResult result = table.Show(experiment.Run);
+        TimeSpan time = clock.Elapsed;
+
+        Say($"{result.Trials.Count} trials in {time.TotalSeconds:F0} s: {Count(TrialState.Completed)} trained to the end, {Count(TrialState.Pruned)} ended early, {Count(TrialState.Failed)} failed");
+        Say($"best: trial {result.BestRun.TrialSettings.TrialId}, {result.Metric.Name} {result.BestRun.Metric:F4}, {string.Join(", ", result.BestRun.TrialSettings.Parameters.Select(parameter => Invariant($"{parameter.Key} {parameter.Value}")))}");
+        SharedWork shared = result.SharedWork;
+        Say($"shared: {shared.Decompositions} matrices decomposed once, {shared.DecompositionsReused} times not again ({shared.DecompositionTimeSaved.TotalSeconds:F1} s); {shared.RowsTokenized} rows tokenised once, {shared.RowsReused} not again; the model loaded once, {shared.ModelLoadsSaved} times not again");
+        if (result.StoppedByTime)
+        {
+            Say($"the time was over before the trials were: another machine would have come to another number of them");
+        }
+
+        string zip = Path.Combine(settings.Out, "best.zip");
+
+        // ML.NET writes to the name it is given: under a name of its own a zip that is cut short never takes the place of a good one.
+        mlContext.Model.Save(result.Model, validation.Schema, zip + ".tmp");
+        File.Move(zip + ".tmp", zip, overwrite: true);
+        Say($"saved: {zip}, {new FileInfo(zip).Length / 1e6:F1} MB");
+        return 0;
+
+        int Count(TrialState state) => result.Trials.Count(trial => trial.State == state);
+    }
+
+    private static void Say(FormattableString line) => Console.WriteLine(Invariant(line));
+}
