@@ -26,7 +26,7 @@ internal sealed class SweepProcess : IDisposable
         }
         else
         {
-            TinySweep.Experiment(new MLContext()).SetHangfire(arguments[1], arguments[2]).SetDecompositionCache(arguments[3]).Run().Dispose();
+            TinySweep.Experiment.SetHangfire(arguments[1], arguments[2]).SetDecompositionCache(arguments[3]).Run().Dispose();
         }
     }
 

@@ -4,7 +4,6 @@ using Hangfire;
 using Hangfire.Common;
 using Hangfire.States;
 using Microsoft.ML.Sorsa.Sweeps;
-using Microsoft.ML.Sorsa.Tests.Surface;
 
 namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
@@ -27,10 +26,10 @@ public sealed class SweepsHangfireTests
     public async Task WorkersGiveTheTableThatOneProcessGives()
     {
         using var folder = new TemporaryFolder();
-        using ExperimentResult here = TinySweep.Experiment(new MLContext()).SetStudy(folder.File("study.db")).Run();
+        using ExperimentResult here = TinySweep.Experiment.SetStudy(folder.File("study.db")).Run();
         await using var workers = new Workers(s_server!.ConnectionString, folder, 2);
 
-        using ExperimentResult there = TinySweep.Experiment(new MLContext()).SetHangfire(s_server.ConnectionString, "same").Run();
+        using ExperimentResult there = TinySweep.Experiment.SetHangfire(s_server.ConnectionString, "same").Run();
         long jobs = Jobs();
 
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
@@ -38,7 +37,7 @@ public sealed class SweepsHangfireTests
 
         // What is finished is not run again; a job that comes once more changes nothing.
         RunOnceMore("same", trial: 1);
-        using ExperimentResult again = TinySweep.Experiment(new MLContext()).SetHangfire(s_server.ConnectionString, "same").Run();
+        using ExperimentResult again = TinySweep.Experiment.SetHangfire(s_server.ConnectionString, "same").Run();
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(again.Trials));
         Assert.AreEqual(jobs + 1, Jobs());
     }
@@ -51,7 +50,7 @@ public sealed class SweepsHangfireTests
         string database = s_server!.ConnectionString;
         await using var workers = new Workers(database, folder, 2);
 
-        using ExperimentResult result = TinySweep.OneTrial(new MLContext(), epochs: 100).SetHangfire(database, "long").Run();
+        using ExperimentResult result = TinySweep.OneTrial(epochs: 25).SetHangfire(database, "long").Run();
 
         Assert.IsGreaterThan(TinySweep.TimeOut.TotalMilliseconds * 1.2, result.BestRun.DurationInMilliseconds, "the trial is too short to say anything");
         Assert.AreEqual(1, Starts("long"));
@@ -63,11 +62,11 @@ public sealed class SweepsHangfireTests
     {
         using var folder = new TemporaryFolder();
         string database = s_server!.ConnectionString;
-        using ExperimentResult here = TinySweep.OneTrial(new MLContext(), epochs: 30).Run();
-        var begun = new FirstSign();
+        using ExperimentResult here = TinySweep.OneTrial(epochs: 8).Run();
+        var begun = new TaskCompletionSource();
         using SweepProcess worker = SweepProcess.StartWorker(database, folder.Path);
-        Task<ExperimentResult> running = TinySweep.OneTrial(new MLContext(), epochs: 30).SetMonitor(begun).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
-        await Task.WhenAny(begun.Point, running);
+        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 8).SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() }).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
+        await Task.WhenAny(begun.Task, running);
 
         worker.Kill();
         var clock = Stopwatch.StartNew();
@@ -87,11 +86,11 @@ public sealed class SweepsHangfireTests
         using var folder = new TemporaryFolder();
         string database = s_server!.ConnectionString;
         using var stop = new CancellationTokenSource();
-        var begun = new FirstSign();
-        Task<ExperimentResult> running = TinySweep.OneTrial(new MLContext(), epochs: 100).SetMonitor(begun).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
+        var begun = new TaskCompletionSource();
+        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 25).SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() }).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
         await using (new Workers(database, folder, 1))
         {
-            await Task.WhenAny(begun.Point, running);
+            await Task.WhenAny(begun.Task, running);
         }
 
         long waiting = TinySweep.Count(database, "hangfire.jobqueue AS q JOIN hangfire.job AS j ON j.id = q.jobid WHERE q.fetchedat IS NULL AND j.arguments::text LIKE '%stopped worker%'");
@@ -107,7 +106,7 @@ public sealed class SweepsHangfireTests
     {
         using var folder = new TemporaryFolder();
         string database = s_server!.ConnectionString;
-        using ExperimentResult here = TinySweep.Experiment(new MLContext()).Run();
+        using ExperimentResult here = TinySweep.Experiment.Run();
         await using var workers = new Workers(database, folder, 1);
         using (SweepProcess experiment = SweepProcess.StartExperiment(database, "killed experiment", folder.Path))
         {
@@ -115,7 +114,7 @@ public sealed class SweepsHangfireTests
                 && TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment' AND state <> 'Running'") >= 2);
         }
 
-        using ExperimentResult there = TinySweep.Experiment(new MLContext()).SetHangfire(database, "killed experiment").Run();
+        using ExperimentResult there = TinySweep.Experiment.SetHangfire(database, "killed experiment").Run();
 
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
         Assert.IsLessThanOrEqualTo(TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment'") + 2, Starts("killed experiment"), "only trials under way have a second job");
@@ -139,7 +138,7 @@ public sealed class SweepsHangfireTests
         }
 
         await using var workers = new Workers(s_server!.ConnectionString, folder, 1, model);
-        SorsaExperiment experiment = TinySweep.OneTrial(new MLContext(), epochs: 1).SetHangfire(s_server.ConnectionString, "other weights");
+        SorsaExperiment experiment = TinySweep.OneTrial(epochs: 1).SetHangfire(s_server.ConnectionString, "other weights");
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
 
@@ -149,7 +148,7 @@ public sealed class SweepsHangfireTests
     [TestMethod]
     public void AFunctionOfTheProgramIsNoMetricForWorkers()
     {
-        SorsaExperiment experiment = TinySweep.Experiment(new MLContext()).SetMetric(SweepMetric.Of("exact match", (_, _) => 1))
+        SorsaExperiment experiment = TinySweep.Experiment.SetMetric(SweepMetric.Of("exact match", (_, _) => 1))
             .SetHangfire("Host=127.0.0.1;Port=1", "study");
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
@@ -162,9 +161,8 @@ public sealed class SweepsHangfireTests
     {
         string database = s_server!.ConnectionString;
         using var cancellation = new CancellationTokenSource();
-        Task<ExperimentResult> running = TinySweep.Experiment(new MLContext()).SetHangfire(database, "cancelled").RunAsync(cancellation.Token);
-        await Until(() => TinySweep.Count(database, "pg_tables WHERE schemaname = 'hangfire' AND tablename = 'job'") == 1
-            && TinySweep.Count(database, "hangfire.job WHERE statename = 'Enqueued' AND arguments::text LIKE '%cancelled%'") == 2);
+        Task<ExperimentResult> running = TinySweep.Experiment.SetHangfire(database, "cancelled").RunAsync(cancellation.Token);
+        await Until(() => Enqueued(database, "cancelled") == 2);
 
         await cancellation.CancelAsync();
 
@@ -177,9 +175,8 @@ public sealed class SweepsHangfireTests
     {
         using var server = new PostgresServer();
         string database = server.ConnectionString;
-        var begun = new FirstSign();
-        Task<ExperimentResult> running = TinySweep.Experiment(new MLContext()).SetMonitor(begun).SetHangfire(database, "study").RunAsync(TestContext.CancellationToken);
-        await Task.WhenAny(begun.Trial, running);
+        Task<ExperimentResult> running = TinySweep.Experiment.SetHangfire(database, "study").RunAsync(TestContext.CancellationToken);
+        await Until(() => Enqueued(database, "study") == 2);
 
         server.Dispose();
 
@@ -190,6 +187,11 @@ public sealed class SweepsHangfireTests
     /// <summary>How often a worker began with a job of a study.</summary>
     private static long Starts(string study) =>
         TinySweep.Count(s_server!.ConnectionString, $"hangfire.state AS s JOIN hangfire.job AS j ON j.id = s.jobid WHERE s.name = 'Processing' AND j.arguments::text LIKE '%{study}%'");
+
+    /// <summary>Jobs of a study that wait for a worker.</summary>
+    private static long Enqueued(string database, string study) => TinySweep.Count(database, "pg_tables WHERE schemaname = 'hangfire' AND tablename = 'job'") == 0
+        ? 0
+        : TinySweep.Count(database, $"hangfire.job WHERE statename = 'Enqueued' AND arguments::text LIKE '%{study}%'");
 
     private static long Jobs() => TinySweep.Count(s_server!.ConnectionString, "hangfire.job");
 
@@ -221,31 +223,6 @@ public sealed class SweepsHangfireTests
             await _end.CancelAsync();
             await Task.WhenAll(_running);
             _end.Dispose();
-        }
-    }
-
-    private sealed class FirstSign : IMonitor
-    {
-        private readonly TaskCompletionSource _trial = new(), _point = new();
-
-        public Task Trial => _trial.Task;
-
-        public Task Point => _point.Task;
-
-        public void ReportRunningTrial(TrialSettings settings) => _trial.TrySetResult();
-
-        public void ReportCurvePoint(TrialSettings settings, CurvePoint point) => _point.TrySetResult();
-
-        public void ReportCompletedTrial(TrialResult result)
-        {
-        }
-
-        public void ReportFailTrial(TrialResult result)
-        {
-        }
-
-        public void ReportBestTrial(TrialResult result)
-        {
         }
     }
 }
