@@ -47,7 +47,7 @@ internal sealed class Sweep(IHostEnvironment env)
         try
         {
             using IStudyStore store = remote?.Store ?? new SqliteStudyStore(StudyPath);
-            using var runner = new TrialRunner(env, Trainer, Space, Data, Metric, ValidationView, cache, ThreadsPerTrial);
+            using var runner = new TrialRunner(env, Trainer, SweptOptions.LargestRank(Trainer, Space), Data, Metric, ValidationView, cache, ThreadsPerTrial);
             StudyDefinition definition = Definition(runner.ModelFingerprint);
             store.Open(definition);
             using var local = new LocalTrials(runner, store, Metric.IsMaximized);

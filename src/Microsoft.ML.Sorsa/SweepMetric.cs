@@ -41,9 +41,11 @@ public sealed class SweepMetric
         return new SweepMetric(name, isMaximized, (model, data, _) => measure(model, data));
     }
 
-    /// <exception cref="InvalidOperationException">No built-in metric has the name.</exception>
-    internal static SweepMetric Named(string name) => new[] { ValidationLoss, ExactMatch }.FirstOrDefault(metric => metric.Name == name)
-        ?? throw new InvalidOperationException($"The metric '{name}' is a function of the program that runs the experiment, which no worker knows. Use SweepMetric.ValidationLoss or SweepMetric.ExactMatch with workers.");
+    /// <summary>The built-in metric of a name.</summary>
+    internal static SweepMetric Named(string name) => new[] { ValidationLoss, ExactMatch }.Single(metric => metric.Name == name);
+
+    /// <summary>What whoever needs a built-in metric says of this one.</summary>
+    internal InvalidOperationException NotBuiltIn() => new($"The metric '{Name}' is a function of the program that runs the experiment, which no worker knows. Use SweepMetric.ValidationLoss or SweepMetric.ExactMatch with workers.");
 
     /// <exception cref="ArithmeticException">The number is not finite.</exception>
     internal double Measure(SorsaTransformer model, IDataView validation, IReadOnlyList<CurvePoint> curve, SorsaFineTuningTrainer.Options options)

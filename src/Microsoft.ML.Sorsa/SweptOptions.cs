@@ -50,6 +50,10 @@ internal static class SweptOptions
         return new OrderedDictionary<string, object?>(parameters.Where(parameter => options.HasOption(parameter.Key)), StringComparer.Ordinal);
     }
 
+    /// <summary>The largest rank that a trial can ask for.</summary>
+    public static int LargestRank(SorsaFineTuningTrainer.Options template, SorsaSearchSpace space) =>
+        space.Where(option => option.Key == nameof(template.Rank)).SelectMany(option => option.Value.Ends).OfType<int>().Append(template.RankOrDefault).Max();
+
     private static IEnumerable<SorsaFineTuningTrainer.Options> Methods(SorsaFineTuningTrainer.Options template, SorsaSearchSpace space) =>
         space.FirstOrDefault(option => option.Key == Method) is { Value: { } choice }
             ? choice.Ends.Select(method =>

@@ -34,14 +34,14 @@ internal sealed class TrialRunner : IDisposable
 
     /// <param name="env">ML.NET's.</param>
     /// <param name="template">What trials do not vary; checked already.</param>
-    /// <param name="space">What they vary; checked already.</param>
+    /// <param name="largestRank">The largest rank that a trial can ask for: at it each matrix is decomposed.</param>
     /// <param name="data">The rows.</param>
     /// <param name="metric">What is looked for.</param>
     /// <param name="validation">The validation rows as the metric sees them; null: prompts and responses.</param>
     /// <param name="cacheFolder">Where decompositions are kept.</param>
     /// <param name="threads">Threads that a trial computes with; another number, other last bits.</param>
     public TrialRunner(
-        IHostEnvironment env, SorsaFineTuningTrainer.Options template, SorsaSearchSpace space, SweepData data, SweepMetric metric, IDataView? validation, string cacheFolder, int threads)
+        IHostEnvironment env, SorsaFineTuningTrainer.Options template, int largestRank, SweepData data, SweepMetric metric, IDataView? validation, string cacheFolder, int threads)
     {
         _host = env.Register(nameof(TrialRunner));
         _template = template;
@@ -49,7 +49,6 @@ internal sealed class TrialRunner : IDisposable
         _metric = metric;
         _validation = validation ?? data.ValidationView(template);
         _threads = threads;
-        int largestRank = space.Where(option => option.Key == nameof(template.Rank)).SelectMany(option => option.Value.Ends).OfType<int>().Append(template.RankOrDefault).Max();
         _decompositions = new DecompositionCache(cacheFolder, largestRank, template.Seed);
         _folder = new OpenedFolder(template, DecoderConfig.Load(template.ModelFolder), TorchDevice.Of(env));
         _base = _folder.Load();

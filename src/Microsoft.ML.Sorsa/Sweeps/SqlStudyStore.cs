@@ -42,24 +42,10 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
         return true;
     });
 
-    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) => InTransaction(transaction =>
-    {
-        ILookup<int, KeyValuePair<string, object?>> parameters = Query(transaction, "SELECT trial, name, text FROM sorsa_parameter WHERE study = @study ORDER BY trial, place",
-            row => (Trial: row.GetInt32(0), Value: KeyValuePair.Create(row.GetString(1), space[row.GetString(1)].Parse(row.GetString(2))))).ToLookup(row => row.Trial, row => row.Value);
-        ILookup<int, CurvePoint> curves = Query(transaction, "SELECT trial, step, loss, orthonormality FROM sorsa_curve WHERE study = @study ORDER BY trial, look",
-            row => (Trial: row.GetInt32(0), Point: new CurvePoint(row.GetInt32(1), row.GetDouble(2), Number(row, 3)))).ToLookup(row => row.Trial, row => row.Point);
-        return Query(transaction, "SELECT trial, state, metric, orthonormality, error, milliseconds, version FROM sorsa_trial WHERE study = @study ORDER BY trial", row => new TrialResult
-        {
-            TrialSettings = new TrialSettings(row.GetInt32(0), new OrderedDictionary<string, object?>(parameters[row.GetInt32(0)], StringComparer.Ordinal)),
-            State = Enum.Parse<TrialState>(row.GetString(1)),
-            Metric = Number(row, 2),
-            Curve = [.. curves[row.GetInt32(0)]],
-            Orthonormality = Number(row, 3),
-            Error = row.IsDBNull(4) ? null : row.GetString(4),
-            DurationInMilliseconds = row.GetDouble(5),
-            Version = row.GetString(6),
-        }).ToDictionary(trial => trial.TrialSettings.TrialId);
-    });
+    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) => Read(space, 1, int.MaxValue);
+
+    /// <summary>One trial, which has started.</summary>
+    public TrialResult Read(SorsaSearchSpace space, int trialId) => Read(space, trialId, trialId)[trialId];
 
     public void Start(TrialPlan plan) => InTransaction(transaction =>
     {
@@ -108,11 +94,11 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
         return first;
     });
 
-    /// <summary>What was planned for a trial, of a study that is there.</summary>
-    public TrialPlan ReadPlan(SorsaSearchSpace space, int trialId) => InTransaction(transaction => new TrialPlan(
+    /// <summary>What was planned for a trial, of a study that is there; the parameters as texts, which <see cref="SorsaFineTuningTrainer.Options.Set"/> takes as well.</summary>
+    public TrialPlan ReadPlan(int trialId) => InTransaction(transaction => new TrialPlan(
         new TrialSettings(trialId, new OrderedDictionary<string, object?>(
             Query(transaction, "SELECT name, text FROM sorsa_parameter WHERE study = @study AND trial = @trial ORDER BY place",
-                row => KeyValuePair.Create(row.GetString(0), space[row.GetString(0)].Parse(row.GetString(1))), ("trial", trialId)), StringComparer.Ordinal)),
+                row => KeyValuePair.Create<string, object?>(row.GetString(0), row.GetString(1)), ("trial", trialId)), StringComparer.Ordinal)),
         Query(transaction, "SELECT loss FROM sorsa_limit WHERE study = @study AND trial = @trial ORDER BY look", row => Number(row, 0) ?? double.PositiveInfinity, ("trial", trialId))));
 
     /// <summary>What the study was begun with; null where there is none.</summary>
@@ -123,14 +109,16 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
     /// <summary>An error of the database as one that says what to do.</summary>
     protected abstract Exception Explain(DbException error);
 
-    /// <summary>All or nothing, and nobody else's in between.</summary>
-    protected T InTransaction<T>(Func<DbTransaction, T> act)
+    /// <summary>All or nothing.</summary>
+    /// <param name="act">What is done.</param>
+    /// <param name="isolation">Repeatable: nobody else's in between. As it is, the database's own, which is less in PostgreSQL.</param>
+    protected T InTransaction<T>(Func<DbTransaction, T> act, IsolationLevel isolation = IsolationLevel.Unspecified)
     {
         lock (_turn)
         {
             try
             {
-                using DbTransaction transaction = Connection.BeginTransaction();
+                using DbTransaction transaction = Connection.BeginTransaction(isolation);
                 T result = act(transaction);
                 transaction.Commit();
                 return result;
@@ -141,6 +129,45 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
             }
         }
     }
+
+    protected int Execute(DbTransaction transaction, string sql, params (string Name, object? Value)[] values)
+    {
+        using DbCommand command = Command(transaction, sql, values);
+        return command.ExecuteNonQuery();
+    }
+
+    protected List<T> Query<T>(DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
+    {
+        using DbCommand command = Command(transaction, sql, values);
+        using DbDataReader rows = command.ExecuteReader();
+        var found = new List<T>();
+        while (rows.Read())
+        {
+            found.Add(read(rows));
+        }
+
+        return found;
+    }
+
+    private Dictionary<int, TrialResult> Read(SorsaSearchSpace space, int first, int last) => InTransaction(transaction =>
+    {
+        (string, object?)[] range = [("first", first), ("last", last)];
+        ILookup<int, KeyValuePair<string, object?>> parameters = Query(transaction, "SELECT trial, name, text FROM sorsa_parameter WHERE study = @study AND trial BETWEEN @first AND @last ORDER BY trial, place",
+            row => (Trial: row.GetInt32(0), Value: KeyValuePair.Create(row.GetString(1), space[row.GetString(1)].Parse(row.GetString(2)))), range).ToLookup(row => row.Trial, row => row.Value);
+        ILookup<int, CurvePoint> curves = Query(transaction, "SELECT trial, step, loss, orthonormality FROM sorsa_curve WHERE study = @study AND trial BETWEEN @first AND @last ORDER BY trial, look",
+            row => (Trial: row.GetInt32(0), Point: new CurvePoint(row.GetInt32(1), row.GetDouble(2), Number(row, 3))), range).ToLookup(row => row.Trial, row => row.Point);
+        return Query(transaction, "SELECT trial, state, metric, orthonormality, error, milliseconds, version FROM sorsa_trial WHERE study = @study AND trial BETWEEN @first AND @last ORDER BY trial", row => new TrialResult
+        {
+            TrialSettings = new TrialSettings(row.GetInt32(0), new OrderedDictionary<string, object?>(parameters[row.GetInt32(0)], StringComparer.Ordinal)),
+            State = Enum.Parse<TrialState>(row.GetString(1)),
+            Metric = Number(row, 2),
+            Curve = [.. curves[row.GetInt32(0)]],
+            Orthonormality = Number(row, 3),
+            Error = row.IsDBNull(4) ? null : row.GetString(4),
+            DurationInMilliseconds = row.GetDouble(5),
+            Version = row.GetString(6),
+        }, range).ToDictionary(trial => trial.TrialSettings.TrialId);
+    }, IsolationLevel.RepeatableRead);
 
     private static double? Number(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetDouble(column);
 
@@ -164,26 +191,7 @@ internal abstract class SqlStudyStore(string study) : IStudyStore
     private StudyDefinition? ReadDefinition(DbTransaction transaction) =>
         Query(transaction, "SELECT definition FROM sorsa_study WHERE study = @study", row => StudyDefinition.Parse(row.GetString(0))).FirstOrDefault();
 
-    private int Execute(DbTransaction transaction, string sql, params (string Name, object? Value)[] values)
-    {
-        using DbCommand command = Command(transaction, sql, values);
-        return command.ExecuteNonQuery();
-    }
-
     private void AddPoint(DbTransaction transaction, int trial, int look, CurvePoint point) => Execute(transaction,
         "INSERT INTO sorsa_curve VALUES (@study, @trial, @look, @step, @loss, @orthonormality) ON CONFLICT DO NOTHING",
         ("trial", trial), ("look", look), ("step", point.Step), ("loss", point.Loss), ("orthonormality", point.Orthonormality));
-
-    private List<T> Query<T>(DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
-    {
-        using DbCommand command = Command(transaction, sql, values);
-        using DbDataReader rows = command.ExecuteReader();
-        var found = new List<T>();
-        while (rows.Read())
-        {
-            found.Add(read(rows));
-        }
-
-        return found;
-    }
 }

@@ -30,8 +30,8 @@ public sealed class SweepsStoreTests
         Assert.AreEqual(written.DurationInMilliseconds, read.DurationInMilliseconds);
         Assert.AreEqual(typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion, read.Version);
         Assert.AreEqual(4e-4, read.TrialSettings.Parameters["Gamma"]);
-        CollectionAssert.AreEqual(new[] { 2.5, double.PositiveInfinity, 1.0 / 3 }, again.ReadPlan(s_space, 1).Limits.ToArray());
-        Assert.AreEqual("Gamma", again.ReadPlan(s_space, 1).Settings.Parameters.Keys.First());
+        CollectionAssert.AreEqual(new[] { 2.5, double.PositiveInfinity, 1.0 / 3 }, again.ReadPlan(1).Limits.ToArray());
+        Assert.AreEqual("Gamma", again.ReadPlan(1).Settings.Parameters.Keys.First());
     }
 
     /// <summary>Anyone with sqlite3 finds γ by its name, as the number and as the text that it was given as.</summary>

@@ -1,0 +1,82 @@
+using System.Data.Common;
+using System.Globalization;
+using Hangfire;
+using Hangfire.Common;
+using Hangfire.States;
+using Hangfire.Storage;
+using Microsoft.ML.Sorsa.Sweeps;
+
+namespace Microsoft.ML.Sorsa;
+
+/// <summary>Gives trials to workers as jobs of Hangfire, and reads in the study what becomes of them.</summary>
+internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, string study, SorsaSearchSpace space) : ITrialExecutor
+{
+    private static readonly TimeSpan s_betweenLooks = TimeSpan.FromMilliseconds(50);
+
+    private readonly BackgroundJobClient _client = new(jobs);
+
+    public async Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
+    {
+        int trial = plan.Settings.TrialId, told = 0;
+        string job = Ask(() => _client.Create(Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name)));
+        try
+        {
+            while (true)
+            {
+                // Before the trial: where the job has an end, the trial has one already.
+                StateData? state = Ask(() => StateOf(job));
+                TrialResult now = store.Read(space, trial);
+                foreach (CurvePoint point in now.Curve.Skip(told))
+                {
+                    report(point);
+                }
+
+                // A worker that takes a trial over begins its curve anew, with the same points.
+                told = Math.Max(told, now.Curve.Count);
+                if (now.State != TrialState.Running)
+                {
+                    return now;
+                }
+
+                RequireAlive(state, job, trial);
+                await Task.Delay(s_betweenLooks, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            Ask(() => _client.Delete(job));
+            throw;
+        }
+    }
+
+    private StateData? StateOf(string job)
+    {
+        using IStorageConnection connection = jobs.GetConnection();
+        return connection.GetStateData(job);
+    }
+
+    private T Ask<T>(Func<T> ask)
+    {
+        try
+        {
+            return ask();
+        }
+        catch (Exception e) when (e is DbException or BackgroundJobClientException)
+        {
+            throw store.Unreachable(e.InnerException as DbException ?? e);
+        }
+    }
+
+    private static void RequireAlive(StateData? state, string job, int trial)
+    {
+        if (state?.Name == FailedState.StateName)
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} Put that right and run the experiment again; it goes on with the study."));
+        }
+
+        if (state is null || state.Name == DeletedState.StateName || state.Name == SucceededState.StateName)
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Trial {trial} has no end, but its job {job} has ({state?.Name ?? "expired"}): somebody removed it. Run the experiment again; it goes on with the study."));
+        }
+    }
+}

@@ -1,0 +1,22 @@
+using Microsoft.ML.Sorsa.Tests.Sweeps;
+using Microsoft.Testing.Platform.Builder;
+
+namespace Microsoft.ML.Sorsa.Tests;
+
+/// <summary>Runs the tests; or, as the process that a test kills, a worker or an experiment.</summary>
+internal static class Program
+{
+    public static async Task<int> Main(string[] arguments)
+    {
+        if (SweepProcess.Is(arguments))
+        {
+            SweepProcess.Run(arguments);
+            return 0;
+        }
+
+        ITestApplicationBuilder builder = await TestApplication.CreateBuilderAsync(arguments);
+        SelfRegisteredExtensions.AddSelfRegisteredExtensions(builder, arguments);
+        using ITestApplication tests = await builder.BuildAsync();
+        return await tests.RunAsync();
+    }
+}
