@@ -12,8 +12,20 @@ Option<string> tuner = new("--tuner") { Description = "tpe, random or grid.", De
 Option<bool> noPruning = new("--no-pruning") { Description = "Train every trial to its end." };
 Option<int> atATime = new("--at-a-time") { Description = "Trials at a time.", DefaultValueFactory = _ => 2 };
 Option<double?> minutes = new("--minutes") { Description = "After so many minutes no trial starts any more." };
+Option<int?> workers = new("--workers") { Description = "Worker processes to start on this machine; the trials run there, and the study is kept in PostgreSQL." };
+Option<string?> postgres = new("--postgres") { Description = "The database of a study with workers, in Npgsql's words; by default --workers starts a server of its own in the output folder." };
+Option<string> study = new("--study") { Description = "The study's name in the database.", DefaultValueFactory = _ => "sweep" };
+Option<int> dashboard = new("--dashboard") { Description = "The port of Hangfire's dashboard, with workers; 0: a free one.", DefaultValueFactory = _ => 0 };
 Option<string> output = new("--out") { Description = "The folder for study.db, best.zip and report.html; the same folder again goes on.", DefaultValueFactory = _ => "sweep-output" };
 tuner.AcceptOnlyFromAmong("tpe", "random", "grid");
+
+workers.Validators.Add(result =>
+{
+    if (result.GetValueOrDefault<int?>() < 0)
+    {
+        result.AddError($"--workers is {result.GetValueOrDefault<int?>()}; it must be at least 0.");
+    }
+});
 
 foreach (Option<int> count in new[] { trials, rows, validationRows, batch, largestRank, atATime })
 {
@@ -28,7 +40,7 @@ foreach (Option<int> count in new[] { trials, rows, validationRows, batch, large
 
 RootCommand root = new("Looks for the γ, rank and learning rate of SORSA that train a model best, and saves that model and a report.")
 {
-    model, train, trials, rows, validationRows, batch, largestRank, tuner, noPruning, atATime, minutes, output,
+    model, train, trials, rows, validationRows, batch, largestRank, tuner, noPruning, atATime, minutes, workers, postgres, study, dashboard, output,
 };
 root.SetAction(arguments => Sweep.Run(new Settings
 {
@@ -43,8 +55,16 @@ root.SetAction(arguments => Sweep.Run(new Settings
     Pruning = !arguments.GetValue(noPruning),
     AtATime = arguments.GetValue(atATime),
     Minutes = arguments.GetValue(minutes),
+    StartedWorkers = arguments.GetValue(workers),
+    Postgres = arguments.GetValue(postgres),
+    Study = arguments.GetValue(study)!,
+    DashboardPort = arguments.GetValue(dashboard),
     Out = arguments.GetValue(output)!,
 }));
+
+Command worker = new("worker", "Runs trials of an experiment on this or another machine, until Ctrl+C.") { postgres, model };
+worker.SetAction(arguments => Workers.Work(arguments.GetValue(postgres), arguments.GetValue(model)!));
+root.Subcommands.Add(worker);
 
 try
 {

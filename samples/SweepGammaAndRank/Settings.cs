@@ -28,5 +28,19 @@ internal sealed record Settings
 
     public required double? Minutes { get; init; }
 
+    /// <summary>Worker processes that are started here; null without --workers.</summary>
+    public required int? StartedWorkers { get; init; }
+
+    /// <summary>A database that is there; null: one of one's own, where there are workers.</summary>
+    public required string? Postgres { get; init; }
+
+    /// <summary>The study's name in the database.</summary>
+    public required string Study { get; init; }
+
+    public required int DashboardPort { get; init; }
+
+    /// <summary>Trials run in other processes, here or elsewhere.</summary>
+    public bool HasWorkers => StartedWorkers is not null || Postgres is not null;
+
     public required string Out { get; init; }
 }

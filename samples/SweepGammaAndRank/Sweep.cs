@@ -14,7 +14,7 @@ internal static class Sweep
     /// <summary>Alpaca's instruction prompt with the response on a line of its own: the form of the bundled model's task.</summary>
     private static readonly PromptTemplate s_template = PromptTemplate.Format(PromptTemplate.Alpaca + "\n");
 
-    public static int Run(Settings settings, Action<SorsaExperiment>? place = null)
+    public static int Run(Settings settings)
     {
         var mlContext = new MLContext();
         (IDataView train, IDataView validation) = TaskData.Load(mlContext, settings);
@@ -34,14 +34,23 @@ internal static class Sweep
             .SetPruning(settings.Pruning ? new PruningOptions() : null)
             .SetMaxModelToExplore(settings.Trials)
             .SetMaxConcurrentTrials(settings.AtATime)
-            .SetStudy(Path.Combine(settings.Out, "study.db"))
             .SetMonitor(table);
         if (settings.Minutes is { } minutes)
         {
             experiment.SetTrainingTimeInSeconds(minutes * 60);
         }
 
-        place?.Invoke(experiment);
+        using Workers? workers = settings.HasWorkers ? new Workers(settings) : null;
+        if (workers is null)
+        {
+            experiment.SetStudy(Path.Combine(settings.Out, "study.db"));
+        }
+        else
+        {
+            experiment.SetHangfire(workers.ConnectionString, settings.Study);
+            Say($"{settings.StartedWorkers ?? 0} workers started here; jobs and workers: {workers.DashboardAddress}");
+        }
+
         var clock = Stopwatch.StartNew();
         using ExperimentResult result = table.Show(experiment.Run);
         TimeSpan time = clock.Elapsed;
