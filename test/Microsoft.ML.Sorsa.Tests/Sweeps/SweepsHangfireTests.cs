@@ -50,7 +50,7 @@ public sealed class SweepsHangfireTests
         string database = s_server!.ConnectionString;
         await using var workers = new Workers(database, folder, 2);
 
-        using ExperimentResult result = TinySweep.OneTrial(epochs: 25).SetHangfire(database, "long").Run();
+        using ExperimentResult result = TinySweep.OneTrial(epochs: 15).SetHangfire(database, "long").Run();
 
         Assert.IsGreaterThan(TinySweep.TimeOut.TotalMilliseconds * 1.2, result.BestRun.DurationInMilliseconds, "the trial is too short to say anything");
         Assert.AreEqual(1, Starts("long"));
@@ -87,7 +87,7 @@ public sealed class SweepsHangfireTests
         string database = s_server!.ConnectionString;
         using var stop = new CancellationTokenSource();
         var begun = new TaskCompletionSource();
-        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 25).SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() }).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
+        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 15).SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() }).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
         await using (new Workers(database, folder, 1))
         {
             await Task.WhenAny(begun.Task, running);
