@@ -164,7 +164,7 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>Runs the trials, on this thread and others, and gives the best model.</summary>
+    /// <summary>Runs the trials, waits for them, and gives the best model.</summary>
     /// <inheritdoc cref="RunAsync" path="/exception"/>
     public ExperimentResult Run() => RunAsync(CancellationToken.None).GetAwaiter().GetResult();
 

@@ -1,39 +1,46 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Reflection;
 using Microsoft.ML.Sorsa.Sweeps;
+using SweepGammaAndRank;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// Kills studies of 16 short trials (SIGKILL) at random moments and runs them again, until they are done: the table at the end must be that of a study that was left
-/// alone. Ends with an error where it is not.
+/// alone. Every second study is one with two workers on PostgreSQL, where there is one, and it is the caller or a worker that is killed. Ends with an error where a table
+/// differs.
 /// </summary>
 internal static class SweepKills
 {
     public const string CallerVerb = "kills-caller";
+    public const string WorkerVerb = "kills-worker";
 
     private const int Trials = 16;
-
-    /// <summary>Some of the kills fall before the first trial, while the model is loaded.</summary>
-    private static readonly (double Least, double Most) s_secondsAlive = (0.3, 5);
+    private const int KillsPerStudy = 20;
+    private const string TableFile = "table.txt";
 
     public static int Run(string[] args)
     {
         int kills = int.Parse(args.ElementAtOrDefault(0) ?? "200", CultureInfo.InvariantCulture);
         string folder = Directory.CreateTempSubdirectory("sorsa-kills-").FullName;
+
+        // The server runs as another user, who must reach its folder.
+        using TemporaryServer? server = LocalPostgres.Missing is { } reason ? Without(reason) : new TemporaryServer();
         try
         {
-            var clock = Stopwatch.StartNew();
-            string[] expected = Study(Path.Combine(folder, "alone"), new Random(0), most: 0).Table;
-            Console.WriteLine(FormattableString.Invariant($"left alone: {expected.Length} trials in {clock.Elapsed.TotalSeconds:F0} s"));
-            int done = 0, studies = 0;
-            while (done < kills)
+            string[] expected = new KilledStudy(Path.Combine(folder, "alone"), server: null, new Random(0)).Run(kills: 0).Table;
+            Console.WriteLine(FormattableString.Invariant($"left alone: {expected.Length} trials"));
+            int done = 0;
+            for (int study = 1; done < kills; study++)
             {
-                (string[] table, int killed) = Study(Path.Combine(folder, $"study-{++studies}"), new Random(studies), Math.Min(kills - done, 25));
-                done += killed;
+                bool remote = server is not null && study % 2 == 0;
+                var killed = new KilledStudy(Path.Combine(folder, $"study-{study}"), remote ? server!.ConnectionString : null, new Random(study));
+
+                // The last study takes what is left, so that a short run has one of each kind.
+                int share = server is not null && study == 1 ? Math.Min(KillsPerStudy, (kills + 1) / 2) : Math.Min(KillsPerStudy, kills - done);
+                (string[] table, int callers, int workers) = killed.Run(share);
+                done += callers + workers;
                 bool equal = table.SequenceEqual(expected);
-                Console.WriteLine(FormattableString.Invariant($"study {studies}: {killed} kills, {table.Length} trials, table {(equal ? "equal" : "DIFFERS")}; {done} kills in {clock.Elapsed.TotalSeconds:F0} s"));
+                Console.WriteLine(FormattableString.Invariant($"study {study} ({(remote ? "PostgreSQL, two workers" : "SQLite")}): caller killed {callers} times, workers {workers}; {table.Length} trials, table {(equal ? "equal" : "DIFFERS")}"));
                 if (!equal)
                 {
                     Console.WriteLine(string.Join(Environment.NewLine, expected.Zip(table).Where(pair => pair.First != pair.Second).Select(pair => $"- {pair.First}{Environment.NewLine}+ {pair.Second}")));
@@ -41,6 +48,7 @@ internal static class SweepKills
                 }
             }
 
+            Console.WriteLine(FormattableString.Invariant($"{done} kills, every table equal to that of the study that was left alone"));
             return 0;
         }
         finally
@@ -49,52 +57,55 @@ internal static class SweepKills
         }
     }
 
-    /// <summary>What the process that is killed runs.</summary>
-    public static int Caller(string[] args)
+    /// <summary>What the process runs that proposes the trials.</summary>
+    public static int Caller(string folder, string? postgres)
     {
-        string folder = args[0];
         SweepTask task = SweepTask.Of(Places.TinyLlama, rows: 96, validationRows: 24);
-        using ExperimentResult result = task.Experiment(SorsaSearchSpace.Paper(32)).SetMaxModelToExplore(Trials).SetTuner(new TreeParzenTuner(startupTrials: 4)).SetMaxConcurrentTrials(2)
-            .SetStudy(Path.Combine(folder, "study.db")).Run();
-        string table = Path.Combine(folder, "table.txt");
+        SorsaExperiment experiment = task.Experiment(SorsaSearchSpace.Paper(32)).SetMaxModelToExplore(Trials).SetTuner(new TreeParzenTuner(startupTrials: 4)).SetMaxConcurrentTrials(2).SetThreadsPerTrial(1)
+            .SetDecompositionCache(Path.Combine(folder, "svd"));
+        experiment = postgres is null ? experiment.SetStudy(Path.Combine(folder, "study.db")) : experiment.SetHangfire(postgres, Path.GetFileName(folder));
+        using ExperimentResult result = experiment.Run();
+        string table = Path.Combine(folder, TableFile);
         File.WriteAllLines(table + ".tmp", result.Trials.Select(Line));
-        File.Move(table + ".tmp", table);
+        File.Move(table + ".tmp", table, overwrite: true);
         return 0;
     }
 
-    private static (string[] Table, int Killed) Study(string folder, Random random, int most)
+    /// <summary>What a worker process runs.</summary>
+    public static int Worker(string folder, string postgres)
     {
-        Directory.CreateDirectory(folder);
-        int killed = 0;
-        while (true)
-        {
-            using Process caller = Start(CallerVerb, folder);
-            TimeSpan alive = killed < most ? TimeSpan.FromSeconds(s_secondsAlive.Least + random.NextDouble() * (s_secondsAlive.Most - s_secondsAlive.Least)) : Timeout.InfiniteTimeSpan;
-            if (!caller.WaitForExit(alive))
-            {
-                caller.Kill();
-                caller.WaitForExit();
-                killed++;
-            }
-            else if (caller.ExitCode != 0)
-            {
-                throw new InvalidOperationException($"The study ended with exit code {caller.ExitCode}.");
-            }
-            else
-            {
-                return (File.ReadAllLines(Path.Combine(folder, "table.txt")), killed);
-            }
-        }
+        var options = new SorsaSweepWorker.Options { InvisibilityTimeout = TimeSpan.FromSeconds(3), CacheFolder = Path.Combine(folder, "svd") };
+        new SorsaSweepWorker(new MLContext(), postgres, Places.TinyLlama, options).Run(CancellationToken.None);
+        return 0;
     }
 
-    private static Process Start(params string[] arguments)
-    {
-        string program = Environment.ProcessPath!;
-        string[] host = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [Assembly.GetExecutingAssembly().Location] : [];
-        return Process.Start(new ProcessStartInfo(program, [.. host, .. arguments]))!;
-    }
+    /// <summary>The table of a study that is done.</summary>
+    public static string[] Table(string folder) => File.ReadAllLines(Path.Combine(folder, TableFile));
 
     /// <summary>All of a trial but its duration.</summary>
     private static string Line(TrialResult trial) => string.Create(CultureInfo.InvariantCulture,
         $"{trial.TrialSettings.TrialId} {string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))} {trial.State} {trial.Metric:R} {trial.Orthonormality:R} {string.Join(' ', trial.Curve.Select(point => $"{point.Step}:{point.Loss:R}"))}");
+
+    private static TemporaryServer? Without(string reason)
+    {
+        Console.WriteLine($"no workers are killed: {reason}");
+        return null;
+    }
+
+    /// <summary>A PostgreSQL server in a folder that goes with it.</summary>
+    private sealed class TemporaryServer : IDisposable
+    {
+        private readonly string _folder = Directory.CreateTempSubdirectory("sorsa-postgres-").FullName;
+        private readonly LocalPostgres _server;
+
+        public TemporaryServer() => _server = LocalPostgres.Start(_folder);
+
+        public string ConnectionString => _server.ConnectionString;
+
+        public void Dispose()
+        {
+            _server.Dispose();
+            Directory.Delete(_folder, recursive: true);
+        }
+    }
 }
