@@ -36,6 +36,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         Action<SorsaTrainingProgress> report, CancellationToken cancellationToken)
     {
         LearningRateSchedule schedule = LearningRateSchedule.Of(options.LearningRateDecay, totalSteps, options.WarmupRatio);
+        using var kept = new KeptMemory();
         using var optimizer = new AdamW(_trainable.Select(named => named.Value), options);
         using var best = new BestWeights(_trainable.Select(named => named.Value), options.EarlyStoppingPatience);
         long parameters = _trainable.Sum(named => named.Value.numel());
