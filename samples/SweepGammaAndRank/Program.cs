@@ -10,7 +10,8 @@ Option<int> batch = new("--batch") { Description = "Rows per step.", DefaultValu
 Option<int> largestRank = new("--largest-rank") { Description = "The largest rank.", DefaultValueFactory = _ => 64 };
 Option<string> tuner = new("--tuner") { Description = "tpe, random or grid.", DefaultValueFactory = _ => "tpe" };
 Option<bool> noPruning = new("--no-pruning") { Description = "Train every trial to its end." };
-Option<int> atATime = new("--at-a-time") { Description = "Trials at a time.", DefaultValueFactory = _ => 2 };
+Option<int?> atATime = new("--at-a-time") { Description = "Trials at a time; by default as many as --workers, or 2." };
+Option<int> threads = new("--threads") { Description = "Threads of a trial.", DefaultValueFactory = _ => 1 };
 Option<double?> minutes = new("--minutes") { Description = "After so many minutes no trial starts any more." };
 Option<int?> workers = new("--workers") { Description = "Worker processes to start on this machine; the trials run there, and the study is kept in PostgreSQL." };
 Option<string?> postgres = new("--postgres") { Description = "The database of a study with workers, in Npgsql's words; by default --workers starts a server of its own in the output folder." };
@@ -27,7 +28,7 @@ workers.Validators.Add(result =>
     }
 });
 
-foreach (Option<int> count in new[] { trials, rows, validationRows, batch, largestRank, atATime })
+foreach (Option<int> count in new[] { trials, rows, validationRows, batch, largestRank, threads })
 {
     count.Validators.Add(result =>
     {
@@ -40,7 +41,7 @@ foreach (Option<int> count in new[] { trials, rows, validationRows, batch, large
 
 RootCommand root = new("Looks for the γ, rank and learning rate of SORSA that train a model best, and saves that model and a report.")
 {
-    model, train, trials, rows, validationRows, batch, largestRank, tuner, noPruning, atATime, minutes, workers, postgres, study, dashboard, output,
+    model, train, trials, rows, validationRows, batch, largestRank, tuner, noPruning, atATime, threads, minutes, workers, postgres, study, dashboard, output,
 };
 root.SetAction(arguments => Sweep.Run(new Settings
 {
@@ -53,7 +54,8 @@ root.SetAction(arguments => Sweep.Run(new Settings
     LargestRank = arguments.GetValue(largestRank),
     Tuner = arguments.GetValue(tuner)!,
     Pruning = !arguments.GetValue(noPruning),
-    AtATime = arguments.GetValue(atATime),
+    AtATime = arguments.GetValue(atATime) ?? Math.Max(arguments.GetValue(workers) ?? 2, 1),
+    Threads = arguments.GetValue(threads),
     Minutes = arguments.GetValue(minutes),
     StartedWorkers = arguments.GetValue(workers),
     Postgres = arguments.GetValue(postgres),
@@ -62,8 +64,9 @@ root.SetAction(arguments => Sweep.Run(new Settings
     Out = arguments.GetValue(output)!,
 }));
 
-Command worker = new("worker", "Runs trials of an experiment on this or another machine, until Ctrl+C.") { postgres, model };
-worker.SetAction(arguments => Workers.Work(arguments.GetValue(postgres), arguments.GetValue(model)!));
+Option<bool> withParent = new("--with-parent") { Description = "Ends when the process that started it does.", Hidden = true };
+Command worker = new("worker", "Runs trials of an experiment on this or another machine, until Ctrl+C.") { postgres, model, withParent };
+worker.SetAction(arguments => Workers.Work(arguments.GetValue(postgres), arguments.GetValue(model)!, arguments.GetValue(withParent)));
 root.Subcommands.Add(worker);
 
 try

@@ -26,6 +26,8 @@ internal sealed record Settings
 
     public required int AtATime { get; init; }
 
+    public required int Threads { get; init; }
+
     public required double? Minutes { get; init; }
 
     /// <summary>Worker processes that are started here; null without --workers.</summary>

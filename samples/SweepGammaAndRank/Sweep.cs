@@ -34,6 +34,7 @@ internal static class Sweep
             .SetPruning(settings.Pruning ? new PruningOptions() : null)
             .SetMaxModelToExplore(settings.Trials)
             .SetMaxConcurrentTrials(settings.AtATime)
+            .SetThreadsPerTrial(settings.Threads)
             .SetMonitor(table);
         if (settings.Minutes is { } minutes)
         {
@@ -49,6 +50,10 @@ internal static class Sweep
         {
             experiment.SetHangfire(workers.ConnectionString, settings.Study);
             Say($"{settings.StartedWorkers ?? 0} workers started here; jobs and workers: {workers.DashboardAddress}");
+            if (settings.StartedWorkers is null or 0)
+            {
+                Say($"waiting for workers: run this program with \"worker --postgres ...\" on any machine that sees the database and has the model");
+            }
         }
 
         var clock = Stopwatch.StartNew();
@@ -57,8 +62,12 @@ internal static class Sweep
 
         Say($"{result.Trials.Count} trials in {time.TotalSeconds:F0} s: {Count(TrialState.Completed)} trained to the end, {Count(TrialState.Pruned)} ended early, {Count(TrialState.Failed)} failed");
         Say($"best: trial {result.BestRun.TrialSettings.TrialId}, {result.Metric.Name} {result.BestRun.Metric:F4}, {string.Join(", ", result.BestRun.TrialSettings.Parameters.Select(parameter => Invariant($"{parameter.Key} {parameter.Value}")))}");
-        SharedWork shared = result.SharedWork;
-        Say($"shared: {shared.Decompositions} matrices decomposed once, {shared.DecompositionsReused} times not again ({shared.DecompositionTimeSaved.TotalSeconds:F1} s); {shared.RowsTokenized} rows tokenised once, {shared.RowsReused} not again; the model loaded once, {shared.ModelLoadsSaved} times not again");
+        if (workers is null)
+        {
+            SharedWork shared = result.SharedWork;
+            Say($"shared: {shared.Decompositions} matrices decomposed once, {shared.DecompositionsReused} times not again ({shared.DecompositionTimeSaved.TotalSeconds:F1} s); {shared.RowsTokenized} rows tokenised once, {shared.RowsReused} not again; the model loaded once, {shared.ModelLoadsSaved} times not again");
+        }
+
         if (result.StoppedByTime)
         {
             Say($"the time was over before the trials were: another machine would have come to another number of them");

@@ -31,11 +31,21 @@ internal sealed class Workers : IDisposable
     public Uri DashboardAddress => _dashboard.Address;
 
     /// <summary>What a worker process does, on this machine or on another: trials, until it is told to stop.</summary>
-    public static int Work(string? postgres, string model)
+    public static int Work(string? postgres, string model, bool endsWithItsParent)
     {
         string connection = postgres ?? Environment.GetEnvironmentVariable(ConnectionVariable)
             ?? throw new ArgumentException($"--postgres is missing, and {ConnectionVariable} is not set: name the database of the experiment.");
         using var stop = new CancellationTokenSource();
+        if (endsWithItsParent)
+        {
+            // Its end of the pipe closes when the process that started this one ends, however it does.
+            new Thread(() =>
+            {
+                Console.In.ReadToEnd();
+                stop.Cancel();
+            }) { IsBackground = true }.Start();
+        }
+
         Console.CancelKeyPress += (_, pressed) =>
         {
             pressed.Cancel = true;
@@ -63,7 +73,7 @@ internal sealed class Workers : IDisposable
     {
         string program = Environment.ProcessPath!;
         string[] host = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(Workers).Assembly.Location] : [];
-        var start = new ProcessStartInfo(program, [.. host, "worker", "--model", model]);
+        var start = new ProcessStartInfo(program, [.. host, "worker", "--model", model, "--with-parent"]) { RedirectStandardInput = true };
         start.Environment[ConnectionVariable] = ConnectionString;
         return Process.Start(start)!;
     }

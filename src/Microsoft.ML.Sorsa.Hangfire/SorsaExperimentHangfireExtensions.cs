@@ -46,6 +46,6 @@ public static class SorsaExperimentHangfireExtensions
 
         var store = new PostgresStudyStore(connectionString, study);
         var executor = new HangfireTrials(TrialQueue.Open(connectionString, SorsaSweepWorker.Options.DefaultInvisibilityTimeout), store, study, sweep.Space);
-        return new RemoteTrials(store, executor, (_, _) => store.Write(TrialWork.Of(sweep)));
+        return new RemoteTrials(store, executor, () => store.Write(TrialWork.Of(sweep)));
     }
 }

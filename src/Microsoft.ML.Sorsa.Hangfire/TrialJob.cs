@@ -10,8 +10,8 @@ internal sealed class TrialJob(string connectionString, WorkerStudies studies)
     /// <param name="study">The study's name in the database.</param>
     /// <param name="trial">The trial's number.</param>
     /// <param name="cancellationToken">Cancelled when the worker stops, which gives the job back, and when the job is deleted.</param>
-    /// <exception cref="InvalidDataException">The worker's model folder is not that of the study; another attempt would find the same.</exception>
-    [AutomaticRetry(Attempts = 3, DelaysInSeconds = [1, 5, 15], ExceptOn = [typeof(InvalidDataException)])]
+    /// <exception cref="InvalidDataException">The worker's model folder is not that of the study. Another worker may have it.</exception>
+    [AutomaticRetry(Attempts = 3, DelaysInSeconds = [1, 2, 5])]
     [JobDisplayName("Trial {1} of {0}")]
     [Queue(TrialQueue.Name)]
     public void Run(string study, int trial, CancellationToken cancellationToken)
@@ -26,8 +26,12 @@ internal sealed class TrialJob(string connectionString, WorkerStudies studies)
 
         // What an earlier worker left of the curve stays: training again gives the same points.
         int look = 0;
-        (TrialResult result, SorsaTransformer? model) = studies.Runner(store).Run(store.ReadPlan(trial), point => store.Add(trial, ++look, point), cancellationToken);
-        model?.Dispose();
+        TrialResult result = studies.Run(store, runner =>
+        {
+            (TrialResult end, SorsaTransformer? model) = runner.Run(store.ReadPlan(trial), point => store.Add(trial, ++look, point), cancellationToken);
+            model?.Dispose();
+            return end;
+        });
         store.Finish(result);
     }
 }

@@ -4,37 +4,53 @@ using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa;
 
-/// <summary>What a worker keeps between jobs: of each study that it has met the base, the rows as tokens and the decompositions.</summary>
+/// <summary>What a worker keeps between jobs: the base, the rows as tokens and the decompositions of the study that it works on.</summary>
 internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, string cacheFolder) : IDisposable
 {
     private readonly Lock _turn = new();
-    private readonly Dictionary<string, TrialRunner> _runners = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (TrialRunner Runner, int Users)> _runners = new(StringComparer.Ordinal);
 
-    /// <summary>Runs the trials of a study.</summary>
-    /// <exception cref="InvalidDataException">The worker's weights are not those of the study.</exception>
-    public TrialRunner Runner(PostgresStudyStore store)
+    /// <summary>Does something with what runs the trials of a study. Other studies' that nobody uses go: each has a model in memory.</summary>
+    /// <exception cref="InvalidDataException">The worker's model is not that of the study.</exception>
+    public T Run<T>(PostgresStudyStore store, Func<TrialRunner, T> act)
     {
         StudyDefinition definition = store.ReadDefinition()!;
 
         // By its definition: the data, the model and the metric are in it.
-        string key = definition.ToJson();
+        string study = definition.ToJson();
+        TrialRunner runner = Take(study, definition, store);
+        try
+        {
+            return act(runner);
+        }
+        finally
+        {
+            lock (_turn)
+            {
+                _runners[study] = (runner, _runners[study].Users - 1);
+            }
+        }
+    }
+
+    public void Dispose() => Free(_runners.Keys);
+
+    private TrialRunner Take(string study, StudyDefinition definition, PostgresStudyStore store)
+    {
         lock (_turn)
         {
-            if (!_runners.TryGetValue(key, out TrialRunner? runner))
-            {
-                runner = Load(definition, store);
-                _runners.Add(key, runner);
-            }
-
+            Free(_runners.Where(runner => runner.Key != study && runner.Value.Users == 0).Select(runner => runner.Key));
+            (TrialRunner runner, int users) = _runners.TryGetValue(study, out (TrialRunner, int) known) ? known : (Load(definition, store), 0);
+            _runners[study] = (runner, users + 1);
             return runner;
         }
     }
 
-    public void Dispose()
+    private void Free(IEnumerable<string> studies)
     {
-        foreach (TrialRunner runner in _runners.Values)
+        foreach (string study in studies.ToArray())
         {
-            runner.Dispose();
+            _runners[study].Runner.Dispose();
+            _runners.Remove(study);
         }
     }
 
@@ -50,6 +66,6 @@ internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, st
 
         string found = runner.ModelFingerprint;
         runner.Dispose();
-        throw new InvalidDataException($"The weights in '{modelFolder}' on {Environment.MachineName} ({found}) are not those of {store.Name} ({definition["model"]}). Copy the model folder of the experiment to the worker, or start the worker on the folder that has it.");
+        throw new InvalidDataException($"The model in '{modelFolder}' on {Environment.MachineName} ({found}) is not that of {store.Name} ({definition["model"]}): weights, configuration or tokenizer differ. Copy the model folder of the experiment to the worker, or start the worker on the folder that has it.");
     }
 }

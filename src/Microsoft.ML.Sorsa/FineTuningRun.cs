@@ -60,6 +60,7 @@ internal sealed class FineTuningRun(IChannel channel, SorsaFineTuningTrainer.Opt
         if (adapters.OrthonormalFactors is { Count: > 0 } factors)
         {
             Orthonormality = new OrthonormalityRegularizer(factors, mean: options.RegularizerReduction == RegularizerReduction.Mean).Measure();
+            channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Singular vectors: L_reg of Eq. (9) is {Orthonormality:G3} at the end."));
         }
 
         MergeReport report = MergeReport.Of(adapters, start.SavedType);

@@ -35,7 +35,16 @@ internal sealed class LocalTrials(TrialRunner runner, IStudyStore store, bool is
             store.Add(plan.Settings.TrialId, ++look, point);
             report(point);
         }, cancellationToken);
-        store.Finish(result);
+        try
+        {
+            store.Finish(result);
+        }
+        catch
+        {
+            model?.Dispose();
+            throw;
+        }
+
         if (model is not null)
         {
             KeepIfBest(result, model);

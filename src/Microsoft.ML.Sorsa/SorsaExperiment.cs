@@ -1,10 +1,8 @@
 using System.Globalization;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Sweeps;
-using TorchSharp;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -128,7 +126,10 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>Threads that each trial computes with: part of the study, since another number gives other last bits. Default: the cores divided by the trials at a time; at least 1.</summary>
+    /// <summary>
+    /// Threads that each trial computes with: part of the study, since another number gives other last bits. Default: the cores of this machine divided by the trials at a
+    /// time; where trials run on other machines, it must be said. At least 1.
+    /// </summary>
     public SorsaExperiment SetThreadsPerTrial(int threads)
     {
         Require(threads >= 1, nameof(threads), threads, "at least 1", "Leave it out for an even share of the cores");
@@ -207,7 +208,8 @@ public sealed class SorsaExperiment
             MaxModels = _models,
             Time = _time,
             TrialsAtATime = _atATime,
-            ThreadsPerTrial = _threads ?? Math.Max(1, Environment.ProcessorCount / _atATime),
+            ThreadsPerTrial = _threads ?? (Elsewhere is null ? Math.Max(1, Environment.ProcessorCount / _atATime) : throw new InvalidOperationException(
+                $"The trials run on other machines, and this one's cores say nothing of theirs. Call {nameof(SetThreadsPerTrial)} with the threads that each trial computes with.")),
             Seed = _seed,
             StudyPath = _study,
             CacheFolder = _cache,

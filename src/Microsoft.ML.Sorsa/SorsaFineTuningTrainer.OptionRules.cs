@@ -127,6 +127,15 @@ public sealed partial class SorsaFineTuningTrainer
             };
         }
 
+        /// <summary>Whether an option of the method's does anything beside what else is set; where it does not, it must be left at its default.</summary>
+        internal bool HasUseFor(string name) => name switch
+        {
+            nameof(SliceStart) => Triplets == SingularTriplets.Slice,
+            nameof(Gamma) or nameof(RegularizerReduction) => !HardOrthonormality || Method != FineTuningMethod.Sorsa,
+            nameof(QuantizationRounds) => Quantization != BaseQuantization.None && Triplets == SingularTriplets.Leading,
+            _ => true,
+        };
+
         private void Belongs(bool isSet, string name, object? value)
         {
             if (isSet && !HasOption(name))

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Sweeps;
@@ -41,8 +42,9 @@ internal sealed class Sweep(IHostEnvironment env)
     /// <summary>Runs the trials here, or where <paramref name="remote"/> says.</summary>
     public async Task<ExperimentResult> RunAsync(RemoteTrials? remote, CancellationToken cancellationToken)
     {
-        // Every rule of a trial's thread count is also this process's: it is put back.
+        // Trials set the number of threads of libtorch, which is the process's: it is put back.
         int threads = torch.get_num_threads();
+        var clock = Stopwatch.StartNew();
         string cache = CacheFolder ?? (StudyPath is null ? Directory.CreateTempSubdirectory("sorsa-svd-").FullName : StudyPath + ".svd");
         try
         {
@@ -55,8 +57,8 @@ internal sealed class Sweep(IHostEnvironment env)
             {
                 Reduce = parameters => SweptOptions.Reduce(Trainer, parameters),
             };
-            remote?.Begin(definition, Data);
-            bool stoppedByTime = await study.RunAsync(remote?.Executor ?? local, MaxModels, Time, cancellationToken).ConfigureAwait(false);
+            remote?.Begin();
+            bool stoppedByTime = await study.RunAsync(remote?.Executor ?? local, MaxModels, () => clock.Elapsed >= Time, cancellationToken).ConfigureAwait(false);
             TrialResult best = study.Results.Best ?? throw NothingCompleted(study.Results.Trials);
             SorsaTransformer model = local.Take(best.TrialSettings.TrialId) ?? TrainAgain(runner, best, cancellationToken);
             return new ExperimentResult(study.Results, Space, model, Metric, runner.Shared, stoppedByTime);
@@ -71,7 +73,7 @@ internal sealed class Sweep(IHostEnvironment env)
         }
     }
 
-    /// <summary>What decides the trials, for the study; a worker makes the trainer's options from it.</summary>
+    /// <summary>What decides the trials: what a study that is opened again is compared with.</summary>
     public StudyDefinition Definition(string modelFingerprint)
     {
         static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
@@ -81,6 +83,7 @@ internal sealed class Sweep(IHostEnvironment env)
             new("model", modelFingerprint),
             new("data", Data.Fingerprint()),
             new("metric", Metric.Name),
+            new("metric is better", Metric.IsMaximized ? "higher" : "lower"),
             new("tuner", Tuner.Description),
             new("pruning", Pruning.Description),
             new("seed", Text(Seed)),
@@ -99,12 +102,17 @@ internal sealed class Sweep(IHostEnvironment env)
         Task<(TrialResult Result, SorsaTransformer? Model)> again = Task.Factory.StartNew(
             () => runner.Run(new TrialPlan(best.TrialSettings, []), _ => { }, cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         (TrialResult result, SorsaTransformer? model) = again.GetAwaiter().GetResult();
-        if (result.Metric != best.Metric)
+        if (model is null)
         {
-            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Trained again, trial {best.TrialSettings.TrialId} has a {Metric.Name} of {result.Metric} and had {best.Metric}: it ran on a machine that computes otherwise."));
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Trial {best.TrialSettings.TrialId} was completed before, and cannot be trained again here: {result.Error}"));
         }
 
-        return model ?? throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Trial {best.TrialSettings.TrialId} was completed before, and cannot be trained again here: {result.Error}"));
+        if (result.Metric != best.Metric)
+        {
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Trained again, trial {best.TrialSettings.TrialId} has a {Metric.Name} of {result.Metric} and had {best.Metric}: it ran on a machine that computes otherwise, or the metric is not the same each time."));
+        }
+
+        return model;
     }
 
     private static InvalidOperationException NothingCompleted(IReadOnlyList<TrialResult> trials)
@@ -118,4 +126,4 @@ internal sealed class Sweep(IHostEnvironment env)
 /// <param name="Store">Where the workers write, too; the sweep disposes it.</param>
 /// <param name="Executor">Gives trials away and waits for their ends.</param>
 /// <param name="Begin">Hands over what workers need, once the study is open.</param>
-internal sealed record RemoteTrials(IStudyStore Store, ITrialExecutor Executor, Action<StudyDefinition, SweepData> Begin);
+internal sealed record RemoteTrials(IStudyStore Store, ITrialExecutor Executor, Action Begin);

@@ -23,7 +23,8 @@ internal sealed record SweepData(IReadOnlyList<(string Prompt, string Response)>
     public string Fingerprint()
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach ((string prompt, string response) in Train.Append(("", "")).Concat(Validation))
+        hash.AppendData(BitConverter.GetBytes(Train.Count));
+        foreach ((string prompt, string response) in Train.Concat(Validation))
         {
             foreach (string text in new[] { prompt, response })
             {

@@ -47,11 +47,16 @@ public sealed class SweepMetric
     /// <summary>What whoever needs a built-in metric says of this one.</summary>
     internal InvalidOperationException NotBuiltIn() => new($"The metric '{Name}' is a function of the program that runs the experiment, which no worker knows. Use SweepMetric.ValidationLoss or SweepMetric.ExactMatch with workers.");
 
+    internal double Measure(SorsaTransformer model, IDataView validation, IReadOnlyList<CurvePoint> curve, SorsaFineTuningTrainer.Options options) =>
+        _measure is null ? curve.Min(point => point.Loss) : _measure(model, validation, options);
+
     /// <exception cref="ArithmeticException">The number is not finite.</exception>
-    internal double Measure(SorsaTransformer model, IDataView validation, IReadOnlyList<CurvePoint> curve, SorsaFineTuningTrainer.Options options)
+    internal void RequireFinite(double value)
     {
-        double value = _measure is null ? curve.Min(point => point.Loss) : _measure(model, validation, options);
-        return double.IsFinite(value) ? value : throw new ArithmeticException(FormattableString.Invariant($"The metric '{Name}' is {value}; it must be a finite number. Give a value for every model, the worst possible one included."));
+        if (!double.IsFinite(value))
+        {
+            throw new ArithmeticException(FormattableString.Invariant($"The metric '{Name}' is {value}; it must be a finite number. Give a value for every model, the worst possible one included."));
+        }
     }
 
     private static double Share(SorsaTransformer model, IDataView validation, SorsaFineTuningTrainer.Options options)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
@@ -51,11 +52,19 @@ internal sealed class TrialRunner : IDisposable
         _threads = threads;
         _decompositions = new DecompositionCache(cacheFolder, largestRank, template.Seed);
         _folder = new OpenedFolder(template, DecoderConfig.Load(template.ModelFolder), TorchDevice.Of(env));
-        _base = _folder.Load();
+        try
+        {
+            _base = _folder.Load();
+        }
+        catch
+        {
+            _folder.Dispose();
+            throw;
+        }
     }
 
-    /// <summary>Names the base's weights.</summary>
-    public string ModelFingerprint => _base.Fingerprint;
+    /// <summary>Names the base: its weights, and the files beside them that decide what it computes.</summary>
+    public string ModelFingerprint => $"{_base.Fingerprint} {_folder.FilesFingerprint}";
 
     public SharedWork Shared => new()
     {
@@ -70,7 +79,7 @@ internal sealed class TrialRunner : IDisposable
     /// <summary>Trains a trial.</summary>
     /// <returns>Its end, and the model where it was trained to its end; that is the caller's.</returns>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    /// <exception cref="IOException">And whatever else is not the trial's own fault.</exception>
+    /// <exception cref="IOException">And whatever else is not the trial's own fault: what the listener, the user's metric or the rows throw.</exception>
     public (TrialResult Result, SorsaTransformer? Model) Run(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
         torch.set_num_threads(_threads);
@@ -80,14 +89,14 @@ internal sealed class TrialRunner : IDisposable
         var result = new TrialResult { TrialSettings = plan.Settings, State = TrialState.Failed };
         try
         {
-            SorsaFineTuningTrainer.Options options = OptionsOf(_template, plan.Settings.Parameters);
+            SorsaFineTuningTrainer.Options options = SweptOptions.Apply(_template, plan.Settings.Parameters);
             options.CancellationToken = end.Token;
             options.Progress = new EachStep(progress =>
             {
                 if (progress.ValidationLoss is { } loss)
                 {
                     curve.Add(new CurvePoint(progress.Step, loss, progress.Orthonormality));
-                    report(curve[^1]);
+                    NotOfTheTrial(() => report(curve[^1]));
                     if (progress.Step < progress.TotalSteps && plan.IsToEnd(curve))
                     {
                         end.Cancel();
@@ -99,7 +108,9 @@ internal sealed class TrialRunner : IDisposable
             (SorsaTransformer model, double? orthonormality) = Train(channel, options);
             try
             {
-                double metric = _metric.Measure(model, _validation, curve, options);
+                double metric = 0;
+                NotOfTheTrial(() => metric = _metric.Measure(model, _validation, curve, options));
+                _metric.RequireFinite(metric);
                 return (Ended(TrialState.Completed, null) with { Metric = metric, Orthonormality = orthonormality }, model);
             }
             catch
@@ -108,7 +119,12 @@ internal sealed class TrialRunner : IDisposable
                 throw;
             }
         }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        catch (OutsideException e)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerException!);
+            throw;
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             return (Ended(TrialState.Pruned, null), null);
         }
@@ -119,18 +135,6 @@ internal sealed class TrialRunner : IDisposable
 
         TrialResult Ended(TrialState state, string? error) =>
             result with { State = state, Curve = curve, Error = error, DurationInMilliseconds = clock.Elapsed.TotalMilliseconds };
-    }
-
-    /// <summary>The template with a trial's values.</summary>
-    public static SorsaFineTuningTrainer.Options OptionsOf(SorsaFineTuningTrainer.Options template, IReadOnlyDictionary<string, object?> parameters)
-    {
-        SorsaFineTuningTrainer.Options options = template.Clone();
-        foreach ((string name, object? value) in parameters)
-        {
-            options.Set(name, ParameterText.Of(value));
-        }
-
-        return options;
     }
 
     public void Dispose()
@@ -162,10 +166,34 @@ internal sealed class TrialRunner : IDisposable
                 return known;
             }
 
-            var encoded = (run.Encode(prompts, _data.Train, "trainData"), run.Encode(prompts, _data.Validation, "validationData"));
+            // A row that does not fit any trial is an error of the data; with lengths of its own, it is the trial's.
+            (IReadOnlyList<SupervisedExample>, IReadOnlyList<SupervisedExample>) encoded = default;
+            void Encode() => encoded = (run.Encode(prompts, _data.Train, "trainData"), run.Encode(prompts, _data.Validation, "validationData"));
+            if (lengths == (_template.MaxPromptLength, _template.MaxResponseLength))
+            {
+                NotOfTheTrial(Encode);
+            }
+            else
+            {
+                Encode();
+            }
+
             _rowsTokenized += rows;
             _examples.Add(lengths, encoded);
             return encoded;
+        }
+    }
+
+    /// <summary>Does what a trial is not to blame for: an error in it is not that of its options.</summary>
+    private static void NotOfTheTrial(Action act)
+    {
+        try
+        {
+            act();
+        }
+        catch (Exception e)
+        {
+            throw new OutsideException(e);
         }
     }
 
@@ -174,4 +202,6 @@ internal sealed class TrialRunner : IDisposable
     {
         public void Report(SorsaTrainingProgress value) => act(value);
     }
+
+    private sealed class OutsideException(Exception inner) : Exception(inner.Message, inner);
 }

@@ -1,5 +1,8 @@
+using System.Data.Common;
 using System.Diagnostics;
 using System.Reflection;
+using Microsoft.Data.Sqlite;
+using Npgsql;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
@@ -10,6 +13,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 internal sealed class KilledStudy(string folder, string? server, Random random)
 {
     private const int WorkerCount = 2;
+
+    private readonly Dictionary<int, double> _finished = [];
 
     /// <summary>Some of the kills fall before the first trial, while the model is loaded.</summary>
     private static readonly (double Least, double Most) s_secondsBetween = (0.3, 4);
@@ -30,11 +35,18 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
                 TimeSpan pause = kill ? TimeSpan.FromSeconds(s_secondsBetween.Least + random.NextDouble() * (s_secondsBetween.Most - s_secondsBetween.Least)) : Timeout.InfiniteTimeSpan;
                 if (processes[0].WaitForExit(pause))
                 {
+                    RequireUnchanged();
                     return processes[0].ExitCode == 0 ? (SweepKills.Table(folder), callers, workers) : throw new InvalidOperationException($"The study ended with exit code {processes[0].ExitCode}.");
                 }
 
                 int victim = random.Next(processes.Length);
+                if (processes[victim].HasExited)
+                {
+                    throw new InvalidOperationException($"A worker ended by itself, with exit code {processes[victim].ExitCode}.");
+                }
+
                 End(processes[victim]);
+                RequireUnchanged();
                 processes[victim] = Start(verbs[victim]);
                 callers += victim == 0 ? 1 : 0;
                 workers += victim == 0 ? 0 : 1;
@@ -46,6 +58,36 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
             {
                 End(process);
             }
+        }
+    }
+
+    /// <summary>A trial that was finished is not run again: another run would have taken another time.</summary>
+    private void RequireUnchanged()
+    {
+        using DbConnection? connection = server is not null ? new NpgsqlConnection(server) : File.Exists(Path.Combine(folder, "study.db")) ? new SqliteConnection($"Data Source={Path.Combine(folder, "study.db")};Pooling=False") : null;
+        if (connection is null)
+        {
+            return;
+        }
+
+        connection.Open();
+        using DbCommand command = connection.CreateCommand();
+        command.CommandText = $"SELECT trial, milliseconds FROM sorsa_trial WHERE study = '{(server is null ? "study" : Path.GetFileName(folder))}' AND state <> 'Running'";
+        try
+        {
+            using DbDataReader rows = command.ExecuteReader();
+            while (rows.Read())
+            {
+                int trial = rows.GetInt32(0);
+                if (!_finished.TryAdd(trial, rows.GetDouble(1)) && _finished[trial] != rows.GetDouble(1))
+                {
+                    throw new InvalidOperationException($"Trial {trial} was finished and has run again.");
+                }
+            }
+        }
+        catch (DbException) when (_finished.Count == 0)
+        {
+            // Killed before its tables were made.
         }
     }
 

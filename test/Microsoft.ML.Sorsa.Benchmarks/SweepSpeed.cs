@@ -20,6 +20,10 @@ internal static class SweepSpeed
         string folder = Directory.CreateTempSubdirectory("sorsa-sweep-").FullName;
         try
         {
+            // The first training of a process starts libtorch and compiles: neither side should pay for it.
+            Options warmUp = task.Trainer();
+            warmUp.MaxSteps = 2;
+            task.Context.Sorsa().FineTune(warmUp).Fit(task.Train).Dispose();
             var alone = new SeparateRuns(task);
             var clock = Stopwatch.StartNew();
             using ExperimentResult result = task.Experiment(SorsaSearchSpace.Paper()).SetTuner(new RandomSearchTuner()).SetMaxModelToExplore(trials).SetStudy(Path.Combine(folder, "study.db")).SetMonitor(alone).Run();
@@ -33,11 +37,10 @@ internal static class SweepSpeed
                 Console.WriteLine(FormattableString.Invariant($"| {trial.TrialSettings.TrialId} | {parameters} | {trial.Curve.Count}{(trial.State == TrialState.Pruned ? ", ended" : "")} | {trial.Curve.Min(point => point.Loss):F4} | {trial.DurationInMilliseconds / 1000:F1} | {loss:F4} | {seconds:F1} |"));
             }
 
-            double overhead = alone.Between.TotalMilliseconds - result.Trials.Sum(trial => trial.DurationInMilliseconds);
             Console.WriteLine();
             Console.WriteLine(FormattableString.Invariant($"{trials} trials: sweep {sweep:F1} s, separate runs {separate:F1} s, ratio {sweep / separate:F2} (aim 0.6)"));
             Console.WriteLine(FormattableString.Invariant($"best validation loss: sweep {result.BestRun.Metric:F4}, separate runs {alone.Losses.Min():F4}"));
-            Console.WriteLine(FormattableString.Invariant($"around a trial (store, tuner, monitor): {overhead / trials:F1} ms (aim 20)"));
+            Console.WriteLine(FormattableString.Invariant($"around a trial of {TrialRunner.Looks} looks (store, tuner, monitor): {StudyOverhead.Milliseconds(Path.Combine(folder, "empty.db")):F1} ms (aim 20)"));
         }
         finally
         {
@@ -45,30 +48,23 @@ internal static class SweepSpeed
         }
     }
 
-    /// <summary>Runs each trial's options by themselves when the trial is about to start, and times what lies between the first start and the last end.</summary>
+    /// <summary>Runs each trial's options by themselves when the trial is about to start.</summary>
     private sealed class SeparateRuns(SweepTask task) : IMonitor
     {
-        private readonly Stopwatch _between = new();
-
         public List<double> Seconds { get; } = [];
 
         public List<double> Losses { get; } = [];
 
-        /// <summary>From the first trial's start to the last one's end, without the separate runs.</summary>
-        public TimeSpan Between => _between.Elapsed;
-
         public void ReportRunningTrial(TrialSettings settings)
         {
-            _between.Stop();
             var clock = Stopwatch.StartNew();
-            Options options = TrialRunner.OptionsOf(task.Trainer(), settings.Parameters);
+            Options options = SweptOptions.Apply(task.Trainer(), settings.Parameters);
             options.EvaluationSteps = task.StepsBetweenLooks;
             var lowest = new LowestLoss();
             options.Progress = lowest;
             task.Context.Sorsa().FineTune(options).Fit(task.Train, task.Validation).Dispose();
             Losses.Add(lowest.Value);
             Seconds.Add(clock.Elapsed.TotalSeconds);
-            _between.Start();
         }
 
         public void ReportCompletedTrial(TrialResult result)

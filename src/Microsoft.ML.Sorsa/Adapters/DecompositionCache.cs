@@ -18,6 +18,9 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
 {
     private const string Seconds = "seconds";
 
+    /// <summary>To be raised with any change of the decomposition.</summary>
+    private const int Version = 1;
+
     private readonly Lock _turn = new();
     private long _ticksSaved;
 
@@ -47,12 +50,13 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
             throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture, $"Decompositions are kept up to rank {kept}."));
         }
 
-        string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{Fingerprint(weight)}-{kept}-{seed}.safetensors"));
+        // Threads and device decide the last bits, too.
+        string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{Fingerprint(weight)}-{kept}-{seed}-{get_num_threads()}-{weight.device_type}-{Version}.safetensors"));
 
         // One at a time: two trials that begin together would make the same ones twice.
         lock (_turn)
         {
-            bool found = File.Exists(path);
+            bool found = IsWhole(path);
             if (!found)
             {
                 Write(path, weight, kept);
@@ -69,6 +73,20 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         }
     }
 
+    /// <summary>A file that was damaged is made again.</summary>
+    private static bool IsWhole(string path)
+    {
+        try
+        {
+            Checkpoint.OpenFile(path).Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is FileNotFoundException or InvalidDataException)
+        {
+            return false;
+        }
+    }
+
     private void Write(string path, Tensor weight, int rank)
     {
         var clock = Stopwatch.StartNew();
@@ -82,6 +100,7 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
             using (FileStream stream = File.Create(temporary))
             {
                 CheckpointWriter.Write(stream, [new("U", u), new("s", s), new("Vt", vt), new(Seconds, seconds)], weight.dtype);
+                stream.Flush(flushToDisk: true);
             }
 
             File.Move(temporary, path, overwrite: true);

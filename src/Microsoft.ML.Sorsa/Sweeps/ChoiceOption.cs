@@ -6,6 +6,7 @@ public sealed class ChoiceOption : ISearchOption
     private readonly string[] _texts;
 
     /// <param name="values">Numbers, booleans, members of an enumeration, null, or lists of texts such as <c>new[] { "q_proj", "v_proj" }</c>; at least one.</param>
+    /// <remarks>C# takes a single array for the values themselves: of one list only, write <c>new ChoiceOption((object)list)</c>.</remarks>
     /// <exception cref="ArgumentException">A value is of another type.</exception>
     public ChoiceOption(params object?[] values)
     {

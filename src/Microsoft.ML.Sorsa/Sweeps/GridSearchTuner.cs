@@ -2,7 +2,10 @@ using System.Globalization;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
-/// <summary>All combinations in turn, the last option first; the experiment ends with them.</summary>
+/// <summary>
+/// All combinations in turn, the last option first; the experiment ends with them. Combinations that differ only in options which their method does not have are tried
+/// each: give such methods an experiment of their own.
+/// </summary>
 /// <param name="steps">Values of a range, evenly spaced on its scale, both ends among them. Of choices all are tried. Default 4; at least 1.</param>
 public sealed class GridSearchTuner(int steps = 4) : ITuner
 {

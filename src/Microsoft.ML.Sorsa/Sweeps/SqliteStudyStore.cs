@@ -72,6 +72,9 @@ internal sealed class SqliteStudyStore : SqlStudyStore
         return new IOException($"{Name} {what} ({error.Message}). {remedy}; what the study holds stays, and running the experiment again goes on with it.", error);
     }
 
+    /// <summary>Another process has the file: EWOULDBLOCK of Linux and of macOS, ERROR_SHARING_VIOLATION of Windows.</summary>
+    private static bool IsHeld(IOException error) => (error.HResult & 0xFFFF) is 11 or 35 or 32;
+
     /// <summary>The operating system gives it back with the process, however that ends.</summary>
     private void TakeLock(string path)
     {
@@ -88,7 +91,11 @@ internal sealed class SqliteStudyStore : SqlStudyStore
         {
             throw new IOException($"{Name} cannot be opened: its folder does not exist. Make it, or name another path.", e);
         }
-        catch (IOException e) when (File.Exists(file))
+        catch (IOException e) when (!IsHeld(e))
+        {
+            throw new IOException($"{Name} cannot be opened: '{file}' cannot be written ({e.Message}). Allow writing to its folder, or name another path.", e);
+        }
+        catch (IOException e)
         {
             throw new InvalidOperationException($"{Name} is in use by another experiment ('{file}' is held). Wait for that one, or name another path.", e);
         }

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
@@ -17,12 +15,11 @@ internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tu
     /// <summary>Runs trials up to a number or a time.</summary>
     /// <param name="executor">Where they run.</param>
     /// <param name="most">The trials of the study in all.</param>
-    /// <param name="time">After it no trial starts; those that run come to their end.</param>
+    /// <param name="isLate">Once it is, no trial starts; those that run come to their end.</param>
     /// <param name="cancellationToken">Ends those that run, too.</param>
     /// <returns>Whether the time ended it, and not the number of trials or the tuner.</returns>
-    public async Task<bool> RunAsync(ITrialExecutor executor, int most, TimeSpan time, CancellationToken cancellationToken)
+    public async Task<bool> RunAsync(ITrialExecutor executor, int most, Func<bool> isLate, CancellationToken cancellationToken)
     {
-        var clock = Stopwatch.StartNew();
         Dictionary<int, TrialResult> known = new(store.Read(space));
         foreach (TrialResult trial in known.Values.Where(trial => trial.State != TrialState.Running).OrderBy(trial => trial.TrialSettings.TrialId))
         {
@@ -46,8 +43,9 @@ internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tu
                     }
 
                     cancellationToken.ThrowIfCancellationRequested();
-                    late = clock.Elapsed >= time;
-                    if (late || Plan(next, known) is not { } plan)
+                    TrialPlan? plan = Plan(next, known);
+                    late = plan is not null && isLate();
+                    if (plan is null || late)
                     {
                         exhausted = true;
                         break;
@@ -85,8 +83,19 @@ internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tu
         TrialResult[] history = [.. _finished.Values.TakeWhile(trial => trial.TrialSettings.TrialId <= trialId - trialsAtATime)];
         IReadOnlyDictionary<string, object?>? parameters = known.TryGetValue(trialId, out TrialResult? interrupted)
             ? interrupted.TrialSettings.Parameters
-            : tuner.Propose(space, trialId, new TrialHistory(history, isMaximized), seed) is { } proposed ? Reduce(proposed) : null;
+            : tuner.Propose(space, trialId, new TrialHistory(history, isMaximized), seed) is { } proposed ? Reduce(Checked(proposed)) : null;
         return parameters is null ? null : new TrialPlan(new TrialSettings(trialId, parameters), pruning.Limits(history));
+    }
+
+    /// <summary>As the study will read it again, in the order of the space: a tuner may be the user's.</summary>
+    private OrderedDictionary<string, object?> Checked(IReadOnlyDictionary<string, object?> proposed)
+    {
+        if (proposed.Count != space.Count || space.Any(option => !proposed.ContainsKey(option.Key)))
+        {
+            throw new InvalidOperationException($"The tuner proposes values for {string.Join(", ", proposed.Keys.Order(StringComparer.Ordinal))}; it must for every option of the search space and no other: {string.Join(", ", space.Select(option => option.Key))}.");
+        }
+
+        return space.Parameters((name, option) => option.Parse(ParameterText.Of(proposed[name])));
     }
 
     private Task<TrialResult> RunAsync(ITrialExecutor executor, TrialPlan plan, CancellationToken cancellationToken)

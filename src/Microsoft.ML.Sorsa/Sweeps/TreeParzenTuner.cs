@@ -10,7 +10,7 @@ namespace Microsoft.ML.Sorsa.Sweeps;
 /// <param name="candidates">Values drawn from l for each option. Default 24; at least 1.</param>
 public sealed class TreeParzenTuner(int startupTrials = 8, int candidates = 24) : ITuner
 {
-    /// <summary>The share of the better trials, as in Bergstra et al.; in all at most <see cref="MostBetter"/>.</summary>
+    /// <summary>The share of the better trials, as in hyperopt; in all at most <see cref="MostBetter"/>.</summary>
     private const double BetterShare = 0.25;
 
     private const int MostBetter = 25;

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Sweeps;
 using static Microsoft.ML.Sorsa.SorsaFineTuningTrainer;
 
@@ -22,15 +23,22 @@ public sealed class SweepsBadInputTests
         ["Rank", new ChoiceOption(4, 4), "Rank: the choice '4' is there twice"],
         ["Rank", new UniformIntOption(4, 100000), "allows ranks from 1 to"],
         ["Rank", new UniformDoubleOption(4, 8.5), "Rank: '8.5' is no value of an option of type Int32?. Use UniformIntOption"],
+        ["Rank", new UniformDoubleOption(4, 16), "is no value of an option of type Int32?. Use UniformIntOption"],
         ["Gamma", new UniformDoubleOption(-1, 1), "Gamma is -1; it must be at least 0"],
         ["LearningRate", new ChoiceOption("much"), "LearningRate: 'much' is no value of an option of type Double"],
         ["Method", new ChoiceOption("Magic"), "Method: 'Magic' is no value"],
         ["RankBudget", new ChoiceOption(1), "'RankBudget', which is no option of the trainer that a sweep can vary"],
         ["TargetModules", new ChoiceOption((object)s_unknown), "'x_proj' matches no projection of the model"],
-        ["SliceStart", new ChoiceOption(3), "SliceStart is 3, and Triplets is Leading"],
+        ["SliceStart", new ChoiceOption(3), "'SliceStart', which no combination of the others has a use for"],
     ];
 
     private static readonly string[] s_unknown = ["x_proj"];
+
+    private static readonly string[] s_reduced =
+    [
+        "Triplets=Leading Gamma=0.0004 HardOrthonormality=false", "Triplets=Leading HardOrthonormality=true",
+        "SliceStart=2 Triplets=Slice Gamma=0.0004 HardOrthonormality=false", "SliceStart=2 Triplets=Slice HardOrthonormality=true",
+    ];
 
     [TestMethod]
     [DynamicData(nameof(Spaces))]
@@ -51,7 +59,7 @@ public sealed class SweepsBadInputTests
         trainer.Method = FineTuningMethod.Lora;
         ArgumentException refused = Assert.Throws<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).Run());
 
-        Assert.Contains("'Gamma', which does not belong to Method Lora", refused.Message);
+        Assert.Contains("'Gamma', which no combination of the others has a use for: it does not belong to Method Lora", refused.Message);
     }
 
     [TestMethod]
@@ -93,17 +101,57 @@ public sealed class SweepsBadInputTests
         Assert.Contains("trial 2: The metric 'never' is NaN", refused.Message);
     }
 
-    /// <summary>A combination that the ends alone do not show: such a trial fails with the trainer's own words, and the others go on.</summary>
+    /// <summary>What depends on the data shows only when a trial starts: it fails with the trainer's own words, and the others go on.</summary>
     [TestMethod]
     public void ATrialWhoseOptionsDoNotFitFails()
     {
-        var space = new SorsaSearchSpace { ["HardOrthonormality"] = new ChoiceOption(false, true), ["Gamma"] = new ChoiceOption(0.0, 4e-4) };
+        var space = new SorsaSearchSpace { ["MaxSteps"] = new ChoiceOption(2, 6) };
         Options trainer = SweepTask.Trainer;
-        trainer.MaxSteps = 2;
+        (trainer.Method, trainer.RankBudget) = (FineTuningMethod.AdaLora, new RankBudget { WarmupSteps = 3 });
         using ExperimentResult result = SweepTask.Experiment.SetTrainer(trainer).SetSearchSpace(space).SetTuner(new GridSearchTuner()).Run();
 
-        CollectionAssert.AreEqual(new[] { TrialState.Completed, TrialState.Completed, TrialState.Completed, TrialState.Failed }, result.Trials.Select(trial => trial.State).ToArray());
-        Assert.Contains("HardOrthonormality leaves no deviation to penalise", result.Trials[3].Error!);
+        CollectionAssert.AreEqual(new[] { TrialState.Failed, TrialState.Completed }, result.Trials.Select(trial => trial.State).ToArray());
+        Assert.Contains("RankBudget.WarmupSteps is 3", result.Trials[0].Error!);
+    }
+
+    /// <summary>What another choice leaves nothing to do is left out, not contradicted.</summary>
+    [TestMethod]
+    public void WhatHasNoUseIsLeftOut()
+    {
+        var space = new SorsaSearchSpace
+        {
+            ["SliceStart"] = new UniformIntOption(0, 3), ["Triplets"] = new ChoiceOption(SingularTriplets.Leading, SingularTriplets.Slice),
+            ["Gamma"] = new ChoiceOption(4e-4), ["HardOrthonormality"] = new ChoiceOption(false, true),
+        };
+        Options trainer = SweepTask.Trainer;
+        trainer.MaxSteps = 2;
+        using ExperimentResult result = SweepTask.Experiment.SetTrainer(trainer).SetSearchSpace(space).SetTuner(new GridSearchTuner(1)).Run();
+
+        CollectionAssert.AreEqual(
+            s_reduced, result.Trials.Select(trial => string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))).ToArray());
+        Assert.IsTrue(result.Trials.All(trial => trial.State == TrialState.Completed));
+    }
+
+    /// <summary>Each fits alone, not both.</summary>
+    [TestMethod]
+    public void RankAndSliceTogetherMustFit()
+    {
+        var space = new SorsaSearchSpace { ["Rank"] = new UniformIntOption(4, 100), ["SliceStart"] = new UniformIntOption(0, 50), ["Triplets"] = new ChoiceOption(SingularTriplets.Slice) };
+
+        Assert.Contains("(together with SliceStart", Assert.Throws<ArgumentException>(() => SweepTask.Experiment.SetSearchSpace(space).Run()).Message);
+    }
+
+    /// <summary>An error of the data is every trial's: it ends the experiment, before a trial is written down as failed.</summary>
+    [TestMethod]
+    public void ARowThatIsTooLongIsNotATrialsFault()
+    {
+        using var folder = new TemporaryFolder();
+        Options trainer = SweepTask.Trainer;
+        trainer.MaxPromptLength = trainer.MaxResponseLength = 100_000;
+        IDataView data = SweepTask.Context.Data.LoadFromEnumerable(new[] { new SweepTask.Row { Prompt = string.Concat(Enumerable.Repeat("many apples ", 3000)), Response = "no" } });
+        ArgumentException refused = Assert.ThrowsExactly<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).SetDataset(data, SweepTask.Validation).SetStudy(folder.File("s.db")).Run());
+
+        Assert.Contains("row 1 has", refused.Message);
     }
 
     [TestMethod]

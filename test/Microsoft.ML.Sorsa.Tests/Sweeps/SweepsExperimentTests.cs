@@ -143,6 +143,23 @@ public sealed class SweepsExperimentTests
         Assert.AreEqual(responses.Zip(Answers(result.Model)).Count(pair => pair.First.Trim() == pair.Second.Trim()) / 12.0, result.BestRun.Metric);
     }
 
+    /// <summary>What a listener or the user's metric throws is not the trial's fault: it ends the experiment, and the trial is tried again.</summary>
+    [TestMethod]
+    public void AnErrorFromOutsideIsNotTheTrialsEnd()
+    {
+        using var folder = new TemporaryFolder();
+        SorsaExperiment Study() => SweepTask.Experiment.SetMaxModelToExplore(2).SetStudy(folder.File("s.db"));
+        int calls = 0;
+        SweepMetric Metric(Exception? error) => SweepMetric.Of("judge", (_, _) => ++calls == 2 && error is not null ? throw error : 1);
+        Assert.ThrowsExactly<TaskCanceledException>(() => Study().SetMetric(Metric(new TaskCanceledException())).Run());
+        calls = 0;
+        Assert.ThrowsExactly<DivideByZeroException>(() => Study().SetMetric(Metric(new DivideByZeroException())).SetMonitor(new Record()).Run());
+        Assert.ThrowsExactly<ArgumentException>(() => Study().SetMetric(Metric(null)).SetMonitor(new Record { OnPoint = (_, _) => throw new ArgumentException("mine") }).Run());
+        using ExperimentResult result = Study().SetMetric(Metric(null)).Run();
+
+        CollectionAssert.AreEqual(new[] { TrialState.Completed, TrialState.Completed }, result.Trials.Select(trial => trial.State).ToArray());
+    }
+
     [TestMethod]
     public void MonitorsHearOfEverything()
     {
@@ -159,15 +176,14 @@ public sealed class SweepsExperimentTests
     [TestMethod]
     public void TimeStopsNewTrialsOnly()
     {
-        // The second trial begins within the time, the first look of the first one comes behind it.
-        var first = new Record();
-        using ExperimentResult result = SweepTask.Experiment.SetMaxConcurrentTrials(2).SetMaxModelToExplore(1000).SetTrainingTimeInSeconds(0.05).SetPruning(null).SetMonitor(first).Run();
+        using var folder = new TemporaryFolder();
+        SweepTask.Experiment.SetMaxModelToExplore(2).SetStudy(folder.File("s.db")).Run().Dispose();
+        using ExperimentResult late = SweepTask.Experiment.SetTrainingTimeInSeconds(1e-6).SetStudy(folder.File("s.db")).Run();
+        using ExperimentResult inTime = SweepTask.Experiment.SetMaxModelToExplore(2).SetTrainingTimeInSeconds(1e6).SetStudy(folder.File("s.db")).Run();
 
-        Assert.IsTrue(result.StoppedByTime);
-        Assert.IsLessThan(1000, result.Trials.Count);
-        Assert.IsTrue(result.Trials.All(trial => trial.State == TrialState.Completed && trial.Curve.Count == 6));
-        using ExperimentResult all = SweepTask.Experiment.SetMaxModelToExplore(1).SetTrainingTimeInSeconds(1e6).Run();
-        Assert.IsFalse(all.StoppedByTime);
+        Assert.IsTrue(late.StoppedByTime);
+        Assert.HasCount(2, late.Trials);
+        Assert.IsFalse(inTime.StoppedByTime);
     }
 
     [TestMethod]

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
@@ -10,27 +11,21 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 [TestClass]
 public sealed class SweepsOptionTextTests
 {
+    private static readonly PropertyInfo[] s_options = [.. typeof(Options).GetProperties()
+        .Where(property => property.SetMethod is { IsPublic: true } && property.Name is not (nameof(Options.ModelFolder) or nameof(Options.Progress) or nameof(Options.CancellationToken)))];
+
     private static readonly string[] s_modules = ["q_proj", "v_proj"];
 
     /// <summary>Every public option is written but those of a place and a process, and comes back.</summary>
     [TestMethod]
     public void EveryOptionComesBack()
     {
-        var options = new Options
+        var options = new Options { ModelFolder = "somewhere" };
+        foreach (PropertyInfo property in s_options)
         {
-            ModelFolder = "somewhere",
-            PromptTemplate = PromptTemplate.Format("a: {prompt}\n"),
-            Method = FineTuningMethod.AdaLora,
-            Rank = 7,
-            Alpha = 1.0 / 3,
-            Gamma = 4e-4,
-            RankBudget = new RankBudget { TargetRank = 3, Beta1 = 0.1 },
-            TargetModules = s_modules,
-            LearningRate = Math.BitIncrement(1e-3),
-            MaxGradNorm = null,
-            HardOrthonormality = true,
-            Generation = new GenerationOptions { MaxNewTokens = 5, StopStrings = ["\n", "é"], Temperature = 0.7 },
-        };
+            property.SetValue(options, Other(property.PropertyType, property.GetValue(options)));
+        }
+
         var again = new Options { ModelFolder = "somewhere" };
         KeyValuePair<string, string>[] texts = [.. options.ToTexts()];
         foreach ((string name, string text) in texts)
@@ -39,30 +34,38 @@ public sealed class SweepsOptionTextTests
         }
 
         CollectionAssert.AreEqual(texts, again.ToTexts().ToArray());
-        foreach (var property in typeof(Options).GetProperties().Where(property => property.SetMethod is { IsPublic: true }))
+        var untouched = new Options();
+        foreach (PropertyInfo property in s_options)
         {
-            switch (property.Name)
-            {
-                case nameof(Options.ModelFolder) or nameof(Options.Progress) or nameof(Options.CancellationToken):
-                    Assert.IsFalse(texts.Any(text => text.Key == property.Name));
-                    break;
-
-                case nameof(Options.TargetModules):
-                    CollectionAssert.AreEqual(s_modules, again.TargetModules.ToArray());
-                    break;
-
-                case nameof(Options.Generation):
-                    Assert.AreEqual(5, again.Generation.MaxNewTokens);
-                    Assert.AreEqual("\n|é", string.Join('|', again.Generation.StopStrings));
-                    Assert.AreEqual(0.7, again.Generation.Temperature);
-                    break;
-
-                default:
-                    Assert.AreEqual(property.GetValue(options), property.GetValue(again), property.Name);
-                    break;
-            }
+            Assert.AreNotEqual(Text(untouched, property), Text(options, property), $"{property.Name} must not be at its default, or the test says nothing of it.");
+            Assert.AreEqual(Text(options, property), Text(again, property), property.Name);
         }
+
+        CollectionAssert.AreEquivalent(s_options.Select(property => property.Name).ToArray(), texts.Select(text => text.Key).ToArray());
     }
+
+    /// <summary>Another value than the one that is there.</summary>
+    private static object Other(Type type, object? value) => (Nullable.GetUnderlyingType(type) ?? type) switch
+    {
+        var bare when bare == typeof(double) => Math.BitIncrement((double)(value ?? 0.1)) + 1.0 / 3,
+        var bare when bare == typeof(int) => (int)(value ?? 3) + 4,
+        var bare when bare == typeof(bool) => !(bool)value!,
+        var bare when bare == typeof(string) => value + " é",
+        var bare when bare.IsEnum => Enum.GetValues(bare).Cast<object>().Last(member => !member.Equals(value)),
+        var bare when bare == typeof(IReadOnlyList<string>) => s_modules,
+        var bare when bare == typeof(PromptTemplate) => PromptTemplate.Format("a: {prompt}\n"),
+        var bare when bare == typeof(RankBudget) => new RankBudget { TargetRank = 3, WarmupSteps = 1, FinalSteps = 2, Interval = 4, Beta1 = 0.1, Beta2 = 0.2 },
+        var bare when bare == typeof(GenerationOptions) => new GenerationOptions { MaxNewTokens = 5, StopStrings = ["\n", "é"], Temperature = 0.7, TopP = 0.5, TopK = 3, RepetitionPenalty = 1.5, BatchSize = 2, Seed = 9 },
+        var bare => throw new NotSupportedException($"The test has no value of type {bare}."),
+    };
+
+    private static string Text(Options options, PropertyInfo property) => property.GetValue(options) switch
+    {
+        IReadOnlyList<string> names => string.Join('|', names),
+        GenerationOptions generation => string.Join('|', generation with { StopStrings = [] }, string.Join('|', generation.StopStrings)),
+        double number => BitConverter.DoubleToInt64Bits(number).ToString(CultureInfo.InvariantCulture),
+        var value => $"{value}",
+    };
 
     [TestMethod]
     public void ASplitTakesItsShareAndKeepsTheOrder()

@@ -25,6 +25,7 @@ public sealed class SweepsStudyTests
         CollectionAssert.AreEqual(expected, await Table(store, atATime, new Trials(new Random(order))));
         CollectionAssert.AreEqual(expected, store.Read(s_space).Values.OrderBy(trial => trial.TrialSettings.TrialId).Select(SweepTask.Line).ToArray());
         Assert.Contains(line => line.Contains("Pruned", StringComparison.Ordinal), expected);
+        Assert.Contains(line => line.Contains("Failed", StringComparison.Ordinal), expected);
     }
 
     [TestMethod]
@@ -68,8 +69,45 @@ public sealed class SweepsStudyTests
         store.Open(new StudyDefinition([]));
         var study = new Study(store, s_space, new GridSearchTuner(3), new PruningRules(null), 0, 1, false, []);
 
-        Assert.IsFalse(await study.RunAsync(new Trials(new Random(0)), int.MaxValue, TimeSpan.MaxValue, CancellationToken.None));
+        Assert.IsFalse(await study.RunAsync(new Trials(new Random(0)), int.MaxValue, () => false, CancellationToken.None));
         Assert.HasCount(9, study.Results.Trials);
+    }
+
+    /// <summary>Time stops new trials, and says so; where there is nothing left to try, it says nothing.</summary>
+    [TestMethod]
+    [DataRow(5, 5, true)]
+    [DataRow(9, 9, false)]
+    [DataRow(20, 9, false)]
+    public async Task TimeStopsNewTrialsOnly(int startsInTime, int trials, bool stoppedByTime)
+    {
+        using var store = new SqliteStudyStore(null);
+        store.Open(new StudyDefinition([]));
+        var study = new Study(store, s_space, new GridSearchTuner(3), new PruningRules(null), 0, 2, false, []);
+        int asked = 0;
+
+        Assert.AreEqual(stoppedByTime, await study.RunAsync(new Trials(new Random(0)), int.MaxValue, () => ++asked > startsInTime, CancellationToken.None));
+        Assert.HasCount(trials, study.Results.Trials);
+        Assert.IsTrue(study.Results.Trials.All(trial => trial.State != TrialState.Running));
+    }
+
+    /// <summary>A tuner may be the user's.</summary>
+    [TestMethod]
+    public async Task AProposalThatIsNotOfTheSpaceIsRefusedBeforeItIsWritten()
+    {
+        using var store = new SqliteStudyStore(null);
+        store.Open(new StudyDefinition([]));
+        var study = new Study(store, s_space, new Odd(), new PruningRules(null), 0, 1, false, []);
+
+        InvalidOperationException refused = await Assert.ThrowsExactlyAsync<InvalidOperationException>(() => study.RunAsync(new Trials(new Random(0)), 1, () => false, CancellationToken.None));
+        Assert.Contains("The tuner proposes values for Gamma, Ranc; it must for every option of the search space and no other: Gamma, Rank.", refused.Message);
+        Assert.IsEmpty(store.Read(s_space));
+    }
+
+    private sealed class Odd : ITuner
+    {
+        public string Description => "odd";
+
+        public IReadOnlyDictionary<string, object?> Propose(SorsaSearchSpace space, int trialId, TrialHistory history, int seed) => new Dictionary<string, object?> { ["Gamma"] = 1e-3, ["Ranc"] = 4 };
     }
 
     private static async Task<string[]> Table(SqliteStudyStore store, int atATime, Trials trials)
@@ -77,7 +115,7 @@ public sealed class SweepsStudyTests
         trials.Store = store;
         store.Open(new StudyDefinition([]));
         var study = new Study(store, s_space, new TreeParzenTuner(4), new PruningRules(new PruningOptions()), 7, atATime, false, []);
-        await study.RunAsync(trials, 30, TimeSpan.MaxValue, CancellationToken.None);
+        await study.RunAsync(trials, 30, () => false, CancellationToken.None);
         return [.. study.Results.Trials.Select(SweepTask.Line)];
     }
 
@@ -146,6 +184,11 @@ public sealed class SweepsStudyTests
             double gamma = (double)plan.Settings.Parameters["Gamma"]!;
             int rank = (int)plan.Settings.Parameters["Rank"]!;
             var curve = new List<CurvePoint>();
+            if (rank % 5 == 0)
+            {
+                return new TrialResult { TrialSettings = plan.Settings, State = TrialState.Failed, Curve = [new CurvePoint(10, 99, null)], Error = "five" };
+            }
+
             for (int look = 1; look <= 8; look++)
             {
                 curve.Add(new CurvePoint(look * 10, Math.Abs(Math.Log(gamma / 4e-4)) + 8.0 / rank + 3.0 / look, gamma / look));

@@ -36,5 +36,5 @@ internal static class ReportSummary
     }
 
     private static string Shared(SharedWork shared) => string.Create(CultureInfo.InvariantCulture,
-        $" Shared work: {NumberText.Count(shared.Decompositions, "matrix was", "matrices were")} decomposed and {NumberText.Count(shared.DecompositionsReused, "decomposition")} taken from disk instead of {shared.DecompositionTimeSaved.TotalSeconds:F1} s of computing; {NumberText.Count(shared.RowsTokenized, "row was", "rows were")} tokenized and {NumberText.Of(shared.RowsReused)} were in tokens already; {NumberText.Count(shared.ModelLoadsSaved, "load")} of the base model saved.");
+        $" Shared work of this process: {NumberText.Count(shared.Decompositions, "matrix was", "matrices were")} decomposed and {NumberText.Count(shared.DecompositionsReused, "decomposition")} taken from disk instead of {shared.DecompositionTimeSaved.TotalSeconds:F1} s of computing; {NumberText.Count(shared.RowsTokenized, "row was", "rows were")} tokenized and {NumberText.Of(shared.RowsReused)} were in tokens already; {NumberText.Count(shared.ModelLoadsSaved, "load")} of the base model saved.");
 }
