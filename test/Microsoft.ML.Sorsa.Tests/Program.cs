@@ -1,9 +1,10 @@
 using Microsoft.ML.Sorsa.Tests.Sweeps;
+using Microsoft.ML.Sorsa.Tests.Training;
 using Microsoft.Testing.Platform.Builder;
 
 namespace Microsoft.ML.Sorsa.Tests;
 
-/// <summary>Runs the tests; or, as the process that a test kills, a worker or an experiment.</summary>
+/// <summary>Runs the tests; or, as the process that a test starts, something of its own.</summary>
 internal static class Program
 {
     public static async Task<int> Main(string[] arguments)
@@ -11,6 +12,12 @@ internal static class Program
         if (SweepProcess.Is(arguments))
         {
             SweepProcess.Run(arguments);
+            return 0;
+        }
+
+        if (KeptMemoryTests.Is(arguments))
+        {
+            KeptMemoryTests.Run();
             return 0;
         }
 

@@ -5,7 +5,7 @@ namespace Microsoft.ML.Sorsa.Training;
 /// <summary>
 /// While one of these is there, glibc keeps the memory that is freed for whoever asks next. Otherwise it gives every large block back to the operating system, which fills it
 /// with zeros, page by page, when the next step asks for the same again: measured, half the time of a full fine-tuning step. With the last of them the free memory is given
-/// back. Without glibc nothing changes.
+/// back. Blocks above 64 MB of other threads than the first still come from the operating system each time; without glibc nothing changes.
 /// </summary>
 internal sealed unsafe class KeptMemory : IDisposable
 {

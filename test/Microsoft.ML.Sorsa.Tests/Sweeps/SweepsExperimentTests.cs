@@ -147,17 +147,22 @@ public sealed class SweepsExperimentTests
     [TestMethod]
     public void AnErrorFromOutsideIsNotTheTrialsEnd()
     {
-        using var folder = new TemporaryFolder();
-        SorsaExperiment Study() => SweepTask.Experiment.SetMaxModelToExplore(2).SetStudy(folder.File("s.db"));
-        int calls = 0;
-        SweepMetric Metric(Exception? error) => SweepMetric.Of("judge", (_, _) => ++calls == 2 && error is not null ? throw error : 1);
-        Assert.ThrowsExactly<TaskCanceledException>(() => Study().SetMetric(Metric(new TaskCanceledException())).Run());
-        calls = 0;
-        Assert.ThrowsExactly<DivideByZeroException>(() => Study().SetMetric(Metric(new DivideByZeroException())).SetMonitor(new Record()).Run());
-        Assert.ThrowsExactly<ArgumentException>(() => Study().SetMetric(Metric(null)).SetMonitor(new Record { OnPoint = (_, _) => throw new ArgumentException("mine") }).Run());
-        using ExperimentResult result = Study().SetMetric(Metric(null)).Run();
+        foreach (Exception error in new Exception[] { new TaskCanceledException(), new DivideByZeroException(), new ArgumentException("mine") })
+        {
+            foreach (bool isMetric in new[] { true, false })
+            {
+                using var folder = new TemporaryFolder();
+                bool broken = true;
+                double OrThrow() => broken ? throw error : 1;
+                var listener = new Record { OnPoint = (_, _) => _ = isMetric ? 0 : OrThrow() };
+                SorsaExperiment Study() => SweepTask.Experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).SetMonitor(listener).SetMetric(SweepMetric.Of("judge", (_, _) => isMetric ? OrThrow() : 1));
 
-        CollectionAssert.AreEqual(new[] { TrialState.Completed, TrialState.Completed }, result.Trials.Select(trial => trial.State).ToArray());
+                Assert.AreSame(error, Assert.Throws<Exception>(() => Study().Run()));
+                broken = false;
+                using ExperimentResult result = Study().Run();
+                Assert.AreEqual(TrialState.Completed, result.Trials.Single().State);
+            }
+        }
     }
 
     [TestMethod]

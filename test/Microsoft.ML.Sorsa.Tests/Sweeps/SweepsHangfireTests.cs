@@ -142,7 +142,7 @@ public sealed class SweepsHangfireTests
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
 
-        Assert.Contains("are not those of The study 'other weights'", error.Message);
+        Assert.Contains("is not that of The study 'other weights'", error.Message);
     }
 
     [TestMethod]

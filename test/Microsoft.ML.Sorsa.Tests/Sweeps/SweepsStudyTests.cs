@@ -184,9 +184,9 @@ public sealed class SweepsStudyTests
             double gamma = (double)plan.Settings.Parameters["Gamma"]!;
             int rank = (int)plan.Settings.Parameters["Rank"]!;
             var curve = new List<CurvePoint>();
-            if (rank % 5 == 0)
+            if (rank % 9 == 0)
             {
-                return new TrialResult { TrialSettings = plan.Settings, State = TrialState.Failed, Curve = [new CurvePoint(10, 99, null)], Error = "five" };
+                return new TrialResult { TrialSettings = plan.Settings, State = TrialState.Failed, Curve = [new CurvePoint(10, 99, null)], Error = "nine" };
             }
 
             for (int look = 1; look <= 8; look++)
