@@ -17,9 +17,7 @@ public sealed class LocalPostgres : IDisposable
     private readonly string _programs;
     private readonly string _data;
 
-    private readonly bool _started;
-
-    private LocalPostgres(string programs, string data, string connectionString, bool started) => (_programs, _data, ConnectionString, _started) = (programs, data, connectionString, started);
+    private LocalPostgres(string programs, string data, string connectionString) => (_programs, _data, ConnectionString) = (programs, data, connectionString);
 
     /// <summary>Why there can be none on this machine; null where there can.</summary>
     public static string? Missing { get; } = FindPrograms() is null
@@ -61,8 +59,7 @@ public sealed class LocalPostgres : IDisposable
         }
 
         string control = Path.Combine(programs, "pg_ctl"), id = Path.Combine(data, "postmaster.pid");
-        bool start = !Succeeds(control, ["status", "-D", data]);
-        if (start)
+        if (!Succeeds(control, ["status", "-D", data]))
         {
             string options = string.Create(CultureInfo.InvariantCulture, $"-p {FreePort()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
             RunAsOwner(control, ["start", "-w", "-t", "30", "-D", data, "-l", log, "-o", options]);
@@ -70,17 +67,11 @@ public sealed class LocalPostgres : IDisposable
 
         // The fourth line is the port: PostgreSQL's manual, "Database File Layout".
         string port = File.ReadLines(id).ElementAt(3);
-        return new LocalPostgres(programs, data, $"Host=127.0.0.1;Port={port};Database=postgres;Username={User};Password={File.ReadAllText(secret)}", start);
+        return new LocalPostgres(programs, data, $"Host=127.0.0.1;Port={port};Database=postgres;Username={User};Password={File.ReadAllText(secret)}");
     }
 
-    /// <summary>Stops the server, unless it ran already; the folder stays.</summary>
-    public void Dispose()
-    {
-        if (_started)
-        {
-            RunAsOwner(Path.Combine(_programs, "pg_ctl"), ["stop", "-w", "-m", "fast", "-D", _data]);
-        }
-    }
+    /// <summary>Stops the server, also one that an earlier process was killed over; the folder stays.</summary>
+    public void Dispose() => RunAsOwner(Path.Combine(_programs, "pg_ctl"), ["stop", "-w", "-m", "fast", "-D", _data]);
 
     private static string? FindPrograms()
     {
