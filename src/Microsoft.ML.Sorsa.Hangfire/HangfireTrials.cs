@@ -35,6 +35,12 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
                 told = Math.Max(told, now.Curve.Count);
                 if (now.State != TrialState.Running)
                 {
+                    // The worker has ended it at its limit; its job is cancelled too, so that the dashboard tells it from those that were trained to their end.
+                    if (now.State == TrialState.Pruned)
+                    {
+                        Ask(() => _client.Delete(job));
+                    }
+
                     return now;
                 }
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Sweeps.Report;
 
@@ -49,7 +50,13 @@ public sealed class ExperimentResult : IDisposable
     public void SaveReport(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ReportFile.Save(_report, path);
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
+        if (!Directory.Exists(folder))
+        {
+            throw new DirectoryNotFoundException($"The report's folder '{folder}' does not exist. Make it first, or name another.");
+        }
+
+        NewFile.Write(path, stream => ReportPage.Write(_report, stream));
     }
 
     /// <summary>Frees <see cref="Model"/>.</summary>

@@ -86,7 +86,6 @@ internal sealed class TrialRunner : IDisposable
         var clock = Stopwatch.StartNew();
         var curve = new List<CurvePoint>();
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var result = new TrialResult { TrialSettings = plan.Settings, State = TrialState.Failed };
         try
         {
             SorsaFineTuningTrainer.Options options = SweptOptions.Apply(_template, plan.Settings.Parameters);
@@ -134,7 +133,7 @@ internal sealed class TrialRunner : IDisposable
         }
 
         TrialResult Ended(TrialState state, string? error) =>
-            result with { State = state, Curve = curve, Error = error, DurationInMilliseconds = clock.Elapsed.TotalMilliseconds };
+            new() { TrialSettings = plan.Settings, State = state, Curve = curve, Error = error, DurationInMilliseconds = clock.Elapsed.TotalMilliseconds };
     }
 
     public void Dispose()
@@ -147,8 +146,7 @@ internal sealed class TrialRunner : IDisposable
     {
         Interlocked.Increment(ref _loads);
         using var start = new FolderBase(options, _folder, _base.Share);
-        bool hasLeadingTriplets = options.Triplets == SingularTriplets.Leading;
-        var run = new FineTuningRun(channel, options, start) { Decomposition = hasLeadingTriplets ? _decompositions : null, Looks = Looks };
+        var run = new FineTuningRun(channel, options, start) { Decomposition = _decompositions, Looks = Looks };
         var prompts = new PromptEncoder(start.Tokenizer, options.PromptTemplate);
         (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = Examples(run, prompts, options);
         return (run.Train(prompts, train, validation), run.Orthonormality);

@@ -56,13 +56,14 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         // One at a time: two trials that begin together would make the same ones twice.
         lock (_turn)
         {
-            bool found = IsWhole(path);
+            Checkpoint? whole = OpenWhole(path);
+            bool found = whole is not null;
             if (!found)
             {
                 Write(path, weight, kept);
             }
 
-            using Checkpoint triplets = Checkpoint.OpenFile(path);
+            using Checkpoint triplets = whole ?? Checkpoint.OpenFile(path);
             Made += found ? 0 : 1;
             Found += found ? 1 : 0;
             _ticksSaved += found ? (long)(triplets.Tensors[Seconds].to(ScalarType.Float64).item<double>() * TimeSpan.TicksPerSecond) : 0;
@@ -73,17 +74,16 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         }
     }
 
-    /// <summary>A file that was damaged is made again.</summary>
-    private static bool IsWhole(string path)
+    /// <summary>The file; null where there is none, or a damaged one, which is made again.</summary>
+    private static Checkpoint? OpenWhole(string path)
     {
         try
         {
-            Checkpoint.OpenFile(path).Dispose();
-            return true;
+            return Checkpoint.OpenFile(path);
         }
         catch (Exception e) when (e is FileNotFoundException or InvalidDataException)
         {
-            return false;
+            return null;
         }
     }
 
@@ -94,21 +94,7 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
         Tensor seconds = tensor([clock.Elapsed.TotalSeconds]);
         Directory.CreateDirectory(folder);
-        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            using (FileStream stream = File.Create(temporary))
-            {
-                CheckpointWriter.Write(stream, [new("U", u), new("s", s), new("Vt", vt), new(Seconds, seconds)], weight.dtype);
-                stream.Flush(flushToDisk: true);
-            }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
+        NewFile.Write(path, stream => CheckpointWriter.Write(stream, [new("U", u), new("s", s), new("Vt", vt), new(Seconds, seconds)], weight.dtype));
     }
 
     private static string Fingerprint(Tensor weight)

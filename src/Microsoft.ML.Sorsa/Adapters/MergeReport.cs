@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using Microsoft.ML.Sorsa.Checkpoints;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,16 +31,7 @@ public sealed class MergeReport
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            File.WriteAllLines(temporary, [Header, .. Matrices.Select(Line)]);
-            File.Move(temporary, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
+        NewFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(string.Concat(Matrices.Select(Line).Prepend(Header).Select(line => line + Environment.NewLine)))));
     }
 
     /// <summary>Looks at what a merge in this type would give; changes nothing.</summary>

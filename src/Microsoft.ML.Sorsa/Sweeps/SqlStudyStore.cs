@@ -5,7 +5,7 @@ using System.Reflection;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
-/// <summary>A study in four tables of a database; one statement or transaction per call. Numbers are stored as the doubles that they are.</summary>
+/// <summary>A study in five tables of a database; one statement or transaction per call. Numbers are stored as the doubles that they are.</summary>
 internal abstract class SqlStudyStore(string study) : IStudyStore
 {
     /// <summary>Of the library: every trial names the one that ran it.</summary>

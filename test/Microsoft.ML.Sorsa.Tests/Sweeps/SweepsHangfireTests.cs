@@ -34,6 +34,8 @@ public sealed class SweepsHangfireTests
 
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
         Assert.Contains(trial => trial.State == TrialState.Pruned, there.Trials);
+        Assert.AreEqual(
+            there.Trials.Count(trial => trial.State == TrialState.Pruned), TinySweep.Count(s_server.ConnectionString, "hangfire.job WHERE statename = 'Deleted' AND arguments::text LIKE '%same%'"), "A pruned trial's job is cancelled.");
 
         // What is finished is not run again; a job that comes once more changes nothing.
         RunOnceMore("same", trial: 1);
