@@ -30,6 +30,10 @@ switch (args.FirstOrDefault())
         SweepSpeed.Run(args[1..]);
         return 0;
 
+    case "bits":
+        TrainingBits.Run();
+        return 0;
+
     case "kills":
         return SweepKills.Run(args[1..]);
 
@@ -46,6 +50,7 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks bits");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks sweep [model folder] [trials]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks kills [kills]");
         return 1;
