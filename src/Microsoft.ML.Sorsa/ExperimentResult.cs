@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Sweeps.Report;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.DataViews;
 
 namespace Microsoft.ML.Sorsa;
 

@@ -3,6 +3,8 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
+using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
 using static TorchSharp.torch;
 

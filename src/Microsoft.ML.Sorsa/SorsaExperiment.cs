@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.DataViews;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Sweeps;
 

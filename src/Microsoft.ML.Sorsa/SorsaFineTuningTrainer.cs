@@ -2,7 +2,10 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.DataViews;
+using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Tokenizers;
 using static TorchSharp.torch;
 

@@ -4,9 +4,10 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.DataViews;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Persistence;
-using Microsoft.ML.Sorsa.Rows;
+using Microsoft.ML.Sorsa.Tensors;
 
 [assembly: LoadableClass(typeof(SorsaTransformer), null, typeof(SignatureLoadModel), "", SorsaTransformer.LoaderSignature)]
 

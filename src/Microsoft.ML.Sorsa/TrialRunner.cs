@@ -3,8 +3,10 @@ using System.Runtime.ExceptionServices;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 

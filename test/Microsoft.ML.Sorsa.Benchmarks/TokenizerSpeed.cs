@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 

@@ -1,7 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Training;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Training;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

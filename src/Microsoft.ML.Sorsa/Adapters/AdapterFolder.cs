@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using static TorchSharp.torch;
 

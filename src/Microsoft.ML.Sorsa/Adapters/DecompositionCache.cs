@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
 

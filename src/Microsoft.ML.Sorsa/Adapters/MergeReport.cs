@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Data.Chat;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Data;
 

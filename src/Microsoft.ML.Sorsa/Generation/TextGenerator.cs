@@ -1,5 +1,7 @@
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Generation;
 

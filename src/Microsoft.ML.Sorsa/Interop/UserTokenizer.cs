@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
 
 namespace Microsoft.ML.Sorsa.Interop;

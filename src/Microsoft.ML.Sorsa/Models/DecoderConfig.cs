@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 
 namespace Microsoft.ML.Sorsa.Models;

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Files;
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Persistence;
 

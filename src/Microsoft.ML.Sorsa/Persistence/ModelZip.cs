@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tokenization;
 using TorchSharp;
 using static TorchSharp.torch;
 

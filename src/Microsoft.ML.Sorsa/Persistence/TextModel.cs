@@ -1,6 +1,7 @@
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tokenization;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Persistence;

@@ -4,8 +4,8 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using TorchSharp;
-using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 

@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tests.Tokenization;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Data;
 

@@ -2,6 +2,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
+using Microsoft.ML.Sorsa.Tokenization;
 using TorchSharp;
 using static TorchSharp.torch;
 

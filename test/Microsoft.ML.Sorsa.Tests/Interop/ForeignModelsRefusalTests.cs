@@ -1,8 +1,8 @@
 using System.Text;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Tokenizers;
-using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Interop;
+using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;

@@ -3,6 +3,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Tokenization;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -4,6 +4,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Tokenization;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Persistence;

@@ -5,8 +5,8 @@ using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Transforms.Text;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Transforms.Text;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Persistence;

@@ -1,7 +1,7 @@
 using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Microsoft.ML.Sorsa.Tests.Rows;
+using Microsoft.ML.Sorsa.Tests.DataViews;
 using Microsoft.ML.Transforms.Text;
 
 namespace Microsoft.ML.Sorsa.Tests.Persistence;

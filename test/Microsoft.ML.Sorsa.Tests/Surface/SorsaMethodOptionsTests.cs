@@ -1,8 +1,8 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Training;
-using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 

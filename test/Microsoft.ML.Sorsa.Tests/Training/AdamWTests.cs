@@ -1,8 +1,8 @@
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using TorchSharp.Modules;
-using static TorchSharp.torch;
 using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 

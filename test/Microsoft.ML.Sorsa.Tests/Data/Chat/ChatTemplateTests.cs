@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Data.Chat;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Data.Chat;
 

@@ -1,0 +1,43 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Data;
+
+namespace Microsoft.ML.Sorsa.DataViews;
+
+/// <summary>Where the two columns stand: the output's schema is the input's, in its order, with the computed column behind it.</summary>
+internal sealed class TextColumnBinding
+{
+    public TextColumnBinding(DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName)
+    {
+        InputSchema = input;
+        Source = TextColumns.Find(input, inputOption, inputColumnName);
+        var builder = new DataViewSchema.Builder();
+        builder.AddColumns(input);
+        builder.AddColumn(outputColumnName, TextDataViewType.Instance);
+        OutputSchema = builder.ToSchema();
+    }
+
+    public DataViewSchema InputSchema { get; }
+
+    /// <summary>One instance: ML.NET compares the schemas of neighbours in a chain by reference.</summary>
+    public DataViewSchema OutputSchema { get; }
+
+    /// <summary>The column of the input that the computed one is made of.</summary>
+    public DataViewSchema.Column Source { get; }
+
+    /// <summary>Whether the column of the output schema is the computed one; any other has its index in the input too.</summary>
+    public bool IsComputed(DataViewSchema.Column column) => column.Index == InputSchema.Count;
+
+    /// <summary>The columns of the input without which those of the output cannot be had, each once.</summary>
+    public IEnumerable<DataViewSchema.Column> Dependencies(IEnumerable<DataViewSchema.Column> outputColumns)
+    {
+        var needed = outputColumns.Select(column => IsComputed(column) ? Source.Index : column.Index).ToHashSet();
+        return InputSchema.Where(column => needed.Contains(column.Index));
+    }
+
+    /// <summary>A getter under the type that its caller asks for.</summary>
+    /// <exception cref="InvalidOperationException">The column holds another type.</exception>
+    public static ValueGetter<TValue> Cast<TValue>(Delegate getter, DataViewSchema.Column column) => getter as ValueGetter<TValue>
+        ?? throw new InvalidOperationException(
+            $"The column '{column.Name}' is of type {column.Type} and is read as {column.Type.RawType}, "
+            + $"but a getter for {typeof(TValue)} was asked for.");
+}

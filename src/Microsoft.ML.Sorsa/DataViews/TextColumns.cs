@@ -1,0 +1,58 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.Sorsa.DataViews;
+
+/// <summary>Finds the columns of text that a user's options name, or says what is there instead.</summary>
+internal static class TextColumns
+{
+    private const int MostListed = 20;
+
+    /// <summary>The column of that name.</summary>
+    /// <param name="schema">Of the data that are there.</param>
+    /// <param name="option">The option or argument that holds the name; errors name it.</param>
+    /// <param name="name">The column's name.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such column, or it does not hold one text per row.</exception>
+    public static DataViewSchema.Column Find(DataViewSchema schema, string option, string name)
+    {
+        DataViewSchema.Column? found = schema.GetColumnOrNull(name);
+        Check(found is not null, found?.Type.ToString(), found?.Type is TextDataViewType, option, name,
+            schema.Where(column => !column.IsHidden).Select(column => $"'{column.Name}' ({column.Type})"));
+        return found!.Value;
+    }
+
+    /// <summary>The same check before there are data, for <see cref="IEstimator{TTransformer}.GetOutputSchema"/>.</summary>
+    /// <inheritdoc cref="Find"/>
+    public static void Check(SchemaShape schema, string option, string name)
+    {
+        bool there = schema.TryFindColumn(name, out SchemaShape.Column found);
+        bool text = there && !found.IsKey && found.Kind == SchemaShape.Column.VectorKind.Scalar && found.ItemType is TextDataViewType;
+        Check(there, there ? found.GetTypeString() : null, text, option, name,
+            schema.Select(column => $"'{column.Name}' ({column.GetTypeString()})"));
+    }
+
+    /// <summary>The schema with one column of text more; a column of the same name gives way, as it does in the data.</summary>
+    public static SchemaShape Append(SchemaShape schema, string name) => new(
+    [
+        .. schema.Where(column => column.Name != name),
+        new SchemaShape.Column(name, SchemaShape.Column.VectorKind.Scalar, TextDataViewType.Instance, isKey: false),
+    ]);
+
+    private static void Check(bool there, string? type, bool text, string option, string name, IEnumerable<string> columns)
+    {
+        if (there && text)
+        {
+            return;
+        }
+
+        string problem = there
+            ? $"The column '{name}' is of type {type}, but {option} needs a column of text (String), one text per row."
+            : $"There is no column '{name}', which {option} names.";
+        string[] all = [.. columns];
+        string list = all.Length == 0 ? "none" : string.Join(", ", all.Take(MostListed));
+        string more = all.Length > MostListed ? $" and {all.Length - MostListed} more" : "";
+        throw new ArgumentOutOfRangeException(
+            option,
+            name,
+            $"{problem} The columns there: {list}{more}. Set {option} to one of type String, or make such a column in front.");
+    }
+}

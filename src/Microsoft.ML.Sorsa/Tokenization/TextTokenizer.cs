@@ -1,0 +1,247 @@
+using Microsoft.ML.Sorsa.Tokenization;
+
+namespace Microsoft.ML.Sorsa.Tokenization;
+
+/// <summary>
+/// A model's tokenizer: text to ids and back. It gives the ids that Hugging Face's tokenizers library gives from tokenizer.json as it is
+/// written; where a folder has only tokenizer.model, those of SentencePiece or of Llama 3's tiktoken file. Encode and Decode may be called from
+/// several threads at once.
+/// </summary>
+internal sealed class TextTokenizer : ITextTokenizer
+{
+    private readonly TokenizerParts _parts;
+    private readonly string?[] _tokens;
+    private readonly bool[] _special;
+    private readonly int[] _prefix;
+    private readonly int[] _suffix;
+
+    private TextTokenizer(TokenizerFiles files)
+    {
+        Files = files;
+        TokenizerSettings settings = TokenizerSettings.Read(files);
+        _parts = ReadParts(files, settings);
+
+        AddedToken[] added = [.. _parts.AddedTokens.All, .. _parts.LateAddedTokens?.All ?? []];
+        VocabularySize = Math.Max(_parts.Vocabulary.Size, added.Select(token => token.Id + 1).DefaultIfEmpty().Max());
+        _special = new bool[VocabularySize];
+        _tokens = new string?[VocabularySize];
+        for (int id = 0; id < _parts.Vocabulary.Size; id++)
+        {
+            _tokens[id] = _parts.Vocabulary[id];
+        }
+
+        foreach (AddedToken token in added)
+        {
+            if ((_tokens[token.Id] ?? token.Content) != token.Content)
+            {
+                throw new InvalidDataException($"{files.Names[0]}: the tokens '{_tokens[token.Id]}' and '{token.Content}' have the same id, {token.Id}.");
+            }
+
+            if (_parts.Vocabulary.TryFind(token.Content, out int id) && id != token.Id)
+            {
+                throw new InvalidDataException(
+                    $"{files.Names[0]}: the added token '{token.Content}' has the id {token.Id}; in the vocabulary it is {id}.");
+            }
+
+            _tokens[token.Id] = token.Content;
+            _special[token.Id] = token.Special;
+        }
+
+        BosToken = settings.Bos ?? _parts.ImpliedBos;
+        EosToken = settings.Eos ?? _parts.ImpliedEos;
+        BosTokenId = IdOf("bos_token", BosToken);
+        EosTokenId = IdOf("eos_token", EosToken);
+        PadTokenId = IdOf("pad_token", settings.Pad);
+        ChatTemplateText = settings.ChatTemplate;
+
+        // A class that reads tokenizer.model puts the first token in front unless told otherwise, and none behind.
+        _prefix = [.. _parts.Prefix ?? ((settings.AddBos ?? true) && BosTokenId is int bos ? [bos] : [])];
+        _suffix = [.. _parts.Suffix ?? ((settings.AddEos ?? false) && EosTokenId is int eos ? [eos] : [])];
+        foreach (int id in _prefix.Concat(_suffix))
+        {
+            if (id < 0 || id >= VocabularySize || _tokens[id] is null)
+            {
+                throw new InvalidDataException($"{TokenizerFiles.TokenizerJson}: the post_processor names the id {id}, which no token has.");
+            }
+        }
+    }
+
+    /// <summary>The files that it was read from.</summary>
+    public TokenizerFiles Files { get; }
+
+    /// <summary>The highest id + 1, added tokens included; a model's embedding needs at least so many rows.</summary>
+    public int VocabularySize { get; }
+
+    int? ITextTokenizer.VocabularySize => VocabularySize;
+
+    /// <summary>The token that begins a text; null where none is named.</summary>
+    public int? BosTokenId { get; }
+
+    /// <summary>The token that ends a text; null where none is named.</summary>
+    public int? EosTokenId { get; }
+
+    /// <summary>The token for padding; null where none is named.</summary>
+    public int? PadTokenId { get; }
+
+    /// <summary>The text of <see cref="BosTokenId"/>.</summary>
+    public string? BosToken { get; }
+
+    /// <summary>The text of <see cref="EosTokenId"/>.</summary>
+    public string? EosToken { get; }
+
+    /// <summary>The chat template, unread; null where there is none (or several, and none called "default").</summary>
+    public string? ChatTemplateText { get; }
+
+    /// <summary>Whether <see cref="Encode"/> with special tokens begins with <see cref="BosTokenId"/>.</summary>
+    public bool AddsBos => BosTokenId is int bos && _prefix.Length > 0 && _prefix[0] == bos;
+
+    /// <summary>Reads the tokenizer of a model folder.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="FileNotFoundException">It holds neither tokenizer.json nor tokenizer.model.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
+    /// <exception cref="NotSupportedException">A file asks for something that is not supported; the message names it and what is.</exception>
+    public static TextTokenizer Load(string folder) => Load(TokenizerFiles.FromFolder(folder));
+
+    /// <summary>Reads the tokenizer from files in memory.</summary>
+    /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
+    /// <exception cref="NotSupportedException">A file asks for something that is not supported; the message names it and what is.</exception>
+    public static TextTokenizer Load(TokenizerFiles files)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        return new TextTokenizer(files);
+    }
+
+    /// <summary>
+    /// The ids of a text. Special tokens written out in the text are found as such; lone surrogates count as U+FFFD.
+    /// </summary>
+    /// <param name="text">Any text; an empty one has no ids of its own.</param>
+    /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
+    public int[] Encode(string text, bool addSpecialTokens)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ReadOnlySpan<char> wellFormed = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0
+            ? text
+            : System.Text.Encoding.UTF8.GetString(System.Text.Encoding.UTF8.GetBytes(text));
+
+        List<int> ids = new(capacity: (wellFormed.Length / 3) + 8);
+        if (addSpecialTokens)
+        {
+            ids.AddRange(_prefix.AsSpan());
+        }
+
+        EncodeBetween(_parts.AddedTokens, wellFormed, atStart: true, ids);
+        if (addSpecialTokens)
+        {
+            ids.AddRange(_suffix.AsSpan());
+        }
+
+        return [.. ids];
+    }
+
+    /// <summary>The text of ids.</summary>
+    /// <param name="ids">Ids from 0 to <see cref="VocabularySize"/> - 1.</param>
+    /// <param name="skipSpecialTokens">Whether to leave special tokens out.</param>
+    /// <exception cref="ArgumentOutOfRangeException">No token has that id.</exception>
+    public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens)
+    {
+        List<string> tokens = new(ids.Length);
+        foreach (int id in ids)
+        {
+            string token = TokenOf(id);
+            if (!skipSpecialTokens || !_special[id])
+            {
+                tokens.Add(token);
+            }
+        }
+
+        return _parts.Decoder.Decode(tokens);
+    }
+
+    /// <summary>A decoder for ids that come one by one; special tokens are skipped. It belongs to one thread.</summary>
+    public TextStream CreateStream() => new(this, _parts.Decoder.CreateStream());
+
+    ITextStream ITextTokenizer.CreateStream() => CreateStream();
+
+    /// <summary>The id of the special token that is written so; null where there is none.</summary>
+    public int? FindSpecialToken(string content)
+    {
+        ArgumentNullException.ThrowIfNull(content);
+        return (_parts.AddedTokens.Find(content) ?? _parts.LateAddedTokens?.Find(content)) is { Special: true } token ? token.Id : null;
+    }
+
+    /// <summary>The token of an id, as the vocabulary writes it.</summary>
+    internal string TokenOf(int id) => id >= 0 && id < VocabularySize && _tokens[id] is { } token
+        ? token
+        : throw new ArgumentOutOfRangeException(nameof(id), id, $"No token has this id; ids go from 0 to {VocabularySize - 1}.");
+
+    internal bool IsSpecial(int id) => _special[id];
+
+    private static TokenizerParts ReadParts(TokenizerFiles files, TokenizerSettings settings)
+    {
+        if (files.Find(TokenizerFiles.TokenizerJson) is { } json)
+        {
+            return TokenizerJsonReader.Read(json);
+        }
+
+        byte[] model = files.Find(TokenizerFiles.TokenizerModel)!;
+        return SentencePieceReader.Recognises(model) ? SentencePieceReader.Read(model, settings) : TiktokenReader.Read(model, settings);
+    }
+
+    private void EncodeBetween(AddedTokens tokens, ReadOnlySpan<char> text, bool atStart, List<int> ids)
+    {
+        for (int from = 0; from < text.Length;)
+        {
+            AddedToken? token = tokens.FindNext(text, from, out int start, out int end);
+            if (start > from)
+            {
+                EncodeStretch(tokens, text[from..start], atStart && from == 0, ids);
+            }
+
+            if (token is not null)
+            {
+                ids.Add(token.Id);
+            }
+
+            from = end;
+        }
+    }
+
+    private void EncodeStretch(AddedTokens searched, ReadOnlySpan<char> text, bool atStart, List<int> ids)
+    {
+        if (_parts.LateAddedTokens is { } late && searched != late)
+        {
+            EncodeBetween(late, text, atStart, ids);
+        }
+        else if (_parts.Rewrites.Count == 0)
+        {
+            _parts.Encoder.Accept(text, ids);
+        }
+        else
+        {
+            string rewritten = text.ToString();
+            foreach (TextRewrite rewrite in _parts.Rewrites)
+            {
+                rewritten = rewrite.Apply(rewritten, atStart);
+            }
+
+            if (rewritten.Length > 0)
+            {
+                _parts.Encoder.Accept(rewritten, ids);
+            }
+        }
+    }
+
+    private int? IdOf(string key, string? token)
+    {
+        if (token is null)
+        {
+            return null;
+        }
+
+        AddedToken? added = _parts.AddedTokens.Find(token) ?? _parts.LateAddedTokens?.Find(token);
+        return added is not null ? added.Id
+            : _parts.Vocabulary.TryFind(token, out int id) ? id
+            : throw new InvalidDataException(
+                $"{TokenizerFiles.TokenizerConfig}: '{key}' is '{token}', which is not in the vocabulary; name a token that is, or null.");
+    }
+}

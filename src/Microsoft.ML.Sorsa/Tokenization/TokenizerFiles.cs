@@ -1,0 +1,91 @@
+using System.Collections.Frozen;
+
+namespace Microsoft.ML.Sorsa.Tokenization;
+
+/// <summary>
+/// The small files that make up a tokenizer, held as bytes, so that a model folder and a model zip are treated alike.
+/// </summary>
+internal sealed class TokenizerFiles
+{
+    public const string TokenizerJson = "tokenizer.json";
+    public const string TokenizerModel = "tokenizer.model";
+    public const string TokenizerConfig = "tokenizer_config.json";
+    public const string SpecialTokensMap = "special_tokens_map.json";
+    public const string ChatTemplate = "chat_template.jinja";
+
+    /// <summary>Not the tokenizer's, but as small, and the only place where some chat models name all the tokens that end an answer.</summary>
+    public const string GenerationConfig = "generation_config.json";
+
+    private static readonly string[] s_known = [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
+
+    private readonly FrozenDictionary<string, byte[]> _files;
+
+    /// <summary>Takes the files by name.</summary>
+    /// <exception cref="InvalidDataException">A name is not a tokenizer file's plain name, comes twice, or neither vocabulary is there.</exception>
+    public TokenizerFiles(IEnumerable<KeyValuePair<string, byte[]>> files)
+    {
+        Dictionary<string, byte[]> taken = new(StringComparer.Ordinal);
+        foreach ((string name, byte[] content) in files)
+        {
+            if (!s_known.Contains(name, StringComparer.Ordinal))
+            {
+                throw new InvalidDataException($"'{name}' is not a tokenizer file; they are {string.Join(", ", s_known)}, without a folder.");
+            }
+
+            if (!taken.TryAdd(name, content))
+            {
+                throw new InvalidDataException($"The tokenizer file '{name}' comes twice.");
+            }
+        }
+
+        if (!taken.ContainsKey(TokenizerJson) && !taken.ContainsKey(TokenizerModel))
+        {
+            throw new InvalidDataException($"A tokenizer needs {TokenizerJson} or {TokenizerModel}; there are only: {string.Join(", ", taken.Keys)}.");
+        }
+
+        _files = taken.ToFrozenDictionary(StringComparer.Ordinal);
+        Names = [.. s_known.Where(_files.ContainsKey)];
+    }
+
+    /// <summary>The names of the files that are there, always in the same order.</summary>
+    public IReadOnlyList<string> Names { get; }
+
+    /// <summary>Reads those of the files that exist in <paramref name="folder"/>.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="FileNotFoundException">It holds neither tokenizer.json nor tokenizer.model.</exception>
+    public static TokenizerFiles FromFolder(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (!Directory.Exists(folder))
+        {
+            throw new DirectoryNotFoundException($"The tokenizer folder '{folder}' does not exist.");
+        }
+
+        if (!File.Exists(Path.Combine(folder, TokenizerJson)) && !File.Exists(Path.Combine(folder, TokenizerModel)))
+        {
+            throw new FileNotFoundException(
+                $"'{folder}' holds neither {TokenizerJson} nor {TokenizerModel}; copy the one that came with the model there.",
+                Path.Combine(folder, TokenizerJson));
+        }
+
+        return new TokenizerFiles(s_known
+            .Where(name => File.Exists(Path.Combine(folder, name)))
+            .Select(name => KeyValuePair.Create(name, File.ReadAllBytes(Path.Combine(folder, name)))));
+    }
+
+    /// <summary>The content of a file, or null where it is not there.</summary>
+    public byte[]? Find(string name) => _files.GetValueOrDefault(name);
+
+    /// <summary>Writes all files into <paramref name="folder"/>, byte for byte as they were read; each appears only when it is complete.</summary>
+    public void WriteTo(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        Directory.CreateDirectory(folder);
+        foreach (string name in Names)
+        {
+            string path = Path.Combine(folder, name);
+            File.WriteAllBytes(path + ".part", _files[name]);
+            File.Move(path + ".part", path, overwrite: true);
+        }
+    }
+}
