@@ -1,25 +1,33 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>What <see cref="SorsaAdapters.Attach"/> is told: as the trainer's options of the same names, with their ranges and errors.</summary>
 public sealed record SorsaAdapterOptions
 {
     /// <summary>What trains. Default <see cref="FineTuningMethod.Sorsa"/>; not Full, and not AdaLora, whose budget needs a number of steps.</summary>
-    public FineTuningMethod Method { get; init; } = FineTuningMethod.Sorsa;
+    public FineTuningMethod Method { get; init; }
 
     /// <summary>r. Default null: 16; from 1 to the smaller side of the smallest target.</summary>
+    [OptionRange(1, int.MaxValue, "Choose a larger number")]
     public int? Rank { get; init; }
 
     /// <summary>Scales the trained part by Alpha / Rank, in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank; above 0.</summary>
+    [OptionRange(0, double.MaxValue, "Leave it null for c = 1, as in the paper", MinimumIsExclusive = true)]
     public double? Alpha { get; init; }
 
     /// <summary>γ, the weight of SORSA's penalty. Default null: 4e-4; at least 0.</summary>
+    [OptionRange(0, double.MaxValue, "Use 0 for SORSA without regularizer, 4e-4 as the paper does")]
     public double? Gamma { get; init; }
 
     /// <summary>How the penalty adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>.</summary>
-    public RegularizerReduction RegularizerReduction { get; init; } = RegularizerReduction.Mean;
+    [OptionRequired("Choose one of them")]
+    public RegularizerReduction RegularizerReduction { get; init; }
 
     /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>.</summary>
-    public SingularTriplets Triplets { get; init; } = SingularTriplets.Leading;
+    [OptionRequired("Choose one of them")]
+    public SingularTriplets Triplets { get; init; }
 
     /// <summary>The first triplet of <see cref="SingularTriplets.Slice"/>, from 0. Default null.</summary>
     public int? SliceStart { get; init; }
@@ -33,10 +41,12 @@ public sealed record SorsaAdapterOptions
     /// <summary>Decides the start of the adapters. Default 0.</summary>
     public int Seed { get; init; }
 
-    /// <summary>The same as the trainer's options, which have the rules.</summary>
-    internal SorsaFineTuningTrainer.Options ForTrainer()
+    /// <summary>Checks everything, and hands the values on.</summary>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    internal MethodSettings ToSettings()
     {
-        var options = new SorsaFineTuningTrainer.Options
+        OptionRange.Verify(this);
+        var settings = new MethodSettings
         {
             Method = Method,
             Rank = Rank,
@@ -46,10 +56,10 @@ public sealed record SorsaAdapterOptions
             Triplets = Triplets,
             SliceStart = SliceStart,
             HardOrthonormality = HardOrthonormality,
-            Seed = Seed,
         };
-        options.ValidateForObject();
-        return Method != FineTuningMethod.AdaLora ? options : throw new ArgumentException(
+        settings.Verify();
+        settings.VerifyForModule("Leave it at its default");
+        return Method != FineTuningMethod.AdaLora ? settings : throw new ArgumentException(
             $"{nameof(Method)} is {Method}, whose budget of triplets needs to know the number of steps. Use another method here, or FineTune, which knows it.", nameof(Method));
     }
 }

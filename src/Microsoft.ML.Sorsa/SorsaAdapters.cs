@@ -31,14 +31,15 @@ public sealed class SorsaAdapters : IDisposable
     private int _step;
     private bool _done;
 
-    private SorsaAdapters(nn.Module module, IReadOnlyList<TargetWeight> targets, SorsaFineTuningTrainer.Options options)
+    private SorsaAdapters(nn.Module module, IReadOnlyList<TargetWeight> targets, MethodSettings settings, int seed)
     {
-        using var start = new Generator(unchecked((ulong)options.Seed));
+        using var start = new Generator(unchecked((ulong)seed));
         _type = WeightSite.CommonType(targets.Select(target => target.Weight));
         _frozen = new FrozenModule(module);
         try
         {
-            _adapters = AdapterSet.Inject(targets.Select(target => new WeightSite(target.Path, target.Weight)), options.CreateMethod(int.MaxValue, start, Decomposition.Drawn(start), start));
+            AdapterMethod method = settings.Create(int.MaxValue, start, Decomposition.Drawn(start), start);
+            _adapters = AdapterSet.Inject(targets.Select(target => new WeightSite(target.Path, target.Weight)), method);
         }
         catch
         {
@@ -62,14 +63,14 @@ public sealed class SorsaAdapters : IDisposable
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(options);
-        SorsaFineTuningTrainer.Options checkedOptions = options.ForTrainer();
+        MethodSettings settings = options.ToSettings();
         IReadOnlyList<TargetWeight> targets = TargetWeight.Find(module, options.TargetModules);
         foreach (TargetWeight target in targets)
         {
-            AdapterSet.VerifyRank(target.Path, target.Weight.shape, checkedOptions.VerifiedRank);
+            AdapterSet.VerifyRank(target.Path, target.Weight.shape, settings.LargestRank);
         }
 
-        return new SorsaAdapters(module, targets, checkedOptions);
+        return new SorsaAdapters(module, targets, settings, options.Seed);
     }
 
     /// <summary>Computes a loss with the adapters' present values and adds its gradient to that of <see cref="Parameters"/>.</summary>

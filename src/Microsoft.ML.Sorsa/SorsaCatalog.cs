@@ -1,5 +1,8 @@
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
@@ -49,7 +52,16 @@ public sealed class SorsaCatalog
     /// <param name="options">Everything that can be set; copied.</param>
     /// <exception cref="ArgumentException">An option is outside its range, or does not fit the model.</exception>
     /// <exception cref="IOException">The model folder or its config.json is not there.</exception>
-    public SorsaFineTuningTrainer FineTune(SorsaFineTuningTrainer.Options options) => new(_env, options);
+    public SorsaFineTuningTrainer FineTune(SorsaFineTuningTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        FineTuningSettings settings = options.ToSettings();
+        settings.VerifyForFolder();
+        DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
+        AdapterSet.Verify(config, settings.TargetModules, settings.Method.LargestRank);
+        return new SorsaFineTuningTrainer(
+            _env, settings, host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
+    }
 
     /// <summary>
     /// A trainer for a model object: of any TorchSharp class that gives logits for token ids, such as ML.NET GenAI's LlamaForCausalLM and
@@ -67,11 +79,12 @@ public sealed class SorsaCatalog
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
-        return new SorsaFineTuningTrainer(_env, options, model, tokenizer, forward, endTokenId);
+        ArgumentNullException.ThrowIfNull(options);
+        FineTuningSettings settings = options.ToSettings();
+        settings.VerifyForModule();
+        var module = new ModuleModel(model, tokenizer, forward, endTokenId, settings.TargetModules, settings.Method.LargestRank);
+        return new SorsaFineTuningTrainer(_env, settings, _ => module);
     }
-
-    /// <summary>An experiment that looks for the options that train the best model.</summary>
-    public SorsaExperiment CreateExperiment() => new(_env);
 
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
@@ -91,7 +104,7 @@ public sealed class SorsaCatalog
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
-        SorsaFineTuningTrainer.Options.Defined(computeType, nameof(computeType));
+        OptionRange.VerifyDefined(computeType, nameof(computeType));
         generation ??= new GenerationOptions();
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);

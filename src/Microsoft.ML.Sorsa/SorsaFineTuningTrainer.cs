@@ -3,64 +3,38 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
-using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Tensors;
-using Microsoft.ML.Tokenizers;
-using static TorchSharp.torch;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Training;
 
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>
-/// Fine-tunes a Llama or Mistral model with SORSA on rows of a prompt and a response column. Made by <c>mlContext.Sorsa().FineTune(...)</c>;
-/// composes with other estimators before and behind it.
+/// Fine-tunes a Llama or Mistral model with SORSA on rows of a prompt and a response column. Made by
+/// <c>mlContext.Sorsa().FineTune(...)</c>; composes with other estimators before and behind it.
 /// </summary>
-public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
+public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 {
     private readonly IHost _host;
-    private readonly Options _options;
-    private readonly Func<IHostEnvironment, Opened> _open;
+    private readonly FineTuningSettings _settings;
+    private readonly Func<IHostEnvironment, IBaseModel> _open;
 
-    /// <summary>Fine-tunes the model of a folder.</summary>
-    internal SorsaFineTuningTrainer(IHostEnvironment env, Options options)
-        : this(env, options, copy =>
-        {
-            copy.Validate();
-            DecoderConfig config = DecoderConfig.Load(copy.ModelFolder);
-            AdapterSet.Verify(config, copy.TargetModules, copy.VerifiedRank);
-            return host =>
-            {
-                var folder = new OpenedFolder(copy, config, TorchDevice.Of(host));
-                return new Opened(new FolderBase(copy, folder, folder.Load), folder);
-            };
-        })
+    /// <param name="env">ML.NET's.</param>
+    /// <param name="settings">Checked options.</param>
+    /// <param name="open">Opens the model to start from.</param>
+    internal SorsaFineTuningTrainer(IHostEnvironment env, FineTuningSettings settings, Func<IHostEnvironment, IBaseModel> open)
     {
-    }
-
-    /// <summary>Fine-tunes a model object of the user's.</summary>
-    internal SorsaFineTuningTrainer(IHostEnvironment env, Options options, nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId)
-        : this(env, options, copy =>
-        {
-            copy.ValidateForObject();
-            var model = new ObjectBase(copy, module, tokenizer, forward, endTokenId);
-            return _ => new Opened(model, null);
-        })
-    {
-    }
-
-    private SorsaFineTuningTrainer(IHostEnvironment env, Options options, Func<Options, Func<IHostEnvironment, Opened>> check)
-    {
-        ArgumentNullException.ThrowIfNull(options);
         _host = env.Register(nameof(SorsaFineTuningTrainer));
-        _options = options.Clone();
-        _open = check(_options);
+        _settings = settings;
+        _open = open;
     }
 
     /// <summary>Trains on all rows.</summary>
     /// <param name="input">Data with the prompt and the response column.</param>
     /// <exception cref="ArgumentException">
-    /// A column is not there or is not text; a row is longer than the model's positions; the tokenizer is another model's; an option asks for
-    /// validation rows that are not given.
+    /// A column is not there or is not text; a row is longer than the model's positions; the tokenizer is another model's; an option asks
+    /// for validation rows that are not given.
     /// </exception>
     /// <exception cref="InvalidOperationException">No row has a prompt and a response; no GPU where one is demanded.</exception>
     /// <exception cref="InvalidDataException">A file of the model is corrupt, or its weights are not those of config.json.</exception>
@@ -69,11 +43,13 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     public SorsaTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        _options.ValidateWithoutValidationRows();
+        _settings.Training.VerifyWithoutValidationRows();
         return Train(input, nameof(input), validationData: null);
     }
 
-    /// <summary>Trains on the first rows, keeps the weights of the lowest loss on the second ones, and stops early if the options say so.</summary>
+    /// <summary>
+    /// Trains on the first rows, keeps the weights of the lowest loss on the second ones, and stops early if the options say so.
+    /// </summary>
     /// <param name="trainData">Data with the prompt and the response column.</param>
     /// <param name="validationData">Data with the same columns that is not trained on.</param>
     /// <inheritdoc cref="Fit(IDataView)" path="/exception"/>
@@ -87,9 +63,9 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// <inheritdoc/>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
-        TextColumns.Check(inputSchema, nameof(Options.PromptColumnName), _options.PromptColumnName);
-        TextColumns.Check(inputSchema, nameof(Options.ResponseColumnName), _options.ResponseColumnName);
-        return TextColumns.Append(inputSchema, _options.OutputColumnName);
+        TextColumns.Check(inputSchema, nameof(Options.PromptColumnName), _settings.PromptColumnName);
+        TextColumns.Check(inputSchema, nameof(Options.ResponseColumnName), _settings.ResponseColumnName);
+        return TextColumns.Append(inputSchema, _settings.OutputColumnName);
     }
 
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
@@ -97,25 +73,314 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         using IChannel channel = _host.Start("Fine-tuning");
 
         // What costs little is looked at first: the weights' headers and both data's columns, then the rows.
-        using Opened opened = _open(_host);
-        var run = new FineTuningRun(channel, _options, opened.Start);
-        var prompts = new PromptEncoder(opened.Start.Tokenizer, _options.PromptTemplate);
-        IEnumerable<(string Prompt, string Response)> trainRows = Rows(trainData);
-        IEnumerable<(string Prompt, string Response)>? validationRows = validationData is null ? null : Rows(validationData);
+        using IBaseModel start = _open(_host);
+        var run = new FineTuningRun(channel, _settings, start);
+        var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate);
+        var trainRows = Rows(trainData);
+        var validationRows = validationData is null ? null : Rows(validationData);
         IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
-        return run.Train(prompts, train, validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData)));
+        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData));
+        return new SorsaTransformer(run.Train(train, validation), prompts, _settings);
     }
 
     private IEnumerable<(string Prompt, string Response)> Rows(IDataView data) =>
-        PromptResponseReader.Read(data, _options.PromptColumnName, _options.ResponseColumnName);
+        PromptResponseReader.Read(data, _settings.PromptColumnName, _settings.ResponseColumnName);
 
-    /// <summary>What a run starts from, and the folder behind it where there is one.</summary>
-    private sealed record Opened(TrainingBase Start, OpenedFolder? Folder) : IDisposable
+    /// <summary>
+    /// Everything that can be set. The defaults suit small models and short runs; the numbers of the paper's tables are
+    /// <see cref="Llama2_7B"/> and <see cref="Mistral_7B"/>. All of them are checked when the trainer is made.
+    /// </summary>
+    public sealed class Options
     {
-        public void Dispose()
+        /// <summary>
+        /// The model to start from: a folder in the Hugging Face layout (config.json, model.safetensors or its shards, tokenizer.json or
+        /// tokenizer.model). Required.
+        /// </summary>
+        public string ModelFolder { get; set; } = "";
+
+        /// <summary>The column of text that holds the prompts. Default "Prompt".</summary>
+        [OptionRequired("Name the column that holds the prompts")]
+        public string PromptColumnName { get; set; } = "Prompt";
+
+        /// <summary>The column of text that holds the responses to learn; needed in training only. Default "Response".</summary>
+        [OptionRequired("Name the column that holds the responses")]
+        public string ResponseColumnName { get; set; } = "Response";
+
+        /// <summary>The column of text that the fitted model adds. Default "Answer".</summary>
+        [OptionRequired("Name the column to add")]
+        public string OutputColumnName { get; set; } = "Answer";
+
+        /// <summary>What stands around a prompt. Default <see cref="Data.PromptTemplate.Alpaca"/>, as in the paper.</summary>
+        [OptionRequired("Use PromptTemplate.Alpaca, as the paper does")]
+        public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
+
+        /// <summary>
+        /// What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. An option that does not belong to the method must
+        /// be left at its default.
+        /// </summary>
+        public FineTuningMethod Method { get; set; }
+
+        /// <summary>
+        /// r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; from 1 to the smaller side of
+        /// the smallest target.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? Rank { get; set; }
+
+        /// <summary>
+        /// Scales the trained part by c = Alpha / Rank; in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank, so that c = 1, as
+        /// in the papers of SORSA and PiSSA; above 0.
+        /// </summary>
+        [OptionRange(0, double.MaxValue, "Leave it null for c = 1, as in the paper", MinimumIsExclusive = true)]
+        public double? Alpha { get; set; }
+
+        /// <summary>
+        /// The share of a trained part's input that is dropped in training. Default 0, as in the paper; at least 0, below 1.
+        /// </summary>
+        [OptionRange(0, 1, "Use 0, as the paper does", MaximumIsExclusive = true)]
+        public double Dropout { get; set; }
+
+        /// <summary>
+        /// γ of Eq. (10), the weight of the penalty ‖UᵀU − I‖ + ‖VᵀV − I‖ that keeps the singular vectors orthonormal; in AdaLoRA the
+        /// weight of the same penalty in the loss. Default null: 4e-4 for SORSA, as in the paper's tables, 0.5 for AdaLoRA, as in PEFT; at
+        /// least 0. 0 is "SORSA without regularizer" and costs nothing.
+        /// </summary>
+        [OptionRange(0, double.MaxValue, "Use 0 for SORSA without regularizer, 4e-4 as the paper does")]
+        public double? Gamma { get; set; }
+
+        /// <summary>
+        /// How Eq. (9) adds up over the matrices of the model. Default <see cref="RegularizerReduction.Mean"/>, what the paper's γ belong
+        /// to.
+        /// </summary>
+        [OptionRequired("Choose one of them")]
+        public RegularizerReduction RegularizerReduction { get; set; }
+
+        /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>, as in the paper.</summary>
+        [OptionRequired("Choose one of them")]
+        public SingularTriplets Triplets { get; set; }
+
+        /// <summary>
+        /// The first triplet, counted from 0 at the largest singular value, of <see cref="SingularTriplets.Slice"/>, which needs it.
+        /// Default null; at least 0; with Rank at most the smaller side of the smallest target.
+        /// </summary>
+        public int? SliceStart { get; set; }
+
+        /// <summary>
+        /// After each step of SORSA, U and V become orthonormal again, exactly: the Q of their QR decomposition with a positive diagonal.
+        /// Default false; not in the paper. The penalty has nothing left to do, so that Gamma must then be null or 0.
+        /// </summary>
+        public bool HardOrthonormality { get; set; }
+
+        /// <summary>How many triplets AdaLoRA keeps, and when it prunes. Default null: a new <see cref="Adapters.RankBudget"/>.</summary>
+        public RankBudget? RankBudget { get; set; }
+
+        /// <summary>
+        /// How the weights beside the trained part are kept while they train. Default <see cref="BaseQuantization.None"/>.
+        /// </summary>
+        [OptionRequired("Choose one of them")]
+        public BaseQuantization Quantization { get; set; }
+
+        /// <summary>
+        /// How often decomposition and quantisation take turns at the start of SORSA and PiSSA over a quantised base, each making up for
+        /// the other's error. Default 1: once; at least 1.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int QuantizationRounds { get; set; } = 1;
+
+        /// <summary>
+        /// The projections that are adapted, by name, in every layer. Default all seven: q_proj, k_proj, v_proj, o_proj, gate_proj,
+        /// up_proj, down_proj. Full fine-tuning trains everything.
+        /// </summary>
+        [OptionRequired("Name one or more of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj")]
+        public IReadOnlyList<string> TargetModules { get; set; } = FineTuningSettings.DefaultTargetModules;
+
+        /// <summary>
+        /// η_d, the peak learning rate. Default 5e-4; above 0. The paper's 3e-5 is for 7 billion parameters and long runs.
+        /// </summary>
+        [OptionRange(0, double.MaxValue, "Start from 5e-4 for small models, 3e-5 for 7 billion parameters", MinimumIsExclusive = true)]
+        public double LearningRate { get; set; } = 5e-4;
+
+        /// <summary>How the learning rate goes on after the warm-up. Default cosine to 0, as in the paper.</summary>
+        [OptionRequired("Choose one of them")]
+        public LearningRateDecay LearningRateDecay { get; set; }
+
+        /// <summary>
+        /// The share of the steps, rounded up, over which the learning rate rises from 0. Default 0.03, as in the paper; from 0 to 1.
+        /// </summary>
+        [OptionRange(0, 1, "Use 0.03, as the paper does")]
+        public double WarmupRatio { get; set; } = 0.03;
+
+        /// <summary>AdamW's decoupled weight decay on what trains. Default 0, as in the paper; at least 0.</summary>
+        [OptionRange(0, double.MaxValue, "Use 0, as the paper does")]
+        public double WeightDecay { get; set; }
+
+        /// <summary>AdamW's β₁. Default 0.9; at least 0, below 1.</summary>
+        [OptionRange(0, 1, "Use 0.9", MaximumIsExclusive = true)]
+        public double AdamBeta1 { get; set; } = 0.9;
+
+        /// <summary>AdamW's β₂. Default 0.999; at least 0, below 1.</summary>
+        [OptionRange(0, 1, "Use 0.999", MaximumIsExclusive = true)]
+        public double AdamBeta2 { get; set; } = 0.999;
+
+        /// <summary>AdamW's ε. Default 1e-8; above 0.</summary>
+        [OptionRange(0, double.MaxValue, "Use 1e-8", MinimumIsExclusive = true)]
+        public double AdamEpsilon { get; set; } = 1e-8;
+
+        /// <summary>The global norm that the loss's gradient is clipped to; null clips nothing. Default 1; above 0.</summary>
+        [OptionRange(0, double.MaxValue, "Leave it null to clip nothing", MinimumIsExclusive = true)]
+        public double? MaxGradNorm { get; set; } = 1;
+
+        /// <summary>Rows that go through the model together. Default 16; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int BatchSize { get; set; } = 16;
+
+        /// <summary>
+        /// Batches whose gradients make up one step: the effective batch is <see cref="BatchSize"/> times this, and the loss is the mean
+        /// over all of its response tokens, so that 8 × 1 and 2 × 4 train alike. Default 1; at least 1.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int GradientAccumulationSteps { get; set; } = 1;
+
+        /// <summary>Passes over the data. Default 1; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int NumberOfEpochs { get; set; } = 1;
+
+        /// <summary>Ends training after so many steps, the schedule with it; null: the epochs decide. Default null; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? MaxSteps { get; set; }
+
+        /// <summary>Tokens of a prompt, its template and BOS included, before it is cut. Default 512; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int MaxPromptLength { get; set; } = 512;
+
+        /// <summary>Tokens of a response, the end-of-text token included, before it is cut. Default 512; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int MaxResponseLength { get; set; } = 512;
+
+        /// <summary>
+        /// Steps between two looks at the validation rows; null: once per epoch. Default null; at least 1. Needs validation rows.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? EvaluationSteps { get; set; }
+
+        /// <summary>
+        /// Looks at the validation rows without a lower loss after which training stops; null: never. With validation rows the weights of
+        /// the lowest loss are kept in either case. Default null; at least 1. Needs validation rows.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? EarlyStoppingPatience { get; set; }
+
+        /// <summary>
+        /// Decides the order of the rows, the start of the adapters, the randomised decomposition and dropout; MLContext's own seed is not
+        /// used. Default 0. The same seed gives the same bits on the same machine.
+        /// </summary>
+        public int Seed { get; set; }
+
+        /// <summary>
+        /// What the model computes in. Default <see cref="WeightType.Float32"/>; the adapters train in float32 in any case. The paper's
+        /// runs use
+        /// <see cref="WeightType.BFloat16"/>, which pays on GPUs and is several times slower on most CPUs.
+        /// </summary>
+        [OptionRequired("Choose one of them")]
+        public WeightType ComputeType { get; set; } = WeightType.Float32;
+
+        /// <summary>What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model
+        /// computes with the weights so rounded. (Where
+        /// <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)</summary>
+        [OptionRequired("Choose one of them")]
+        public WeightType SavedType { get; set; } = WeightType.Checkpoint;
+
+        /// <summary>How the fitted model generates. Default greedy, at most 256 tokens.</summary>
+        [OptionRequired("Use new GenerationOptions() for the defaults")]
+        public GenerationOptions Generation { get; set; } = new();
+
+        /// <summary>Told of every step, on the thread that trains. Default null.</summary>
+        public IProgress<SorsaTrainingProgress>? Progress { get; set; }
+
+        /// <summary>Ends training between two steps with an <see cref="OperationCanceledException"/>; nothing is saved then.</summary>
+        public CancellationToken CancellationToken { get; set; }
+
+        /// <summary>Table 2: Llama 2 7B. r = 128, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
+        public static Options Llama2_7B(string modelFolder) => Paper(modelFolder, rank: 128);
+
+        /// <summary>Table 3: Mistral 7B v0.1. r = 64, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
+        public static Options Mistral_7B(string modelFolder) => Paper(modelFolder, rank: 64);
+
+        /// <summary>
+        /// Whether an option belongs to <see cref="Method"/> and does anything beside what else is set, as SliceStart does only where Triplets
+        /// is Slice. Where it does not, it must be left at its default.
+        /// </summary>
+        /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
+        public bool HasEffect(string name) => ToMethodSettings() is var settings && settings.Has(name) && settings.HasEffect(name);
+
+        /// <summary>Checks every range, and hands the values on.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+        internal FineTuningSettings ToSettings()
         {
-            Start.Dispose();
-            Folder?.Dispose();
+            OptionRange.Verify(this);
+            Generation.Validate();
+            return new FineTuningSettings
+            {
+                Method = ToMethodSettings(),
+                Training = new TrainingSettings
+                {
+                    LearningRate = LearningRate,
+                    LearningRateDecay = LearningRateDecay,
+                    WarmupRatio = WarmupRatio,
+                    WeightDecay = WeightDecay,
+                    AdamBeta1 = AdamBeta1,
+                    AdamBeta2 = AdamBeta2,
+                    AdamEpsilon = AdamEpsilon,
+                    MaxGradNorm = MaxGradNorm,
+                    BatchSize = BatchSize,
+                    GradientAccumulationSteps = GradientAccumulationSteps,
+                    NumberOfEpochs = NumberOfEpochs,
+                    MaxSteps = MaxSteps,
+                    EvaluationSteps = EvaluationSteps,
+                    EarlyStoppingPatience = EarlyStoppingPatience,
+                    Seed = Seed,
+                },
+                ModelFolder = ModelFolder,
+                PromptColumnName = PromptColumnName,
+                ResponseColumnName = ResponseColumnName,
+                OutputColumnName = OutputColumnName,
+                PromptTemplate = PromptTemplate,
+                TargetModules = [.. TargetModules],
+                MaxPromptLength = MaxPromptLength,
+                MaxResponseLength = MaxResponseLength,
+                ComputeType = ComputeType,
+                SavedType = SavedType,
+                Generation = Generation,
+                Progress = Progress,
+                CancellationToken = CancellationToken,
+            };
         }
+
+        private MethodSettings ToMethodSettings() => new()
+        {
+            Method = Method,
+            Rank = Rank,
+            Alpha = Alpha,
+            Dropout = Dropout,
+            Gamma = Gamma,
+            RegularizerReduction = RegularizerReduction,
+            Triplets = Triplets,
+            SliceStart = SliceStart,
+            HardOrthonormality = HardOrthonormality,
+            RankBudget = RankBudget,
+            Quantization = Quantization,
+            QuantizationRounds = QuantizationRounds,
+        };
+
+        private static Options Paper(string modelFolder, int rank) => new()
+        {
+            ModelFolder = modelFolder,
+            Rank = rank,
+            LearningRate = 3e-5,
+            Gamma = 4e-4,
+            BatchSize = 8,
+            GradientAccumulationSteps = 16,
+            ComputeType = WeightType.BFloat16,
+        };
     }
 }

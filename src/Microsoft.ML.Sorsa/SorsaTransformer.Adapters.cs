@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -33,7 +34,7 @@ public sealed partial class SorsaTransformer
     public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        SorsaFineTuningTrainer.Options.Defined(format, nameof(format));
+        OptionRange.VerifyDefined(format, nameof(format));
         InTurn(() =>
         {
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(

@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
+using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
@@ -35,8 +36,17 @@ public sealed partial class SorsaTransformer : ITransformer, IDisposable
     internal SorsaTransformer(TextModel model)
         : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) => _model = model;
 
-    /// <summary>Over a model that is not ours: it can do all but be saved, and it is not owned.</summary>
-    internal SorsaTransformer(ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+    /// <summary>Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.</summary>
+    internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+        : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+    {
+        _model = model.Network is { } network
+            ? new TextModel(network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName) : null;
+        MergeReport = model.Report;
+        Trained = model.Adapter;
+    }
+
+    private SorsaTransformer(ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
     {
         _generator = new TextGenerator(model, prompts, generation);
         _mapper = new TextColumnMapper(outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(SorsaFineTuningTrainer.Options.PromptColumnName));

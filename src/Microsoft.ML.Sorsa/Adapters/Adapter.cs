@@ -16,6 +16,9 @@ internal abstract class Adapter(string name) : nn.Module<Tensor, Tensor>(name)
     /// <summary>What the regularizer of Eq. (9) acts on; empty for methods without one.</summary>
     public virtual IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [];
 
+    /// <summary>What the method remembers of this projection between two steps, by name; empty for most.</summary>
+    public virtual IEnumerable<KeyValuePair<string, Tensor>> State => [];
+
     /// <summary>What quantising the frozen weight cost; null where it is not quantised.</summary>
     public QuantizationError? QuantizationError { get; init; }
 

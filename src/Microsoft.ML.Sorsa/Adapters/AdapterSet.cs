@@ -28,6 +28,13 @@ internal sealed class AdapterSet
     /// <summary>The penalty on <see cref="OrthonormalFactors"/>, or null.</summary>
     public OrthonormalityPenalty? Penalty => _method.Penalty;
 
+    /// <summary>What the method remembers between two steps, by name; the adapters own the tensors.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> State =>
+        _adapters.SelectMany(entry => entry.Adapter.State.Select(named => KeyValuePair.Create($"{entry.Site.Path}.{named.Key}", named.Value)));
+
+    /// <summary>Where dropout draws from, or null.</summary>
+    public Generator? DropoutGenerator => _method.DropoutGenerator;
+
     /// <summary>What the regularizer acts on.</summary>
     public IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [.. _adapters.SelectMany(entry => entry.Adapter.OrthonormalFactors)];
 

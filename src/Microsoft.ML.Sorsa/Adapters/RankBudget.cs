@@ -1,3 +1,6 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
@@ -11,18 +14,23 @@ public sealed record RankBudget
     public int? TargetRank { get; init; }
 
     /// <summary>t_i, the steps before the first pruning. Default 0; at least 0. Together with <see cref="FinalSteps"/> below the steps of the run.</summary>
+    [OptionRange(0, int.MaxValue, "Use 0, as PEFT does")]
     public int WarmupSteps { get; init; }
 
     /// <summary>t_f, the last steps, over which what was pruned stays pruned. Default 0; at least 0.</summary>
+    [OptionRange(0, int.MaxValue, "Use 0, as PEFT does")]
     public int FinalSteps { get; init; }
 
     /// <summary>ΔT, steps between two prunings; triplets that were pruned may grow back in between. Default 1; at least 1.</summary>
+    [OptionRange(1, int.MaxValue, "Use 1, as PEFT does")]
     public int Interval { get; init; } = 1;
 
     /// <summary>β₁, how slowly the importance of a value follows |value · gradient|. Default 0.85; at least 0, below 1.</summary>
+    [OptionRange(0, 1, "Use 0.85, as PEFT does", MaximumIsExclusive = true)]
     public double Beta1 { get; init; } = 0.85;
 
     /// <summary>β₂, how slowly its uncertainty follows. Default 0.85; at least 0, below 1.</summary>
+    [OptionRange(0, 1, "Use 0.85, as PEFT does", MaximumIsExclusive = true)]
     public double Beta2 { get; init; } = 0.85;
 
     /// <summary>The triplets that are left after step t, of <paramref name="all"/>; in the end <paramref name="target"/>.</summary>
@@ -35,5 +43,17 @@ public sealed record RankBudget
 
         double left = 1 - ((double)(step - WarmupSteps) / (totalSteps - FinalSteps - WarmupSteps));
         return step >= totalSteps - FinalSteps ? target : (int)((all - target) * (left * left * left) + target);
+    }
+
+    /// <summary>Refuses a budget that leaves no time to prune.</summary>
+    /// <exception cref="ArgumentException">Names both numbers and the steps.</exception>
+    internal void VerifySteps(int totalSteps)
+    {
+        if (WarmupSteps + FinalSteps >= totalSteps)
+        {
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"RankBudget.WarmupSteps is {WarmupSteps} and RankBudget.FinalSteps {FinalSteps}; together they must be below the {totalSteps} steps of this run, "
+                + $"so that there is time to prune. Lower them, or train for more steps."), nameof(totalSteps));
+        }
     }
 }

@@ -9,7 +9,7 @@ namespace Microsoft.ML.Sorsa.Training;
 /// AdamW (Loshchilov and Hutter, arXiv 1711.05101). One call of libtorch's fused kernel updates all tensors; TorchSharp's own
 /// optimizer makes a dozen calls for each of them and takes seven to nine times as long.
 /// </summary>
-internal sealed class AdamW : IDisposable
+internal sealed class AdamW : IOptimizer
 {
     private const string Program = """
         def step(parameters: List[Tensor], gradients: List[Tensor], m: List[Tensor], v: List[Tensor], steps: List[Tensor],
@@ -21,6 +21,7 @@ internal sealed class AdamW : IDisposable
         """;
 
     private readonly jit.CompilationUnit _kernel = jit.compile(Program);
+    private readonly string[] _names;
     private readonly Parameter[] _parameters;
     private readonly Tensor[] _firstMoments;
     private readonly Tensor[] _secondMoments;
@@ -33,13 +34,16 @@ internal sealed class AdamW : IDisposable
     private readonly Scalar _epsilon;
     private readonly Scalar _weightDecay;
 
-    public AdamW(IEnumerable<Parameter> parameters, TrainingOptions options)
+    /// <param name="trained">What is updated, by name; not owned.</param>
+    /// <param name="settings">β₁, β₂, ε and the weight decay.</param>
+    public AdamW(IReadOnlyList<KeyValuePair<string, Parameter>> trained, TrainingSettings settings)
     {
-        _parameters = [.. parameters];
-        _beta1 = options.AdamBeta1;
-        _beta2 = options.AdamBeta2;
-        _epsilon = options.AdamEpsilon;
-        _weightDecay = options.WeightDecay;
+        _names = [.. trained.Select(named => named.Key)];
+        _parameters = [.. trained.Select(named => named.Value)];
+        _beta1 = settings.AdamBeta1;
+        _beta2 = settings.AdamBeta2;
+        _epsilon = settings.AdamEpsilon;
+        _weightDecay = settings.WeightDecay;
         _firstMoments = [.. _parameters.Select(Zeros)];
         _secondMoments = [.. _parameters.Select(Zeros)];
         _step = zeros([], ScalarType.Float32, _parameters[0].device).DetachFromDisposeScope();
@@ -48,7 +52,14 @@ internal sealed class AdamW : IDisposable
         static Tensor Zeros(Parameter parameter) => zeros(parameter.shape, parameter.dtype, parameter.device).DetachFromDisposeScope();
     }
 
-    /// <summary>One update with the gradients that are set.</summary>
+    /// <summary>m and v of every tensor, as PyTorch calls them, and the count of steps.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> State =>
+    [
+        .. _names.Select((name, i) => KeyValuePair.Create($"exp_avg.{name}", _firstMoments[i])),
+        .. _names.Select((name, i) => KeyValuePair.Create($"exp_avg_sq.{name}", _secondMoments[i])),
+        KeyValuePair.Create("step", _step),
+    ];
+
     public void Step(double learningRate)
     {
         using var scope = NewDisposeScope();
@@ -56,14 +67,14 @@ internal sealed class AdamW : IDisposable
 
         // All tensors share the count of steps, and the kernel reads it without raising it.
         _step.Shift(1.0);
-        Tensor[] gradients = [.. _parameters.Select(parameter => parameter.grad ?? throw new InvalidOperationException("A trained tensor has no gradient: call backward first."))];
+        Tensor[] gradients = [.. _parameters.Select(parameter =>
+            parameter.grad ?? throw new InvalidOperationException("A trained tensor has no gradient: call backward first."))];
         using Scalar rate = learningRate;
         _kernel.invoke(
             "step", _parameters, gradients, _firstMoments, _secondMoments, _steps,
             rate, _beta1, _beta2, _epsilon, _weightDecay);
     }
 
-    /// <summary>Drops the gradients; the next backward makes its own.</summary>
     public void ZeroGrad()
     {
         foreach (Parameter parameter in _parameters)

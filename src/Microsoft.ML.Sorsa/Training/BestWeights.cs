@@ -3,38 +3,49 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Training;
 
-/// <summary>Keeps a copy of the trained tensors at the lowest validation loss so far, and counts the looks since.</summary>
-internal sealed class BestWeights(IEnumerable<Parameter> parameters, int patience) : IDisposable
+/// <summary>A copy of the trained tensors at the lowest validation loss so far.</summary>
+internal sealed class BestWeights(IEnumerable<KeyValuePair<string, Parameter>> trained) : IDisposable
 {
-    private readonly Parameter[] _parameters = [.. parameters];
+    private readonly KeyValuePair<string, Parameter>[] _trained = [.. trained];
     private Tensor[] _copies = [];
-    private double _lowest = double.PositiveInfinity;
-    private int _looksSince;
 
-    /// <summary>Takes a copy if this loss is the lowest; true when as many looks in a row as the patience were no better.</summary>
-    public bool IsTimeToStop(double loss)
+    /// <summary>The lowest validation loss; infinite before the first one.</summary>
+    public double Loss { get; private set; } = double.PositiveInfinity;
+
+    /// <summary>Evaluations since then.</summary>
+    public int EvaluationsSince { get; private set; }
+
+    /// <summary>The copies, by the tensors' names; none before the first evaluation.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> Copies => _copies.Select((copy, i) => KeyValuePair.Create(_trained[i].Key, copy));
+
+    /// <summary>Takes the result of an evaluation, and a copy of the tensors if it is the lowest.</summary>
+    public void Add(double loss)
     {
-        if (!(loss < _lowest))
+        if (!(loss < Loss))
         {
-            return ++_looksSince >= patience;
+            EvaluationsSince++;
+            return;
         }
 
-        _lowest = loss;
-        _looksSince = 0;
-        Dispose();
         using var scope = NewDisposeScope();
-        _copies = [.. _parameters.Select(parameter => parameter.detach().clone().DetachFromDisposeScope())];
-        return false;
+        Set(loss, 0, [.. _trained.Select(named => named.Value.detach().clone().DetachFromDisposeScope())]);
     }
 
-    /// <summary>Puts the best values back, where there are any.</summary>
+    /// <summary>Takes over what an interrupted training had; the copies belong to this from now on.</summary>
+    public void Set(double loss, int evaluationsSince, IReadOnlyList<Tensor> copies)
+    {
+        Dispose();
+        (Loss, EvaluationsSince, _copies) = (loss, evaluationsSince, [.. copies]);
+    }
+
+    /// <summary>Puts the best values into the trained tensors, where there are any.</summary>
     public void Restore()
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         for (int i = 0; i < _copies.Length; i++)
         {
-            _parameters[i].copy_(_copies[i]);
+            _trained[i].Value.copy_(_copies[i]);
         }
     }
 

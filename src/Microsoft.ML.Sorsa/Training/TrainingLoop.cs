@@ -20,65 +20,54 @@ namespace Microsoft.ML.Sorsa.Training;
 /// Where a method's penalty is a summand of the loss (AdaLoRA), γ ∇L_reg is in ∇L_train and clipped with it. After the step the method may
 /// do something of its own, while the gradients are still there.
 /// </summary>
-internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, TrainingOptions options)
+internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, TrainingSettings settings, int padTokenId)
 {
     private readonly IReadOnlyList<KeyValuePair<string, Parameter>> _trainable = adapters.Trainable;
     private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, adapters.Penalty?.Mean ?? true);
 
-    /// <summary>Trains to the end of the steps, or until the validation loss no longer falls; then the weights of its lowest value stand.</summary>
-    /// <param name="steps">The micro-batches of each step.</param>
-    /// <param name="totalSteps">How many steps that is.</param>
-    /// <param name="validate">The loss of the validation rows, or null.</param>
-    /// <param name="report">Told of every step.</param>
-    /// <param name="cancellationToken">Looked at before every step.</param>
+    /// <summary>Trains from the first step to the last; see <see cref="Continue"/>.</summary>
     public void Run(
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
         Action<SorsaTrainingProgress> report, CancellationToken cancellationToken)
     {
-        LearningRateSchedule schedule = LearningRateSchedule.Of(options.LearningRateDecay, totalSteps, options.WarmupRatio);
+        using var state = new TrainingState(adapters, settings);
+        Continue(state, steps, totalSteps, validate, report, cancellationToken);
+    }
+
+    /// <summary>Trains to the end of the steps, or until the validation loss no longer falls; then the weights of its lowest value stand.</summary>
+    /// <param name="state">Where training stands; advanced.</param>
+    /// <param name="steps">The micro-batches of each step that is left.</param>
+    /// <param name="totalSteps">The steps of the whole run.</param>
+    /// <param name="validate">The loss of the validation rows, or null.</param>
+    /// <param name="report">Told of every step.</param>
+    /// <param name="cancellationToken">Looked at before every step.</param>
+    public void Continue(
+        TrainingState state, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
+        Action<SorsaTrainingProgress> report, CancellationToken cancellationToken)
+    {
+        LearningRateSchedule schedule = LearningRateSchedule.Of(settings.LearningRateDecay, totalSteps, settings.WarmupRatio);
         using var kept = new KeptMemory();
-        using var optimizer = new AdamW(_trainable.Select(named => named.Value), options);
-        using var best = new BestWeights(_trainable.Select(named => named.Value), options.EarlyStoppingPatience);
         long parameters = _trainable.Sum(named => named.Value.numel());
         var clock = Stopwatch.StartNew();
+        int first = state.Step;
         long tokens = 0;
-        int step = 0;
         foreach (IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches in steps)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            model.train();
-            double loss = Backward(microBatches);
-            double? orthonormality = null;
-            if (adapters.Penalty is { InLoss: true } inLoss)
-            {
-                orthonormality = _regularizer.AddGradient(inLoss.Weight);
-            }
+            double learningRate = settings.LearningRate * schedule.Factor(state.Step);
+            (double loss, double norm, double? orthonormality) = Step(state, microBatches, learningRate);
 
-            double norm = GradientClipping.Norm(_trainable.Select(named => named.Value));
-            RequireFinite(step, loss, norm);
-            GradientClipping.Clip(_trainable.Select(named => named.Value), norm, options.MaxGradNorm ?? double.PositiveInfinity);
-            if (adapters.Penalty is { InLoss: false } beside)
-            {
-                orthonormality = _regularizer.AddGradient(beside.Weight / options.LearningRate);
-            }
-
-            double learningRate = options.LearningRate * schedule.Factor(step);
-            optimizer.Step(learningRate);
-            adapters.AfterStep(step);
-            optimizer.ZeroGrad();
-            step++;
-
-            bool look = validate is not null && (step % options.EvaluationSteps == 0 || step == totalSteps);
-            double? validationLoss = look ? Validate(validate!) : null;
+            bool evaluates = validate is not null && (state.Step % (settings.EvaluationSteps ?? int.MaxValue) == 0 || state.Step == totalSteps);
+            double? validationLoss = evaluates ? Validate(validate!) : null;
             if (!double.IsFinite((validationLoss ?? 0) + (orthonormality ?? 0)))
             {
-                throw Diverged(step, string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
+                throw Diverged(state.Step, string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
             }
 
             tokens += microBatches.Sum(rows => rows.Sum(example => (long)example.Ids.Length));
             report(new SorsaTrainingProgress
             {
-                Step = step,
+                Step = state.Step,
                 TotalSteps = totalSteps,
                 TrainableParameters = parameters,
                 Loss = loss,
@@ -87,16 +76,42 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
                 Orthonormality = orthonormality,
                 ValidationLoss = validationLoss,
                 TokensPerSecond = tokens / clock.Elapsed.TotalSeconds,
-                Remaining = clock.Elapsed / step * (totalSteps - step),
+                Remaining = clock.Elapsed / (state.Step - first) * (totalSteps - state.Step),
             });
-            if (validationLoss is { } measured && best.IsTimeToStop(measured))
+            if (validationLoss is { } measured)
             {
-                break;
+                state.Best.Add(measured);
+                if (state.Best.EvaluationsSince >= (settings.EarlyStoppingPatience ?? int.MaxValue))
+                {
+                    break;
+                }
             }
         }
 
-        best.Restore();
+        state.Best.Restore();
         model.train(false);
+    }
+
+    /// <summary>One optimizer step: Eq. (11).</summary>
+    private (double Loss, double GradientNorm, double? Orthonormality) Step(
+        TrainingState state, IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches, double learningRate)
+    {
+        model.train();
+        double loss = Backward(microBatches);
+        double? orthonormality = adapters.Penalty is { InLoss: true } inLoss ? _regularizer.AddGradient(inLoss.Weight) : null;
+        double norm = GradientClipping.Norm(_trainable.Select(named => named.Value));
+        RequireFinite(state.Step, loss, norm);
+        GradientClipping.Clip(_trainable.Select(named => named.Value), norm, settings.MaxGradNorm ?? double.PositiveInfinity);
+        if (adapters.Penalty is { InLoss: false } beside)
+        {
+            orthonormality = _regularizer.AddGradient(beside.Weight / settings.LearningRate);
+        }
+
+        state.Optimizer.Step(learningRate);
+        adapters.AfterStep(state.Step);
+        state.Optimizer.ZeroGrad();
+        state.Step++;
+        return (loss, norm, orthonormality);
     }
 
     private double Validate(Func<double> validate)
@@ -115,7 +130,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         foreach (IReadOnlyList<SupervisedExample> rows in microBatches)
         {
             using var micro = NewDisposeScope();
-            using Batch batch = Batch.Of(rows, options.PadTokenId, model.Device);
+            using Batch batch = Batch.Of(rows, padTokenId, model.Device);
             adapters.BeforeForward();
             Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
             mean.backward();
@@ -146,5 +161,6 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     }
 
     private ArithmeticException Diverged(int step, string what) => new(string.Create(CultureInfo.InvariantCulture,
-        $"Training diverged at step {step}: {what}. Nothing was saved. Lower LearningRate (now {options.LearningRate}) or Gamma (now {adapters.Penalty?.Weight ?? 0}), raise WarmupRatio (now {options.WarmupRatio}), or look for broken rows in the data."));
+        $"Training diverged at step {step}: {what}. Nothing was saved. Lower LearningRate (now {settings.LearningRate}) or Gamma "
+        + $"(now {adapters.Penalty?.Weight ?? 0}), raise WarmupRatio (now {settings.WarmupRatio}), or look for broken rows in the data."));
 }

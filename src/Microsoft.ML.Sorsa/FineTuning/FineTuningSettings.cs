@@ -1,0 +1,89 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Training;
+using static Microsoft.ML.Sorsa.Files.OptionRange;
+
+namespace Microsoft.ML.Sorsa.FineTuning;
+
+/// <summary>Everything that one run is told. The trainer's Options say what each of them means, have their defaults, and check their ranges.</summary>
+internal sealed record FineTuningSettings
+{
+    /// <summary>Every projection of a decoder layer, as in the paper.</summary>
+    public static readonly IReadOnlyList<string> DefaultTargetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+    /// <summary>Empty where the model is an object.</summary>
+    public required string ModelFolder { get; init; }
+
+    public required string PromptColumnName { get; init; }
+
+    public required string ResponseColumnName { get; init; }
+
+    public required string OutputColumnName { get; init; }
+
+    public required PromptTemplate PromptTemplate { get; init; }
+
+    public required MethodSettings Method { get; init; }
+
+    public required IReadOnlyList<string> TargetModules { get; init; }
+
+    public required TrainingSettings Training { get; init; }
+
+    public required int MaxPromptLength { get; init; }
+
+    public required int MaxResponseLength { get; init; }
+
+    public required WeightType ComputeType { get; init; }
+
+    public required WeightType SavedType { get; init; }
+
+    public required GenerationOptions Generation { get; init; }
+
+    public required IProgress<SorsaTrainingProgress>? Progress { get; init; }
+
+    public required CancellationToken CancellationToken { get; init; }
+
+    /// <summary>Refuses what does not fit together, for a model of a folder.</summary>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    public void VerifyForFolder()
+    {
+        if (string.IsNullOrWhiteSpace(ModelFolder))
+        {
+            throw new ArgumentException($"{nameof(ModelFolder)} is '{ModelFolder}'; it must not be empty. Name a folder in the Hugging Face layout.", nameof(ModelFolder));
+        }
+
+        Verify();
+    }
+
+    /// <summary>The same for a model object, which has no folder, and whose projections cannot be exchanged.</summary>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    public void VerifyForModule()
+    {
+        const string Remedy = "Leave it at its default, or fine-tune from a model folder";
+        Verify();
+        Fit(ModelFolder.Length == 0, nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
+        Method.VerifyForModule(Remedy);
+        Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
+        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have", Remedy);
+    }
+
+    private void Verify()
+    {
+        if (ComputeType == WeightType.Float16)
+        {
+            throw new ArgumentException(
+                $"{nameof(ComputeType)} is {ComputeType}, in which small gradients vanish. Train in Float32 or BFloat16; {nameof(SavedType)} may still be Float16.",
+                nameof(ComputeType));
+        }
+
+        Method.Verify();
+        bool isWhole = Method.Method == FineTuningMethod.Full;
+        if (isWhole && !TargetModules.SequenceEqual(DefaultTargetModules, StringComparer.Ordinal))
+        {
+            throw MethodSettings.DoesNotBelong(nameof(TargetModules), string.Join(", ", TargetModules), Method.Method);
+        }
+
+        Fit(!isWhole || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType), ComputeType,
+            "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
+    }
+}

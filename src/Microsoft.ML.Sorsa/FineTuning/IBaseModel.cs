@@ -1,0 +1,74 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Persistence;
+using Microsoft.ML.Sorsa.Tokenization;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.FineTuning;
+
+/// <summary>A model to start from, opened: rows can be encoded for it, and its weights are not loaded yet. From here on it goes one way: adapted, trained, merged.</summary>
+internal interface IBaseModel : IDisposable
+{
+    ITextTokenizer Tokenizer { get; }
+
+    /// <summary>The token that ends a text.</summary>
+    int EndTokenId { get; }
+
+    /// <summary>Tokens that a text may have.</summary>
+    int MaxPositions { get; }
+
+    /// <summary>Where it computes.</summary>
+    Device Device { get; }
+
+    /// <summary>Loads the weights and puts a method's adapters into the targets.</summary>
+    /// <param name="targetModules">Names such as q_proj.</param>
+    /// <param name="method">Makes the adapters.</param>
+    /// <param name="cancellationToken">Looked at between two projections.</param>
+    AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken);
+}
+
+/// <summary>A loaded model with adapters in it. Disposed before it is merged, it leaves nothing behind, and a model object as it was.</summary>
+internal abstract class AdaptedModel(AdapterSet adapters, ScalarType savedType) : IDisposable
+{
+    public AdapterSet Adapters => adapters;
+
+    /// <summary>What trains.</summary>
+    public abstract ITrainedModel Model { get; }
+
+    /// <summary>What merged weights are rounded to.</summary>
+    public ScalarType SavedType => savedType;
+
+    /// <summary>Merges the adapters and hands the plain model over; nothing is left here.</summary>
+    public FineTunedModel Merge(double? orthonormality)
+    {
+        MergeReport report = MergeReport.Of(adapters, savedType);
+        AdapterWeights? trained = CopyAdapters();
+        adapters.Merge(savedType);
+        return HandOver() with { Report = report, Adapter = trained, Orthonormality = orthonormality };
+    }
+
+    public abstract void Dispose();
+
+    /// <summary>What a file of their own holds of the adapters; null where there is none.</summary>
+    protected abstract AdapterWeights? CopyAdapters();
+
+    /// <summary>The merged model, which is the caller's from now on.</summary>
+    protected abstract FineTunedModel HandOver();
+}
+
+/// <summary>A plain model that was fine-tuned; whoever has it owns it.</summary>
+/// <param name="Model">To generate with.</param>
+/// <param name="Network">The same as a decoder of ours; null where the model is an object of the user's, who owns it.</param>
+/// <param name="SavedType">What the weights are rounded to.</param>
+internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, ScalarType SavedType)
+{
+    /// <summary>What the merge did to each matrix.</summary>
+    public MergeReport? Report { get; init; }
+
+    /// <summary>What trained, apart from the base; null where it has no file of its own.</summary>
+    public AdapterWeights? Adapter { get; init; }
+
+    /// <summary>L_reg of Eq. (9) of what was trained; null for methods without singular vectors.</summary>
+    public double? Orthonormality { get; init; }
+}

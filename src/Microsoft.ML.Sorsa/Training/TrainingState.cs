@@ -1,0 +1,55 @@
+using Microsoft.ML.Sorsa.Adapters;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Training;
+
+/// <summary>
+/// Everything that decides how a training goes on, beside its settings and its rows: whoever puts this one object back continues to the same bits. The place
+/// in the data is the step, since the order of the rows follows from the seed.
+/// </summary>
+internal sealed class TrainingState : IDisposable
+{
+    private readonly AdapterSet _adapters;
+    private readonly Generator? _dropout;
+
+    /// <summary>The state before the first step.</summary>
+    /// <param name="adapters">What trains; not owned.</param>
+    /// <param name="settings">How.</param>
+    public TrainingState(AdapterSet adapters, TrainingSettings settings)
+    {
+        _adapters = adapters;
+        _dropout = adapters.DropoutGenerator;
+        Trained = adapters.Trainable;
+        Optimizer = new AdamW(Trained, settings);
+        Best = new BestWeights(Trained);
+    }
+
+    /// <summary>Optimizer steps that are done.</summary>
+    public int Step { get; set; }
+
+    /// <summary>What trains, by name.</summary>
+    public IReadOnlyList<KeyValuePair<string, Parameter>> Trained { get; }
+
+    /// <summary>With what it remembers between steps.</summary>
+    public IOptimizer Optimizer { get; }
+
+    /// <summary>The weights of the lowest validation loss so far.</summary>
+    public BestWeights Best { get; }
+
+    /// <summary>Every tensor of it: what trains, the optimizer's and the method's memory, the state of dropout's generator, the best weights.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> Tensors =>
+    [
+        .. Trained.Select(named => KeyValuePair.Create($"trained.{named.Key}", (Tensor)named.Value)),
+        .. Optimizer.State.Select(named => KeyValuePair.Create($"optimizer.{named.Key}", named.Value)),
+        .. _adapters.State.Select(named => KeyValuePair.Create($"method.{named.Key}", named.Value)),
+        .. Best.Copies.Select(named => KeyValuePair.Create($"best.{named.Key}", named.Value)),
+    ];
+
+    public void Dispose()
+    {
+        Optimizer.Dispose();
+        Best.Dispose();
+    }
+}
