@@ -54,7 +54,7 @@ internal static class StepSpeed
         double baseTime = 0, start = 0;
 
         // The first two rounds warm up; the loop's first step moves nothing but costs the same.
-        new TrainingLoop(model, adapters, new TrainingOptions()).Run(Rounds(), rounds + 2, validate: null, _ => times.Add((baseTime, Now() - start)), CancellationToken.None);
+        new TrainingLoop(model, adapters, new SorsaFineTuningTrainer.Options().ToSettings().Training).Run(Rounds(), rounds + 2, validate: null, _ => times.Add((baseTime, Now() - start)), CancellationToken.None);
         return times[2..];
 
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Rounds()

@@ -26,7 +26,7 @@ internal static class TrainingMemory
         AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Gamma = 4e-4, Decomposition = Decomposition.Drawn(generator) });
         Console.WriteLine($"{Path.GetFileName(folder)}, float32, {Rows} rows of 20 to 120 tokens a step");
         Console.WriteLine("step   resident MB   live tensors");
-        new TrainingLoop(model, adapters, new TrainingOptions()).Run(Batches(), steps, validate: null, Report, CancellationToken.None);
+        new TrainingLoop(model, adapters, new SorsaFineTuningTrainer.Options().ToSettings().Training).Run(Batches(), steps, validate: null, Report, CancellationToken.None);
 
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Batches()
         {

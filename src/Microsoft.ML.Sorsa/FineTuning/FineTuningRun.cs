@@ -43,7 +43,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
         int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
         int evaluationSteps = training.EvaluationSteps ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
-        new TrainingLoop(model.Model, model.Adapters, training with { EvaluationSteps = evaluationSteps }, padTokenId).Run(
+        new TrainingLoop(model.Model, model.Adapters, training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId }).Run(
             plan.Steps(0, totalSteps), totalSteps,
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model.Model, validation, training.BatchSize, padTokenId),
             Report, settings.CancellationToken);

@@ -20,7 +20,7 @@ namespace Microsoft.ML.Sorsa.Training;
 /// Where a method's penalty is a summand of the loss (AdaLoRA), γ ∇L_reg is in ∇L_train and clipped with it. After the step the method may
 /// do something of its own, while the gradients are still there.
 /// </summary>
-internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, TrainingSettings settings, int padTokenId)
+internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, TrainingSettings settings)
 {
     private readonly IReadOnlyList<KeyValuePair<string, Parameter>> _trainable = adapters.Trainable;
     private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, adapters.Penalty?.Mean ?? true);
@@ -130,7 +130,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         foreach (IReadOnlyList<SupervisedExample> rows in microBatches)
         {
             using var micro = NewDisposeScope();
-            using Batch batch = Batch.Of(rows, padTokenId, model.Device);
+            using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
             adapters.BeforeForward();
             Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
             mean.backward();

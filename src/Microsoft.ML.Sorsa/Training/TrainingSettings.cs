@@ -39,6 +39,9 @@ internal sealed record TrainingSettings
 
     public required int Seed { get; init; }
 
+    /// <summary>What rows are padded with; the model's, not the user's.</summary>
+    public int PadTokenId { get; init; }
+
     /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
     /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>
     public void VerifyWithoutValidationRows()

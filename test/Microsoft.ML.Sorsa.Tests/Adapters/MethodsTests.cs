@@ -106,7 +106,7 @@ public sealed class MethodsTests
         AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, HardOrthonormality = true, Decomposition = Decomposition.Drawn(generator) });
         var deviations = new List<double>();
 
-        new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.05, WarmupRatio = 0 }).Run(
+        new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.05, WarmupRatio = 0 }).Run(
             TinyModel.Rows(40).Chunk(4).Select(rows => new[] { rows }), 10, null, _ => deviations.Add(Deviation(adapters)), CancellationToken.None);
 
         Assert.HasCount(10, deviations);
@@ -120,7 +120,7 @@ public sealed class MethodsTests
         using CausalLM model = TinyModel.Create();
         AdapterSet adapters = TinyModel.Adapt(model, gamma: 0);
 
-        new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.05, WarmupRatio = 0 }).Run(
+        new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.05, WarmupRatio = 0 }).Run(
             TinyModel.Rows(40).Chunk(4).Select(rows => new[] { rows }), 10, null, _ => { }, CancellationToken.None);
 
         Assert.IsGreaterThan(1e-2, Deviation(adapters));
@@ -193,7 +193,7 @@ public sealed class MethodsTests
             var before = model.NamedWeights.ToDictionary(named => named.Key, named => named.Value.detach().clone());
             AdapterSet adapters = AdapterSet.Inject(model, full ? TinyModel.Targets : ["q_proj"], new WeightMethod { Everything = full });
 
-            new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.01, WarmupRatio = 0 }).Run(
+            new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 }).Run(
                 TinyModel.Rows(12).Chunk(4).Select(rows => new[] { rows }), 3, null, _ => { }, CancellationToken.None);
             adapters.Merge(ScalarType.Float32);
 

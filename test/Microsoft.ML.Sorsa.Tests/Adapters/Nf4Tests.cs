@@ -204,7 +204,7 @@ public sealed class Nf4Tests
         var log = new List<SorsaTrainingProgress>();
         SupervisedRows rows = new(TinyModel.Rows(4));
 
-        new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.01, WarmupRatio = 0 }).Run(rows.Steps(20), 20, null, log.Add, CancellationToken.None);
+        new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 }).Run(rows.Steps(20), 20, null, log.Add, CancellationToken.None);
         MergeReport report = MergeReport.Of(adapters, ScalarType.Float32);
         adapters.Merge(ScalarType.Float32);
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tests.Models;
 using System.Text;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Checkpoints;
@@ -112,7 +113,7 @@ public sealed class ForeignModelsTrainingTests
         List<double> Train(ITrainedModel model, AdapterSet adapters)
         {
             var losses = new List<double>();
-            new TrainingLoop(model, adapters, new TrainingOptions { LearningRate = 0.01, WarmupRatio = 0 }).Run(
+            new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 }).Run(
                 rows.Chunk(4).Select(chunk => chunk.Chunk(2).ToArray()), 6, null, progress => losses.Add(progress.Loss), CancellationToken.None);
             return losses;
         }

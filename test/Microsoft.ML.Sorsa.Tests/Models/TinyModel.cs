@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,6 +16,9 @@ internal static class TinyModel
     public const int VocabularySize = 40;
 
     public static readonly string[] Targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+    /// <summary>The trainer's defaults.</summary>
+    public static TrainingSettings Settings => new SorsaFineTuningTrainer.Options().ToSettings().Training;
 
     public static DecoderConfig Config(bool bias = false, bool tied = false) => DecoderConfig.Parse(
         Encoding.UTF8.GetBytes($$"""

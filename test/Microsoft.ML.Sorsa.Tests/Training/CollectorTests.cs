@@ -36,7 +36,7 @@ public sealed class CollectorTests
     {
         using var scope = NewDisposeScope();
         var parameter = new Parameter(ones(64, ScalarType.Float64));
-        using var optimizer = new AdamW([parameter], new TrainingOptions { WeightDecay = 0.1 });
+        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings with { WeightDecay = 0.1 });
         for (int step = 0; step < 500; step++)
         {
             parameter.grad = parameter.detach().clone().Shift((double)-step);
@@ -55,7 +55,7 @@ public sealed class CollectorTests
             using CausalLM model = TinyModel.Create(bias: true);
             AdapterSet adapters = TinyModel.Adapt(model, dropout: 0.1, gamma: 0.1);
             var plan = new BatchPlan(TinyModel.Rows(40), 2, 2, seed: 1);
-            new TrainingLoop(model, adapters, new TrainingOptions { WeightDecay = 0.1, MaxGradNorm = 0.1 }).Run(
+            new TrainingLoop(model, adapters, TinyModel.Settings with { WeightDecay = 0.1, MaxGradNorm = 0.1 }).Run(
                 plan.Epoch(0), plan.StepsPerEpoch, () => 1, _ => { }, CancellationToken.None);
             values = TinyModel.Values(adapters);
         }

@@ -28,7 +28,7 @@ internal sealed class GoldenRun : IDisposable
             ? [.. named.EnumerateArray().Select(target => target.GetString()!)]
             : TinyModel.Targets;
         Adapters = AdapterSet.Inject(Model, targets, Method(Path.GetFileNameWithoutExtension(file), run, type));
-        Options = new TrainingOptions
+        Options = TinyModel.Settings with
         {
             LearningRate = run.GetProperty("learning_rate").GetDouble(),
             WarmupRatio = run.GetProperty("warmup_steps").GetDouble() / Steps,
@@ -45,7 +45,7 @@ internal sealed class GoldenRun : IDisposable
 
     public AdapterSet Adapters { get; }
 
-    public TrainingOptions Options { get; }
+    public TrainingSettings Options { get; }
 
     public static GoldenRun Open(string file, ScalarType type) => new(file, type);
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tests.Models;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Checkpoints;
@@ -36,7 +37,7 @@ public sealed class SorsaTrajectoryTests
             new StoredMethod(
                 (path, linear) => new SorsaLinear(new PlainWeight(Start(path, "residual")), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale), rules));
 
-        var options = new TrainingOptions
+        var options = TinyModel.Settings with
         {
             LearningRate = run.GetProperty("learning_rate").GetDouble(),
             WarmupRatio = run.GetProperty("warmup_ratio").GetDouble(),

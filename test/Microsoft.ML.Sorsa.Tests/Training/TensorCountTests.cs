@@ -32,7 +32,7 @@ public sealed class TensorCountTests
         long before = Tensor.TotalCount;
         var counts = new List<long>();
 
-        new TrainingLoop(model, adapters, new TrainingOptions { EvaluationSteps = 10 }).Run(
+        new TrainingLoop(model, adapters, TinyModel.Settings with { EvaluationSteps = 10 }).Run(
             plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0), _ => counts.Add(Tensor.TotalCount), CancellationToken.None);
 
         Assert.HasCount(50, counts);

@@ -11,7 +11,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 [TestClass]
 public sealed class TrainingLoopTests
 {
-    private static readonly TrainingOptions Plain = new() { LearningRate = 0.01, WarmupRatio = 0, LearningRateDecay = LearningRateDecay.Constant };
+    private static readonly TrainingSettings Plain = TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0, LearningRateDecay = LearningRateDecay.Constant };
 
     /// <summary>The golden runs cannot tell this: their micro-batches all have the same number of labels.</summary>
     [TestMethod]
@@ -80,7 +80,7 @@ public sealed class TrainingLoopTests
     public void TheGlobalNormIsClipped()
     {
         SupervisedExample[] rows = TinyModel.Rows(8);
-        TrainingOptions options = Plain with { AdamEpsilon = 1e3, LearningRate = 1 };
+        TrainingSettings options = Plain with { AdamEpsilon = 1e3, LearningRate = 1 };
 
         (double[] start, _) = Train(options with { LearningRate = 1e-300 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
         (double[] free, List<SorsaTrainingProgress> log) = Train(options with { MaxGradNorm = null }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
@@ -266,7 +266,7 @@ public sealed class TrainingLoopTests
     }
 
     /// <summary>One good step, then the spoilt one.</summary>
-    private static ArithmeticException Diverge(CausalLM model, AdapterSet adapters, TrainingOptions options, Action spoil) =>
+    private static ArithmeticException Diverge(CausalLM model, AdapterSet adapters, TrainingSettings options, Action spoil) =>
         Assert.ThrowsExactly<ArithmeticException>(() => new TrainingLoop(model, adapters, options).Run(
             Cut(TinyModel.Rows(24), 8, 8), 3, null,
             progress =>
@@ -285,7 +285,7 @@ public sealed class TrainingLoopTests
     }
 
     private static (double[] Values, List<SorsaTrainingProgress> Log) Train(
-        TrainingOptions options, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int total, ScalarType type, double gamma = 4e-4)
+        TrainingSettings options, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int total, ScalarType type, double gamma = 4e-4)
     {
         using CausalLM model = TinyModel.Create(type);
         AdapterSet adapters = TinyModel.Adapt(model, gamma: gamma);
