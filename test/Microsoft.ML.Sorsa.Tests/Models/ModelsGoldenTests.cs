@@ -64,7 +64,7 @@ public sealed class ModelsGoldenTests
         (CausalLM model, Checkpoint golden) = Load(folder);
         Tensor ids = golden.Tensors["left.input_ids"], mask = golden.Tensors["left.attention_mask"];
 
-        // Dynamic RoPE takes its base from the length of the call, so that the past would be turned otherwise (golden/README.md).
+        // Dynamic RoPE takes its base from the length of the call: the past would be turned otherwise (test/data/golden/README.md).
         long length = model.Config.Rope.Type == "dynamic" ? model.Config.MaxPositions : ids.shape[1];
         (ids, mask) = (ids.narrow(1, ids.shape[1] - length, length), mask.narrow(1, ids.shape[1] - length, length));
         Tensor full = model.Logits(model.Forward(model.Embed(ids), mask)) * mask.unsqueeze(-1);

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Models;
 
-/// <summary>The angles against the formulas of the reference answers' README, number by number.</summary>
+/// <summary>The angles against the formulas in test/data/golden/README.md, number by number.</summary>
 [TestClass]
 public sealed class RopeTests
 {

@@ -30,7 +30,8 @@ public sealed class SorsaTrajectoryTests
         double scale = run.GetProperty("alpha").ValueKind == JsonValueKind.Null ? 1 : run.GetProperty("alpha").GetDouble() / rank;
         using var generator = new Generator(0);
 
-        // The authors' trainer divides the regularizer's gradient by the number of micro-batches, Eq. (11) does not (sorsa.md).
+        // The authors' trainer divides the regularizer's gradient by the number of micro-batches, Eq. (11) does not
+        // (test/data/golden/README.md).
         var rules = new SorsaMethod { Rank = rank, Gamma = run.GetProperty("gamma").GetDouble() / accumulation, Decomposition = Decomposition.Drawn(generator) };
         AdapterSet adapters = AdapterSet.Inject(
             model, [.. run.GetProperty("targets").EnumerateArray().Select(target => target.GetString()!)],
