@@ -3,17 +3,23 @@ using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa;
 
-/// <summary>What <see cref="SorsaAdapters.Attach"/> is told: as the trainer's options of the same names, with their ranges and errors.</summary>
+/// <summary>
+/// What <see cref="SorsaAdapters.Attach"/> is told: as the trainer's options of the same names, with their ranges and errors.
+/// </summary>
 public sealed record SorsaAdapterOptions
 {
-    /// <summary>What trains. Default <see cref="FineTuningMethod.Sorsa"/>; not Full, and not AdaLora, whose budget needs a number of steps.</summary>
+    /// <summary>
+    /// What trains. Default <see cref="FineTuningMethod.Sorsa"/>; not Full, and not AdaLora, whose budget needs a number of steps.
+    /// </summary>
     public FineTuningMethod Method { get; init; }
 
     /// <summary>r. Default null: 16; from 1 to the smaller side of the smallest target.</summary>
     [OptionRange(1, int.MaxValue, "Choose a larger number")]
     public int? Rank { get; init; }
 
-    /// <summary>Scales the trained part by Alpha / Rank, in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank; above 0.</summary>
+    /// <summary>
+    /// Scales the trained part by Alpha / Rank, in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank; above 0.
+    /// </summary>
     [OptionRange(0, double.MaxValue, "Leave it null for c = 1, as in the paper", MinimumIsExclusive = true)]
     public double? Alpha { get; init; }
 
@@ -32,10 +38,15 @@ public sealed record SorsaAdapterOptions
     /// <summary>The first triplet of <see cref="SingularTriplets.Slice"/>, from 0. Default null.</summary>
     public int? SliceStart { get; init; }
 
-    /// <summary>After each step U and V become orthonormal again, exactly; see <see cref="SorsaAdapters.AfterStep"/>. Default false.</summary>
+    /// <summary>
+    /// After each step U and V become orthonormal again, exactly; see <see cref="SorsaAdapters.AfterStep"/>. Default false.
+    /// </summary>
     public bool HardOrthonormality { get; init; }
 
-    /// <summary>The last parts of the names of the modules to adapt, such as "fc1". Default null: every module with a matrix called weight, but for embeddings.</summary>
+    /// <summary>
+    /// The last parts of the names of the modules to adapt, such as "fc1". Default null: every module with a matrix called weight, but for
+    /// embeddings.
+    /// </summary>
     public IReadOnlyList<string>? TargetModules { get; init; }
 
     /// <summary>Decides the start of the adapters. Default 0.</summary>

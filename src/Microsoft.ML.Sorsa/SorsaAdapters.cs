@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>
-/// Adapters on a module of the user's, for a training loop of the user's own: any module with linear layers. The module's own tensors are written in
-/// place; nothing of it is replaced.
+/// Adapters on a module of the user's, for a training loop of the user's own: any module with linear layers. The module's own tensors are
+/// written in place; nothing of it is replaced.
 /// <code>
 /// using var adapters = SorsaAdapters.Attach(module, new SorsaAdapterOptions { Rank = 8 });
 /// var optimizer = torch.optim.AdamW(adapters.Parameters, lr);
@@ -21,7 +21,10 @@ namespace Microsoft.ML.Sorsa;
 /// adapters.Merge();
 /// </code>
 /// </summary>
-/// <remarks>Not for several threads. Until it is merged or disposed, nothing else may train the module, and its tensors take no gradient outside of <see cref="Backward"/>.</remarks>
+/// <remarks>
+/// Not for several threads. Until it is merged or disposed, nothing else may train the module, and its tensors take no gradient outside of
+/// <see cref="Backward"/>.
+/// </remarks>
 public sealed class SorsaAdapters : IDisposable
 {
     private readonly FrozenModule _frozen;
@@ -57,7 +60,8 @@ public sealed class SorsaAdapters : IDisposable
     /// <summary>Puts adapters on a module. At the start it computes what it did.</summary>
     /// <param name="module">The module, on its device and in its type already; it stays the caller's.</param>
     /// <param name="options">What to train.</param>
-    /// <exception cref="ArgumentException">An option is outside its range; no module has a name of TargetModules; a rank is above what a target allows.</exception>
+    /// <exception cref="ArgumentException">An option is outside its range; no module has a name of TargetModules; a rank is above what a
+    /// target allows.</exception>
     /// <exception cref="NotSupportedException">The module is quantised.</exception>
     public static SorsaAdapters Attach(nn.Module module, SorsaAdapterOptions options)
     {
@@ -88,7 +92,10 @@ public sealed class SorsaAdapters : IDisposable
         return scope.MoveToOuter(value.detach());
     }
 
-    /// <summary>Adds γ / η · ∇L_reg to the gradients, as Eq. (11) does: behind <see cref="Backward"/> and any clipping, before the optimizer's step.</summary>
+    /// <summary>
+    /// Adds γ / η · ∇L_reg to the gradients, as Eq. (11) does: behind <see cref="Backward"/> and any clipping, before the optimizer's
+    /// step.
+    /// </summary>
     /// <param name="learningRate">η, the peak learning rate; above 0.</param>
     /// <returns>L_reg before the step; 0 for methods without a penalty.</returns>
     public double AddPenaltyGradient(double learningRate)
@@ -98,7 +105,9 @@ public sealed class SorsaAdapters : IDisposable
         return _adapters.Penalty is { } penalty ? _regularizer.AddGradient(penalty.Weight / learningRate) : 0;
     }
 
-    /// <summary>What the method does behind the optimizer's step: with HardOrthonormality, U and V become orthonormal; otherwise nothing.</summary>
+    /// <summary>
+    /// What the method does behind the optimizer's step: with HardOrthonormality, U and V become orthonormal; otherwise nothing.
+    /// </summary>
     public void AfterStep()
     {
         RequireOpen();

@@ -307,8 +307,8 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public static Options Mistral_7B(string modelFolder) => Paper(modelFolder, rank: 64);
 
         /// <summary>
-        /// Whether an option belongs to <see cref="Method"/> and does anything beside what else is set, as SliceStart does only where Triplets
-        /// is Slice. Where it does not, it must be left at its default.
+        /// Whether an option belongs to <see cref="Method"/> and does anything beside what else is set, as SliceStart does only where
+        /// Triplets is Slice. Where it does not, it must be left at its default.
         /// </summary>
         /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
         public bool HasEffect(string name) => ToMethodSettings() is var settings && settings.Has(name) && settings.HasEffect(name);

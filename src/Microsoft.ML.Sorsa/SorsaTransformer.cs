@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Persistence;
@@ -16,14 +17,14 @@ namespace Microsoft.ML.Sorsa;
 
 /// <summary>
 /// A language model as an ML.NET transformer: a prompt column in, an answer column out. It holds the merged, plain model, and works in
-/// pipelines, in <see cref="PredictionEngine{TSrc, TDst}"/> and in model zips (<c>mlContext.Model.Save</c> and <c>Load</c>) as any other. Over a model
-/// object of the user's own class it works alike, but for saving.
+/// pipelines, in <see cref="PredictionEngine{TSrc, TDst}"/> and in model zips (<c>mlContext.Model.Save</c> and <c>Load</c>) as any other.
+/// Over a model object of the user's own class it works alike, but for saving.
 /// </summary>
 /// <remarks>
-/// Transform is lazy and works in batches of <see cref="GenerationOptions.BatchSize"/> rows. Calls from several threads take turns. Dispose frees the
-/// model's memory, which the garbage collector does not see; a model object of the user's stays as it is.
+/// Transform is lazy and works in batches of <see cref="GenerationOptions.BatchSize"/> rows. Calls from several threads take turns.
+/// Dispose frees the model's memory, which the garbage collector does not see; a model object of the user's stays as it is.
 /// </remarks>
-public sealed partial class SorsaTransformer : ITransformer, IDisposable
+public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
@@ -31,12 +32,15 @@ public sealed partial class SorsaTransformer : ITransformer, IDisposable
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
     private readonly TextModel? _model;
+    private AdapterSwitch? _adapters;
     private bool _disposed;
 
     internal SorsaTransformer(TextModel model)
         : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) => _model = model;
 
-    /// <summary>Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.</summary>
+    /// <summary>
+    /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
+    /// </summary>
     internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
         : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
@@ -49,13 +53,33 @@ public sealed partial class SorsaTransformer : ITransformer, IDisposable
     private SorsaTransformer(ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
     {
         _generator = new TextGenerator(model, prompts, generation);
-        _mapper = new TextColumnMapper(outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(SorsaFineTuningTrainer.Options.PromptColumnName));
+        _mapper = new TextColumnMapper(outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
 
-    /// <summary>What training did to each matrix and what rounding it cost; null where the model was not trained here, but loaded.</summary>
+    /// <summary>
+    /// What training did to each matrix and what rounding it cost; null where the model was not trained here, but loaded.
+    /// </summary>
     public MergeReport? MergeReport { get; internal init; }
+
+    /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
+    public IReadOnlyList<string> AdapterNames
+    {
+        get
+        {
+            lock (_turn)
+            {
+                return _adapters?.Names ?? [];
+            }
+        }
+    }
+
+    /// <summary>The adapter that is in use; null: the base alone.</summary>
+    public string? ActiveAdapter => _adapters?.Active;
+
+    /// <summary>What was trained here, apart from its base; null where the model was not trained here, or has no adapter.</summary>
+    internal AdapterWeights? Trained { get; init; }
 
     /// <summary>What it is made of, and what is saved of it.</summary>
     /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
@@ -72,7 +96,9 @@ public sealed partial class SorsaTransformer : ITransformer, IDisposable
         return Generate([prompt])[0];
     }
 
-    /// <summary>The answer to one prompt in pieces, each as soon as it is certain; all together they are what <see cref="Generate(string)"/> gives.</summary>
+    /// <summary>
+    /// The answer to one prompt in pieces, each as soon as it is certain; all together they are what <see cref="Generate(string)"/> gives.
+    /// </summary>
     /// <param name="prompt">The prompt, without its template.</param>
     /// <param name="cancellationToken">Looked at before every token.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
@@ -109,6 +135,73 @@ public sealed partial class SorsaTransformer : ITransformer, IDisposable
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         InTurn(() => HuggingFaceFolder.Write(Model, folder));
     }
+
+    /// <summary>Writes what was trained as an adapter, small and apart from its base.</summary>
+    /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
+    /// <param name="format">How.</param>
+    /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
+    /// <exception cref="InvalidOperationException">The model was not trained here, or by full or partial fine-tuning, which has no
+    /// adapter.</exception>
+    /// <exception cref="NotSupportedException">The format does not have the method.</exception>
+    public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        OptionRange.VerifyDefined(format, nameof(format));
+        InTurn(() =>
+        {
+            AdapterWeights trained = Trained ?? throw new InvalidOperationException(
+                "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
+            Action<AdapterWeights, string> write = format switch
+            {
+                AdapterFormat.Peft => PeftFolder.Write,
+                AdapterFormat.LoraDifference => PeftFolder.WriteDifference,
+                _ => AdapterFolder.Write,
+            };
+            write(trained, folder);
+        });
+    }
+
+    /// <summary>
+    /// Loads an adapter onto this base, to be used with <see cref="UseAdapter"/>. The base stays in memory once, whatever number of
+    /// adapters there is.
+    /// </summary>
+    /// <param name="name">What to call it here.</param>
+    /// <param name="folder">A folder that <see cref="SaveAdapter"/> wrote, or one in PEFT's format with LoRA, rsLoRA, DoRA or
+    /// PiSSA.</param>
+    /// <exception cref="ArgumentException">The name is empty or taken.</exception>
+    /// <exception cref="IOException">The folder or one of its files is not there.</exception>
+    /// <exception cref="InvalidDataException">A file is corrupt, or the adapter belongs to another base; everything that does not fit is
+    /// listed.</exception>
+    /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
+    /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
+    public void LoadAdapter(string name, string folder)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        InTurn(() =>
+        {
+            if (MergeReport is not null)
+            {
+                throw new InvalidOperationException("The model was trained here, and its weights are merged: an adapter belongs onto the base. Open the base with mlContext.Sorsa().LoadModel.");
+            }
+
+            AdapterWeights weights = Read(folder);
+            try
+            {
+                (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
+            }
+            catch
+            {
+                weights.Dispose();
+                throw;
+            }
+        });
+    }
+
+    /// <summary>Answers with this adapter from now on. Takes as long as merging it; the base is not read again.</summary>
+    /// <param name="name">The name that it was loaded under; null: the base alone.</param>
+    /// <exception cref="ArgumentException">There is no adapter of this name.</exception>
+    public void UseAdapter(string? name) => InTurn(() => (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Use(name));
 
     /// <inheritdoc/>
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
@@ -156,6 +249,18 @@ public sealed partial class SorsaTransformer : ITransformer, IDisposable
         string[] answers = [];
         InTurn(() => answers = _generator.Generate(prompts));
         return answers;
+    }
+
+    private static AdapterWeights Read(string folder)
+    {
+        if (!Directory.Exists(folder))
+        {
+            throw new DirectoryNotFoundException($"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
+        }
+
+        return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
+            : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
+            : throw new FileNotFoundException($"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. Name a folder that SaveAdapter or PEFT wrote.");
     }
 
     private void InTurn(Action act)

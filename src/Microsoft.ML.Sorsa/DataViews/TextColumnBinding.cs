@@ -1,13 +1,20 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.Sorsa.Data;
 
 namespace Microsoft.ML.Sorsa.DataViews;
 
-/// <summary>Where the two columns stand: the output's schema is the input's, in its order, with the computed column behind it.</summary>
+/// <summary>
+/// Where the two columns stand, and the function between them: the output's schema is the input's, in its order, with the computed column
+/// behind it.
+/// </summary>
 internal sealed class TextColumnBinding
 {
-    public TextColumnBinding(DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName)
+    private readonly Func<IReadOnlyList<string>, IReadOnlyList<string>> _map;
+
+    public TextColumnBinding(
+        DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName, int batchSize, Func<IReadOnlyList<string>, IReadOnlyList<string>> map)
     {
+        _map = map;
+        BatchSize = batchSize;
         InputSchema = input;
         Source = TextColumns.Find(input, inputOption, inputColumnName);
         var builder = new DataViewSchema.Builder();
@@ -23,6 +30,21 @@ internal sealed class TextColumnBinding
 
     /// <summary>The column of the input that the computed one is made of.</summary>
     public DataViewSchema.Column Source { get; }
+
+    /// <summary>The most texts that one call of the function gets.</summary>
+    public int BatchSize { get; }
+
+    /// <summary>One call of the function.</summary>
+    /// <exception cref="InvalidOperationException">It did not give as many texts as it got.</exception>
+    public IReadOnlyList<string> Map(IReadOnlyList<string> texts)
+    {
+        IReadOnlyList<string> mapped = _map(texts);
+        return mapped.Count == texts.Count
+            ? mapped
+            : throw new InvalidOperationException(
+                $"The function that computes the column '{OutputSchema[InputSchema.Count].Name}' got {texts.Count} texts and gave {mapped.Count}; "
+                + "it must give one for each.");
+    }
 
     /// <summary>Whether the column of the output schema is the computed one; any other has its index in the input too.</summary>
     public bool IsComputed(DataViewSchema.Column column) => column.Index == InputSchema.Count;

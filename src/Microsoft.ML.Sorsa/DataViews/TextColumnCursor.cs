@@ -8,7 +8,6 @@ namespace Microsoft.ML.Sorsa.DataViews;
 /// </summary>
 internal sealed class TextColumnCursor : DataViewRowCursor
 {
-    private readonly TextColumnMapper _mapper;
     private readonly TextColumnBinding _binding;
     private readonly DataViewRowCursor _input;
     private readonly bool[] _active;                // by the output's columns
@@ -21,9 +20,8 @@ internal sealed class TextColumnCursor : DataViewRowCursor
     private long _position = -1;
 
     public TextColumnCursor(
-        TextColumnMapper mapper, TextColumnBinding binding, DataViewRowCursor input, IReadOnlyCollection<DataViewSchema.Column> needed)
+        TextColumnBinding binding, DataViewRowCursor input, IReadOnlyCollection<DataViewSchema.Column> needed)
     {
-        _mapper = mapper;
         _binding = binding;
         _input = input;
         _active = new bool[binding.OutputSchema.Count];
@@ -32,7 +30,7 @@ internal sealed class TextColumnCursor : DataViewRowCursor
             _active[column.Index] = true;
         }
 
-        int capacity = needed.Any(binding.IsComputed) ? mapper.BatchSize : 1;
+        int capacity = needed.Any(binding.IsComputed) ? binding.BatchSize : 1;
         _columns = new ColumnBuffer?[binding.InputSchema.Count];
         foreach (DataViewSchema.Column column in binding.Dependencies(needed))
         {
@@ -121,7 +119,7 @@ internal sealed class TextColumnCursor : DataViewRowCursor
                 texts[i] = source.ToString();
             }
 
-            _texts = _mapper.Map(texts);
+            _texts = _binding.Map(texts);
         }
 
         return _texts[row];

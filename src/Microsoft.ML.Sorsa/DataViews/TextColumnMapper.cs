@@ -49,23 +49,11 @@ internal sealed class TextColumnMapper
     /// <see cref="BatchSize"/> rows that the cursor has read ahead are computed at once.
     /// </summary>
     /// <inheritdoc cref="GetOutputSchema"/>
-    public IDataView Transform(IDataView input) => new TextColumnView(this, Bind(input.Schema), input);
+    public IDataView Transform(IDataView input) => new TextColumnView(Bind(input.Schema), input);
 
     /// <summary>Row by row, each computed alone: for <see cref="PredictionEngine{TSrc,TDst}"/>.</summary>
     /// <inheritdoc cref="GetOutputSchema"/>
-    public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema) => new TextRowMapper(this, Bind(inputSchema));
+    public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema) => new TextRowMapper(Bind(inputSchema));
 
-    /// <summary>One call of the function.</summary>
-    /// <exception cref="InvalidOperationException">It did not give as many texts as it got.</exception>
-    public IReadOnlyList<string> Map(IReadOnlyList<string> texts)
-    {
-        IReadOnlyList<string> mapped = _map(texts);
-        return mapped.Count == texts.Count
-            ? mapped
-            : throw new InvalidOperationException(
-                $"The function that computes the column '{OutputColumnName}' got {texts.Count} texts and gave {mapped.Count}; "
-                + "it must give one for each.");
-    }
-
-    private TextColumnBinding Bind(DataViewSchema input) => new(input, _inputOption, InputColumnName, OutputColumnName);
+    private TextColumnBinding Bind(DataViewSchema input) => new(input, _inputOption, InputColumnName, OutputColumnName, BatchSize, _map);
 }

@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Sorsa.DataViews;
 
 /// <summary>Data with the computed column: as long, and as shuffled, as their input.</summary>
-internal sealed class TextColumnView(TextColumnMapper mapper, TextColumnBinding binding, IDataView input) : IDataView
+internal sealed class TextColumnView(TextColumnBinding binding, IDataView input) : IDataView
 {
     public DataViewSchema Schema => binding.OutputSchema;
 
@@ -14,7 +14,7 @@ internal sealed class TextColumnView(TextColumnMapper mapper, TextColumnBinding 
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
     {
         DataViewSchema.Column[] needed = [.. columnsNeeded];
-        return new TextColumnCursor(mapper, binding, input.GetRowCursor(binding.Dependencies(needed), rand), needed);
+        return new TextColumnCursor(binding, input.GetRowCursor(binding.Dependencies(needed), rand), needed);
     }
 
     // There is one model on one device: parallel cursors would only compete for it, and how many there are is no more than advice.

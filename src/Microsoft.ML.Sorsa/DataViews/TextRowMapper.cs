@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Sorsa.DataViews;
 
 /// <summary>The computed column for single rows that come one at a time, as in a prediction engine.</summary>
-internal sealed class TextRowMapper(TextColumnMapper mapper, TextColumnBinding binding) : IRowToRowMapper
+internal sealed class TextRowMapper(TextColumnBinding binding) : IRowToRowMapper
 {
     public DataViewSchema InputSchema => binding.InputSchema;
 
@@ -13,11 +13,11 @@ internal sealed class TextRowMapper(TextColumnMapper mapper, TextColumnBinding b
         binding.Dependencies(dependingColumns);
 
     public DataViewRow GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) => input.Schema == InputSchema
-        ? new Row(mapper, binding, input, activeColumns.Any(binding.IsComputed))
+        ? new Row(binding, input, activeColumns.Any(binding.IsComputed))
         : throw new ArgumentException("The row has another schema than the one that this mapper was made for.", nameof(input));
 
     /// <summary>A view onto the input's row, whatever that is at the moment; its text is computed at most once.</summary>
-    private sealed class Row(TextColumnMapper mapper, TextColumnBinding binding, DataViewRow input, bool active) : DataViewRow
+    private sealed class Row(TextColumnBinding binding, DataViewRow input, bool active) : DataViewRow
     {
         private readonly ValueGetter<ReadOnlyMemory<char>>? _source = active ? input.GetGetter<ReadOnlyMemory<char>>(binding.Source) : null;
         private long? _position;
@@ -77,7 +77,7 @@ internal sealed class TextRowMapper(TextColumnMapper mapper, TextColumnBinding b
             }
 
             string sourceText = current.ToString();
-            _text = mapper.Map([sourceText])[0];
+            _text = binding.Map([sourceText])[0];
             (_sourceText, _position) = (sourceText, input.Position);
         }
     }

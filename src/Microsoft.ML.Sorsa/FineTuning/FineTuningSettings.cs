@@ -6,7 +6,9 @@ using static Microsoft.ML.Sorsa.Files.OptionRange;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>Everything that one run is told. The trainer's Options say what each of them means, have their defaults, and check their ranges.</summary>
+/// <summary>
+/// Everything that one run is told. The trainer's Options say what each of them means, have their defaults, and check their ranges.
+/// </summary>
 internal sealed record FineTuningSettings
 {
     /// <summary>Every projection of a decoder layer, as in the paper.</summary>

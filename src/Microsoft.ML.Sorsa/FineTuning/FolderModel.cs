@@ -70,8 +70,8 @@ internal sealed class FolderModel : IBaseModel
     public Device Device { get; }
 
     /// <summary>
-    /// Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes. Gives what names the base: its weights, and the files
-    /// beside them that decide what it computes.
+    /// Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes. Gives what names the base:
+    /// its weights, and the files beside them that decide what it computes.
     /// </summary>
     public string LoadShared()
     {

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>A model to start from, opened: rows can be encoded for it, and its weights are not loaded yet. From here on it goes one way: adapted, trained, merged.</summary>
+/// <summary>
+/// A model to start from, opened: rows can be encoded for it, and its weights are not loaded yet. From here on it goes one way: adapted,
+/// trained, merged.
+/// </summary>
 internal interface IBaseModel : IDisposable
 {
     ITextTokenizer Tokenizer { get; }
@@ -28,7 +31,9 @@ internal interface IBaseModel : IDisposable
     AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken);
 }
 
-/// <summary>A loaded model with adapters in it. Disposed before it is merged, it leaves nothing behind, and a model object as it was.</summary>
+/// <summary>
+/// A loaded model with adapters in it. Disposed before it is merged, it leaves nothing behind, and a model object as it was.
+/// </summary>
 internal abstract class AdaptedModel(AdapterSet adapters, ScalarType savedType) : IDisposable
 {
     public AdapterSet Adapters => adapters;

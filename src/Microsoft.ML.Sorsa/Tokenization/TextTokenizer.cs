@@ -1,5 +1,3 @@
-using Microsoft.ML.Sorsa.Tokenization;
-
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
@@ -158,7 +156,7 @@ internal sealed class TextTokenizer : ITextTokenizer
     }
 
     /// <summary>A decoder for ids that come one by one; special tokens are skipped. It belongs to one thread.</summary>
-    public TextStream CreateStream() => new(this, _parts.Decoder.CreateStream());
+    public TextStream CreateStream() => new(TokenOf, IsSpecial, _parts.Decoder.CreateStream());
 
     ITextStream ITextTokenizer.CreateStream() => CreateStream();
 

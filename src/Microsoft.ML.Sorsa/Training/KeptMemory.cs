@@ -3,9 +3,10 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.Sorsa.Training;
 
 /// <summary>
-/// While one of these is there, glibc keeps the memory that is freed for whoever asks next. Otherwise it gives every large block back to the operating system, which fills it
-/// with zeros, page by page, when the next step asks for the same again: measured, half the time of a full fine-tuning step. With the last of them the free memory is given
-/// back. Blocks above 64 MB of other threads than the first still come from the operating system each time; without glibc nothing changes.
+/// While one of these is there, glibc keeps the memory that is freed for whoever asks next. Otherwise it gives every large block back to
+/// the operating system, which fills it with zeros, page by page, when the next step asks for the same again: measured, half the time of a
+/// full fine-tuning step. With the last of them the free memory is given back. Blocks above 64 MB of other threads than the first still
+/// come from the operating system each time; without glibc nothing changes.
 /// </summary>
 internal sealed unsafe class KeptMemory : IDisposable
 {
@@ -18,7 +19,10 @@ internal sealed unsafe class KeptMemory : IDisposable
     private const int DefaultTopPad = 128 * 1024;
     private const int DefaultMmapMax = 65536;
 
-    /// <summary>The size of the heaps that glibc has for threads other than the first: a heap that is empty goes back unless as much is to be held ready.</summary>
+    /// <summary>
+    /// The size of the heaps that glibc has for threads other than the first: a heap that is empty goes back unless as much is to be held
+    /// ready.
+    /// </summary>
     private const int ThreadHeap = 64 * 1024 * 1024;
 
     private static readonly Lock s_turn = new();

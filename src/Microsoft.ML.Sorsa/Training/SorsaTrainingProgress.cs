@@ -18,7 +18,10 @@ public sealed record SorsaTrainingProgress
     /// <summary>η_t, what this step was taken with.</summary>
     public required double LearningRate { get; init; }
 
-    /// <summary>The global norm of the loss's gradient before clipping. SORSA's regularizer is not included, which joins the clipped gradient; AdaLoRA's is.</summary>
+    /// <summary>
+    /// The global norm of the loss's gradient before clipping. SORSA's regularizer is not included, which joins the clipped gradient;
+    /// AdaLoRA's is.
+    /// </summary>
     public required double GradientNorm { get; init; }
 
     /// <summary>L_reg of Eq. (9) before this step; null where γ = 0, which computes none, and for methods without it.</summary>

@@ -8,7 +8,9 @@ namespace Microsoft.ML.Sorsa.Training;
 /// <summary>Next-token cross-entropy over the response tokens: −Σ log p(token | what stands before it).</summary>
 internal static class SupervisedLoss
 {
-    /// <summary>The sum over a batch, in nats; whoever calls divides by the number of tokens that it averages over. The caller owns it.</summary>
+    /// <summary>
+    /// The sum over a batch, in nats; whoever calls divides by the number of tokens that it averages over. The caller owns it.
+    /// </summary>
     public static Tensor Sum(ITrainedModel model, Batch batch)
     {
         using var scope = NewDisposeScope();

@@ -34,7 +34,9 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         Continue(state, steps, totalSteps, validate, report, cancellationToken);
     }
 
-    /// <summary>Trains to the end of the steps, or until the validation loss no longer falls; then the weights of its lowest value stand.</summary>
+    /// <summary>
+    /// Trains to the end of the steps, or until the validation loss no longer falls; then the weights of its lowest value stand.
+    /// </summary>
     /// <param name="state">Where training stands; advanced.</param>
     /// <param name="steps">The micro-batches of each step that is left.</param>
     /// <param name="totalSteps">The steps of the whole run.</param>

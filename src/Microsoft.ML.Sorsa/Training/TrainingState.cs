@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Training;
 
 /// <summary>
-/// Everything that decides how a training goes on, beside its settings and its rows: whoever puts this one object back continues to the same bits. The place
-/// in the data is the step, since the order of the rows follows from the seed.
+/// Everything that decides how a training goes on, beside its settings and its rows: whoever puts this one object back continues to the
+/// same bits. The place in the data is the step, since the order of the rows follows from the seed.
 /// </summary>
 internal sealed class TrainingState : IDisposable
 {
@@ -38,7 +38,9 @@ internal sealed class TrainingState : IDisposable
     /// <summary>The weights of the lowest validation loss so far.</summary>
     public BestWeights Best { get; }
 
-    /// <summary>Every tensor of it: what trains, the optimizer's and the method's memory, the state of dropout's generator, the best weights.</summary>
+    /// <summary>
+    /// Every tensor of it: what trains, the optimizer's and the method's memory, the state of dropout's generator, the best weights.
+    /// </summary>
     public IEnumerable<KeyValuePair<string, Tensor>> Tensors =>
     [
         .. Trained.Select(named => KeyValuePair.Create($"trained.{named.Key}", (Tensor)named.Value)),

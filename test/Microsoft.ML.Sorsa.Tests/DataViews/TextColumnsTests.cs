@@ -2,7 +2,6 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
-using Microsoft.ML.Sorsa.Tests.DataViews;
 
 namespace Microsoft.ML.Sorsa.Tests.DataViews;
 
