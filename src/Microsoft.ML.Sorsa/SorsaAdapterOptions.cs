@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Adapters;
+
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>What <see cref="SorsaAdapters.Attach"/> is told: as the trainer's options of the same names, with their ranges and errors.</summary>
@@ -49,7 +51,7 @@ public sealed record SorsaAdapterOptions
             Seed = Seed,
         };
         options.ValidateForObject();
-        return Method != FineTuningMethod.AdaLora ? options : throw new ArgumentException(
+        return !MethodCatalog.Get(Method).NeedsTotalSteps ? options : throw new ArgumentException(
             $"{nameof(Method)} is {Method}, whose budget of triplets needs to know the number of steps. Use another method here, or FineTune, which knows it.", nameof(Method));
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Interop;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -34,11 +35,11 @@ public sealed class SorsaAdapters : IDisposable
     private SorsaAdapters(nn.Module module, IReadOnlyList<TargetWeight> targets, SorsaFineTuningTrainer.Options options)
     {
         using var start = new Generator(unchecked((ulong)options.Seed));
-        _type = WeightSite.CommonType(targets.Select(target => target.Weight));
+        _type = TensorTarget.CommonType(targets.Select(target => target.Weight));
         _frozen = new FrozenModule(module);
         try
         {
-            _adapters = AdapterSet.Inject(targets.Select(target => new WeightSite(target.Path, target.Weight)), options.CreateMethod(int.MaxValue, start, Decomposition.Drawn(start), start));
+            _adapters = AdapterSet.Inject(targets.Select(target => new TensorTarget(target.Path, target.Weight)), options.CreateMethod(int.MaxValue, start, Decomposition.Drawn(start), start));
         }
         catch
         {

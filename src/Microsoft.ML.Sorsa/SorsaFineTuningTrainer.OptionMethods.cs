@@ -1,6 +1,5 @@
-using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
-using TorchSharp;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa;
@@ -9,14 +8,10 @@ public sealed partial class SorsaFineTuningTrainer
 {
     public sealed partial class Options
     {
-        private const int DefaultRank = 16;
-
-        internal int RankOrDefault => Rank ?? DefaultRank;
+        internal int RankOrDefault => ForMethod().RankOrDefault;
 
         /// <summary>The rank to compare with the targets; null where the method has none.</summary>
-        internal int? VerifiedRank => Method is FineTuningMethod.Full or FineTuningMethod.Partial ? null
-            : Triplets == SingularTriplets.Slice ? RankOrDefault + SliceStart
-            : RankOrDefault;
+        internal int? VerifiedRank => MethodCatalog.Get(Method).RequiredRank(ForMethod());
 
         /// <summary>The method that the options describe.</summary>
         /// <param name="totalSteps">The steps of the run.</param>
@@ -24,85 +19,22 @@ public sealed partial class SorsaFineTuningTrainer
         /// <param name="decomposition">Where the leading singular triplets come from.</param>
         /// <param name="dropout">Where dropout draws from; on the model's device.</param>
         /// <exception cref="ArgumentException">AdaLoRA's budget does not fit the steps.</exception>
-        internal AdapterMethod CreateMethod(int totalSteps, Generator start, Decomposition decomposition, Generator dropout)
+        internal AdapterMethod CreateMethod(int totalSteps, Generator start, Decomposition decomposition, Generator dropout) =>
+            MethodCatalog.Get(Method).Create(ForMethod(), new MethodRun(totalSteps, start, decomposition, dropout));
+
+        private MethodSettings ForMethod() => new()
         {
-            int rank = RankOrDefault;
-            double scale = Alpha / rank ?? 1;
-            bool quantized = Quantization == BaseQuantization.NF4;
-            switch (Method)
-            {
-                case FineTuningMethod.Lora:
-                case FineTuningMethod.RsLora:
-                case FineTuningMethod.Dora:
-                    return new LoraMethod
-                    {
-                        Rank = rank,
-                        Scale = Method == FineTuningMethod.RsLora ? (Alpha ?? rank) / Math.Sqrt(rank) : scale,
-                        IsRankStabilized = Method == FineTuningMethod.RsLora,
-                        HasMagnitude = Method == FineTuningMethod.Dora,
-                        Initialization = start,
-                        Dropout = Dropout,
-                        Quantized = quantized,
-                        DropoutGenerator = dropout,
-                    };
-
-                case FineTuningMethod.Pissa:
-                    return new PissaMethod
-                    {
-                        Rank = rank,
-                        Scale = scale,
-                        QuantizationRounds = QuantizationRounds,
-                        Decomposition = decomposition,
-                        Dropout = Dropout,
-                        Quantized = quantized,
-                        DropoutGenerator = dropout,
-                    };
-
-                case FineTuningMethod.AdaLora:
-                    RankBudget budget = RankBudget ?? new RankBudget();
-                    RequireSteps(budget, totalSteps);
-                    return new AdaLoraMethod
-                    {
-                        Rank = rank,
-                        Alpha = Alpha ?? rank,
-                        Gamma = Gamma ?? 0.5,
-                        Budget = budget,
-                        TotalSteps = totalSteps,
-                        Initialization = start,
-                        Dropout = Dropout,
-                        Quantized = quantized,
-                        DropoutGenerator = dropout,
-                    };
-
-                case FineTuningMethod.Full:
-                case FineTuningMethod.Partial:
-                    return new WeightMethod { Everything = Method == FineTuningMethod.Full };
-
-                default:
-                    return new SorsaMethod
-                    {
-                        Rank = rank,
-                        Scale = scale,
-                        Gamma = Gamma ?? (HardOrthonormality ? 0 : 4e-4),
-                        RegularizerMean = RegularizerReduction == RegularizerReduction.Mean,
-                        FirstTriplet = Triplets switch { SingularTriplets.Leading => 0, SingularTriplets.Slice => SliceStart, _ => null },
-                        HardOrthonormality = HardOrthonormality,
-                        QuantizationRounds = QuantizationRounds,
-                        Decomposition = decomposition,
-                        Dropout = Dropout,
-                        Quantized = quantized,
-                        DropoutGenerator = dropout,
-                    };
-            }
-        }
-
-        private static void RequireSteps(RankBudget budget, int totalSteps)
-        {
-            if (budget.WarmupSteps + budget.FinalSteps >= totalSteps)
-            {
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                    $"RankBudget.WarmupSteps is {budget.WarmupSteps} and RankBudget.FinalSteps {budget.FinalSteps}; together they must be below the {totalSteps} steps of this run, so that there is time to prune. Lower them, or train for more steps."), nameof(budget));
-            }
-        }
+            Rank = Rank,
+            Alpha = Alpha,
+            Gamma = Gamma,
+            Dropout = Dropout,
+            RegularizerReduction = RegularizerReduction,
+            Triplets = Triplets,
+            SliceStart = SliceStart,
+            HardOrthonormality = HardOrthonormality,
+            RankBudget = RankBudget,
+            Quantization = Quantization,
+            QuantizationRounds = QuantizationRounds,
+        };
     }
 }

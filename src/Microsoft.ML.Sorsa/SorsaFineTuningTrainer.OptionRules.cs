@@ -38,7 +38,11 @@ public sealed partial class SorsaFineTuningTrainer
             NotNull(PromptTemplate, nameof(PromptTemplate), "Use PromptTemplate.Alpaca, as the paper does");
             NotNull(TargetModules, nameof(TargetModules), "Name one or more of " + string.Join(", ", AllProjections));
             NotNull(Generation, nameof(Generation), "Use new GenerationOptions() for the defaults");
-            Defined(Method, nameof(Method));
+            if (MethodCatalog.Find(Method) is null)
+            {
+                Defined(Method, nameof(Method));
+            }
+
             Defined(Triplets, nameof(Triplets));
             Defined(Quantization, nameof(Quantization));
             Defined(RegularizerReduction, nameof(RegularizerReduction));
@@ -112,20 +116,8 @@ public sealed partial class SorsaFineTuningTrainer
         }
 
         /// <summary>Whether the method has an option.</summary>
-        internal bool HasOption(string name)
-        {
-            bool sorsa = Method == FineTuningMethod.Sorsa, adaLora = Method == FineTuningMethod.AdaLora;
-            return name switch
-            {
-                nameof(Rank) or nameof(Alpha) or nameof(Dropout) or nameof(Quantization) => Method is not (FineTuningMethod.Full or FineTuningMethod.Partial),
-                nameof(Gamma) => sorsa || adaLora,
-                nameof(RegularizerReduction) or nameof(Triplets) or nameof(SliceStart) or nameof(HardOrthonormality) => sorsa,
-                nameof(RankBudget) => adaLora,
-                nameof(QuantizationRounds) => sorsa || Method == FineTuningMethod.Pissa,
-                nameof(TargetModules) => Method != FineTuningMethod.Full,
-                _ => true,
-            };
-        }
+        internal bool HasOption(string name) =>
+            !Enum.TryParse(name, out MethodOptions option) || MethodCatalog.Find(Method) is not { } known || known.Options.HasFlag(option);
 
         /// <summary>Whether an option of the method's does anything beside what else is set; where it does not, it must be left at its default.</summary>
         internal bool HasUseFor(string name) => name switch

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 
 namespace Microsoft.ML.Sorsa;
 

@@ -1,6 +1,8 @@
 using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;

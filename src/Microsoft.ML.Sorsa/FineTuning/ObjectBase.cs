@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
@@ -44,7 +45,7 @@ internal sealed class ObjectBase : TrainingBase
 
     public override int MaxPositions => _model.MaxPositions;
 
-    public override ScalarType SavedType => WeightSite.CommonType(_targets.Select(target => target.Weight));
+    public override ScalarType SavedType => TensorTarget.CommonType(_targets.Select(target => target.Weight));
 
     public override ITrainedModel Load()
     {
@@ -54,7 +55,7 @@ internal sealed class ObjectBase : TrainingBase
     }
 
     public override AdapterSet Inject(AdapterMethod method) =>
-        _adapters = AdapterSet.Inject(_targets.Select(target => new WeightSite(target.Path, target.Weight)), method, _options.CancellationToken);
+        _adapters = AdapterSet.Inject(_targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, _options.CancellationToken);
 
     public override AdapterWeights? Keep(AdapterSet adapters) => null;
 
