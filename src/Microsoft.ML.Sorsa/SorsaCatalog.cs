@@ -58,7 +58,7 @@ public sealed class SorsaCatalog
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForFolder();
         DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
-        AdapterSet.Verify(config, settings.TargetModules, settings.Method.LargestRank);
+        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(
             _env, settings, host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
     }
@@ -86,7 +86,7 @@ public sealed class SorsaCatalog
         ArgumentNullException.ThrowIfNull(options);
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForModule();
-        var module = new ModuleModel(model, tokenizer, forward, endTokenId, settings.TargetModules, settings.Method.LargestRank);
+        var module = new ModuleModel(model, tokenizer, forward, endTokenId, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(_env, settings, _ => module);
     }
 

@@ -311,7 +311,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// Triplets is Slice. Where it does not, it must be left at its default.
         /// </summary>
         /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
-        public bool HasEffect(string name) => ToMethodSettings() is var settings && settings.Has(name) && settings.HasEffect(name);
+        public bool HasEffect(string name) => MethodCatalog.Get(Method).Has(name) && ToMethodSettings().HasEffect(name);
 
         /// <summary>Checks every range, and hands the values on.</summary>
         /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
@@ -321,7 +321,8 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
             Generation.Validate();
             return new FineTuningSettings
             {
-                Method = ToMethodSettings(),
+                Method = MethodCatalog.Get(Method),
+                MethodSettings = ToMethodSettings(),
                 Training = new TrainingSettings
                 {
                     LearningRate = LearningRate,
@@ -358,7 +359,6 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 
         private MethodSettings ToMethodSettings() => new()
         {
-            Method = Method,
             Rank = Rank,
             Alpha = Alpha,
             Dropout = Dropout,

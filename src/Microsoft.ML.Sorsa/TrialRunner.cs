@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Models;

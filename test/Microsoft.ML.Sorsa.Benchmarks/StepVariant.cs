@@ -1,4 +1,11 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
+using Microsoft.ML.Sorsa.Adapters.Weights;
 using TorchSharp;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
@@ -21,7 +28,7 @@ internal sealed record StepVariant(string Name, int? Rank, double? Limit, string
         Of("LoRA", 1.17, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
-        Of("DoRA", 1.5, (start, _) => new LoraMethod { Rank = 16, Scale = 1, HasMagnitude = true, Initialization = start }),
+        Of("DoRA", 1.5, (start, _) => new DoraMethod { Rank = 16, Scale = 1, Initialization = start }),
         Of("AdaLoRA", 1.35, (start, steps) => new AdaLoraMethod { Rank = 16, Alpha = 16, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = steps, Initialization = start }),
         new("partial", null, null, ["q_proj", "v_proj"], (_, _) => new WeightMethod { Everything = false }),
         new("full", null, 1.79, [], (_, _) => new WeightMethod { Everything = true }),

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

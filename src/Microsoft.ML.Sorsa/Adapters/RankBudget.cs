@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Adapters;
@@ -43,17 +42,5 @@ public sealed record RankBudget
 
         double left = 1 - ((double)(step - WarmupSteps) / (totalSteps - FinalSteps - WarmupSteps));
         return step >= totalSteps - FinalSteps ? target : (int)((all - target) * (left * left * left) + target);
-    }
-
-    /// <summary>Refuses a budget that leaves no time to prune.</summary>
-    /// <exception cref="ArgumentException">Names both numbers and the steps.</exception>
-    internal void VerifySteps(int totalSteps)
-    {
-        if (WarmupSteps + FinalSteps >= totalSteps)
-        {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"RankBudget.WarmupSteps is {WarmupSteps} and RankBudget.FinalSteps {FinalSteps}; together they must be below the {totalSteps} steps of this run, "
-                + $"so that there is time to prune. Lower them, or train for more steps."), nameof(totalSteps));
-        }
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -54,8 +55,8 @@ internal sealed class ModuleModel : IBaseModel
         var frozen = new FrozenModule(_model.Module);
         try
         {
-            var adapters = AdapterSet.Inject(_targets.Select(target => new WeightSite(target.Path, target.Weight)), method, cancellationToken);
-            return new AdaptedModule(_model, adapters, WeightSite.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
+            var adapters = AdapterSet.Inject(_targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, cancellationToken);
+            return new AdaptedModule(_model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
         }
         catch
         {

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Microsoft.ML;
-using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using TorchSharp;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using TorchSharp;
@@ -49,7 +50,7 @@ public sealed class PeftAdapterTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
 
-        AdapterSet.Inject(model, weights.TargetModules, new StoredMethod((path, linear) => AdapterParts.Restore(linear, weights, path)));
+        AdapterSet.Inject(model, weights.TargetModules, new StoredMethod((path, linear) => weights.Restore(path, linear)));
 
         Assert.IsLessThanOrEqualTo(1e-5, Largest(golden.Tensors["start.logits"] - model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0])))));
     }

@@ -1,6 +1,9 @@
 using Microsoft.ML.Sorsa.Tests.Models;
 using System.Text;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
@@ -99,7 +102,7 @@ public sealed class ForeignModelsTrainingTests
         List<double> expected = Train(ours, AdapterSet.Inject(ours, ["q_proj", "down_proj"], Method()));
         Sorsa.Interop.ForeignModel foreign = Sorsa.Interop.ForeignModel.Bind(theirs);
         List<double> actual = Train(foreign, AdapterSet.Inject(
-            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new WeightSite(target.Path, target.Weight)), Method()));
+            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new TensorTarget(target.Path, target.Weight)), Method()));
 
         foreach ((double wanted, double got) in expected.Zip(actual))
         {
@@ -125,7 +128,7 @@ public sealed class ForeignModelsTrainingTests
         using var scope = NewDisposeScope();
         using var linear = nn.Linear(6, 5, hasBias: false, dtype: ScalarType.BFloat16);
         using var generator = new Generator(1);
-        var site = new WeightSite("it", linear.weight);
+        var site = new TensorTarget("it", linear.weight);
         AdapterSet adapters = AdapterSet.Inject([site], new LoraMethod { Rank = 2, Scale = 1, Initialization = generator });
 
         adapters.BeforeForward();

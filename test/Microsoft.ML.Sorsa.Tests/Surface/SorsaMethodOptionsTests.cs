@@ -1,5 +1,11 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Training;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
@@ -112,7 +118,7 @@ public sealed class SorsaMethodOptionsTests
         Assert.AreEqual(1.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.Lora }).Scale);
         Assert.AreEqual(4.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora }).Scale);
         Assert.AreEqual(8 / Math.Sqrt(4), Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora, Rank = 4, Alpha = 8 }).Scale);
-        Assert.IsTrue(Create<LoraMethod>(new Options { Method = FineTuningMethod.Dora }).HasMagnitude);
+        Assert.AreEqual(1.0, Create<DoraMethod>(new Options { Method = FineTuningMethod.Dora }).Scale);
         Assert.AreEqual(1.0, Create<PissaMethod>(new Options { Method = FineTuningMethod.Pissa }).Scale);
         Assert.AreEqual((0.5, 16.0, new RankBudget()), Create<AdaLoraMethod>(new Options { Method = FineTuningMethod.AdaLora }) is var ada ? (ada.Gamma, ada.Alpha, ada.Budget) : default);
 

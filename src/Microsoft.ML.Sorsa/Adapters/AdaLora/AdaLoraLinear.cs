@@ -1,27 +1,29 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.AdaLora;
 
 /// <summary>
-/// AdaLoRA (Zhang et al., arXiv 2303.10512): W + c · P Λ Q, an update in the form of an SVD, whose singular values are pruned where
-/// they matter least. P [out, r], Λ = diag(E) and Q [r, in] are PEFT's lora_B, lora_E and lora_A; c = α / (r + 1e-5), as there.
+/// AdaLoRA (Zhang et al., arXiv 2303.10512): an update in the form of an SVD, whose singular values are pruned where they matter least.
+/// <code>y = x Wᵀ + c · ((x Qᵀ) Λ) Pᵀ + b</code>
+/// P [out, r], Λ = diag(E) and Q [r, in] are PEFT's lora_B, lora_E and lora_A; c = α / (r + 1e-5), as there.
 /// </summary>
 internal sealed class AdaLoraLinear : LowRankAdapter
 {
     private readonly (Parameter Value, Tensor Importance, Tensor Uncertainty)[] _watched;
 
+    /// <summary>Takes the tensors over.</summary>
     /// <param name="frozen">W [out, in].</param>
-    /// <param name="a">Q [r, in], owned from now on.</param>
-    /// <param name="e">The singular values [r, 1], owned from now on.</param>
-    /// <param name="b">P [out, r], owned from now on.</param>
+    /// <param name="a">Q [r, in].</param>
+    /// <param name="e">The singular values [r, 1].</param>
+    /// <param name="b">P [out, r].</param>
     /// <param name="bias">b [out], or null.</param>
     /// <param name="scale">c.</param>
-    /// <param name="method">Says what is dropped; null: nothing.</param>
-    public AdaLoraLinear(FrozenWeight frozen, Tensor a, Tensor e, Tensor b, Parameter? bias, double scale, AdapterMethod? method = null)
-        : base(nameof(AdaLoraLinear), frozen, bias, method)
+    public AdaLoraLinear(FrozenWeight frozen, Tensor a, Tensor e, Tensor b, Parameter? bias, double scale)
+        : base(nameof(AdaLoraLinear), frozen, bias)
     {
         RequireShapes(b, e.shape[0], a, "P and Q");
         A = new Parameter(a);
@@ -52,20 +54,25 @@ internal sealed class AdaLoraLinear : LowRankAdapter
 
     public int Rank => (int)E.shape[0];
 
-    public override string Method => AdapterParts.AdaLora;
-
     public override double Scale { get; }
 
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_E", E), new("lora_B", B)];
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(A, Rows: true), new(B, Rows: false)];
 
-    public override (Tensor B, Tensor A)? StartFactors() => null;
+    public override Tensor forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, B.Times(Scale), A * E, DrawDropout(x));
+        return scope.MoveToOuter(y);
+    }
 
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A * E);
 
-    /// <summary>Follows the importance |value · gradient| of every value and how uncertain it is (Eq. 8 to 10); the gradients must be set.</summary>
-    public void Watch(double beta1, double beta2)
+    /// <summary>
+    /// Brings the running importance |value · gradient| of every value, and how uncertain it is, up to date (Eq. 8 to 10). The gradients must be set.
+    /// </summary>
+    public void UpdateImportance(double beta1, double beta2)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

@@ -1,13 +1,30 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.AdaLora;
 
 /// <summary>AdaLoRA: an update in the form of an SVD, kept orthonormal by a penalty in the loss, its triplets pruned to a budget.</summary>
 internal sealed class AdaLoraMethod : AdapterMethod
 {
     private IReadOnlyList<bool[]> _kept = [];
+
+    public static MethodDescriptor Descriptor { get; } = new()
+    {
+        Method = FineTuningMethod.AdaLora,
+        Name = "adalora",
+        Options = MethodOptions.LowRank | MethodOptions.Gamma | MethodOptions.RankBudget,
+        DefaultGamma = 0.5,
+        NeedsTotalSteps = true,
+        Create = Create,
+        Tensors = [AdapterTensor.LoraA, new("lora_E", Axis.Rank, Axis.One), AdapterTensor.LoraB],
+        Restore = saved => new AdaLoraLinear(
+            saved.Freeze(), saved.Copy("lora_A"), saved.Copy("lora_E"), saved.Copy("lora_B"), saved.Bias, saved.Scale),
+    };
+
+    public override string Name => Descriptor.Name;
 
     /// <summary>The triplets of every projection at the start.</summary>
     public required int Rank { get; init; }
@@ -39,7 +56,7 @@ internal sealed class AdaLoraMethod : AdapterMethod
         Tensor b = AdapterStart.Normal([rows, Rank], Deviation, linear.weight, Initialization);
         Tensor e = AdapterStart.Zeros([Rank, 1], linear.weight);
         (FrozenWeight frozen, QuantizationError? error) = Freeze(linear);
-        return new AdaLoraLinear(frozen, a, e, b, linear.bias, Scale, this) { QuantizationError = error };
+        return new AdaLoraLinear(frozen, a, e, b, linear.bias, Scale) { Dropout = Dropout, QuantizationError = error };
     }
 
     public override void AfterStep(IReadOnlyList<Adapter> adapters, int step)
@@ -50,13 +67,13 @@ internal sealed class AdaLoraMethod : AdapterMethod
         {
             foreach (AdaLoraLinear adapter in pruned)
             {
-                adapter.Watch(Budget.Beta1, Budget.Beta2);
+                adapter.UpdateImportance(Budget.Beta1, Budget.Beta2);
             }
         }
 
         if (step == last || (step < last && step > Budget.WarmupSteps && step % Budget.Interval == 0))
         {
-            _kept = Kept(pruned, step);
+            _kept = ChooseKept(pruned, step);
         }
         else if (step < last)
         {
@@ -69,8 +86,32 @@ internal sealed class AdaLoraMethod : AdapterMethod
         }
     }
 
-    /// <summary>What is left: as many as the budget allows, of all projections together; ties with the last one that goes go with it.</summary>
-    private IReadOnlyList<bool[]> Kept(AdaLoraLinear[] adapters, int step)
+    private static AdaLoraMethod Create(MethodSettings settings, MethodRun run)
+    {
+        RankBudget budget = settings.RankBudget ?? new RankBudget();
+        if (budget.WarmupSteps + budget.FinalSteps >= run.TotalSteps)
+        {
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"RankBudget.WarmupSteps is {budget.WarmupSteps} and RankBudget.FinalSteps {budget.FinalSteps}; together they must be below ")
+                + string.Create(CultureInfo.InvariantCulture,
+                $"the {run.TotalSteps} steps of this run, so that there is time to prune. Lower them, or train for more steps."), nameof(settings));
+        }
+
+        return new AdaLoraMethod
+        {
+            Rank = settings.RankOrDefault,
+            Alpha = settings.Alpha ?? settings.RankOrDefault,
+            Gamma = settings.Gamma ?? Descriptor.DefaultGamma,
+            Budget = budget,
+            TotalSteps = run.TotalSteps,
+            Initialization = run.Initialization,
+            Dropout = run.InputDropout(settings),
+            Quantized = settings.IsQuantized,
+        };
+    }
+
+    /// <summary>Which triplets stay: as many as the budget allows, of all projections together; ties with the last one that goes go with it.</summary>
+    private IReadOnlyList<bool[]> ChooseKept(AdaLoraLinear[] adapters, int step)
     {
         double[][] scores = [.. adapters.Select(adapter => adapter.Scores())];
         double[] sorted = [.. scores.SelectMany(score => score).Order()];

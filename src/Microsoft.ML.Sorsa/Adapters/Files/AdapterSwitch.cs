@@ -2,7 +2,7 @@ using Microsoft.ML.Sorsa.Models;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Files;
 
 /// <summary>
 /// Several adapters on one base. The one in use is merged, as after a training: what runs is a plain model; the base's own projections are kept
@@ -38,7 +38,8 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
     {
         if (name is not null && !_adapters.ContainsKey(name))
         {
-            throw new ArgumentException($"name is '{name}', and the adapters that are loaded are {(_adapters.Count == 0 ? "none" : string.Join(", ", _adapters.Keys))}. Load it first.", nameof(name));
+            string loaded = _adapters.Count == 0 ? "none" : string.Join(", ", _adapters.Keys);
+            throw new ArgumentException($"name is '{name}', and the adapters that are loaded are {loaded}. Load it first.", nameof(name));
         }
 
         Restore();
@@ -49,7 +50,8 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
             _replaced.AddRange(slots.Select(slot => (slot, (Linear)slot.Module)));
             try
             {
-                AdapterSet.Inject(slots.Select(slot => new ProjectionSite(slot, model.Type, keepsProjection: true)), new StoredAdapters(weights)).Merge(savedType);
+                IEnumerable<AdapterTarget> targets = slots.Select(slot => new ProjectionTarget(slot, model.Type, keepsProjection: true));
+                AdapterSet.Inject(targets, new SavedMethod(weights)).Merge(savedType);
             }
             catch
             {
@@ -89,8 +91,11 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
         _replaced.Clear();
     }
 
-    private sealed class StoredAdapters(AdapterWeights weights) : AdapterMethod
+    /// <summary>What is put in is what was saved; nothing of it trains.</summary>
+    private sealed class SavedMethod(AdapterWeights weights) : AdapterMethod
     {
-        public override Adapter Create(string path, Linear linear) => AdapterParts.Restore(linear, weights, path);
+        public override string Name => weights.Method.Name;
+
+        public override Adapter Create(string path, Linear linear) => weights.Restore(path, linear);
     }
 }

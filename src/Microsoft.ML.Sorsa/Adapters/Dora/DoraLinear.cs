@@ -1,30 +1,33 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Dora;
 
 /// <summary>
 /// DoRA (Liu et al., arXiv 2402.09353): the weight as a direction, which LoRA updates, and a magnitude m [out], which trains too.
-/// <code>W' = m · (W + c B A) / ‖W + c B A‖        the norm per output row, its gradient stopped, as in the paper's section 4.3 and PEFT</code>
+/// <code>
+/// g = m / ‖W + c B A‖        the norm per output row, its gradient stopped, as in the paper's section 4.3 and PEFT
+/// y = (x Wᵀ + c · (x Aᵀ) Bᵀ) ⊙ g + b
+/// </code>
 /// The norm comes from ‖w‖² + 2 w·(cBA) + ‖cBA‖², row by row, without forming B A.
 /// </summary>
 internal sealed class DoraLinear : LowRankAdapter
 {
-
     [ComponentName(Name = "squared_norms")]
     private readonly Parameter _squaredNorms;
 
+    /// <summary>Takes the tensors over.</summary>
     /// <param name="frozen">W [out, in].</param>
-    /// <param name="a">A [r, in], owned from now on.</param>
-    /// <param name="b">B [out, r], owned from now on.</param>
-    /// <param name="magnitude">m [out], owned from now on.</param>
+    /// <param name="a">A [r, in].</param>
+    /// <param name="b">B [out, r].</param>
+    /// <param name="magnitude">m [out].</param>
     /// <param name="bias">b [out], or null.</param>
     /// <param name="scale">c.</param>
-    /// <param name="method">Says what is dropped; null: nothing.</param>
-    public DoraLinear(FrozenWeight frozen, Tensor a, Tensor b, Tensor magnitude, Parameter? bias, double scale, AdapterMethod? method = null)
-        : base(nameof(DoraLinear), frozen, bias, method)
+    public DoraLinear(FrozenWeight frozen, Tensor a, Tensor b, Tensor magnitude, Parameter? bias, double scale)
+        : base(nameof(DoraLinear), frozen, bias)
     {
         RequireShapes(b, a.shape[0], a, "B and A");
         A = new Parameter(a);
@@ -48,8 +51,6 @@ internal sealed class DoraLinear : LowRankAdapter
     [field: ComponentName(Name = "lora_magnitude_vector")]
     public Parameter M { get; }
 
-    public override string Method => AdapterParts.Dora;
-
     public override double Scale { get; }
 
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B), new("lora_magnitude_vector", M)];
@@ -61,22 +62,20 @@ internal sealed class DoraLinear : LowRankAdapter
         return SquaredNorms(frozen, type).sqrt().DetachFromDisposeScope();
     }
 
-    public override (Tensor B, Tensor A)? StartFactors() => null;
+    public override Tensor forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        Tensor y = LowRankFunction.Apply(x, Frozen, bias: null, B.Times(Scale), A, DrawDropout(x)) * Gain().to(x.dtype);
+        return scope.MoveToOuter(Bias is null ? y : y.Plus(Bias));
+    }
 
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
 
-    public override Tensor forward(Tensor input)
-    {
-        using var scope = NewDisposeScope();
-        Tensor output = Project(input, bias: null) * Factor().to(input.dtype);
-        return scope.MoveToOuter(Bias is null ? output : output.Plus(Bias));
-    }
-
-    /// <summary>m · (W + c B A) / ‖W + c B A‖.</summary>
+    /// <summary>g · (W + c B A).</summary>
     public override Tensor Weight()
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(base.Weight() * Factor().unsqueeze(1));
+        return scope.MoveToOuter(base.Weight() * Gain().unsqueeze(1));
     }
 
     private static Tensor SquaredNorms(FrozenWeight frozen, ScalarType type)
@@ -86,8 +85,8 @@ internal sealed class DoraLinear : LowRankAdapter
         return (weight * weight).sum(dim: 1);
     }
 
-    /// <summary>m / ‖W + c B A‖ [out]; belongs to the dispose scope that is open.</summary>
-    private Tensor Factor()
+    /// <summary>g [out]; belongs to the dispose scope that is open.</summary>
+    private Tensor Gain()
     {
         Tensor norm;
         using (no_grad())

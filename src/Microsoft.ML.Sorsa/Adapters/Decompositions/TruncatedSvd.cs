@@ -1,7 +1,7 @@
 using System.Globalization;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>
 /// The top r singular triplets of a matrix: W ≈ U diag(s) Vt with U [out, r], s [r] descending, Vt [r, in]. Either by the exact

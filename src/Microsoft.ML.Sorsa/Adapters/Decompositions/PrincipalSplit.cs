@@ -1,10 +1,11 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>Which singular triplets of a matrix are taken, counted from the largest.</summary>
 /// <param name="First">The first of them, from 0; null: the trailing ones.</param>

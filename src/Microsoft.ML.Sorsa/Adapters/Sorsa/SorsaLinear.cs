@@ -1,9 +1,10 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Sorsa;
 
 /// <summary>
 /// SORSA (arXiv 2409.00055): W [out, in] is split by its SVD into r singular triplets, which train, and the rest, which does not.
@@ -21,18 +22,16 @@ internal sealed class SorsaLinear : LowRankAdapter
     [ComponentName(Name = StartA)]
     private readonly Parameter _startA;
 
-    /// <summary>Takes over the parts of a split weight; see <see cref="PrincipalSplit"/>.</summary>
+    /// <summary>Takes the tensors over.</summary>
     /// <param name="residual">W_r [out, in].</param>
     /// <param name="u">U_p [out, r].</param>
     /// <param name="s">s_p [r].</param>
     /// <param name="vt">Vt_p [r, in].</param>
     /// <param name="bias">b [out], or null.</param>
     /// <param name="scale">c.</param>
-    /// <param name="method">Says what is dropped; null: nothing.</param>
-    /// <param name="start">The product that W_r lacks, owned from now on; null: that of the triplets themselves.</param>
-    public SorsaLinear(
-        FrozenWeight residual, Tensor u, Tensor s, Tensor vt, Parameter? bias, double scale = 1, AdapterMethod? method = null, (Tensor B, Tensor A)? start = null)
-        : base(nameof(SorsaLinear), residual, bias, method)
+    /// <param name="start">The product that W_r lacks; null: that of these triplets.</param>
+    public SorsaLinear(FrozenWeight residual, Tensor u, Tensor s, Tensor vt, Parameter? bias, double scale = 1, (Tensor B, Tensor A)? start = null)
+        : base(nameof(SorsaLinear), residual, bias)
     {
         RequireShapes(u, s.numel(), vt, "U and Vt");
         U = new Parameter(u);
@@ -58,17 +57,23 @@ internal sealed class SorsaLinear : LowRankAdapter
     [field: ComponentName(Name = "Vt")]
     public Parameter Vt { get; }
 
-    public override string Method => AdapterParts.Sorsa;
-
     public override double Scale { get; }
 
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("U", U), new("s", S), new("Vt", Vt)];
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(U, Rows: false), new(Vt, Rows: true)];
 
-    public override (Tensor B, Tensor A)? StartFactors() => (_startB, _startA);
+    /// <summary>Eq. (8).</summary>
+    public override Tensor forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, U * S.Times(Scale), Vt, DrawDropout(x));
+        return scope.MoveToOuter(y);
+    }
 
     public override (Tensor B, Tensor A) Factors() => (U * S.Times(Scale), Vt);
+
+    public override (Tensor B, Tensor A)? StartFactors() => (_startB, _startA);
 
     /// <summary>
     /// Brings U and Vt back onto the Stiefel manifold: each becomes the Q of its QR decomposition with a positive diagonal of R, which is the

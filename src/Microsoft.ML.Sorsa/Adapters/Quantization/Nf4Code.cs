@@ -1,4 +1,4 @@
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Quantization;
 
 /// <summary>
 /// 4-bit NormalFloat with double quantisation (Dettmers et al., arXiv 2305.14314), as bitsandbytes stores it. Each block of 64 values is

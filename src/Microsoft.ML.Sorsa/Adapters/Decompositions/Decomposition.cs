@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>Where the leading singular triplets of a matrix come from.</summary>
 internal abstract class Decomposition

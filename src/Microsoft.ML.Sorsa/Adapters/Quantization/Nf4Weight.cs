@@ -4,7 +4,7 @@ using TorchSharp;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Quantization;
 
 /// <summary>A weight kept in NF4 with double quantisation (<see cref="Nf4Code"/>), about 4.13 bits a value; a matrix of it lives only while it is used.</summary>
 internal sealed class Nf4Weight : FrozenWeight

@@ -6,7 +6,7 @@ using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>
 /// Decomposes a matrix once, at the largest rank that will be asked for, and keeps the triplets as a safetensors file under the matrix's fingerprint: a smaller rank

@@ -4,9 +4,9 @@ using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Adapters;
+namespace Microsoft.ML.Sorsa.Adapters.Files;
 
-/// <summary>A folder of our own with an adapter in it: adapter.json says what it is, adapter.safetensors holds its tensors under PROJECTION.PART.</summary>
+/// <summary>A folder of our own with an adapter in it: adapter.json says what it is, adapter.safetensors holds PROJECTION.TENSOR.</summary>
 internal static class AdapterFolder
 {
     public const string ConfigFile = "adapter.json";
@@ -23,13 +23,13 @@ internal static class AdapterFolder
     {
         IEnumerable<KeyValuePair<string, Tensor>> tensors =
             from named in weights.Tensors
-            from part in named.Value.OrderBy(part => part.Key, StringComparer.Ordinal)
-            select KeyValuePair.Create($"{named.Key}.{part.Key}", part.Value);
+            from tensor in named.Value.OrderBy(tensor => tensor.Key, StringComparer.Ordinal)
+            select KeyValuePair.Create($"{named.Key}.{tensor.Key}", tensor.Value);
         var config = new
         {
             format = Format,
             version = Version,
-            method = weights.Method,
+            method = weights.Method.Name,
             rank = weights.Rank,
             scale = weights.Scale,
             quantized = weights.IsQuantized,
@@ -40,7 +40,8 @@ internal static class AdapterFolder
     }
 
     /// <summary>Writes a folder of a configuration and float32 tensors; it appears when both are written.</summary>
-    public static void Write(string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
+    public static void Write(
+        string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
         using var target = new NewFolder(folder, nameof(folder));
         File.WriteAllBytes(Path.Combine(target.TemporaryPath, configFile), JsonSerializer.SerializeToUtf8Bytes(config, s_indented));
@@ -64,36 +65,37 @@ internal static class AdapterFolder
             throw config.Bad($"its format is '{format}', version {version}, and this library reads '{Format}', version {Version}");
         }
 
-        string method = config.Text("method");
-        if (!AdapterParts.Methods.Contains(method))
-        {
-            throw config.Bad($"its method is '{method}', and the methods that are known are {string.Join(", ", AdapterParts.Methods)}");
-        }
-
+        string name = config.Text("method");
+        MethodDescriptor method = MethodCatalog.FindSaved(name) ?? throw config.Bad(
+            $"its method is '{name}', and the methods that are known are "
+            + string.Join(", ", MethodCatalog.Saved.Select(method => method.Name).Order(StringComparer.Ordinal)));
         return new AdapterWeights(
-            method, config.Number("scale"), config.Flag("quantized"), config.Text("base_fingerprint"), Take(Path.Combine(folder, WeightsFile), Split));
-
-        static (string Path, string Part) Split(string name) => name.LastIndexOf('.') is var dot and >= 0 ? (name[..dot], name[(dot + 1)..]) : (name, "");
+            method, config.Number("scale"), config.Flag("quantized"), config.Text("base_fingerprint"),
+            ReadTensors(Path.Combine(folder, WeightsFile), bareName: full => full));
     }
 
-    /// <summary>Takes a file's tensors, copied into memory, by projection and part.</summary>
+    /// <summary>A file's tensors, copied into memory, by projection and by what stands behind its name's last dot.</summary>
     /// <param name="path">The safetensors file.</param>
-    /// <param name="split">A name's projection and part.</param>
-    /// <exception cref="InvalidDataException">Two names are the same part of the same projection.</exception>
-    public static SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> Take(string path, Func<string, (string Path, string Part)> split)
+    /// <param name="bareName">A name without what the format puts around it.</param>
+    /// <exception cref="InvalidDataException">Two names are the same tensor of the same projection.</exception>
+    public static SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> ReadTensors(string path, Func<string, string> bareName)
     {
         using Checkpoint checkpoint = Checkpoint.OpenFile(path);
-        if (checkpoint.Names.CountBy(split).FirstOrDefault(named => named.Value > 1) is { Value: > 1 } twice)
+        if (checkpoint.Names.CountBy(Split).FirstOrDefault(named => named.Value > 1) is { Value: > 1 } twice)
         {
-            throw new InvalidDataException($"'{path}' holds {twice.Key.Part} of '{twice.Key.Path}' more than once. Write the adapter again.");
+            throw new InvalidDataException($"'{path}' holds {twice.Key.Tensor} of '{twice.Key.Path}' more than once. Write the adapter again.");
         }
 
         var tensors = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);
-        foreach (IGrouping<string, string> projection in checkpoint.Names.GroupBy(name => split(name).Path, StringComparer.Ordinal))
+        foreach (IGrouping<string, string> projection in checkpoint.Names.GroupBy(name => Split(name).Path, StringComparer.Ordinal))
         {
-            tensors[projection.Key] = projection.ToDictionary(name => split(name).Part, name => checkpoint.Tensors[name].clone().DetachFromDisposeScope(), StringComparer.Ordinal);
+            tensors[projection.Key] = projection.ToDictionary(
+                name => Split(name).Tensor, name => checkpoint.Tensors[name].clone().DetachFromDisposeScope(), StringComparer.Ordinal);
         }
 
         return tensors;
+
+        (string Path, string Tensor) Split(string name) =>
+            bareName(name) is var bare && bare.LastIndexOf('.') is var dot and >= 0 ? (bare[..dot], bare[(dot + 1)..]) : (bareName(name), "");
     }
 }

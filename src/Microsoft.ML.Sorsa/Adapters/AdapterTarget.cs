@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
 
-/// <summary>A place of a model where an adapter works in the stead of a projection.</summary>
-internal abstract class AdapterSite(string path)
+/// <summary>A projection of a model that an adapter works in the stead of.</summary>
+internal abstract class AdapterTarget(string path)
 {
     /// <summary>The projection's name in the model, such as model.layers.0.self_attn.q_proj.</summary>
     public string Path { get; } = path;
@@ -14,8 +14,8 @@ internal abstract class AdapterSite(string path)
     /// <summary>The projection, as an adapter is made from it.</summary>
     public abstract Linear Projection();
 
-    /// <summary>Puts the adapter in, and frees of its projection what it does not keep.</summary>
-    public abstract void Put(Adapter adapter, Linear projection);
+    /// <summary>Puts the adapter in the projection's stead, and frees of the projection what it does not keep.</summary>
+    public abstract void Attach(Adapter adapter, Linear projection);
 
     /// <summary>Makes the model compute with the adapter's present values.</summary>
     public virtual void BeforeForward(Adapter adapter)
@@ -40,15 +40,17 @@ internal abstract class AdapterSite(string path)
 /// <param name="slot">Where it is.</param>
 /// <param name="computeType">What the model computes in.</param>
 /// <param name="keepsProjection">The projection that was there is still needed: nothing of it is freed.</param>
-internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType, bool keepsProjection = false) : AdapterSite(slot.Path)
+internal sealed class ProjectionTarget(ProjectionSlot slot, ScalarType computeType, bool keepsProjection = false) : AdapterTarget(slot.Path)
 {
     public override Linear Projection()
     {
         var linear = (Linear)slot.Module;
-        return keepsProjection ? nn.Linear(new Parameter(linear.weight.detach().DetachFromDisposeScope(), requires_grad: false), linear.bias) : linear;
+        return keepsProjection
+            ? nn.Linear(new Parameter(linear.weight.detach().DetachFromDisposeScope(), requires_grad: false), linear.bias)
+            : linear;
     }
 
-    public override void Put(Adapter adapter, Linear projection)
+    public override void Attach(Adapter adapter, Linear projection)
     {
         slot.Exchange(adapter);
         if (!adapter.Keeps(projection.weight))
@@ -73,7 +75,7 @@ internal sealed class ProjectionSite(ProjectionSlot slot, ScalarType computeType
 /// A weight of a module that is not ours and cannot be exchanged: the adapter stays outside, its weight is written into the module's own tensor
 /// before each forward pass, and that tensor's gradient is brought to the adapter by the adapter's own derivative.
 /// </summary>
-internal sealed class WeightSite(string path, Tensor weight) : AdapterSite(path)
+internal sealed class TensorTarget(string path, Tensor weight) : AdapterTarget(path)
 {
     private readonly bool _requiresGrad = weight.requires_grad;
     private Tensor? _original;
@@ -87,10 +89,11 @@ internal sealed class WeightSite(string path, Tensor weight) : AdapterSite(path)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return nn.Linear(new Parameter(weight.detach().to(AdapterStart.TypeFor(weight), copy: true).DetachFromDisposeScope(), requires_grad: false));
+        Tensor copy = weight.detach().to(AdapterStart.TypeFor(weight), copy: true);
+        return nn.Linear(new Parameter(copy.DetachFromDisposeScope(), requires_grad: false));
     }
 
-    public override void Put(Adapter adapter, Linear projection)
+    public override void Attach(Adapter adapter, Linear projection)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
