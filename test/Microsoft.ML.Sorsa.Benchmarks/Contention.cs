@@ -5,8 +5,9 @@ using System.Reflection;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// QuickStart's training alone and beside four processes that compute without end: <c>contention [rows] [rounds]</c>. Each training is a process of its own, since
-/// libtorch reads how its threads wait once. The machine should have nothing else to do; its load at the start is printed.
+/// QuickStart's training alone and beside four processes that compute without end: <c>contention [rows] [rounds]</c>. Each training is a
+/// process of its own, since libtorch reads once how its threads wait. The machine should have nothing else to do; its load at the start
+/// is printed.
 /// </summary>
 internal static class Contention
 {
@@ -34,12 +35,14 @@ internal static class Contention
         {
             alone.Add(TrainingTime(rows));
             beside.Add(TimeBesideBusyProcesses(rows));
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"round {round}: alone {alone[^1]:F1} s, beside {BusyProcesses} busy processes {beside[^1]:F1} s"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"round {round}: alone {alone[^1]:F1} s, beside {BusyProcesses} busy processes {beside[^1]:F1} s"));
         }
 
-        double ratio = Statistics.Median(beside) / Statistics.Median(alone);
+        (double quiet, double busy) = (Statistics.Median(alone), Statistics.Median(beside));
+        double ratio = busy / quiet;
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"medians: alone {Statistics.Median(alone):F1} s, beside {BusyProcesses} busy processes {Statistics.Median(beside):F1} s, {ratio:F2} times (aim {Aim})"));
+            $"medians: alone {quiet:F1} s, beside {BusyProcesses} busy processes {busy:F1} s, {ratio:F2} times (aim {Aim})"));
         return ratio <= Aim ? 0 : 1;
     }
 
@@ -105,6 +108,7 @@ internal static class Contention
     {
         string program = Environment.ProcessPath!;
         string[] host = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [Assembly.GetExecutingAssembly().Location] : [];
-        return Process.Start(new ProcessStartInfo(program, [.. host, .. arguments]) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo(program, [.. host, .. arguments]) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        return Process.Start(start)!;
     }
 }

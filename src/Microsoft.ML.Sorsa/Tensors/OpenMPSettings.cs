@@ -7,15 +7,15 @@ using System.Runtime.InteropServices.Marshalling;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// How many threads libtorch computes with on Linux, and how they wait for each other, where the user's environment does not say it. libgomp reads both from
-/// the process's environment once, when libtorch is loaded; so they are set before anything of this library runs. What is loaded by then stays as it is.
-/// On other systems nothing is set.
+/// How many threads libtorch computes with on Linux, and how they wait for each other, where the user's environment does not say it.
+/// libgomp reads both from the process's environment once, when libtorch is loaded; so they are set before anything of this library
+/// runs, and come too late where libtorch is loaded already. On other systems nothing is set.
 /// </summary>
 internal static unsafe class OpenMPSettings
 {
     /// <summary>
-    /// How often a thread that waits looks again before it sleeps. libgomp's own 300,000 take milliseconds, at each of thousands of barriers a step, while the
-    /// thread that is waited for may be off its processor. docs/decisions/threads.md has the measurements.
+    /// How often a thread that waits looks again before it sleeps. libgomp's own 300,000 take milliseconds, at thousands of barriers a
+    /// step, while the thread that is waited for may be off its processor. docs/decisions/threads.md has the measurements.
     /// </summary>
     public const int SpinCount = 3000;
 
@@ -23,7 +23,8 @@ internal static unsafe class OpenMPSettings
     private const int ProcessorsOnline = 84;
 
     [ModuleInitializer]
-    [SuppressMessage("Usage", "CA2255", Justification = "libgomp reads its settings when it is loaded: this must come before any use of TorchSharp in the library.")]
+    [SuppressMessage("Usage", "CA2255",
+        Justification = "libgomp reads its settings when it is loaded: this must come before any use of TorchSharp.")]
     internal static void Apply()
     {
         if (!OperatingSystem.IsLinux() || !NativeLibrary.TryLoad("libc.so.6", out nint libc))

@@ -3,11 +3,11 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.Sorsa.Training;
 
 /// <summary>
-/// While one of these is there, glibc keeps the memory that is freed for whoever asks next. Otherwise it gives every large block back to the operating system,
-/// which fills it with zeros, page by page, when the next step asks for the same again: measured, half the time of a full fine-tuning step. With the last of
-/// them the free memory is given back, and glibc works by its defaults again. It is left alone where the user has set it by the environment, and there is no
-/// other allocator to set. Blocks above 64 MB of other threads than the first still come from the operating system each time.
-/// docs/decisions/kept-memory.md says why.
+/// While one of these is there, glibc keeps the memory that is freed for whoever asks next. Otherwise it gives every large block back to
+/// the operating system, which fills it with zeros, page by page, when the next step asks for the same again: measured, half the time of a
+/// full fine-tuning step. With the last of them the free memory is given back, and glibc works by its defaults again. Where the user has
+/// set it by the environment it is left alone; without glibc nothing changes. Blocks above 64 MB of other threads than the first still come
+/// from the operating system each time. docs/decisions/kept-memory.md says more.
 /// </summary>
 internal sealed unsafe class KeptMemory : IDisposable
 {
@@ -21,7 +21,8 @@ internal sealed unsafe class KeptMemory : IDisposable
     private const int DefaultMmapMax = 65536;
 
     /// <summary>
-    /// The size of the heaps that glibc has for threads other than the first: a heap that is empty goes back unless as much is to be held ready.
+    /// The size of the heaps that glibc has for threads other than the first: a heap that is empty goes back unless as much is to be held
+    /// ready.
     /// </summary>
     private const int ThreadHeap = 64 * 1024 * 1024;
 
@@ -77,7 +78,7 @@ internal sealed unsafe class KeptMemory : IDisposable
     }
 
     private static nint Find(string name) =>
-        OperatingSystem.IsLinux() && NativeLibrary.TryLoad("libc.so.6", out nint library) && NativeLibrary.TryGetExport(library, name, out nint function)
-            ? function
-            : 0;
+        OperatingSystem.IsLinux()
+            && NativeLibrary.TryLoad("libc.so.6", out nint library)
+            && NativeLibrary.TryGetExport(library, name, out nint function) ? function : 0;
 }

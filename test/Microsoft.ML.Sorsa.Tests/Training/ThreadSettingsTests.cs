@@ -115,8 +115,10 @@ public sealed class ThreadSettingsTests
         Dictionary<string, string> lines = printed.Select(line => line.Split("=")).ToDictionary(pair => pair[0], pair => pair[1]);
         process.WaitForExit();
         Assert.AreEqual(0, process.ExitCode, displayed.Result);
-        string? spin = displayed.Result.Split('\n').FirstOrDefault(line => line.Contains("GOMP_SPINCOUNT", StringComparison.Ordinal))?.Split('\'')[1];
-        return new Settings(lines, spin, int.Parse(lines["threads"], CultureInfo.InvariantCulture), int.Parse(lines["processors"], CultureInfo.InvariantCulture));
+        string? spin = displayed.Result.Split('\n').FirstOrDefault(line => line.Contains("GOMP_SPINCOUNT", StringComparison.Ordinal));
+        return new Settings(lines, spin?.Split("'")[1], Number("threads"), Number("processors"));
+
+        int Number(string name) => int.Parse(lines[name], CultureInfo.InvariantCulture);
     }
 
     /// <summary>A variable as native code sees it.</summary>
