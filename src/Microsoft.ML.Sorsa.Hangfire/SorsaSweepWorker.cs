@@ -1,6 +1,7 @@
 using System.Globalization;
 using Hangfire;
 using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -35,7 +36,10 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
         public TimeSpan InvisibilityTimeout { get; init; } = DefaultInvisibilityTimeout;
     }
 
-    /// <summary>Runs trials until it is told to stop. A trial that is under way then goes back to the queue.</summary>
+    /// <summary>
+    /// Runs trials until it is told to stop. A trial that is under way then goes back to the queue.
+    /// Trials set libtorch's number of threads, which is the process's; it is put back at the end.
+    /// </summary>
     /// <param name="cancellationToken">Stops it; the method then returns.</param>
     /// <exception cref="ArgumentException">An option is outside its range, or the connection string is none.</exception>
     /// <exception cref="IOException">The model folder is not there, or the database cannot be reached. Once the worker runs, it waits for a database that goes away.</exception>
@@ -43,6 +47,19 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
     {
         Verify();
         DecoderConfig.Load(modelFolder);
+        int threads = torch.get_num_threads();
+        try
+        {
+            RunJobs(cancellationToken);
+        }
+        finally
+        {
+            torch.set_num_threads(threads);
+        }
+    }
+
+    private void RunJobs(CancellationToken cancellationToken)
+    {
         using var studies = new WorkerStudies(mlContext, modelFolder, _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName));
         using var server = new BackgroundJobServer(
             new BackgroundJobServerOptions

@@ -167,10 +167,13 @@ public sealed class SorsaExperiment
     }
 
     /// <summary>Runs the trials, waits for them, and gives the best model.</summary>
+    /// <remarks>Meanwhile libtorch's number of threads, which is the process's, is that of a trial; it is put back at the end.</remarks>
     /// <inheritdoc cref="RunAsync" path="/exception"/>
     public ExperimentResult Run() => RunAsync(CancellationToken.None).GetAwaiter().GetResult();
 
-    /// <summary>Runs the trials, and gives the best model.</summary>
+    /// <summary>
+    /// Runs the trials, and gives the best model. Meanwhile libtorch's number of threads, which is the process's, is that of a trial; it is put back at the end.
+    /// </summary>
     /// <param name="cancellationToken">Ends the experiment; a study on disk keeps what is finished.</param>
     /// <exception cref="ArgumentException">An option is not one of the trainer's, or a value is outside its range or does not fit the model; the columns are not there.</exception>
     /// <exception cref="InvalidOperationException">Trainer, data or space are missing; the study was begun with other settings, or is in use; no trial was trained to its end.</exception>

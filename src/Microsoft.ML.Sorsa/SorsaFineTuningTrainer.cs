@@ -31,6 +31,10 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     }
 
     /// <summary>Trains on all rows.</summary>
+    /// <remarks>
+    /// While it trains, glibc's allocator (Linux) keeps freed memory for this process, and gives it back at the end; not where a MALLOC_ variable or
+    /// GLIBC_TUNABLES has set it. The number of threads is libtorch's; another number gives other last bits.
+    /// </remarks>
     /// <param name="input">Data with the prompt and the response column.</param>
     /// <exception cref="ArgumentException">
     /// A column is not there or is not text; a row is longer than the model's positions; the tokenizer is another model's; an option asks
@@ -52,6 +56,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     /// </summary>
     /// <param name="trainData">Data with the prompt and the response column.</param>
     /// <param name="validationData">Data with the same columns that is not trained on.</param>
+    /// <inheritdoc cref="Fit(IDataView)" path="/remarks"/>
     /// <inheritdoc cref="Fit(IDataView)" path="/exception"/>
     public SorsaTransformer Fit(IDataView trainData, IDataView validationData)
     {
