@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -79,8 +80,8 @@ internal static class AdapterParts
         private (Tensor B, Tensor A) LeadingPart()
         {
             (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Exact(Linear.weight.to(AdapterStart.TypeFor(Linear.weight)), (int)Tensors[A].shape[0]);
-            Tensor root = s.sqrt();
-            return ((u * root).DetachFromDisposeScope(), (vt * root.unsqueeze(1)).DetachFromDisposeScope());
+            (Tensor b, Tensor a) = PissaMethod.Factors(u, s, vt, Scale);
+            return (b.Times(Scale).DetachFromDisposeScope(), a.DetachFromDisposeScope());
         }
     }
 }

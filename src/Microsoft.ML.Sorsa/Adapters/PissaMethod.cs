@@ -32,11 +32,17 @@ internal sealed class PissaMethod : AdapterMethod
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         scope.Attach(split.U, split.S, split.Vt);
-        Tensor root = split.S.Times(1 / Scale).sqrt();
-        Tensor a = split.Vt * root.unsqueeze(1), b = split.U * root;
+        (Tensor b, Tensor a) = Factors(split.U, split.S, split.Vt, Scale);
 
         // As in PEFT, from the factors: whoever reads them from a file finds the same residual.
         FrozenWeight residual = PrincipalSplit.Residual(linear, b.Times(Scale), a, Quantized);
         return new LoraLinear(residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale, AdapterParts.Pissa, this) { QuantizationError = split.Error };
+    }
+
+    /// <summary>B and A of the leading triplets; in the dispose scope that is open. Reading PEFT's files goes through here too: the same factors, to the bit.</summary>
+    public static (Tensor B, Tensor A) Factors(Tensor u, Tensor s, Tensor vt, double scale)
+    {
+        Tensor root = s.Times(1 / scale).sqrt();
+        return (u * root, vt * root.unsqueeze(1));
     }
 }
