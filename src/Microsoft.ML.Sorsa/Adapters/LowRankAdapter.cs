@@ -66,8 +66,8 @@ internal abstract class LowRankAdapter : Adapter
     {
         using var scope = NewDisposeScope();
         (Tensor b, Tensor a) = Factors();
-        Tensor product = b.mm(a), frozen = _frozen.Dense(b.dtype);
-        return scope.MoveToOuter(is_grad_enabled() ? product.Plus(frozen) : product.Accumulate(frozen));
+        Tensor frozen = _frozen.Dense(b.dtype);
+        return scope.MoveToOuter(is_grad_enabled() ? b.mm(a).Plus(frozen) : WorkingPrecision.Product(b, a).Accumulate(frozen).to(b.dtype));
     }
 
     public override Tensor InitialWeight()
@@ -75,7 +75,7 @@ internal abstract class LowRankAdapter : Adapter
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         ScalarType type = Trainable[0].Value.dtype;
-        return scope.MoveToOuter(StartFactors() is var (b, a) ? b.mm(a).Accumulate(_frozen.Dense(type)) : _frozen.Dense(type).clone());
+        return scope.MoveToOuter(StartFactors() is var (b, a) ? WorkingPrecision.Product(b, a).Accumulate(_frozen.Dense(type)).to(type) : _frozen.Dense(type).clone());
     }
 
     /// <summary>What the trained side's input is multiplied with; null in evaluation and without dropout. Draws from the generator.</summary>

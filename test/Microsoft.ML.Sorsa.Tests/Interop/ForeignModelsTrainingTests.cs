@@ -176,6 +176,7 @@ public sealed class ForeignModelsTrainingTests
         }
     }
 
+    /// <summary>Whoever learns another answer by heart forgets this one: the loss on these rows is at its best early, and far above it at the end.</summary>
     [TestMethod]
     public void ValidationKeepsTheBestWeights()
     {
@@ -183,12 +184,13 @@ public sealed class ForeignModelsTrainingTests
         using var model = LookAlikes.Random("llama", Config);
         var log = new List<SorsaTrainingProgress>();
         Options options = Settings([]);
-        (options.EvaluationSteps, options.LearningRate, options.LearningRateDecay, options.Progress) = (1, 2, LearningRateDecay.Constant, new Listener(log.Add));
+        (options.EvaluationSteps, options.LearningRateDecay, options.Progress) = (1, LearningRateDecay.Constant, new Listener(log.Add));
+        IDataView other = s_ml.Data.LoadFromEnumerable(TinyTask.Rows.Select(row => new TinyTask.Row { Prompt = row.Prompt, Response = "No." }));
 
-        using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(TinyTask.Data(s_ml), TinyTask.Data(s_ml));
+        using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(other, TinyTask.Data(s_ml));
 
         double best = log.Min(progress => progress.ValidationLoss!.Value);
-        Assert.IsGreaterThan(best, log[^1].ValidationLoss!.Value);
+        Assert.IsGreaterThan(best + 0.5, log[^1].ValidationLoss!.Value);
 
         // Looked at again, after a step that moves nothing: the object holds the weights of that look.
         (options.MaxSteps, options.LearningRate) = (1, 1e-30);

@@ -20,7 +20,7 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
     private const string Seconds = "seconds";
 
     /// <summary>To be raised with any change of the decomposition.</summary>
-    private const int Version = 1;
+    private const int Version = 2;
 
     private readonly Lock _turn = new();
     private long _ticksSaved;

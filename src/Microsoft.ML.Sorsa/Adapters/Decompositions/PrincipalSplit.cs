@@ -36,8 +36,8 @@ internal readonly record struct TripletSlice(int? First, int Rank)
 }
 
 /// <summary>
-/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train; what is left, which does not, is <see cref="Residual"/>. The decomposition
-/// runs in float32, or in float64 where W is.
+/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train; what is left, which does not, is <see cref="Residual"/>. The triplets are
+/// float32, or float64 where W is.
 /// </summary>
 /// <param name="U">[out, r].</param>
 /// <param name="S">[r], descending.</param>
@@ -79,7 +79,7 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
             // Before the first round nothing was quantised yet, and U diag(s) Vt is W's own part, to which c comes as it is.
             (Tensor u, Tensor s, Tensor vt) = slice.Of(rest, decomposition, comesAgain: round == 0);
             s = round == 0 ? s : s.Times(1 / scale);
-            Tensor product = (u * s.Times(scale)).mm(vt);
+            Tensor product = WorkingPrecision.Product(u * s.Times(scale), vt);
             using var residual = new Nf4Weight(wide - product);
             double error = QuantizationError.Relative(wide, residual, product);
             first = round == 0 ? error : first;
@@ -93,12 +93,12 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
         return best with { Error = best.Error! with { Plain = QuantizationError.Relative(wide, plain, null) } };
     }
 
-    /// <summary>W_r = W − B A, of the product that training starts from, in the projection's type or quantised. The caller owns it.</summary>
+    /// <summary>W_r = W − B A, of the product that training starts from, rounded once to the projection's type, or quantised. The caller owns it.</summary>
     public static FrozenWeight Residual(Linear linear, Tensor startB, Tensor startA, bool quantized)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        Tensor rest = startB.mm(startA).neg_().Accumulate(linear.weight.to(AdapterStart.TypeFor(linear.weight)));
+        Tensor rest = WorkingPrecision.Product(startB, startA).neg_().Accumulate(linear.weight);
         return quantized ? new Nf4Weight(rest) : new PlainWeight(rest.to(linear.weight.dtype).DetachFromDisposeScope());
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
@@ -37,8 +38,9 @@ internal static class TruncatedSvd
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        (Tensor u, Tensor s, Tensor vt) = linalg.svd(weight, fullMatrices: false);
-        return scope.MoveToOuter(u.narrow(1, 0, rank).clone().contiguous(), s.narrow(0, 0, rank).clone(), vt.narrow(0, 0, rank).clone().contiguous());
+        (Tensor u, Tensor s, Tensor vt) = linalg.svd(weight.to(WorkingPrecision.For(weight)), fullMatrices: false);
+        (u, s, vt) = (u.narrow(1, 0, rank), s.narrow(0, 0, rank), vt.narrow(0, 0, rank));
+        return u.dtype == ScalarType.Float64 ? Rounded(scope, weight.dtype, u, s, vt) : WithinBasis(scope, weight, u, rank);
     }
 
     public static (Tensor U, Tensor S, Tensor Vt) Randomized(Tensor weight, int rank, Generator generator)
@@ -63,8 +65,22 @@ internal static class TruncatedSvd
             blocks.Add(linalg.qr(next).Q);
         }
 
-        Tensor basis = linalg.qr(cat([.. blocks], 1)).Q;
-        (Tensor u, Tensor s, Tensor vt) = linalg.svd(basis.t().mm(weight), fullMatrices: false);
-        return scope.MoveToOuter(basis.mm(u.narrow(1, 0, rank)), s.narrow(0, 0, rank).clone(), vt.narrow(0, 0, rank).clone().contiguous());
+        return WithinBasis(scope, weight, cat([.. blocks], 1), rank);
     }
+
+    /// <summary>
+    /// The best triplets whose left vectors lie in the span of these columns. What the columns were rounded by hardly moves the span; what follows is in
+    /// float64, except for the product with W on a card.
+    /// </summary>
+    private static (Tensor U, Tensor S, Tensor Vt) WithinBasis(DisposeScope scope, Tensor weight, Tensor columns, int rank)
+    {
+        Tensor basis = linalg.qr(columns.to(ScalarType.Float64)).Q;
+        ScalarType type = WorkingPrecision.For(weight);
+        Tensor within = basis.t().to(type).mm(weight.to(type)).to(ScalarType.Float64);
+        (Tensor u, Tensor s, Tensor vt) = linalg.svd(within, fullMatrices: false);
+        return Rounded(scope, weight.dtype, basis.mm(u.narrow(1, 0, rank)), s.narrow(0, 0, rank), vt.narrow(0, 0, rank));
+    }
+
+    private static (Tensor U, Tensor S, Tensor Vt) Rounded(DisposeScope scope, ScalarType type, Tensor u, Tensor s, Tensor vt) =>
+        scope.MoveToOuter(u.to(type, copy: true).contiguous(), s.to(type, copy: true), vt.to(type, copy: true).contiguous());
 }

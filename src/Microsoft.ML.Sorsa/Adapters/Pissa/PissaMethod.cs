@@ -55,8 +55,7 @@ internal sealed class PissaMethod : AdapterMethod
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         scope.Attach(split.U, split.S, split.Vt);
-        Tensor root = split.S.Times(1 / Scale).sqrt();
-        Tensor a = split.Vt * root.unsqueeze(1), b = split.U * root;
+        (Tensor b, Tensor a) = Factors(split.U, split.S, split.Vt, Scale);
 
         // As in PEFT, from the factors: whoever reads them from a file finds the same residual.
         FrozenWeight residual = PrincipalSplit.Residual(linear, b.Times(Scale), a, Quantized);
@@ -70,15 +69,25 @@ internal sealed class PissaMethod : AdapterMethod
     private static PissaLinear Restore(SavedProjection saved)
     {
         Tensor a = saved.Copy("lora_A");
-        (Tensor B, Tensor A) start = saved.CopyStart() ?? LeadingPart(saved.Weight, (int)a.shape[0]);
+        (Tensor B, Tensor A) start = saved.CopyStart() ?? LeadingPart(saved.Weight, (int)a.shape[0], saved.Scale);
         return new PissaLinear(saved.FreezeResidual(start), a, saved.Copy("lora_B"), saved.Bias, saved.Scale, start);
     }
 
     /// <summary>What training started from, where the file is PEFT's and does not hold it. The caller owns it.</summary>
-    private static (Tensor B, Tensor A) LeadingPart(Tensor weight, int rank)
+    private static (Tensor B, Tensor A) LeadingPart(Tensor weight, int rank, double scale)
     {
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Exact(weight.to(AdapterStart.TypeFor(weight)), rank);
-        Tensor root = s.sqrt();
-        return ((u * root).DetachFromDisposeScope(), (vt * root.unsqueeze(1)).DetachFromDisposeScope());
+        (Tensor b, Tensor a) = Factors(u, s, vt, scale);
+        return (b.Times(scale).DetachFromDisposeScope(), a.DetachFromDisposeScope());
+    }
+
+    /// <summary>
+    /// B and A of the leading triplets, in the dispose scope that is open. What PEFT's files leave out is made here too: the same factors, to
+    /// the bit.
+    /// </summary>
+    private static (Tensor B, Tensor A) Factors(Tensor u, Tensor s, Tensor vt, double scale)
+    {
+        Tensor root = s.Times(1 / scale).sqrt();
+        return (u * root, vt * root.unsqueeze(1));
     }
 }

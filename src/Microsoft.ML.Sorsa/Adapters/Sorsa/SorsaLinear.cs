@@ -88,7 +88,7 @@ internal sealed class SorsaLinear : LowRankAdapter
 
         static Tensor Orthonormal(Tensor matrix)
         {
-            (Tensor q, Tensor r) = linalg.qr(matrix);
+            (Tensor q, Tensor r) = linalg.qr(matrix.to(WorkingPrecision.For(matrix)));
             return q * r.diagonal().sign();
         }
     }
