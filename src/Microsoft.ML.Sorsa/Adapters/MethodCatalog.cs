@@ -36,15 +36,19 @@ internal static class MethodCatalog
     public static MethodDescriptor? FindSaved(string name) => Saved.FirstOrDefault(known => known.Name == name);
 
     public static MethodDescriptor Get(FineTuningMethod method) =>
-        Find(method) ?? throw new ArgumentOutOfRangeException(nameof(method), method, "The method is in no list: add its descriptor to MethodCatalog.");
+        Find(method) ?? throw new ArgumentOutOfRangeException(
+            nameof(method), method, "The method is in no list: add its descriptor to MethodCatalog.");
 
-    /// <summary>Adds a method from outside of the library, for the caller and what it calls and starts, until the result is disposed.</summary>
+    /// <summary>
+    /// Adds a method from outside of the library, for the caller and what it calls and starts, until the result is disposed.
+    /// </summary>
     public static IDisposable Register(MethodDescriptor descriptor)
     {
         if (All.Any(known => known.Method == descriptor.Method || known.Name == descriptor.Name))
         {
             throw new ArgumentException(
-                $"A method {descriptor.Method} or a name '{descriptor.Name}' is there already. Choose another value and another name.", nameof(descriptor));
+                $"A method {descriptor.Method} or a name '{descriptor.Name}' is there already. Choose another value and another name.",
+                nameof(descriptor));
         }
 
         s_registered.Value = (s_registered.Value ?? []).Add(descriptor);
