@@ -25,8 +25,8 @@ internal abstract class AdapterMethod
     public virtual OrthonormalityPenalty? Penalty => null;
 
     /// <summary>
-    /// The adapter of one projection, at its start. It may keep the projection's weight (see <see cref="Adapter.Keeps"/>), and keeps its bias;
-    /// it changes neither.
+    /// The adapter of one projection, at its start. It may keep the projection's weight (see <see cref="Adapter.Keeps"/>), and keeps its
+    /// bias; it changes neither.
     /// </summary>
     /// <param name="path">The projection's checkpoint name.</param>
     /// <param name="linear">The projection.</param>
@@ -57,7 +57,8 @@ internal abstract class AdapterMethod
 /// <param name="Weight">γ; above 0.</param>
 /// <param name="Mean">The mean over the matrices; otherwise their sum.</param>
 /// <param name="InLoss">
-/// True: γ · L_reg is a summand of the loss, and clipped with it (AdaLoRA). False: its gradient joins the clipped one, times γ / η_d (SORSA, Eq. 11).
+/// True: γ · L_reg is a summand of the loss, and clipped with it (AdaLoRA). False: its gradient joins the clipped one, times γ / η_d
+/// (SORSA, Eq. 11).
 /// </param>
 internal sealed record OrthonormalityPenalty(double Weight, bool Mean, bool InLoss);
 
@@ -76,7 +77,8 @@ internal static class AdapterStart
     public static Tensor Uniform(long[] shape, double bound, Tensor weight, Generator generator)
     {
         using var scope = NewDisposeScope();
-        return rand(shape, TypeFor(weight), CPU, generator: generator).Scale(2 * bound).Shift(-bound).to(weight.device).DetachFromDisposeScope();
+        Tensor values = rand(shape, TypeFor(weight), CPU, generator: generator).Scale(2 * bound).Shift(-bound);
+        return values.to(weight.device).DetachFromDisposeScope();
     }
 
     /// <summary>Normal around 0.</summary>

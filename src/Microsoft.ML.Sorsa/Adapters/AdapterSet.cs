@@ -19,7 +19,8 @@ internal sealed class AdapterSet
     public string MethodName => _method.Name;
 
     /// <summary>The adapters under their projections' checkpoint names, such as model.layers.0.self_attn.q_proj.</summary>
-    public IEnumerable<KeyValuePair<string, Adapter>> Adapters => _adapters.Select(entry => KeyValuePair.Create(entry.Target.Path, entry.Adapter));
+    public IEnumerable<KeyValuePair<string, Adapter>> Adapters =>
+        _adapters.Select(entry => KeyValuePair.Create(entry.Target.Path, entry.Adapter));
 
     /// <summary>Everything that trains, under names such as model.layers.0.self_attn.q_proj.U.</summary>
     public IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
@@ -87,7 +88,8 @@ internal sealed class AdapterSet
     /// <param name="targetModules">Names such as q_proj.</param>
     /// <param name="method">Makes the adapters.</param>
     /// <param name="cancellationToken">Looked at between two projections.</param>
-    public static AdapterSet Inject(CausalLM model, IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken = default)
+    public static AdapterSet Inject(
+        CausalLM model, IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken = default)
     {
         IEnumerable<ProjectionSlot> slots = model.Projections.Where(slot => targetModules.Contains(slot.Name, StringComparer.Ordinal));
         AdapterSet adapters = Inject(slots.Select(slot => new ProjectionTarget(slot, model.Type)), method, cancellationToken);
@@ -155,7 +157,8 @@ internal sealed class AdapterSet
             Tensor weight = adapter.MergedWeight().to(storedType);
             RequireFinite(
                 weight, target.Path,
-                $"Training diverged, or {storedType} is too narrow for it: lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
+                $"Training diverged, or {storedType} is too narrow for it: "
+                    + "lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
             target.Merge(adapter, weight);
         }
 

@@ -32,7 +32,9 @@ internal abstract class AdapterTarget(string path)
     {
     }
 
-    /// <summary>Puts a plain projection of this weight [out, in], of the stored type, in the adapter's stead, and frees the adapter.</summary>
+    /// <summary>
+    /// Puts a plain projection of this weight [out, in], of the stored type, in the adapter's stead, and frees the adapter.
+    /// </summary>
     public abstract void Merge(Adapter adapter, Tensor weight);
 }
 
@@ -72,8 +74,8 @@ internal sealed class ProjectionTarget(ProjectionSlot slot, ScalarType computeTy
 }
 
 /// <summary>
-/// A weight of a module that is not ours and cannot be exchanged: the adapter stays outside, its weight is written into the module's own tensor
-/// before each forward pass, and that tensor's gradient is brought to the adapter by the adapter's own derivative.
+/// A weight of a module that is not ours and cannot be exchanged: the adapter stays outside, its weight is written into the module's own
+/// tensor before each forward pass, and that tensor's gradient is brought to the adapter by the adapter's own derivative.
 /// </summary>
 internal sealed class TensorTarget(string path, Tensor weight) : AdapterTarget(path)
 {

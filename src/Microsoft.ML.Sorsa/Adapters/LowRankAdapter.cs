@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
-/// A frozen weight and a trained product of rank r beside it: W + B A with B [out, r] and A [r, in]. A method's forward says what B and A are made of,
-/// and <see cref="LowRankFunction"/> computes it without forming the product.
+/// A frozen weight and a trained product of rank r beside it: W + B A with B [out, r] and A [r, in]. A method's forward says what B and A
+/// are made of, and <see cref="LowRankFunction"/> computes it without forming the product.
 /// </summary>
 internal abstract class LowRankAdapter : Adapter
 {
@@ -49,7 +49,9 @@ internal abstract class LowRankAdapter : Adapter
     public virtual IReadOnlyList<KeyValuePair<string, Tensor>> SavedTensors =>
     [
         .. Trainable.Select(named => KeyValuePair.Create(named.Key, (Tensor)named.Value)),
-        .. StartFactors() is var (b, a) ? [KeyValuePair.Create(StartB, b), KeyValuePair.Create(StartA, a)] : Array.Empty<KeyValuePair<string, Tensor>>(),
+        .. StartFactors() is var (b, a)
+            ? [KeyValuePair.Create(StartB, b), KeyValuePair.Create(StartA, a)]
+            : Array.Empty<KeyValuePair<string, Tensor>>(),
     ];
 
     /// <summary>W.</summary>
@@ -58,7 +60,9 @@ internal abstract class LowRankAdapter : Adapter
     /// <summary>The product that <see cref="Factors"/> was at the start, of the adapter's own tensors; null where it was zero.</summary>
     public virtual (Tensor B, Tensor A)? StartFactors() => null;
 
-    /// <summary>B [out, r], with every scale in it, and A [r, in]; a function of what trains. They belong to the dispose scope that is open.</summary>
+    /// <summary>
+    /// B [out, r], with every scale in it, and A [r, in]; a function of what trains. They belong to the dispose scope that is open.
+    /// </summary>
     public abstract (Tensor B, Tensor A) Factors();
 
     /// <summary>W + B A.</summary>
@@ -78,7 +82,9 @@ internal abstract class LowRankAdapter : Adapter
         return scope.MoveToOuter(StartFactors() is var (b, a) ? WorkingPrecision.Product(b, a).Accumulate(_frozen.Dense(type)).to(type) : _frozen.Dense(type).clone());
     }
 
-    /// <summary>What the trained side's input is multiplied with; null in evaluation and without dropout. Draws from the generator.</summary>
+    /// <summary>
+    /// What the trained side's input is multiplied with; null in evaluation and without dropout. Draws from the generator.
+    /// </summary>
     protected Tensor? DrawDropout(Tensor input) => training ? Dropout?.Draw(input) : null;
 
     /// <summary>A wrong shape inside the custom backward would end the process.</summary>
@@ -88,7 +94,8 @@ internal abstract class LowRankAdapter : Adapter
         {
             string shapes = $"[{string.Join(", ", b.shape)}] and [{string.Join(", ", a.shape)}]";
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"{names} of the shapes {shapes} are no factors of rank {rank} of a weight [{string.Join(", ", _frozen.Shape)}]."), nameof(b));
+                $"{names} of the shapes {shapes} are no factors of rank {rank} of a weight [{string.Join(", ", _frozen.Shape)}]."),
+                nameof(b));
         }
     }
 }

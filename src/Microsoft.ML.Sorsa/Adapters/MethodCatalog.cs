@@ -38,13 +38,16 @@ internal static class MethodCatalog
     public static MethodDescriptor Get(FineTuningMethod method) => All.FirstOrDefault(known => known.Method == method)
         ?? throw OptionRange.Error("Method", method, $"one of {string.Join(", ", All.Select(known => known.Method))}", "Choose one of them");
 
-    /// <summary>Adds a method from outside of the library, for the caller and what it calls and starts, until the result is disposed.</summary>
+    /// <summary>
+    /// Adds a method from outside of the library, for the caller and what it calls and starts, until the result is disposed.
+    /// </summary>
     public static IDisposable Register(MethodDescriptor descriptor)
     {
         if (All.Any(known => known.Method == descriptor.Method || known.Name == descriptor.Name))
         {
             throw new ArgumentException(
-                $"A method {descriptor.Method} or a name '{descriptor.Name}' is there already. Choose another value and another name.", nameof(descriptor));
+                $"A method {descriptor.Method} or a name '{descriptor.Name}' is there already. Choose another value and another name.",
+                nameof(descriptor));
         }
 
         s_registered.Value = (s_registered.Value ?? []).Add(descriptor);

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
 
-/// <summary>What a user sets of a method, under the names of the trainer's options, which say what each of them means and check it.</summary>
+/// <summary>
+/// What a user sets of a method, under the names of the trainer's options, which say what each of them means and check it.
+/// </summary>
 internal sealed record MethodSettings
 {
     /// <summary>r where nothing is set.</summary>
@@ -122,5 +124,6 @@ internal sealed record MethodSettings
 internal sealed record MethodRun(int TotalSteps, Generator Initialization, Decomposition Decomposition, Generator DropoutGenerator)
 {
     /// <summary>The dropout that the settings ask for; null: none.</summary>
-    public InputDropout? InputDropout(MethodSettings settings) => settings.Dropout > 0 ? new InputDropout(settings.Dropout, DropoutGenerator) : null;
+    public InputDropout? InputDropout(MethodSettings settings) =>
+        settings.Dropout > 0 ? new InputDropout(settings.Dropout, DropoutGenerator) : null;
 }

@@ -4,15 +4,19 @@ namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
 /// AdaLoRA's budget of triplets over the steps t of a run, t counted from 0 (Zhang et al., arXiv 2303.10512, Eq. 12): all of them up to
-/// <see cref="WarmupSteps"/>, then cubically fewer, and those of <see cref="TargetRank"/> in the last <see cref="FinalSteps"/>. The defaults are PEFT's. (Where
-/// validation rows keep the weights of the lowest loss, they stand pruned as far as they were then.)
+/// <see cref="WarmupSteps"/>, then cubically fewer, and those of <see cref="TargetRank"/> in the last <see cref="FinalSteps"/>. The
+/// defaults are PEFT's. (Where validation rows keep the weights of the lowest loss, they stand pruned as far as they were then.)
 /// </summary>
 public sealed record RankBudget
 {
-    /// <summary>Triplets per projection that are left at the end, on average. Default null: half of Rank, rounded up. At least 1, at most Rank.</summary>
+    /// <summary>
+    /// Triplets per projection that are left at the end, on average. Default null: half of Rank, rounded up. At least 1, at most Rank.
+    /// </summary>
     public int? TargetRank { get; init; }
 
-    /// <summary>t_i, the steps before the first pruning. Default 0; at least 0. Together with <see cref="FinalSteps"/> below the steps of the run.</summary>
+    /// <summary>
+    /// t_i, the steps before the first pruning. Default 0; at least 0. Together with <see cref="FinalSteps"/> below the steps of the run.
+    /// </summary>
     [OptionRange(0, int.MaxValue, "Use 0, as PEFT does")]
     public int WarmupSteps { get; init; }
 

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
 
-/// <summary>A projection of the base, and what a file keeps of its adapter: what <see cref="MethodDescriptor.Restore"/> makes an adapter from.</summary>
+/// <summary>
+/// A projection of the base, and what a file keeps of its adapter: what <see cref="MethodDescriptor.Restore"/> makes an adapter from.
+/// </summary>
 /// <param name="linear">The projection; it is not changed, and may be kept.</param>
 /// <param name="scale">c.</param>
 /// <param name="isQuantized">The adapter was trained beside a weight in NF4.</param>

@@ -70,7 +70,8 @@ internal sealed class AdaLoraLinear : LowRankAdapter
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A * E);
 
     /// <summary>
-    /// Brings the running importance |value · gradient| of every value, and how uncertain it is, up to date (Eq. 8 to 10). The gradients must be set.
+    /// Brings the running importance |value · gradient| of every value, and how uncertain it is, up to date (Eq. 8 to 10). The gradients
+    /// must be set.
     /// </summary>
     public void UpdateImportance(double beta1, double beta2)
     {
@@ -78,7 +79,9 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         using var noGrad = no_grad();
         foreach ((Parameter value, Tensor importance, Tensor uncertainty) in _watched)
         {
-            Tensor now = (value * (value.grad ?? throw new InvalidOperationException("A trained tensor has no gradient: call backward first."))).abs();
+            Tensor gradient = value.grad
+                ?? throw new InvalidOperationException("A trained tensor has no gradient: call backward first.");
+            Tensor now = (value * gradient).abs();
             importance.Scale(beta1).Accumulate(now.Times(1 - beta1));
             uncertainty.Scale(beta2).Accumulate((now - importance).abs().Scale(1 - beta2));
         }
@@ -90,7 +93,8 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         Tensor[] scores = [.. _watched.Select(watched => watched.Importance * watched.Uncertainty)];
-        return scores[1].squeeze(1).Plus(scores[0].mean([1])).Plus(scores[2].mean([0])).to(ScalarType.Float64).cpu().data<double>().ToArray();
+        Tensor sum = scores[1].squeeze(1).Plus(scores[0].mean([1])).Plus(scores[2].mean([0]));
+        return sum.to(ScalarType.Float64).cpu().data<double>().ToArray();
     }
 
     /// <summary>Sets the singular values of the triplets that are not kept to zero.</summary>

@@ -91,10 +91,11 @@ internal sealed class AdaLoraMethod : AdapterMethod
         RankBudget budget = settings.RankBudget ?? new RankBudget();
         if (budget.WarmupSteps + budget.FinalSteps >= run.TotalSteps)
         {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"RankBudget.WarmupSteps is {budget.WarmupSteps} and RankBudget.FinalSteps {budget.FinalSteps}; together they must be below ")
-                + string.Create(CultureInfo.InvariantCulture,
-                $"the {run.TotalSteps} steps of this run, so that there is time to prune. Lower them, or train for more steps."), nameof(settings));
+            string values = string.Create(CultureInfo.InvariantCulture,
+                $"RankBudget.WarmupSteps is {budget.WarmupSteps} and RankBudget.FinalSteps {budget.FinalSteps}");
+            string limit = string.Create(CultureInfo.InvariantCulture,
+                $"together they must be below the {run.TotalSteps} steps of this run, so that there is time to prune");
+            throw new ArgumentException($"{values}; {limit}. Lower them, or train for more steps.", nameof(settings));
         }
 
         return new AdaLoraMethod
@@ -110,7 +111,9 @@ internal sealed class AdaLoraMethod : AdapterMethod
         };
     }
 
-    /// <summary>Which triplets stay: as many as the budget allows, of all projections together; ties with the last one that goes go with it.</summary>
+    /// <summary>
+    /// Which triplets stay: as many as the budget allows, of all projections together; ties with the last one that goes go with it.
+    /// </summary>
     private IReadOnlyList<bool[]> ChooseKept(AdaLoraLinear[] adapters, int step)
     {
         double[][] scores = [.. adapters.Select(adapter => adapter.Scores())];

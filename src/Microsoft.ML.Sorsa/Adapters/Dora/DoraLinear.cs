@@ -53,7 +53,8 @@ internal sealed class DoraLinear : LowRankAdapter
 
     public override double Scale { get; }
 
-    public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B), new("lora_magnitude_vector", M)];
+    public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
+        [new("lora_A", A), new("lora_B", B), new("lora_magnitude_vector", M)];
 
     /// <summary>m at the start: ‖w‖ of every row. The caller owns it.</summary>
     public static Tensor Magnitude(FrozenWeight frozen, ScalarType type)

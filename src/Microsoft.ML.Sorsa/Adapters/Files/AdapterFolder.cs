@@ -83,7 +83,8 @@ internal static class AdapterFolder
         using Checkpoint checkpoint = Checkpoint.OpenFile(path);
         if (checkpoint.Names.CountBy(Split).FirstOrDefault(named => named.Value > 1) is { Value: > 1 } twice)
         {
-            throw new InvalidDataException($"'{path}' holds {twice.Key.Tensor} of '{twice.Key.Path}' more than once. Write the adapter again.");
+            throw new InvalidDataException(
+                $"'{path}' holds {twice.Key.Tensor} of '{twice.Key.Path}' more than once. Write the adapter again.");
         }
 
         var tensors = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);
@@ -95,7 +96,11 @@ internal static class AdapterFolder
 
         return tensors;
 
-        (string Path, string Tensor) Split(string name) =>
-            bareName(name) is var bare && bare.LastIndexOf('.') is var dot and >= 0 ? (bare[..dot], bare[(dot + 1)..]) : (bareName(name), "");
+        (string Path, string Tensor) Split(string name)
+        {
+            string bare = bareName(name);
+            int dot = bare.LastIndexOf('.');
+            return dot < 0 ? (bare, "") : (bare[..dot], bare[(dot + 1)..]);
+        }
     }
 }

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Adapters.Files;
 
 /// <summary>
-/// Several adapters on one base. The one in use is merged, as after a training: what runs is a plain model; the base's own projections are kept
-/// beside it and come back as they were.
+/// Several adapters on one base. The one in use is merged, as after a training: what runs is a plain model; the base's own projections
+/// are kept beside it and come back as they were.
 /// </summary>
 internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDisposable
 {

@@ -18,7 +18,9 @@ internal sealed record AdapterWeights(
 {
     /// <summary>The names that the projections end in, in ordinal order.</summary>
     public IReadOnlyList<string> TargetModules =>
-        [.. Tensors.Keys.Select(path => path[(path.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+    [
+        .. Tensors.Keys.Select(path => path[(path.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal),
+    ];
 
     /// <summary>r: the largest of the projections'.</summary>
     public int Rank => (int)Tensors.Values.Max(tensors => Method.SizeOf(Axis.Rank, tensors));
@@ -85,14 +87,14 @@ internal sealed record AdapterWeights(
 
         if (faults.Count > 0)
         {
-            throw new InvalidDataException(
-                $"The adapter in '{source}' does not fit this model:{string.Concat(faults.Select(fault => $"{Environment.NewLine}  {fault}"))}");
+            string list = string.Concat(faults.Select(fault => $"{Environment.NewLine}  {fault}"));
+            throw new InvalidDataException($"The adapter in '{source}' does not fit this model:{list}");
         }
     }
 
     /// <summary>
-    /// The update as LoRA's factors over the untouched base, with every scale in B: [current, −start] and [current; start], of rank 2r, where the
-    /// adapter started from a part of the base. They belong to the dispose scope that is open.
+    /// The update as LoRA's factors over the untouched base, with every scale in B: [current, −start] and [current; start], of rank 2r,
+    /// where the adapter started from a part of the base. They belong to the dispose scope that is open.
     /// </summary>
     public (Tensor B, Tensor A) Difference(string path)
     {
@@ -138,7 +140,8 @@ internal sealed record AdapterWeights(
         foreach (AdapterTensor known in Method.Tensors.OrderBy(known => known.Name, StringComparer.Ordinal))
         {
             long[] expected = known.Shape(shape[0], shape[1], rank);
-            if (tensors.GetValueOrDefault(known.Name) is { } tensor && !(tensor.is_floating_point() && tensor.shape.SequenceEqual(expected)))
+            if (tensors.GetValueOrDefault(known.Name) is { } tensor
+                && !(tensor.is_floating_point() && tensor.shape.SequenceEqual(expected)))
             {
                 yield return $"misshapen: {path}.{known.Name} is {tensor.dtype} {Text(tensor.shape)}, "
                     + $"and this base and method ask for floating-point numbers {Text(expected)}";

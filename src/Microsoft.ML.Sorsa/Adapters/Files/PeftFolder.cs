@@ -13,7 +13,9 @@ internal static class PeftFolder
     private const string Prefix = "base_model.model.";
     private const string Suffix = ".weight";
 
-    /// <summary>Options that change what is computed and that are not supported, where they are anything but absent, false or empty.</summary>
+    /// <summary>
+    /// Options that change what is computed and that are not supported, where they are anything but absent, false or empty.
+    /// </summary>
     private static readonly string[] s_unsupported =
     [
         "alora_invocation_tokens", "alpha_pattern", "arrow_config", "corda_config", "fan_in_fan_out", "kasa_config", "layer_replication",
@@ -21,7 +23,9 @@ internal static class PeftFolder
         "trainable_token_indices", "use_bdlora", "use_qalora", "velora_config",
     ];
 
-    /// <summary>Starts that leave the base as it is. Those that do not (olora, corda, loftq, ...) are refused, but for a known method's.</summary>
+    /// <summary>
+    /// Starts that leave the base as it is. Those that do not (olora, corda, loftq, ...) are refused, but for a known method's.
+    /// </summary>
     private static readonly string?[] s_plainStarts = [null, "true", "false", "\"gaussian\"", "\"eva\"", "\"orthogonal\""];
 
     /// <summary>Writes the adapter as what it is.</summary>
@@ -82,7 +86,8 @@ internal static class PeftFolder
             .FirstOrDefault(name => start?.StartsWith($"\"{name}", StringComparison.Ordinal) ?? false);
 
         // rsLoRA's scale goes with every method; only where nothing else tells them apart, it is one of its own.
-        MethodDescriptor? method = MethodCatalog.Saved.Where(method => method.Peft is { } form && form.UseDora == dora && form.InitLoraWeights == special)
+        MethodDescriptor? method = MethodCatalog.Saved
+            .Where(method => method.Peft is { } form && form.UseDora == dora && form.InitLoraWeights == special)
             .OrderByDescending(method => method.Peft!.UseRsLora == rsLora).FirstOrDefault();
         string[] faults =
         [
@@ -114,7 +119,8 @@ internal static class PeftFolder
     }
 
     private static void Write(
-        string folder, IReadOnlyList<string> targetModules, int rank, double alpha, PeftForm form, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
+        string folder, IReadOnlyList<string> targetModules, int rank, double alpha, PeftForm form,
+        IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
         var config = new
         {

@@ -30,9 +30,12 @@ internal static class Nf4Code
     public static ReadOnlySpan<float> ScaleValues => s_scaleValues;
 
     /// <summary>The values of a byte's two codes, the high nibble's first: [256 × 2].</summary>
-    public static float[] PairTable() => [.. Enumerable.Range(0, 256).SelectMany(pair => new[] { s_values[pair >> 4], s_values[pair & 15] })];
+    public static float[] PairTable() =>
+        [.. Enumerable.Range(0, 256).SelectMany(pair => new[] { s_values[pair >> 4], s_values[pair & 15] })];
 
-    /// <summary>Codes of all values, two to a byte, and each block's largest magnitude. An odd count leaves the last nibble at the code of 0.</summary>
+    /// <summary>
+    /// Codes of all values, two to a byte, and each block's largest magnitude. An odd count leaves the last nibble at the code of 0.
+    /// </summary>
     public static (byte[] Packed, float[] Scales) Quantize(ReadOnlySpan<float> values)
     {
         byte[] packed = new byte[(values.Length + 1) / 2];
@@ -114,7 +117,8 @@ internal static class Nf4Code
 
         return (codes, scales, offset);
 
-        // bitsandbytes finds these codes through a table of 65,536 even steps over [-1, 1]; without it two codes in a thousand differ from its own.
+        // bitsandbytes finds these codes through a table of 65,536 even steps over [-1, 1]; without it two codes in a thousand differ
+        // from its own.
         static float OnGrid(float value)
         {
             const float Last = 65535;

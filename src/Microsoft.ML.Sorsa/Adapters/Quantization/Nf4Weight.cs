@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters.Quantization;
 
-/// <summary>A weight kept in NF4 with double quantisation (<see cref="Nf4Code"/>), about 4.13 bits a value; a matrix of it lives only while it is used.</summary>
+/// <summary>
+/// A weight kept in NF4 with double quantisation (<see cref="Nf4Code"/>), about 4.13 bits a value; a matrix of it lives only while it is
+/// used.
+/// </summary>
 internal sealed class Nf4Weight : FrozenWeight
 {
     private readonly long[] _shape;
@@ -36,7 +39,8 @@ internal sealed class Nf4Weight : FrozenWeight
         (byte[] packed, float[] scales) = Nf4Code.Quantize(MemoryMarshal.Cast<byte, float>(values.bytes));
         if (!scales.All(float.IsFinite))
         {
-            throw new ArithmeticException("A weight to quantise holds values that are not finite. Its checkpoint is broken: fetch or write it again.");
+            throw new ArithmeticException(
+                "A weight to quantise holds values that are not finite. Its checkpoint is broken: fetch or write it again.");
         }
 
         (byte[] codes, float[] scaleScales, _scaleOffset) = Nf4Code.QuantizeScales(scales);

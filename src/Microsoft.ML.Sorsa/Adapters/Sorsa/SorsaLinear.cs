@@ -30,7 +30,8 @@ internal sealed class SorsaLinear : LowRankAdapter
     /// <param name="bias">b [out], or null.</param>
     /// <param name="scale">c.</param>
     /// <param name="start">The product that W_r lacks; null: that of these triplets.</param>
-    public SorsaLinear(FrozenWeight residual, Tensor u, Tensor s, Tensor vt, Parameter? bias, double scale = 1, (Tensor B, Tensor A)? start = null)
+    public SorsaLinear(
+        FrozenWeight residual, Tensor u, Tensor s, Tensor vt, Parameter? bias, double scale = 1, (Tensor B, Tensor A)? start = null)
         : base(nameof(SorsaLinear), residual, bias)
     {
         RequireShapes(u, s.numel(), vt, "U and Vt");
@@ -76,8 +77,8 @@ internal sealed class SorsaLinear : LowRankAdapter
     public override (Tensor B, Tensor A)? StartFactors() => (_startB, _startA);
 
     /// <summary>
-    /// Brings U and Vt back onto the Stiefel manifold: each becomes the Q of its QR decomposition with a positive diagonal of R, which is the
-    /// matrix itself where it is orthonormal.
+    /// Brings U and Vt back onto the Stiefel manifold: each becomes the Q of its QR decomposition with a positive diagonal of R, which is
+    /// the matrix itself where it is orthonormal.
     /// </summary>
     public void Orthonormalize()
     {

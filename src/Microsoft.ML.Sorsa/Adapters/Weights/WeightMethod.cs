@@ -67,7 +67,8 @@ internal sealed class TrainedLinear : Adapter
     [field: ComponentName(Name = "bias")]
     public override Parameter? Bias { get; }
 
-    public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => _trainsBias ? [new("weight", W), new("bias", Bias!)] : [new("weight", W)];
+    public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
+        _trainsBias ? [new("weight", W), new("bias", Bias!)] : [new("weight", W)];
 
     public override Tensor forward(Tensor input)
     {
