@@ -1,6 +1,5 @@
 using System.Globalization;
 using Hangfire;
-using Microsoft.ML.Sorsa.Models;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -42,8 +41,11 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
     public void Run(CancellationToken cancellationToken)
     {
         Verify();
-        DecoderConfig.Load(modelFolder);
-        using var studies = new WorkerStudies(mlContext, modelFolder, _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName));
+
+        // A trainer reads the model's config.json when it is made; a rank of 1 fits every model.
+        mlContext.Sorsa().FineTune(new SorsaFineTuningTrainer.Options { ModelFolder = modelFolder, Rank = 1 });
+        string decompositions = _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName);
+        using var studies = new WorkerStudies(mlContext.Sorsa(), modelFolder, decompositions);
         using var server = new BackgroundJobServer(
             new BackgroundJobServerOptions
             {

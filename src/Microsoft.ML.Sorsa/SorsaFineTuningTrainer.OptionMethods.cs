@@ -9,7 +9,8 @@ public sealed partial class SorsaFineTuningTrainer
 {
     public sealed partial class Options
     {
-        private const int DefaultRank = 16;
+        /// <summary>The rank where <see cref="Rank"/> is null.</summary>
+        public const int DefaultRank = 16;
 
         internal int RankOrDefault => Rank ?? DefaultRank;
 

@@ -111,6 +111,13 @@ public sealed partial class SorsaFineTuningTrainer
             static string Part(string name) => $"{nameof(RankBudget)}.{name}";
         }
 
+        /// <summary>
+        /// Whether an option belongs to <see cref="Method"/> and does anything beside what else is set, as SliceStart does only where Triplets
+        /// is Slice. Where it does not, it must be left at its default.
+        /// </summary>
+        /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
+        public bool HasEffect(string name) => HasOption(name) && HasUseFor(name);
+
         /// <summary>Whether the method has an option.</summary>
         internal bool HasOption(string name)
         {

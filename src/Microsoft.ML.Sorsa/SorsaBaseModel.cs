@@ -1,0 +1,158 @@
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.FineTuning;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
+
+namespace Microsoft.ML.Sorsa;
+
+/// <summary>
+/// A model folder that is opened once and fine-tuned many times, as a sweep or a comparison of methods does it. The weights are mapped once;
+/// each matrix is decomposed once, at the largest rank, and kept on disk; rows are turned into tokens once for each pair of lengths. Made by
+/// <c>mlContext.Sorsa().OpenBaseModel(...)</c>. Several trainings may run at a time, each on a thread of its own.
+/// </summary>
+public sealed class SorsaBaseModel : IDisposable
+{
+    private readonly IHost _host;
+    private readonly SorsaFineTuningTrainer.Options _options;
+    private readonly OpenedFolder _folder;
+    private readonly CausalLM _weights;
+    private readonly DecompositionCache _decompositions;
+    private readonly EncodedRows _rows = new();
+    private int _trainings;
+
+    internal SorsaBaseModel(IHostEnvironment env, SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(largestRank, 1);
+        ArgumentException.ThrowIfNullOrWhiteSpace(decompositionFolder);
+        _host = env.Register(nameof(SorsaBaseModel));
+        _options = options.Clone();
+        _options.Validate();
+        _decompositions = new DecompositionCache(decompositionFolder, largestRank, _options.Seed);
+        _folder = new OpenedFolder(_options, DecoderConfig.Load(_options.ModelFolder), TorchDevice.Of(env));
+        try
+        {
+            _weights = _folder.Load();
+        }
+        catch
+        {
+            _folder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Names the model by its content: SHA-256 of the weights, then of the configuration and the tokenizer's files.</summary>
+    public string Fingerprint => $"{_weights.Fingerprint} {_folder.FilesFingerprint}";
+
+    /// <summary>What the trainings so far did not have to do again.</summary>
+    public SharedWork SharedWork => new()
+    {
+        Decompositions = _decompositions.Made,
+        DecompositionsReused = _decompositions.Found,
+        DecompositionTimeSaved = _decompositions.Saved,
+        RowsTokenized = _rows.Encoded,
+        RowsReused = _rows.Reused,
+        ModelLoadsSaved = Math.Max(0, _trainings - 1),
+    };
+
+    /// <summary>Trains on rows, keeps the weights of the lowest loss on others, and merges.</summary>
+    /// <param name="options">
+    /// Everything that can be set. ModelFolder, ComputeType and SavedType must be those that the model was opened with, and Rank at most the
+    /// largest one. The randomised decomposition draws from the Seed that the model was opened with.
+    /// </param>
+    /// <param name="trainData">Prompts and responses. The same list again is not tokenised again: do not change it.</param>
+    /// <param name="validationData">Others, which are not trained on; null: none.</param>
+    /// <param name="evaluations">How often the validation loss is computed where EvaluationSteps is null; null: once per epoch. At least 1.</param>
+    /// <returns>
+    /// The fine-tuned model, which is the caller's; and L_reg of Eq. (9) of what was trained, at its end: null for methods without singular
+    /// vectors.
+    /// </returns>
+    /// <exception cref="ArgumentException">
+    /// An option is outside its range, does not fit the model, or is not what the model was opened with. With <c>ParamName</c>
+    /// "trainData" or "validationData": a row is longer than the model's positions.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">No row has a prompt and a response.</exception>
+    /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
+    /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
+    public (SorsaTransformer Model, double? Orthonormality) FineTune(
+        SorsaFineTuningTrainer.Options options,
+        IReadOnlyList<(string Prompt, string Response)> trainData,
+        IReadOnlyList<(string Prompt, string Response)>? validationData = null,
+        int? evaluations = null)
+    {
+        ArgumentNullException.ThrowIfNull(trainData);
+        if (evaluations is { } count)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(count, 1, nameof(evaluations));
+        }
+
+        SorsaFineTuningTrainer.Options copy = Verified(options, validationData is not null);
+        Interlocked.Increment(ref _trainings);
+        using IChannel channel = _host.Start("Fine-tuning");
+        using var start = new FolderBase(copy, _folder, _weights.Share);
+        var run = new FineTuningRun(channel, copy, start) { Decomposition = _decompositions, Looks = evaluations };
+        var prompts = new PromptEncoder(start.Tokenizer, copy.PromptTemplate);
+        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
+            trainData,
+            validationData,
+            new EncodedRows.Settings(copy.PromptTemplate, copy.MaxPromptLength, copy.MaxResponseLength),
+            (rows, argument) => run.Encode(prompts, rows, argument));
+        return (run.Train(prompts, train, validation), run.Orthonormality);
+    }
+
+    /// <summary>Frees the weights. Models that were trained keep their own.</summary>
+    public void Dispose()
+    {
+        _weights.Dispose();
+        _folder.Dispose();
+    }
+
+    private SorsaFineTuningTrainer.Options Verified(SorsaFineTuningTrainer.Options options, bool hasValidationRows)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        SorsaFineTuningTrainer.Options copy = options.Clone();
+        copy.Validate();
+        AdapterSet.Verify(_folder.Config, copy.TargetModules, copy.VerifiedRank);
+        Same(copy.ModelFolder, _options.ModelFolder, nameof(copy.ModelFolder));
+        Same(copy.ComputeType, _options.ComputeType, nameof(copy.ComputeType));
+        Same(copy.SavedType, _options.SavedType, nameof(copy.SavedType));
+        if (!hasValidationRows)
+        {
+            copy.ValidateWithoutValidationRows();
+        }
+
+        return copy;
+    }
+
+    private static void Same<T>(T value, T opened, string name)
+    {
+        if (!EqualityComparer<T>.Default.Equals(value, opened))
+        {
+            throw new ArgumentException($"{name} is {value}, and the model was opened with {opened}. Leave it at that, or open another model.", name);
+        }
+    }
+}
+
+/// <summary>What trainings of one <see cref="SorsaBaseModel"/> did once instead of every time.</summary>
+public sealed record SharedWork
+{
+    /// <summary>Matrices that were decomposed, at the largest rank that any training can ask for.</summary>
+    public required int Decompositions { get; init; }
+
+    /// <summary>Decompositions that were found on disk instead.</summary>
+    public required int DecompositionsReused { get; init; }
+
+    /// <summary>The time that those took when they were made.</summary>
+    public required TimeSpan DecompositionTimeSaved { get; init; }
+
+    /// <summary>Rows that were turned into tokens.</summary>
+    public required long RowsTokenized { get; init; }
+
+    /// <summary>Rows that were in tokens already.</summary>
+    public required long RowsReused { get; init; }
+
+    /// <summary>Trainings that did not load the model anew.</summary>
+    public required int ModelLoadsSaved { get; init; }
+}
