@@ -28,24 +28,11 @@ public static class SorsaExperimentHangfireExtensions
 
         // Refuses what is no connection string.
         new PostgresStudyStore(connectionString, study).Dispose();
-        experiment.Elsewhere = sweep => Remote(sweep, connectionString, study);
-        return experiment;
-    }
-
-    private static RemoteTrials Remote(Sweep sweep, string connectionString, string study)
-    {
-        if (!sweep.Metric.IsBuiltIn)
+        return experiment.SetTrialExecutor(inputs =>
         {
-            throw sweep.Metric.NotBuiltIn();
-        }
-
-        if (sweep.StudyPath is not null)
-        {
-            throw new InvalidOperationException($"The study is kept in '{sweep.StudyPath}' by {nameof(SorsaExperiment.SetStudy)} and in a database by {nameof(SetHangfire)}. Call one of them.");
-        }
-
-        var store = new PostgresStudyStore(connectionString, study);
-        var executor = new HangfireTrials(TrialQueue.Open(connectionString, SorsaSweepWorker.Options.DefaultInvisibilityTimeout), store, study, sweep.Space);
-        return new RemoteTrials(store, executor, () => store.Write(TrialWork.Of(sweep)));
+            var store = new PostgresStudyStore(connectionString, study, inputs);
+            var queue = TrialQueue.Open(connectionString, SorsaSweepWorker.Options.DefaultInvisibilityTimeout);
+            return (store, new HangfireTrials(queue, store, study));
+        });
     }
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Hangfire;
-using Microsoft.ML.Sorsa.Models;
 using TorchSharp;
 
 namespace Microsoft.ML.Sorsa;
@@ -46,7 +45,9 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
     public void Run(CancellationToken cancellationToken)
     {
         Verify();
-        DecoderConfig.Load(modelFolder);
+
+        // A trainer reads the model's config.json when it is made; a rank of 1 fits every model.
+        mlContext.Sorsa().FineTune(new SorsaFineTuningTrainer.Options { ModelFolder = modelFolder, Rank = 1 });
         int threads = torch.get_num_threads();
         try
         {
@@ -60,7 +61,8 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
 
     private void RunJobs(CancellationToken cancellationToken)
     {
-        using var studies = new WorkerStudies(mlContext, modelFolder, _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName));
+        string decompositions = _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName);
+        using var studies = new WorkerStudies(mlContext.Sorsa(), modelFolder, decompositions);
         using var server = new BackgroundJobServer(
             new BackgroundJobServerOptions
             {

@@ -97,6 +97,9 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     /// </summary>
     public sealed class Options
     {
+        /// <summary>The rank where <see cref="Rank"/> is null.</summary>
+        public const int DefaultRank = MethodSettings.DefaultRank;
+
         /// <summary>
         /// The model to start from: a folder in the Hugging Face layout (config.json, model.safetensors or its shards, tokenizer.json or
         /// tokenizer.model). Required.

@@ -40,7 +40,7 @@ internal static class SweepSpeed
             Console.WriteLine();
             Console.WriteLine(FormattableString.Invariant($"{trials} trials: sweep {sweep:F1} s, separate runs {separate:F1} s, ratio {sweep / separate:F2} (aim 0.6)"));
             Console.WriteLine(FormattableString.Invariant($"best validation loss: sweep {result.BestRun.Metric:F4}, separate runs {alone.Losses.Min():F4}"));
-            Console.WriteLine(FormattableString.Invariant($"around a trial of {TrialRunner.Looks} looks (store, tuner, monitor): {StudyOverhead.Milliseconds(Path.Combine(folder, "empty.db")):F1} ms (aim 20)"));
+            Console.WriteLine(FormattableString.Invariant($"around a trial of {TrialRunner.Evaluations} looks (store, tuner, monitor): {StudyOverhead.Milliseconds(Path.Combine(folder, "empty.db")):F1} ms (aim 20)"));
         }
         finally
         {

@@ -1,5 +1,7 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa.Tests;
 
@@ -33,7 +35,9 @@ public sealed class ArchitectureTests
 
     private static readonly Assembly Library = typeof(CausalLM).Assembly;
 
-    private static readonly Assembly[] PackageAssemblies = [Library, typeof(SorsaSweepWorker).Assembly];
+    private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly;
+
+    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire];
 
     private static readonly IReadOnlyDictionary<string, IReadOnlySet<string>> Dependencies = TypeDependencies.Of(Library.Location);
 
@@ -114,6 +118,28 @@ public sealed class ArchitectureTests
         string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!)).Distinct(StringComparer.Ordinal).Except([Surface, .. Arrows.Keys])];
 
         Assert.IsEmpty(unknown, string.Join(", ", unknown));
+    }
+
+    /// <summary>What whoever only fine-tunes must not have to load.</summary>
+    [TestMethod]
+    [DataRow("Microsoft.Data.Sqlite")]
+    [DataRow("OxyPlot")]
+    public void OnlySweepsNeedADatabaseAndPlots(string assembly)
+    {
+        string[] users = [.. Packages.Where(package => package.GetReferencedAssemblies().Any(name => name.Name == assembly)).Select(package => package.GetName().Name!)];
+
+        CollectionAssert.AreEqual(new[] { Sweeps.GetName().Name! }, users);
+    }
+
+    /// <summary>A package uses what another one offers to everybody, and nothing else.</summary>
+    [TestMethod]
+    public void PackagesAreNotFriends()
+    {
+        string[] known = ["Microsoft.ML.Sorsa.Tests", "Microsoft.ML.Sorsa.Benchmarks"];
+        string[] friends = [.. Packages.SelectMany(package => package.GetCustomAttributes<InternalsVisibleToAttribute>()).Select(friend => friend.AssemblyName)];
+
+        Assert.HasCount(2 * Packages.Length, friends);
+        Assert.IsEmpty(friends.Except(known, StringComparer.Ordinal));
     }
 
     [TestMethod]
