@@ -96,7 +96,7 @@ public sealed partial class AddingAMethodTests
             Assert.ThrowsExactly<ArgumentException>(() => MethodCatalog.Register(VeraMethod.Descriptor));
         }
 
-        Assert.IsNull(MethodCatalog.Find(VeraMethod.Descriptor.Method));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => MethodCatalog.Get(VeraMethod.Descriptor.Method));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => s_ml.Sorsa().FineTune(Vera()));
     }
 

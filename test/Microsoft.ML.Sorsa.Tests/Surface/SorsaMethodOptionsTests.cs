@@ -122,7 +122,9 @@ public sealed class SorsaMethodOptionsTests
         Assert.AreEqual(1.0, Create<PissaMethod>(new Options { Method = FineTuningMethod.Pissa }).Scale);
         Assert.AreEqual((0.5, 16.0, new RankBudget()), Create<AdaLoraMethod>(new Options { Method = FineTuningMethod.AdaLora }) is var ada ? (ada.Gamma, ada.Alpha, ada.Budget) : default);
 
-        T Create<T>(Options options) where T : AdapterMethod => (T)options.CreateMethod(10, generator, Decomposition.Drawn(generator), generator);
+        T Create<T>(Options options) where T : AdapterMethod => options.ToSettings() is var settings
+            ? (T)settings.Method.Create(settings.MethodSettings, new MethodRun(10, generator, Decomposition.Drawn(generator), generator))
+            : throw new InvalidOperationException();
     }
 
     /// <summary>From rows to an answer and back from a zip: the same for every method.</summary>
@@ -211,14 +213,18 @@ public sealed class SorsaMethodOptionsTests
             Method = FineTuningMethod.Sorsa, Rank = 3, Alpha = 5, Gamma = 0.25, RegularizerReduction = RegularizerReduction.Sum, Triplets = SingularTriplets.Slice, SliceStart = 2, Seed = 7,
         };
 
-        Options options = attach.ForTrainer();
+        (MethodDescriptor method, MethodSettings settings) = attach.ToSettings();
 
-        foreach (System.Reflection.PropertyInfo property in typeof(SorsaAdapterOptions).GetProperties().Where(property => property.Name is not nameof(SorsaAdapterOptions.TargetModules)))
+        Assert.AreEqual(FineTuningMethod.Sorsa, method.Method);
+        foreach (System.Reflection.PropertyInfo property in typeof(MethodSettings).GetProperties())
         {
-            Assert.AreEqual(property.GetValue(attach), typeof(Options).GetProperty(property.Name)!.GetValue(options), property.Name);
+            if (typeof(SorsaAdapterOptions).GetProperty(property.Name) is { } option)
+            {
+                Assert.AreEqual(option.GetValue(attach), property.GetValue(settings), property.Name);
+            }
         }
 
-        Assert.IsTrue(new SorsaAdapterOptions { HardOrthonormality = true }.ForTrainer().HardOrthonormality);
+        Assert.IsTrue(new SorsaAdapterOptions { HardOrthonormality = true }.ToSettings().Settings.HardOrthonormality);
     }
 
     private static Action<Options> Of(FineTuningMethod method) => options => options.Method = method;
