@@ -190,7 +190,7 @@ public sealed class ForeignModelsTrainingTests
         using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(other, TinyTask.Data(s_ml));
 
         double best = log.Min(progress => progress.ValidationLoss!.Value);
-        Assert.IsGreaterThan(best + 0.5, log[^1].ValidationLoss!.Value);
+        Assert.IsGreaterThan(best + 0.1, log[^1].ValidationLoss!.Value);
 
         // Looked at again, after a step that moves nothing: the object holds the weights of that look.
         (options.MaxSteps, options.LearningRate) = (1, 1e-30);
