@@ -80,13 +80,15 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         if (state?.Name == FailedState.StateName)
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} Put that right and run the experiment again; it goes on with the study."));
+                $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} "
+                + $"Put that right and run the experiment again; it goes on with the study."));
         }
 
         if (state is null || state.Name == DeletedState.StateName || state.Name == SucceededState.StateName)
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"Trial {trial} has no end, but its job {job} has ({state?.Name ?? "expired"}): somebody removed it. Run the experiment again; it goes on with the study."));
+                $"Trial {trial} has no end, but its job {job} has ({state?.Name ?? "expired"}): somebody removed it. "
+                + $"Run the experiment again; it goes on with the study."));
         }
     }
 }

@@ -50,8 +50,8 @@ internal sealed class PostgresStudyStore : IStudyStore
     public void Join() => _session.Open();
 
     /// <summary>
-    /// Claims a trial, so that no other worker runs it, until the store is disposed. Waits while another one has it: should that one die, its
-    /// own job comes back only after the invisibility time-out, and is this one if the first was lost.
+    /// Claims a trial, so that no other worker runs it, until the store is disposed. Waits while another one has it: should that one die,
+    /// its own job comes back only after the invisibility time-out, and is this one if the first was lost.
     /// </summary>
     /// <returns>False where the trial has come to its end.</returns>
     public bool Claim(int trialId, CancellationToken cancellationToken)

@@ -3,7 +3,9 @@ using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa;
 
-/// <summary>A trial as a job of Hangfire, on its worker. Running it twice, one after the other or at the same time, gives one result.</summary>
+/// <summary>
+/// A trial as a job of Hangfire, on its worker. Running it twice, one after the other or at the same time, gives one result.
+/// </summary>
 internal sealed class TrialJob(string connectionString, WorkerStudies studies)
 {
     /// <summary>Trains a trial to its end and writes that down.</summary>

@@ -8,7 +8,9 @@ internal sealed class WorkerStudies(SorsaCatalog catalog, string modelFolder, st
     private readonly Lock _turn = new();
     private readonly Dictionary<string, (TrialRunner Runner, int Users)> _runners = new(StringComparer.Ordinal);
 
-    /// <summary>Does something with what runs the trials of a study. Other studies' that nobody uses go: each has a model in memory.</summary>
+    /// <summary>
+    /// Does something with what runs the trials of a study. Other studies' that nobody uses go: each has a model in memory.
+    /// </summary>
     /// <exception cref="InvalidDataException">The worker's model is not that of the study.</exception>
     public T Run<T>(PostgresStudyStore store, Func<TrialRunner, T> act)
     {
@@ -37,7 +39,9 @@ internal sealed class WorkerStudies(SorsaCatalog catalog, string modelFolder, st
         lock (_turn)
         {
             Free(_runners.Where(runner => runner.Key != study && runner.Value.Users == 0).Select(runner => runner.Key));
-            (TrialRunner runner, int users) = _runners.TryGetValue(study, out (TrialRunner, int) known) ? known : (Load(definition, store), 0);
+            (TrialRunner runner, int users) = _runners.TryGetValue(study, out (TrialRunner, int) known)
+                ? known
+                : (Load(definition, store), 0);
             _runners[study] = (runner, users + 1);
             return runner;
         }
@@ -63,8 +67,8 @@ internal sealed class WorkerStudies(SorsaCatalog catalog, string modelFolder, st
         string found = runner.ModelFingerprint;
         runner.Dispose();
         throw new InvalidDataException(
-            $"The model in '{modelFolder}' on {Environment.MachineName} ({found}) is not that of {store.Name} ({definition.ModelFingerprint}): "
-            + "weights, configuration or tokenizer differ. Copy the model folder of the experiment to the worker, or start the worker on the folder "
-            + "that has it.");
+            $"The model in '{modelFolder}' on {Environment.MachineName} ({found}) is not that of {store.Name} "
+            + $"({definition.ModelFingerprint}): weights, configuration or tokenizer differ. Copy the model folder of the experiment to "
+            + "the worker, or start the worker on the folder that has it.");
     }
 }

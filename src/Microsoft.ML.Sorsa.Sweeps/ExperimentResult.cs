@@ -7,7 +7,8 @@ public sealed class ExperimentResult : IDisposable
 {
     private readonly SweepReport _report;
 
-    internal ExperimentResult(TrialHistory history, SorsaSearchSpace space, SorsaTransformer model, SweepMetric metric, SharedWork shared, bool stoppedByTime)
+    internal ExperimentResult(
+        TrialHistory history, SorsaSearchSpace space, SorsaTransformer model, SweepMetric metric, SharedWork shared, bool stoppedByTime)
     {
         _report = new SweepReport(history, metric.Name, space, shared, stoppedByTime);
         Trials = history.Trials;
@@ -24,21 +25,28 @@ public sealed class ExperimentResult : IDisposable
     /// <summary>Every trial of the study in the order of their numbers, those of earlier runs of it included.</summary>
     public IReadOnlyList<TrialResult> Trials { get; }
 
-    /// <summary>The model of <see cref="BestRun"/>. Where that trial ran in another process or an earlier run, it was trained once more, to the same bits on the same machine.</summary>
+    /// <summary>
+    /// The model of <see cref="BestRun"/>. Where that trial ran in another process or an earlier run, it was trained once more, to the same
+    /// bits on the same machine.
+    /// </summary>
     public SorsaTransformer Model { get; }
 
-    /// <summary>What was looked for.</summary>
+    /// <summary>What was optimised.</summary>
     public SweepMetric Metric { get; }
 
     /// <summary>What was done once instead of for every trial, in this process.</summary>
     public SharedWork SharedWork { get; }
 
-    /// <summary>The time of SetTrainingTimeInSeconds was over before the trials were: how many there are depends on the machine, though not what each of them gave.</summary>
+    /// <summary>
+    /// The time of SetTrainingTimeInSeconds was over before the trials were: how many there are depends on the machine, though not what
+    /// each of them gave.
+    /// </summary>
     public bool StoppedByTime { get; }
 
     /// <summary>
-    /// Writes a report of the sweep as one HTML file that needs nothing else, no network either: γ against rank, the validation curves, all options together, orthonormality
-    /// against γ, the importance of each parameter, and a table of all trials with their exact parameters. The same trials give the same bytes.
+    /// Writes a report of the sweep as one HTML file that needs nothing else, no network either: γ against rank, the validation curves, all
+    /// options together, orthonormality against γ, the importance of each parameter, and a table of all trials with their exact parameters.
+    /// The same trials give the same bytes.
     /// </summary>
     /// <param name="path">The file; it appears when it is whole, and replaces one that is there. Its folder must be there.</param>
     /// <exception cref="ArgumentException">The path is empty.</exception>

@@ -15,7 +15,7 @@ public interface IMonitor
     /// <summary>A trial is the best one so far.</summary>
     void ReportBestTrial(TrialResult result);
 
-    /// <summary>A trial had a look at the validation rows. Does nothing unless implemented.</summary>
+    /// <summary>The validation loss of a running trial was computed. Does nothing unless implemented.</summary>
     void ReportCurvePoint(TrialSettings settings, CurvePoint point)
     {
     }

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// Where a study is kept. What a call has written stays, whatever happens to the process afterwards. Calls may come from several threads. One
-/// that keeps it in an SQL database has an <see cref="SqlStudyTables"/> for most of this.
+/// Where a study is kept. What a call has written stays, whatever happens to the process afterwards. Calls may come from several threads.
+/// One that keeps it in an SQL database has an <see cref="SqlStudyTables"/> for most of this.
 /// </summary>
 public interface IStudyStore : IDisposable
 {

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.Sorsa.Sweeps;
 
-/// <summary>Who runs the trials of an experiment, where they do not run in its own process: see <see cref="SorsaExperiment.SetTrialExecutor"/>.</summary>
+/// <summary>
+/// Who runs the trials of an experiment, where they do not run in its own process: see <see cref="SorsaExperiment.SetTrialExecutor"/>.
+/// </summary>
 public interface ITrialExecutor
 {
     /// <summary>Runs a trial to its end, and has written it to the study when the task is done.</summary>

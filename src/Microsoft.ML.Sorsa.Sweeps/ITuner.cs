@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// Proposes the parameters of trials. A proposal follows from what is handed in alone: a study that goes on after a crash, on whichever machine, asks again and
-/// must hear the same.
+/// Proposes the parameters of trials. A proposal follows from what is handed in alone: a study that goes on after a crash, on whichever
+/// machine, asks again and must hear the same.
 /// </summary>
 public interface ITuner
 {
@@ -23,13 +23,14 @@ public interface ITuner
 public sealed record TrialHistory(IReadOnlyList<TrialResult> Trials, bool IsMaximized)
 {
     /// <summary>
-    /// From the best to the worst: completed trials by their metric, then pruned ones by the looks that they reached and their lowest loss, then failed ones; those
-    /// that are alike in their order.
+    /// From the best to the worst: completed trials by their metric, then pruned ones by the evaluations that they reached and their
+    /// lowest loss, then failed ones; those that are alike in their order.
     /// </summary>
     public IReadOnlyList<TrialResult> Ranked =>
     [
         .. Trials.Where(trial => trial.State == TrialState.Completed).OrderBy(trial => IsMaximized ? -trial.Metric : trial.Metric),
-        .. Trials.Where(trial => trial.State == TrialState.Pruned).OrderByDescending(trial => trial.Curve.Count).ThenBy(trial => trial.LowestLoss),
+        .. Trials.Where(trial => trial.State == TrialState.Pruned)
+            .OrderByDescending(trial => trial.Curve.Count).ThenBy(trial => trial.LowestLoss),
         .. Trials.Where(trial => trial.State == TrialState.Failed),
     ];
 

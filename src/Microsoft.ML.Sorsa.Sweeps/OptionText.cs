@@ -45,7 +45,8 @@ internal static class OptionText
             .OrderBy(option => option.Name, StringComparer.Ordinal),
     ];
 
-    private static readonly PropertyInfo[] s_written = [.. s_options.Where(option => !s_local.Contains(option.Name, StringComparer.Ordinal))];
+    private static readonly PropertyInfo[] s_written =
+        [.. s_options.Where(option => !s_local.Contains(option.Name, StringComparer.Ordinal))];
 
     /// <summary>The options that a sweep can vary.</summary>
     public static IReadOnlyList<string> Sweepable { get; } =
@@ -81,7 +82,8 @@ internal static class OptionText
     public static void Set(this Options options, string name, string text)
     {
         PropertyInfo option = s_written.FirstOrDefault(option => string.Equals(option.Name, name, StringComparison.Ordinal))
-            ?? throw new ArgumentException($"'{name}' is no option of the trainer. A sweep can vary {string.Join(", ", Sweepable)}.", nameof(name));
+            ?? throw new ArgumentException(
+                $"'{name}' is no option of the trainer. A sweep can vary {string.Join(", ", Sweepable)}.", nameof(name));
         try
         {
             option.SetValue(options, Parse(option.PropertyType, text));
@@ -90,7 +92,8 @@ internal static class OptionText
         {
             bool isWhole = (Nullable.GetUnderlyingType(option.PropertyType) ?? option.PropertyType) == typeof(int);
             string remedy = isWhole ? $"Use {nameof(UniformIntOption)}, or whole numbers as choices" : "Use values of that type";
-            throw new ArgumentException($"{name}: '{text}' is no value of an option of type {TypeName(option.PropertyType)}. {remedy}.", name, e);
+            throw new ArgumentException(
+                $"{name}: '{text}' is no value of an option of type {TypeName(option.PropertyType)}. {remedy}.", name, e);
         }
     }
 
@@ -123,7 +126,8 @@ internal static class OptionText
     private static bool IsScalar(Type type)
     {
         Type bare = Nullable.GetUnderlyingType(type) ?? type;
-        return bare == typeof(double) || bare == typeof(int) || bare == typeof(bool) || bare.IsEnum || bare == typeof(IReadOnlyList<string>);
+        return bare.IsEnum || bare == typeof(double) || bare == typeof(int) || bare == typeof(bool)
+            || bare == typeof(IReadOnlyList<string>);
     }
 
     private static string TypeName(Type type) => Nullable.GetUnderlyingType(type) is { } bare ? $"{TypeName(bare)}?" : type.Name;

@@ -2,10 +2,15 @@ using System.Globalization;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
-/// <summary>The values that an option of the trainer may take in a sweep: <see cref="UniformDoubleOption"/>, <see cref="UniformIntOption"/> or <see cref="ChoiceOption"/>.</summary>
+/// <summary>
+/// The values that an option of the trainer may take in a sweep: <see cref="UniformDoubleOption"/>, <see cref="UniformIntOption"/> or
+/// <see cref="ChoiceOption"/>.
+/// </summary>
 public interface ISearchOption
 {
-    /// <summary>The values between which only order matters: how many there are, where there is no order; null where there is one.</summary>
+    /// <summary>
+    /// The values between which only order matters: how many there are, where there is no order; null where there is one.
+    /// </summary>
     internal int? Choices { get; }
 
     /// <summary>Least and largest value, or every choice: what must be valid for the trainer if all between is.</summary>
@@ -36,7 +41,9 @@ public sealed class ChoiceOption : ISearchOption
 {
     private readonly string[] _texts;
 
-    /// <param name="values">Numbers, booleans, members of an enumeration, null, or lists of texts such as <c>new[] { "q_proj", "v_proj" }</c>; at least one.</param>
+    /// <param name="values">
+    /// Numbers, booleans, members of an enumeration, null, or lists of texts such as <c>new[] { "q_proj", "v_proj" }</c>; at least one.
+    /// </param>
     /// <remarks>C# takes a single array for the values themselves: of one list only, write <c>new ChoiceOption((object)list)</c>.</remarks>
     /// <exception cref="ArgumentException">A value is of another type.</exception>
     public ChoiceOption(params object?[] values)
@@ -82,7 +89,9 @@ public sealed class ChoiceOption : ISearchOption
 /// <summary>Real values from <paramref name="min"/> to <paramref name="max"/>, evenly drawn on their scale.</summary>
 /// <param name="min">The least value.</param>
 /// <param name="max">The largest value; above the least.</param>
-/// <param name="logBase">The scale is logarithmic, for values such as γ and learning rates, of which the magnitude counts. Then the least value is above 0.</param>
+/// <param name="logBase">
+/// The scale is logarithmic, for values such as γ and learning rates, of which the magnitude counts. Then the least value is above 0.
+/// </param>
 public sealed class UniformDoubleOption(double min, double max, bool logBase = false) : ISearchOption
 {
     /// <summary>The least value.</summary>
@@ -98,9 +107,12 @@ public sealed class UniformDoubleOption(double min, double max, bool logBase = f
 
     IReadOnlyList<object?> ISearchOption.Ends => [Min, Max];
 
-    string ISearchOption.Description => string.Create(CultureInfo.InvariantCulture, $"{(LogBase ? "log-uniform" : "uniform")} from {Min:R} to {Max:R}");
+    string ISearchOption.Description =>
+        string.Create(CultureInfo.InvariantCulture, $"{(LogBase ? "log-uniform" : "uniform")} from {Min:R} to {Max:R}");
 
-    IReadOnlyList<object?> ISearchOption.Grid(int steps) => steps == 1 ? [At(0.5)] : [.. Enumerable.Range(0, steps).Select(i => (object?)At((double)i / (steps - 1))).Distinct()];
+    IReadOnlyList<object?> ISearchOption.Grid(int steps) => steps == 1
+        ? [At(0.5)]
+        : [.. Enumerable.Range(0, steps).Select(i => (object?)At((double)i / (steps - 1))).Distinct()];
 
     object? ISearchOption.At(double place) => At(place);
 
@@ -112,17 +124,22 @@ public sealed class UniformDoubleOption(double min, double max, bool logBase = f
     {
         if (!double.IsFinite(Min) || !double.IsFinite(Max) || Min >= Max || !double.IsFinite(Max - Min))
         {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name}: the range goes from {Min:R} to {Max:R}; its end must be above its start, and both finite. For a single value set the option of the trainer itself."), name);
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{name}: the range goes from {Min:R} to {Max:R}; its end must be above its start, and both finite. "
+                + $"For a single value set the option of the trainer itself."), name);
         }
 
         if (LogBase && Min <= 0)
         {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name}: a logarithmic range must start above 0, and this one starts at {Min:R}. Start it at a small number, or add 0 as a {nameof(ChoiceOption)}."), name);
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{name}: a logarithmic range must start above 0, and this one starts at {Min:R}. "
+                + $"Start it at a small number, or add 0 as a {nameof(ChoiceOption)}."), name);
         }
     }
 
     /// <summary>The ends are met exactly: e^(ln 4e-4) is not 4e-4.</summary>
-    private double At(double place) => place <= 0 ? Min : place >= 1 ? Max : Math.Clamp(Unscale(Scale(Min) + place * (Scale(Max) - Scale(Min))), Min, Max);
+    private double At(double place) =>
+        place <= 0 ? Min : place >= 1 ? Max : Math.Clamp(Unscale(Scale(Min) + place * (Scale(Max) - Scale(Min))), Min, Max);
 
     private double Scale(double value) => LogBase ? Math.Log(value) : value;
 
@@ -132,7 +149,9 @@ public sealed class UniformDoubleOption(double min, double max, bool logBase = f
 /// <summary>Whole numbers from <paramref name="min"/> to <paramref name="max"/>, both included, evenly drawn on their scale.</summary>
 /// <param name="min">The least value.</param>
 /// <param name="max">The largest value; above the least.</param>
-/// <param name="logBase">The scale is logarithmic, for values such as ranks, which double rather than grow. Then the least value is above 0.</param>
+/// <param name="logBase">
+/// The scale is logarithmic, for values such as ranks, which double rather than grow. Then the least value is above 0.
+/// </param>
 public sealed class UniformIntOption(int min, int max, bool logBase = false) : ISearchOption
 {
     /// <summary>The least value.</summary>
@@ -148,12 +167,17 @@ public sealed class UniformIntOption(int min, int max, bool logBase = false) : I
 
     IReadOnlyList<object?> ISearchOption.Ends => [Min, Max];
 
-    string ISearchOption.Description => string.Create(CultureInfo.InvariantCulture, $"{(LogBase ? "log-uniform integer" : "uniform integer")} from {Min} to {Max}");
+    string ISearchOption.Description =>
+        string.Create(CultureInfo.InvariantCulture, $"{(LogBase ? "log-uniform integer" : "uniform integer")} from {Min} to {Max}");
 
     /// <summary>From end to end: with logBase 4 to 64 in five steps is 4, 8, 16, 32, 64.</summary>
     IReadOnlyList<object?> ISearchOption.Grid(int steps) => steps == 1
         ? [At(0.5)]
-        : [.. Enumerable.Range(0, steps).Select(i => Unscale(Scale(Min) + (double)i / (steps - 1) * (Scale(Max) - Scale(Min)))).Select(value => (object?)Rounded(value)).Distinct()];
+        :
+        [
+            .. Enumerable.Range(0, steps).Select(i => Unscale(Scale(Min) + (double)i / (steps - 1) * (Scale(Max) - Scale(Min))))
+                .Select(value => (object?)Rounded(value)).Distinct(),
+        ];
 
     object? ISearchOption.At(double place) => At(place);
 
@@ -165,12 +189,15 @@ public sealed class UniformIntOption(int min, int max, bool logBase = false) : I
     {
         if (Min >= Max)
         {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name}: the range goes from {Min} to {Max}; its end must be above its start. For a single value set the option of the trainer itself."), name);
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{name}: the range goes from {Min} to {Max}; its end must be above its start. "
+                + $"For a single value set the option of the trainer itself."), name);
         }
 
         if (LogBase && Min <= 0)
         {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name}: a logarithmic range must start above 0, and this one starts at {Min}. Start it at 1."), name);
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{name}: a logarithmic range must start above 0, and this one starts at {Min}. Start it at 1."), name);
         }
     }
 

@@ -3,21 +3,9 @@ using Microsoft.ML.Sorsa.DataViews;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
-/// <summary>Gives <see cref="SorsaCatalog"/> its <c>CreateExperiment()</c>.</summary>
-public static class SorsaCatalogSweepsExtensions
-{
-    /// <summary>An experiment that looks for the options that train the best model.</summary>
-    /// <param name="catalog"><c>mlContext.Sorsa()</c>.</param>
-    public static SorsaExperiment CreateExperiment(this SorsaCatalog catalog)
-    {
-        ArgumentNullException.ThrowIfNull(catalog);
-        return new SorsaExperiment(catalog);
-    }
-}
-
 /// <summary>
-/// Looks for the options that train the best model, in the words of ML.NET's AutoML. Made by <c>mlContext.Sorsa().CreateExperiment()</c>; needs <see cref="SetTrainer"/>,
-/// a data set and a search space.
+/// Looks for the options that train the best model, in the words of ML.NET's AutoML. Made by <c>mlContext.Sorsa().CreateExperiment()</c>;
+/// needs <see cref="SetTrainer"/>, a data set and a search space.
 /// </summary>
 public sealed class SorsaExperiment
 {
@@ -39,7 +27,9 @@ public sealed class SorsaExperiment
     internal SorsaExperiment(SorsaCatalog catalog) => _catalog = catalog;
 
     /// <summary>What the trials have in common: all that the search space does not vary. Copied.</summary>
-    /// <param name="options">The trainer's. Progress and CancellationToken must be null: an experiment has a monitor and takes a token when it runs.</param>
+    /// <param name="options">
+    /// The trainer's. Progress and CancellationToken must be null: an experiment has a monitor and takes a token when it runs.
+    /// </param>
     public SorsaExperiment SetTrainer(SorsaFineTuningTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -67,7 +57,9 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>What to vary. Checked against the trainer's options and the model when the experiment runs, before anything is loaded.</summary>
+    /// <summary>
+    /// What to vary. Checked against the trainer's options and the model when the experiment runs, before anything is loaded.
+    /// </summary>
     public SorsaExperiment SetSearchSpace(SorsaSearchSpace space)
     {
         ArgumentNullException.ThrowIfNull(space);
@@ -75,7 +67,10 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>Who proposes trials: a <see cref="GridSearchTuner"/>, a <see cref="RandomSearchTuner"/>, or, as by default, a <see cref="TreeParzenTuner"/>.</summary>
+    /// <summary>
+    /// Who proposes trials: a <see cref="GridSearchTuner"/>, a <see cref="RandomSearchTuner"/>, or, as by default, a
+    /// <see cref="TreeParzenTuner"/>.
+    /// </summary>
     public SorsaExperiment SetTuner(ITuner tuner)
     {
         ArgumentNullException.ThrowIfNull(tuner);
@@ -83,14 +78,17 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>When trials end early; null: never. By default as <see cref="PruningOptions"/> has it, over 8 looks at the validation rows unless the trainer's EvaluationSteps says otherwise.</summary>
+    /// <summary>
+    /// When trials end early; null: never. By default as <see cref="PruningOptions"/> has it, over 8 evaluations unless
+    /// the trainer's EvaluationSteps says otherwise.
+    /// </summary>
     public SorsaExperiment SetPruning(PruningOptions? pruning)
     {
         _pruning = pruning;
         return this;
     }
 
-    /// <summary>What to look for. Default <see cref="SweepMetric.ValidationLoss"/>.</summary>
+    /// <summary>What to optimise. Default <see cref="SweepMetric.ValidationLoss"/>.</summary>
     public SorsaExperiment SetMetric(SweepMetric metric)
     {
         ArgumentNullException.ThrowIfNull(metric);
@@ -114,7 +112,9 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>After so many seconds no trial starts any more. Default: no limit; above 0. What comes out then depends on the machine's speed.</summary>
+    /// <summary>
+    /// After so many seconds no trial starts any more. Default: no limit; above 0. What comes out then depends on the machine's speed.
+    /// </summary>
     public SorsaExperiment SetTrainingTimeInSeconds(double seconds)
     {
         Require(seconds > 0 && seconds < TimeSpan.MaxValue.TotalSeconds, nameof(seconds), seconds, "above 0", "Leave it out for no limit");
@@ -123,19 +123,20 @@ public sealed class SorsaExperiment
     }
 
     /// <summary>
-    /// W, the trials at a time. It is part of the study: the parameters of trial k follow from the results of trials 1 to k − W, so that they are the same whichever
-    /// trial is faster. Default 1; from 1 to 1024.
+    /// W, the trials at a time. It is part of the study: the parameters of trial k follow from the results of trials 1 to k − W, so that
+    /// they are the same whichever trial is faster. Default 1; from 1 to 1024.
     /// </summary>
     public SorsaExperiment SetMaxConcurrentTrials(int trials)
     {
-        Require(trials is >= 1 and <= 1024, nameof(trials), trials, "from 1 to 1024", "Use the number of cores for small models, 1 for large ones");
+        Require(trials is >= 1 and <= 1024, nameof(trials), trials,
+            "from 1 to 1024", "Use the number of cores for small models, 1 for large ones");
         _atATime = trials;
         return this;
     }
 
     /// <summary>
-    /// Threads that each trial computes with: part of the study, since another number gives other last bits. Default: the cores of this machine divided by the trials at a
-    /// time; where trials run on other machines, it must be said. At least 1.
+    /// Threads that each trial computes with: part of the study, since another number gives other last bits. Default: the cores of this
+    /// machine divided by the trials at a time; where trials run on other machines, it must be said. At least 1.
     /// </summary>
     public SorsaExperiment SetThreadsPerTrial(int threads)
     {
@@ -144,7 +145,10 @@ public sealed class SorsaExperiment
         return this;
     }
 
-    /// <summary>Decides the tuner's draws and the choice of validation rows. Default 0. What each training draws, the trainer's own Seed decides, the same for all trials.</summary>
+    /// <summary>
+    /// Decides the tuner's draws and the choice of validation rows. Default 0. What each training draws, the trainer's own Seed decides,
+    /// the same for all trials.
+    /// </summary>
     public SorsaExperiment SetSeed(int seed)
     {
         _seed = seed;
@@ -152,8 +156,8 @@ public sealed class SorsaExperiment
     }
 
     /// <summary>
-    /// Keeps the study in an SQLite file: after a crash, or with more trials, running the same experiment again goes on with it. Decompositions are kept beside it, in a
-    /// folder of its name and ".svd". Default: in memory.
+    /// Keeps the study in an SQLite file: after a crash, or with more trials, running the same experiment again goes on with it.
+    /// Decompositions are kept beside it, in a folder of its name and ".svd". Default: in memory.
     /// </summary>
     /// <param name="path">The file; it is made if it is not there.</param>
     public SorsaExperiment SetStudy(string path)
@@ -196,8 +200,12 @@ public sealed class SorsaExperiment
     /// Runs the trials, and gives the best model. Meanwhile libtorch's number of threads, which is the process's, is that of a trial; it is put back at the end.
     /// </summary>
     /// <param name="cancellationToken">Ends the experiment; a study on disk keeps what is finished.</param>
-    /// <exception cref="ArgumentException">An option is not one of the trainer's, or a value is outside its range or does not fit the model; the columns are not there.</exception>
-    /// <exception cref="InvalidOperationException">Trainer, data or space are missing; the study was begun with other settings, or is in use; no trial was trained to its end.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is not one of the trainer's, or a value is outside its range or does not fit the model; the columns are not there.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">
+    /// Trainer, data or space are missing; the study was begun with other settings, or is in use; no trial was trained to its end.
+    /// </exception>
     /// <exception cref="IOException">The model or the study cannot be read or written.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public Task<ExperimentResult> RunAsync(CancellationToken cancellationToken)
@@ -213,20 +221,15 @@ public sealed class SorsaExperiment
         IDataView train = _train ?? throw Missing("data set", nameof(SetDataset));
         if (trainer.Progress is not null || trainer.CancellationToken.CanBeCanceled)
         {
-            throw new ArgumentException("Progress and CancellationToken of the trainer are set; an experiment has SetMonitor, and RunAsync takes "
-                + "a token. Leave them at their defaults.", nameof(trainer));
+            throw new ArgumentException("Progress and CancellationToken of the trainer are set; an experiment has SetMonitor, and "
+                + "RunAsync takes a token. Leave them at their defaults.", nameof(trainer));
         }
 
         var pruning = new PruningRules(_pruning);
         space.Validate();
         pruning.Validate();
         SweptOptions.Verify(_catalog, trainer, space);
-        if (_executor is not null)
-        {
-            VerifyForOtherProcesses();
-        }
-
-        return new Sweep
+        var sweep = new Sweep
         {
             Catalog = _catalog,
             Trainer = trainer,
@@ -240,48 +243,41 @@ public sealed class SorsaExperiment
             MaxModels = _models,
             Time = _time,
             TrialsAtATime = _atATime,
-            ThreadsPerTrial = _threads ?? Math.Max(1, Environment.ProcessorCount / _atATime),
+            ThreadsPerTrial = _threads ?? (_executor is null ? Math.Max(1, Environment.ProcessorCount / _atATime) : throw NoThreads()),
             Seed = _seed,
             StudyPath = _study,
             DecompositionFolder = _decompositions,
         };
-    }
-
-    private void VerifyForOtherProcesses()
-    {
-        if (!_metric.IsBuiltIn)
+        if (_executor is not null)
         {
-            throw new InvalidOperationException($"The metric '{_metric.Name}' is a function of the program that runs the experiment, which no worker "
-                + $"knows. Use {nameof(SweepMetric)}.{nameof(SweepMetric.ValidationLoss)} or {nameof(SweepMetric)}.{nameof(SweepMetric.ExactMatch)} with workers.");
+            sweep.VerifyForOtherProcesses();
         }
 
-        if (_study is not null)
-        {
-            throw new InvalidOperationException($"The study is kept in '{_study}' by {nameof(SetStudy)}, and where workers see it by "
-                + $"{nameof(SetTrialExecutor)}, which SetHangfire calls. Call one of them.");
-        }
-
-        if (_threads is null)
-        {
-            throw new InvalidOperationException("The trials run on other machines, and this one's cores say nothing of theirs. Call "
-                + $"{nameof(SetThreadsPerTrial)} with the threads that each trial computes with.");
-        }
+        return sweep;
     }
 
     private SweepData Rows(SorsaFineTuningTrainer.Options trainer, IDataView train)
     {
         IReadOnlyList<(string, string)> Read(IDataView data) =>
             [.. PromptResponseReader.Read(data, trainer.PromptColumnName, trainer.ResponseColumnName)];
-        return _validation is null ? SweepData.Split(Read(train), _validationFraction, _seed) : new SweepData(Read(train), Read(_validation));
+        return _validation is null
+            ? SweepData.Split(Read(train), _validationFraction, _seed)
+            : new SweepData(Read(train), Read(_validation));
     }
 
-    private static InvalidOperationException Missing(string what, string call) => new($"The experiment has no {what}. Call {call} before it runs.");
+    private static InvalidOperationException NoThreads() => new(
+        "The trials run on other machines, and this one's cores say nothing of theirs. "
+        + $"Call {nameof(SetThreadsPerTrial)} with the threads that each trial computes with.");
+
+    private static InvalidOperationException Missing(string what, string call) =>
+        new($"The experiment has no {what}. Call {call} before it runs.");
 
     private static void Require(bool holds, string name, double value, string limit, string remedy)
     {
         if (!holds)
         {
-            throw new ArgumentOutOfRangeException(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
+            throw new ArgumentOutOfRangeException(name, value, string.Create(
+                CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
         }
     }
 }

@@ -3,9 +3,15 @@ using System.Collections;
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// What a sweep varies: options of <see cref="SorsaFineTuningTrainer.Options"/> by name, each with the values that it may take. Options that are not
-/// in it keep the value that the experiment was made with.
-/// <code>new SorsaSearchSpace { ["Gamma"] = new UniformDoubleOption(1e-5, 1e-2, logBase: true), ["Rank"] = new UniformIntOption(4, 64, logBase: true) }</code>
+/// What a sweep varies: options of <see cref="SorsaFineTuningTrainer.Options"/> by name, each with the values that it may take. Options
+/// that are not in it keep the value that the experiment was made with.
+/// <code>
+/// new SorsaSearchSpace
+/// {
+///     ["Gamma"] = new UniformDoubleOption(1e-5, 1e-2, logBase: true),
+///     ["Rank"] = new UniformIntOption(4, 64, logBase: true),
+/// }
+/// </code>
 /// </summary>
 public sealed class SorsaSearchSpace : IEnumerable<KeyValuePair<string, ISearchOption>>
 {
@@ -19,7 +25,10 @@ public sealed class SorsaSearchSpace : IEnumerable<KeyValuePair<string, ISearchO
     /// <exception cref="KeyNotFoundException">The option is not in the space.</exception>
     public ISearchOption this[string name]
     {
-        get => Find(name) is var found && found >= 0 ? _options[found].Value : throw new KeyNotFoundException($"The search space has no option '{name}', only {string.Join(", ", _options.Select(option => option.Key))}.");
+        get => Find(name) is var found && found >= 0
+            ? _options[found].Value
+            : throw new KeyNotFoundException($"The search space has no option '{name}', only "
+                + $"{string.Join(", ", _options.Select(option => option.Key))}.");
         set
         {
             ArgumentNullException.ThrowIfNull(value);
@@ -36,8 +45,8 @@ public sealed class SorsaSearchSpace : IEnumerable<KeyValuePair<string, ISearchO
     }
 
     /// <summary>
-    /// A start for SORSA, around the paper's values: γ log-uniform from 1e-5 to 1e-2 (the tables' 4e-4 in the middle, Eq. 17's bound unknown), Rank from 4 to 64
-    /// (at most <paramref name="largestRank"/>), the learning rate log-uniform from 1e-4 to 5e-3.
+    /// A start for SORSA, around the paper's values: γ log-uniform from 1e-5 to 1e-2 (the tables' 4e-4 in the middle, Eq. 17's bound
+    /// unknown), Rank from 4 to 64 (at most <paramref name="largestRank"/>), the learning rate log-uniform from 1e-4 to 5e-3.
     /// </summary>
     /// <param name="largestRank">The largest rank; at most the smaller side of the smallest target.</param>
     public static SorsaSearchSpace Paper(int largestRank = 64) => new()
@@ -73,7 +82,8 @@ public sealed class SorsaSearchSpace : IEnumerable<KeyValuePair<string, ISearchO
     {
         if (Count == 0)
         {
-            throw new ArgumentException("The search space is empty: there is nothing to vary. Add an option, or use SorsaSearchSpace.Paper().", nameof(SorsaSearchSpace));
+            throw new ArgumentException("The search space is empty: there is nothing to vary. "
+                + "Add an option, or use SorsaSearchSpace.Paper().", nameof(SorsaSearchSpace));
         }
 
         foreach ((string name, ISearchOption option) in _options)

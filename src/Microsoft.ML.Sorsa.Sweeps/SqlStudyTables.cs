@@ -6,8 +6,8 @@ using System.Reflection;
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// A study in five tables of an SQL database, of SQLite or PostgreSQL; one statement or transaction per call. Numbers are stored as the doubles
-/// that they are. Calls may come from several threads; they take turns on the one connection.
+/// A study in five tables of an SQL database, of SQLite or PostgreSQL; one statement or transaction per call. Numbers are stored as the
+/// doubles that they are. Calls may come from several threads; they take turns on the one connection.
 /// </summary>
 /// <param name="connection">The connection, which stays the caller's; open before the first call.</param>
 /// <param name="study">The study's own name in the database.</param>
@@ -55,7 +55,8 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
     public StudyDefinition? ReadDefinition() => InTransaction(ReadDefinition);
 
     /// <inheritdoc cref="IStudyStore.Read"/>
-    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) => Read(1, int.MaxValue, (name, text) => space[name].Parse(text));
+    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) =>
+        Read(1, int.MaxValue, (name, text) => space[name].Parse(text));
 
     /// <summary>How far a trial has come that has started.</summary>
     /// <param name="settings">The trial.</param>
@@ -65,12 +66,15 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
         return Read(settings.TrialId, settings.TrialId, (_, text) => text)[settings.TrialId] with { TrialSettings = settings };
     }
 
-    /// <summary>What was planned for a trial that has started; the parameters as texts, which a <see cref="TrialRunner"/> takes as well.</summary>
+    /// <summary>
+    /// What was planned for a trial that has started; the parameters as texts, which a <see cref="TrialRunner"/> takes as well.
+    /// </summary>
     /// <param name="trialId">The trial.</param>
     public TrialPlan ReadPlan(int trialId) => InTransaction(transaction => new TrialPlan(
         new TrialSettings(trialId, new OrderedDictionary<string, object?>(
             Query(transaction, "SELECT name, text FROM sorsa_parameter WHERE study = @study AND trial = @trial ORDER BY place",
-                row => KeyValuePair.Create<string, object?>(row.GetString(0), row.GetString(1)), ("trial", trialId)), StringComparer.Ordinal)),
+                row => KeyValuePair.Create<string, object?>(row.GetString(0), row.GetString(1)), ("trial", trialId)),
+            StringComparer.Ordinal)),
         Query(transaction, "SELECT loss FROM sorsa_limit WHERE study = @study AND trial = @trial ORDER BY look",
             row => Number(row, 0) ?? double.PositiveInfinity, ("trial", trialId))));
 
@@ -97,7 +101,8 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
                 """, trial);
             foreach ((int place, (string name, object? value)) in plan.Settings.Parameters.Index())
             {
-                Execute(transaction, "INSERT INTO sorsa_parameter VALUES (@study, @trial, @place, @name, @text, @number) ON CONFLICT DO NOTHING",
+                Execute(transaction,
+                    "INSERT INTO sorsa_parameter VALUES (@study, @trial, @place, @name, @text, @number) ON CONFLICT DO NOTHING",
                     trial, ("place", place), ("name", name), ("text", ParameterText.Of(value)),
                     ("number", value is double or int ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : null));
             }
@@ -129,8 +134,9 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
             bool first = Execute(transaction, """
                 UPDATE sorsa_trial SET state = @state, metric = @metric, orthonormality = @orthonormality, error = @error,
                 milliseconds = @milliseconds, version = @version WHERE study = @study AND trial = @trial AND state = 'Running'
-                """, ("trial", trial), ("state", result.State.ToString()), ("metric", result.Metric), ("orthonormality", result.Orthonormality),
-                ("error", result.Error), ("milliseconds", result.DurationInMilliseconds), ("version", s_version)) == 1;
+                """, ("trial", trial), ("state", result.State.ToString()), ("metric", result.Metric),
+                ("orthonormality", result.Orthonormality), ("error", result.Error), ("milliseconds", result.DurationInMilliseconds),
+                ("version", s_version)) == 1;
             if (first)
             {
                 Execute(transaction, "DELETE FROM sorsa_curve WHERE study = @study AND trial = @trial", ("trial", trial));
@@ -150,7 +156,8 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
     {
         (string, object?)[] range = [("first", first), ("last", last)];
         const string Where = "WHERE study = @study AND trial BETWEEN @first AND @last ORDER BY trial";
-        ILookup<int, KeyValuePair<string, object?>> parameters = Query(transaction, $"SELECT trial, name, text FROM sorsa_parameter {Where}, place",
+        ILookup<int, KeyValuePair<string, object?>> parameters = Query(
+            transaction, $"SELECT trial, name, text FROM sorsa_parameter {Where}, place",
             row => (Trial: row.GetInt32(0), Value: KeyValuePair.Create(row.GetString(1), parse(row.GetString(1), row.GetString(2)))), range)
             .ToLookup(row => row.Trial, row => row.Value);
         ILookup<int, CurvePoint> curves = Query(transaction, $"SELECT trial, step, loss, orthonormality FROM sorsa_curve {Where}, look",
@@ -159,7 +166,8 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
         string trials = $"SELECT trial, state, metric, orthonormality, error, milliseconds, version FROM sorsa_trial {Where}";
         return Query(transaction, trials, row => new TrialResult
         {
-            TrialSettings = new(row.GetInt32(0), new OrderedDictionary<string, object?>(parameters[row.GetInt32(0)], StringComparer.Ordinal)),
+            TrialSettings = new(
+                row.GetInt32(0), new OrderedDictionary<string, object?>(parameters[row.GetInt32(0)], StringComparer.Ordinal)),
             State = Enum.Parse<TrialState>(row.GetString(1)),
             Metric = Number(row, 2),
             Curve = [.. curves[row.GetInt32(0)]],
@@ -204,7 +212,8 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
         return command.ExecuteNonQuery();
     }
 
-    private List<T> Query<T>(DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
+    private List<T> Query<T>(
+        DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
     {
         using DbCommand command = Command(transaction, sql, values);
         using DbDataReader rows = command.ExecuteReader();

@@ -18,7 +18,12 @@ internal sealed class SqliteStudyStore : IStudyStore
     public SqliteStudyStore(string? path)
     {
         _path = path;
-        var settings = new SqliteConnectionStringBuilder { DataSource = path ?? ":memory:", Pooling = false, DefaultTimeout = SecondsToWait };
+        var settings = new SqliteConnectionStringBuilder
+        {
+            DataSource = path ?? ":memory:",
+            Pooling = false,
+            DefaultTimeout = SecondsToWait,
+        };
         _connection = new SqliteConnection(settings.ConnectionString);
         _tables = new SqlStudyTables(_connection, "study", Explain);
     }
@@ -67,10 +72,12 @@ internal sealed class SqliteStudyStore : IStudyStore
 
     private IOException Explain(DbException error)
     {
-        const int Busy = 5, Locked = 6, NoMemory = 7, ReadOnly = 8, IoError = 10, Corrupt = 11, Full = 13, CannotOpen = 14, NotADatabase = 26;
+        const int Busy = 5, Locked = 6, NoMemory = 7, ReadOnly = 8, IoError = 10, Corrupt = 11, Full = 13, CannotOpen = 14;
+        const int NotADatabase = 26;
         (string what, string remedy) = ((error as SqliteException)?.SqliteErrorCode ?? 0) switch
         {
-            Busy or Locked => (string.Create(CultureInfo.InvariantCulture, $"is locked by another program, for more than {SecondsToWait} seconds"), "Close that program"),
+            Busy or Locked =>
+                (FormattableString.Invariant($"is locked by another program, for more than {SecondsToWait} seconds"), "Close that program"),
             ReadOnly => ("is read-only, or its folder is", "Allow writing to the file and its folder, or name another path"),
             Full => ("does not fit on the disk any more", "Make room"),
             IoError => ("cannot be read or written", "Look at the disk and whether there is room on it"),
@@ -79,7 +86,9 @@ internal sealed class SqliteStudyStore : IStudyStore
             NoMemory => ("found no memory left", "Run fewer trials at a time"),
             _ => ("failed", "Look at the message of SQLite"),
         };
-        return new IOException($"{Name} {what} ({error.Message}). {remedy}; what the study holds stays, and running the experiment again goes on with it.", error);
+        return new IOException(
+            $"{Name} {what} ({error.Message}). {remedy}; what the study holds stays, and running "
+            + "the experiment again goes on with it.", error);
     }
 
     /// <summary>Another process has the file: EWOULDBLOCK of Linux and of macOS, ERROR_SHARING_VIOLATION of Windows.</summary>
@@ -95,7 +104,8 @@ internal sealed class SqliteStudyStore : IStudyStore
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new IOException($"{Name} cannot be opened: '{file}' cannot be written. Allow writing to its folder, or name another path.", e);
+            throw new IOException(
+                $"{Name} cannot be opened: '{file}' cannot be written. Allow writing to its folder, or name another path.", e);
         }
         catch (DirectoryNotFoundException e)
         {
@@ -103,11 +113,14 @@ internal sealed class SqliteStudyStore : IStudyStore
         }
         catch (IOException e) when (!IsHeld(e))
         {
-            throw new IOException($"{Name} cannot be opened: '{file}' cannot be written ({e.Message}). Allow writing to its folder, or name another path.", e);
+            throw new IOException(
+                $"{Name} cannot be opened: '{file}' cannot be written ({e.Message}). "
+                + "Allow writing to its folder, or name another path.", e);
         }
         catch (IOException e)
         {
-            throw new InvalidOperationException($"{Name} is in use by another experiment ('{file}' is held). Wait for that one, or name another path.", e);
+            throw new InvalidOperationException(
+                $"{Name} is in use by another experiment ('{file}' is held). Wait for that one, or name another path.", e);
         }
     }
 }

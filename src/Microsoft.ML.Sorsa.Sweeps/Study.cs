@@ -1,16 +1,26 @@
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// Proposes trials, has them run, and writes them down. Trial k starts when trials 1 to k − W are done, W the trials at a time, and its parameters and limits follow
-/// from their results alone: with the same seed the same study comes out, whoever is faster, and however often it was interrupted.
+/// Proposes trials, has them run, and writes them down. Trial k starts when trials 1 to k − W are done, W the trials at a time, and its
+/// parameters and limits follow from their results alone: with the same seed the same study comes out, whoever is faster, and however often
+/// it was interrupted.
 /// </summary>
-internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tuner, PruningRules pruning, int seed, int trialsAtATime, bool isMaximized, IReadOnlyList<IMonitor> monitors)
+internal sealed class Study(
+    IStudyStore store,
+    SorsaSearchSpace space,
+    ITuner tuner,
+    PruningRules pruning,
+    int seed,
+    int trialsAtATime,
+    bool isMaximized,
+    IReadOnlyList<IMonitor> monitors)
 {
     private readonly Lock _turn = new();
     private readonly SortedDictionary<int, TrialResult> _finished = [];
 
     /// <summary>What a trial's method does not have is left out of its parameters.</summary>
-    public Func<IReadOnlyDictionary<string, object?>, IReadOnlyDictionary<string, object?>> Reduce { get; init; } = parameters => parameters;
+    public Func<IReadOnlyDictionary<string, object?>, IReadOnlyDictionary<string, object?>> Reduce { get; init; } =
+        parameters => parameters;
 
     /// <summary>Runs trials up to a number or a time.</summary>
     /// <param name="executor">Where they run.</param>
@@ -21,7 +31,8 @@ internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tu
     public async Task<bool> RunAsync(ITrialExecutor executor, int most, Func<bool> isLate, CancellationToken cancellationToken)
     {
         Dictionary<int, TrialResult> known = new(store.Read(space));
-        foreach (TrialResult trial in known.Values.Where(trial => trial.State != TrialState.Running).OrderBy(trial => trial.TrialSettings.TrialId))
+        IEnumerable<TrialResult> finished = known.Values.Where(trial => trial.State != TrialState.Running);
+        foreach (TrialResult trial in finished.OrderBy(trial => trial.TrialSettings.TrialId))
         {
             Tell(trial);
         }
@@ -83,7 +94,9 @@ internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tu
         TrialResult[] history = [.. _finished.Values.TakeWhile(trial => trial.TrialSettings.TrialId <= trialId - trialsAtATime)];
         IReadOnlyDictionary<string, object?>? parameters = known.TryGetValue(trialId, out TrialResult? interrupted)
             ? interrupted.TrialSettings.Parameters
-            : tuner.Propose(space, trialId, new TrialHistory(history, isMaximized), seed) is { } proposed ? Reduce(Verified(proposed)) : null;
+            : tuner.Propose(space, trialId, new TrialHistory(history, isMaximized), seed) is { } proposed
+                ? Reduce(Verified(proposed))
+                : null;
         return parameters is null ? null : new TrialPlan(new TrialSettings(trialId, parameters), pruning.Limits(history));
     }
 
@@ -92,7 +105,9 @@ internal sealed class Study(IStudyStore store, SorsaSearchSpace space, ITuner tu
     {
         if (proposed.Count != space.Count || space.Any(option => !proposed.ContainsKey(option.Key)))
         {
-            throw new InvalidOperationException($"The tuner proposes values for {string.Join(", ", proposed.Keys.Order(StringComparer.Ordinal))}; it must for every option of the search space and no other: {string.Join(", ", space.Select(option => option.Key))}.");
+            throw new InvalidOperationException(
+                $"The tuner proposes values for {string.Join(", ", proposed.Keys.Order(StringComparer.Ordinal))}; it must for every option "
+                + $"of the search space and no other: {string.Join(", ", space.Select(option => option.Key))}.");
         }
 
         return space.Parameters((name, option) => option.Parse(ParameterText.Of(proposed[name])));

@@ -51,8 +51,8 @@ public sealed class StudyDefinition
         ];
         if (differences.Length > 0)
         {
-            throw new InvalidOperationException($"{study} was begun with other settings, and its trials cannot be compared with those of this "
-                + "experiment. Set the experiment up as it was, or name another study:"
+            throw new InvalidOperationException($"{study} was begun with other settings, and its trials cannot be compared with those of "
+                + "this experiment. Set the experiment up as it was, or name another study:"
                 + $"{Environment.NewLine}  {string.Join(Environment.NewLine + "  ", differences)}");
         }
 

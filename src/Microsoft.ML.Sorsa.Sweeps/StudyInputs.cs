@@ -5,8 +5,8 @@ namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
 /// What the trials of a study have in common and its <see cref="StudyDefinition"/> only names: the trainer's options and the rows. Together
-/// with the definition, a trial's <see cref="TrialPlan"/> and the model folder it is all that a <see cref="TrialRunner"/> on another machine
-/// needs.
+/// with the definition, a trial's <see cref="TrialPlan"/> and the model folder it is all that a <see cref="TrialRunner"/> on another
+/// machine needs.
 /// </summary>
 public sealed class StudyInputs
 {
@@ -14,7 +14,10 @@ public sealed class StudyInputs
 
     internal StudyInputs(Options trainer, int largestRank, SweepData data)
         : this(new Content(
-            new Dictionary<string, string>(trainer.ToTexts(), StringComparer.Ordinal), largestRank, Texts(data.Train), Texts(data.Validation)))
+            new Dictionary<string, string>(trainer.ToTexts(), StringComparer.Ordinal),
+            largestRank,
+            Texts(data.Train),
+            Texts(data.Validation)))
     {
     }
 

@@ -40,6 +40,24 @@ internal sealed class Sweep
 
     public required string? DecompositionFolder { get; init; }
 
+    /// <summary>Refuses what other processes cannot do.</summary>
+    /// <exception cref="InvalidOperationException">The metric is the program's own; the study is in a file.</exception>
+    public void VerifyForOtherProcesses()
+    {
+        if (!Metric.IsBuiltIn)
+        {
+            throw new InvalidOperationException($"The metric '{Metric.Name}' is a function of the program that runs the experiment, which "
+                + $"no worker knows. Use SweepMetric.{nameof(SweepMetric.ValidationLoss)} or SweepMetric.{nameof(SweepMetric.ExactMatch)} "
+                + "with workers.");
+        }
+
+        if (StudyPath is not null)
+        {
+            throw new InvalidOperationException($"The study is kept in '{StudyPath}' by {nameof(SorsaExperiment.SetStudy)}, and where "
+                + $"workers see it by {nameof(SorsaExperiment.SetTrialExecutor)}, which SetHangfire calls. Call one of them.");
+        }
+    }
+
     /// <summary>Runs the trials here, or with <paramref name="createExecutor"/> where that says.</summary>
     public async Task<ExperimentResult> RunAsync(
         Func<StudyInputs, (IStudyStore Store, ITrialExecutor Executor)>? createExecutor, CancellationToken cancellationToken)
@@ -96,7 +114,8 @@ internal sealed class Sweep
             .. Trainer.ToTexts().Where(option => !varied.Contains(option.Key))
                 .Select(option => KeyValuePair.Create($"trainer.{option.Key}", option.Value)),
             .. Space.Select((option, place) => KeyValuePair.Create(
-                $"search space.{option.Key}", string.Create(CultureInfo.InvariantCulture, $"{option.Value.Description} (option {place + 1})"))),
+                $"search space.{option.Key}",
+                string.Create(CultureInfo.InvariantCulture, $"{option.Value.Description} (option {place + 1})"))),
         ]);
     }
 
@@ -105,7 +124,8 @@ internal sealed class Sweep
     {
         int trial = best.TrialSettings.TrialId;
         using IChannel channel = Catalog.Environment.Start("Best model");
-        channel.Info(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture, $"Trial {trial}, the best, is trained once more for its model."));
+        channel.Info(MessageSensitivity.None, string.Create(
+            CultureInfo.InvariantCulture, $"Trial {trial}, the best, is trained once more for its model."));
         Task<(TrialResult Result, SorsaTransformer? Model)> again = Task.Factory.StartNew(
             () => runner.Train(new TrialPlan(best.TrialSettings, []), _ => { }, cancellationToken),
             CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);

@@ -6,8 +6,9 @@ namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>The rows of an experiment, read once.</summary>
 /// <param name="Train">Prompts and responses to train on.</param>
-/// <param name="Validation">Others, to look at.</param>
-internal sealed record SweepData(IReadOnlyList<(string Prompt, string Response)> Train, IReadOnlyList<(string Prompt, string Response)> Validation)
+/// <param name="Validation">Others, to compare the trials by.</param>
+internal sealed record SweepData(
+    IReadOnlyList<(string Prompt, string Response)> Train, IReadOnlyList<(string Prompt, string Response)> Validation)
 {
     /// <summary>Takes a share of the rows away for validation: which ones, the seed decides.</summary>
     public static SweepData Split(IReadOnlyList<(string Prompt, string Response)> rows, double validationFraction, int seed)
@@ -42,7 +43,8 @@ internal sealed record SweepData(IReadOnlyList<(string Prompt, string Response)>
         SchemaDefinition schema = SchemaDefinition.Create(typeof(Row));
         schema[nameof(Row.Prompt)].ColumnName = options.PromptColumnName;
         schema[nameof(Row.Response)].ColumnName = options.ResponseColumnName;
-        return new MLContext().Data.LoadFromEnumerable(Validation.Select(row => new Row { Prompt = row.Prompt, Response = row.Response }), schema);
+        return new MLContext().Data.LoadFromEnumerable(
+            Validation.Select(row => new Row { Prompt = row.Prompt, Response = row.Response }), schema);
     }
 
     private sealed class Row

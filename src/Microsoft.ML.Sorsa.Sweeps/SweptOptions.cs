@@ -65,7 +65,8 @@ internal static class SweptOptions
             options.Set(name, ParameterText.Of(parameters[name]));
         }
 
-        return new OrderedDictionary<string, object?>(parameters.Where(parameter => options.HasEffect(parameter.Key)), StringComparer.Ordinal);
+        return new OrderedDictionary<string, object?>(
+            parameters.Where(parameter => options.HasEffect(parameter.Key)), StringComparer.Ordinal);
     }
 
     /// <summary>The trainer's options with a trial's values.</summary>
@@ -87,8 +88,8 @@ internal static class SweptOptions
             .DefaultIfEmpty(trainer.Rank ?? Options.DefaultRank).Max();
 
     /// <summary>
-    /// Every combination of the options that decide about others, each beside the last end of all the rest: the largest rank with the largest
-    /// start.
+    /// Every combination of the options that decide about others, each beside the last end of all the rest: the largest rank with the
+    /// largest start.
     /// </summary>
     private static IReadOnlyList<IReadOnlyDictionary<string, object?>> Cases(SorsaSearchSpace space)
     {

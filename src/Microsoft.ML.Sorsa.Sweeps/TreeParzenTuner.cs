@@ -3,8 +3,9 @@ using System.Globalization;
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011): the better trials give each option a density l, the others a density g, and of some
-/// values drawn from l that of the largest l / g is tried. Options are looked at one by one, each among the trials that have it.
+/// The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011): the better trials give each option a density l, the others a
+/// density g, and of some values drawn from l that of the largest l / g is tried. Options are looked at one by one, each among the trials
+/// that have it.
 /// </summary>
 /// <param name="startupTrials">Trials that are drawn at random before. Default 8; at least 1.</param>
 /// <param name="candidates">Values drawn from l for each option. Default 24; at least 1.</param>
@@ -22,7 +23,8 @@ public sealed class TreeParzenTuner(int startupTrials = 8, int candidates = 24) 
     public int Candidates { get; } = AtLeastOne(candidates, nameof(candidates));
 
     /// <inheritdoc/>
-    public string Description => string.Create(CultureInfo.InvariantCulture, $"tree-structured Parzen estimator, {StartupTrials} at random, {Candidates} candidates");
+    public string Description => string.Create(
+        CultureInfo.InvariantCulture, $"tree-structured Parzen estimator, {StartupTrials} at random, {Candidates} candidates");
 
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, object?>? Propose(SorsaSearchSpace space, int trialId, TrialHistory history, int seed)
@@ -42,21 +44,28 @@ public sealed class TreeParzenTuner(int startupTrials = 8, int candidates = 24) 
             double[] drawn = [.. Enumerable.Range(0, Candidates).Select(i => l.Draw(Uniform(i, "part"), Uniform(i, "place")))];
             return option.At(drawn.MaxBy(place => l.LogDensity(place) - g.LogDensity(place)));
 
-            double Uniform(int candidate, string what) => SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}/{candidate}/{what}"));
+            double Uniform(int candidate, string what) =>
+                SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}/{candidate}/{what}"));
 
             ParzenDensity Density(IEnumerable<TrialResult> trials) => new(
-                [.. trials.Where(trial => trial.TrialSettings.Parameters.ContainsKey(name)).Select(trial => option.PlaceOf(trial.TrialSettings.Parameters[name]))], option.Choices);
+                [
+                    .. trials.Select(trial => trial.TrialSettings.Parameters).Where(parameters => parameters.ContainsKey(name))
+                        .Select(parameters => option.PlaceOf(parameters[name])),
+                ],
+                option.Choices);
         });
     }
 
     private static int AtLeastOne(int value, string name) => value >= 1
         ? value
-        : throw new ArgumentOutOfRangeException(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it must be at least 1. Leave it at its default."));
+        : throw new ArgumentOutOfRangeException(name, value, string.Create(
+            CultureInfo.InvariantCulture, $"{name} is {value}; it must be at least 1. Leave it at its default."));
 }
 
 /// <summary>
-/// A density over places from 0 to 1, of the places where trials were: a kernel on each, and one share for all places alike (the prior). On a scale the kernels are
-/// normal, cut off at the ends, as wide as the larger distance to a neighbour; of choices they are the choice itself.
+/// A density over places from 0 to 1, of the places where trials were: a kernel on each, and one share for all places alike (the prior). On
+/// a scale the kernels are normal, cut off at the ends, as wide as the larger distance to a neighbour; of choices they are the choice
+/// itself.
 /// </summary>
 internal sealed class ParzenDensity
 {
@@ -114,7 +123,8 @@ internal sealed class ParzenDensity
         {
             sum += _choices is { } choices
                 ? Choice(place) == Choice(_places[kernel]) ? choices : 0
-                : Math.Exp(-Math.Pow((place - _places[kernel]) / _widths[kernel], 2) / 2) / (_widths[kernel] * Math.Sqrt(2 * Math.PI) * (Normal(1, kernel) - Normal(0, kernel)));
+                : Math.Exp(-Math.Pow((place - _places[kernel]) / _widths[kernel], 2) / 2)
+                    / (_widths[kernel] * Math.Sqrt(2 * Math.PI) * (Normal(1, kernel) - Normal(0, kernel)));
         }
 
         return Math.Log(sum / (_places.Length + 1));

@@ -15,7 +15,10 @@ public sealed record TrialResult
     /// <summary>The validation losses, in the order of the steps.</summary>
     public IReadOnlyList<CurvePoint> Curve { get; init; } = [];
 
-    /// <summary>L_reg of Eq. (9) of what was trained, at its end; null where the trial was not trained to its end, and for methods without singular vectors.</summary>
+    /// <summary>
+    /// L_reg of Eq. (9) of what was trained, at its end; null where the trial was not trained to its end, and for methods without singular
+    /// vectors.
+    /// </summary>
     public double? Orthonormality { get; init; }
 
     /// <summary>Why it failed.</summary>
@@ -40,7 +43,7 @@ public enum TrialState
     /// <summary>Trained to its end and measured.</summary>
     Completed,
 
-    /// <summary>Ended early, since earlier trials had a lower validation loss after as many looks. Its curve stays.</summary>
+    /// <summary>Ended early, since earlier trials had a lower validation loss after as many evaluations. Its curve stays.</summary>
     Pruned,
 
     /// <summary>Ended with an error, which its result holds.</summary>
@@ -49,10 +52,12 @@ public enum TrialState
 
 /// <summary>What a trial is.</summary>
 /// <param name="TrialId">Its number in the study, from 1.</param>
-/// <param name="Parameters">The values of the search space's options, in the order of the space. Options that the trial's method does not have are left out.</param>
+/// <param name="Parameters">
+/// The values of the search space's options, in the order of the space. Options that the trial's method does not have are left out.
+/// </param>
 public sealed record TrialSettings(int TrialId, IReadOnlyDictionary<string, object?> Parameters);
 
-/// <summary>A look at the validation rows.</summary>
+/// <summary>An evaluation: the validation loss after some steps.</summary>
 /// <param name="Step">Optimizer steps done, from 1.</param>
 /// <param name="Loss">The mean cross-entropy of the validation rows, in nats per response token.</param>
 /// <param name="Orthonormality">L_reg of Eq. (9) before this step; null where γ = 0 and for methods without it.</param>

@@ -7,8 +7,8 @@ using static Microsoft.ML.Sorsa.SorsaFineTuningTrainer;
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// Trains the trials of one study over one <see cref="SorsaBaseModel"/>. Several may run at a time, each on a thread of its own. An experiment
-/// has one itself; a worker in another process makes one from what the study's store holds.
+/// Trains the trials of one study over one <see cref="SorsaBaseModel"/>. Several may run at a time, each on a thread of its own. An
+/// experiment has one itself; a worker in another process makes one from what the study's store holds.
 /// </summary>
 public sealed class TrialRunner : IDisposable
 {
@@ -81,7 +81,8 @@ public sealed class TrialRunner : IDisposable
     }
 
     /// <summary>The same, with the model where the trial was trained to its end; that is the caller's.</summary>
-    internal (TrialResult Result, SorsaTransformer? Model) Train(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
+    internal (TrialResult Result, SorsaTransformer? Model) Train(
+        TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
         torch.set_num_threads(_threads);
         var clock = Stopwatch.StartNew();

@@ -9,9 +9,9 @@ using Microsoft.ML.Sorsa.Tensors;
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>
-/// A model folder that is opened once and fine-tuned many times, as a sweep or a comparison of methods does it. The weights are mapped once;
-/// each matrix is decomposed once, at the largest rank, and kept on disk; rows are turned into tokens once for each pair of lengths. Made by
-/// <c>mlContext.Sorsa().OpenBaseModel(...)</c>. Several trainings may run at a time, each on a thread of its own.
+/// A model folder that is opened once and fine-tuned many times, as a sweep or a comparison of methods does it. The weights are mapped
+/// once; each matrix is decomposed once, at the largest rank, and kept on disk; rows are turned into tokens once for each pair of lengths.
+/// Made by <c>mlContext.Sorsa().OpenBaseModel(...)</c>. Several trainings may run at a time, each on a thread of its own.
 /// </summary>
 public sealed class SorsaBaseModel : IDisposable
 {
@@ -61,12 +61,14 @@ public sealed class SorsaBaseModel : IDisposable
 
     /// <summary>Trains on rows, keeps the weights of the lowest loss on others, and merges.</summary>
     /// <param name="options">
-    /// Everything that can be set. ModelFolder, ComputeType and SavedType must be those that the model was opened with, and Rank at most the
-    /// largest one. The randomised decomposition draws from the Seed that the model was opened with.
+    /// Everything that can be set. ModelFolder, ComputeType and SavedType must be those that the model was opened with, and Rank at most
+    /// the largest one. The randomised decomposition draws from the Seed that the model was opened with.
     /// </param>
     /// <param name="trainData">Prompts and responses. The same list again is not tokenised again: do not change it.</param>
     /// <param name="validationData">Others, which are not trained on; null: none.</param>
-    /// <param name="evaluations">How often the validation loss is computed where EvaluationSteps is null; null: once per epoch. At least 1.</param>
+    /// <param name="evaluations">
+    /// How often the validation loss is computed where EvaluationSteps is null; null: once per epoch. At least 1.
+    /// </param>
     /// <returns>
     /// The fine-tuned model, which is the caller's; and L_reg of Eq. (9) of what was trained, at its end: null for methods without singular
     /// vectors.
@@ -128,7 +130,8 @@ public sealed class SorsaBaseModel : IDisposable
     {
         if (!EqualityComparer<T>.Default.Equals(value, opened))
         {
-            throw new ArgumentException($"{name} is {value}, and the model was opened with {opened}. Leave it at that, or open another model.", name);
+            throw new ArgumentException(
+                $"{name} is {value}, and the model was opened with {opened}. Leave it at that, or open another model.", name);
         }
     }
 }

@@ -17,16 +17,18 @@ internal static class CurvesFigure
     {
         (TrialResult Trial, CurvePoint[] Curve)[] curves =
         [
-            .. report.InDrawingOrder().Select(trial => (trial, trial.Curve.Where(point => double.IsFinite(point.Loss)).ToArray())).Where(curve => curve.Item2.Length > 0),
+            .. report.InDrawingOrder().Select(trial => (trial, trial.Curve.Where(point => double.IsFinite(point.Loss)).ToArray()))
+                .Where(curve => curve.Item2.Length > 0),
         ];
         if (curves.Length == 0)
         {
-            return ReportFigure.LeftOut(Name, Title, "no trial came to its first look at the validation rows.");
+            return ReportFigure.LeftOut(Name, Title, "no trial came to its first evaluation.");
         }
 
         double[] losses = [.. curves.SelectMany(curve => curve.Curve).Select(point => point.Loss)];
         bool isLogarithmic = losses.Min() > 0 && losses.Max() / losses.Min() > WideRange;
-        PlotScale<double> across = PlotScale.Of(curves.SelectMany(curve => curve.Curve).Select(point => (double)point.Step), isLogarithmic: false, isWhole: true);
+        IEnumerable<double> steps = curves.SelectMany(curve => curve.Curve).Select(point => (double)point.Step);
+        PlotScale<double> across = PlotScale.Of(steps, isLogarithmic: false, isWhole: true);
         PlotScale<double> up = PlotScale.Of(losses, isLogarithmic);
         PlotModel plot = PlotInk.Empty(left: 62, top: 12, right: 8, bottom: 52);
         plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03) { Maximum = 1.15 });
@@ -66,14 +68,16 @@ internal static class CurvesFigure
 
             if (isBest)
             {
-                TextAnnotation name = PlotInk.Label($"trial {NumberText.Of(trial.TrialSettings.TrialId)}", points[^1].X, points[^1].Y, HorizontalAlignment.Left, offset: 7);
+                TextAnnotation name = PlotInk.Label(
+                    $"trial {NumberText.Of(trial.TrialSettings.TrialId)}", points[^1].X, points[^1].Y, HorizontalAlignment.Left, offset: 7);
                 (name.TextColor, name.FontWeight) = (PlotInk.Best, FontWeights.Bold);
                 plot.Annotations.Add(name);
             }
         }
 
         int others = report.Trials.Count - curves.Length;
-        return new ReportFigure(Name, Title, "Pink: the best trial. Other completed trials by their metric, dark is good; grey up to a cross: pruned there; orange: failed."
+        return new ReportFigure(Name, Title,
+            "Pink: the best trial. Other completed trials by their metric, dark is good; grey up to a cross: pruned there; orange: failed."
             + (others == 0 ? "" : $" Not drawn: {NumberText.Count(others, "trial")} without a curve."), plot);
     }
 }

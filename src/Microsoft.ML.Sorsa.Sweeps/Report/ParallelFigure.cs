@@ -20,7 +20,11 @@ internal static class ParallelFigure
         PlotModel plot = PlotInk.Empty(left: 8, top: 4, right: 8, bottom: 4);
         int last = options.Length;
         plot.Axes.Add(Hidden(AxisPosition.Bottom, -0.35, last + 0.35));
-        HashSet<string> lacking = [.. options.Select(option => option.Name).Where(name => report.Trials.Any(trial => !trial.TrialSettings.Parameters.ContainsKey(name)))];
+        HashSet<string> lacking =
+        [
+            .. options.Select(option => option.Name)
+                .Where(name => report.Trials.Any(trial => !trial.TrialSettings.Parameters.ContainsKey(name))),
+        ];
         plot.Axes.Add(Hidden(AxisPosition.Left, lacking.Count > 0 ? NotThere - 0.05 : -0.05, 1.16));
         PlotScale<double>? metric = report.Completed.Count == 0 ? null : MetricScale(report);
         byte opacity = (byte)(report.Trials.Count > Many ? 120 : 255);
@@ -30,14 +34,19 @@ internal static class ParallelFigure
             bool isBest = trial == report.Best;
             List<DataPoint> points =
             [
-                .. options.Select((option, i) => new DataPoint(i, trial.TrialSettings.Parameters.TryGetValue(option.Name, out object? value) ? option.Scale.PlaceOf(value) : NotThere)),
+                .. options.Select((option, i) => new DataPoint(
+                    i,
+                    trial.TrialSettings.Parameters.TryGetValue(option.Name, out object? value) ? option.Scale.PlaceOf(value) : NotThere)),
             ];
             if (isCompleted)
             {
                 points.Add(new DataPoint(last, metric!.PlaceOf(trial.Metric!.Value)));
             }
 
-            OxyColor color = isBest ? PlotInk.Best : isCompleted ? report.Shades.Of(trial.Metric!.Value) : trial.State == TrialState.Failed ? PlotInk.Failed : PlotInk.Pruned;
+            OxyColor color = isBest ? PlotInk.Best
+                : isCompleted ? report.Shades.Of(trial.Metric!.Value)
+                : trial.State == TrialState.Failed ? PlotInk.Failed
+                : PlotInk.Pruned;
             plot.Series.Add(new LineSeries
             {
                 ItemsSource = points,
@@ -64,7 +73,9 @@ internal static class ParallelFigure
             DrawAxis(plot, last, report.MetricName, metric.Ticks);
         }
 
-        return new ReportFigure("parallel", "All options together", "A line is a trial, from its options to its metric; dark is good. Pink: the best. Grey (pruned) and orange (failed) lines end before the metric."
+        return new ReportFigure("parallel", "All options together",
+            "A line is a trial, from its options to its metric; dark is good. Pink: the best. "
+            + "Grey (pruned) and orange (failed) lines end before the metric."
             + (lacking.Count > 0 ? " \"Not there\": the trial's method does not have the option." : ""), plot, IsWide: true);
     }
 
@@ -76,7 +87,9 @@ internal static class ParallelFigure
         double end = scale.PlaceOf(shades.Worst);
         return new PlotScale<double>(
             value => Math.Clamp(scale.PlaceOf(value), 0, 1),
-            !shades.IsCut ? scale.Ticks : [.. scale.Ticks.Where(tick => Math.Abs(tick.Place - end) > 0.08), (end, $"{NumberText.Of(shades.Worst)} and worse")]);
+            !shades.IsCut
+                ? scale.Ticks
+                : [.. scale.Ticks.Where(tick => Math.Abs(tick.Place - end) > 0.08), (end, $"{NumberText.Of(shades.Worst)} and worse")]);
     }
 
     private static void DrawAxis(PlotModel plot, int place, string name, IReadOnlyList<(double Place, string Label)> ticks)
@@ -110,5 +123,6 @@ internal static class ParallelFigure
         plot.Annotations.Add(label);
     }
 
-    private static LinearAxis Hidden(AxisPosition position, double minimum, double maximum) => new() { Position = position, Minimum = minimum, Maximum = maximum, IsAxisVisible = false };
+    private static LinearAxis Hidden(AxisPosition position, double minimum, double maximum) =>
+        new() { Position = position, Minimum = minimum, Maximum = maximum, IsAxisVisible = false };
 }

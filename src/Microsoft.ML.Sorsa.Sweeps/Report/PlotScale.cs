@@ -28,12 +28,15 @@ internal static class PlotScale
         };
         return new PlotScale<object?>(option.PlaceOf, ticks);
 
-        IReadOnlyList<(double, string)> Places(IReadOnlyList<ScaleTick> values, Func<double, object> typed) => [.. values.Select(tick => (option.PlaceOf(typed(tick.Value)), tick.Label))];
+        IReadOnlyList<(double, string)> Places(IReadOnlyList<ScaleTick> values, Func<double, object> typed) =>
+            [.. values.Select(tick => (option.PlaceOf(typed(tick.Value)), tick.Label))];
     }
 
     /// <summary>A scale for measured numbers, as wide as they are.</summary>
     /// <param name="values">Finite numbers, at least one.</param>
-    /// <param name="isLogarithmic">Wanted; not to be had where a number is negative or none is above 0. A 0 gets a place of its own before the scale.</param>
+    /// <param name="isLogarithmic">
+    /// Wanted; not to be had where a number is negative or none is above 0. A 0 gets a place of its own before the scale.
+    /// </param>
     /// <param name="isWhole">Only whole numbers are named.</param>
     public static PlotScale<double> Of(IEnumerable<double> values, bool isLogarithmic, bool isWhole = false)
     {
@@ -49,7 +52,9 @@ internal static class PlotScale
             (double least, double most) = (numbers.Min(), numbers.Max());
             double margin = least < most ? 0 : isWhole ? 1 : least == 0 ? 1 : Math.Abs(least) * 0.1;
             (least, most) = (least - margin, most + margin);
-            return new PlotScale<double>(value => (value - least) / (most - least), [.. ScaleTick.Linear(least, most, isWhole).Select(tick => ((tick.Value - least) / (most - least), tick.Label))]);
+            double Share(double value) => (value - least) / (most - least);
+            return new PlotScale<double>(
+                Share, [.. ScaleTick.Linear(least, most, isWhole).Select(tick => (Share(tick.Value), tick.Label))]);
         }
 
         double start = positive.Length < numbers.Length ? AfterZero : 0;
@@ -65,10 +70,13 @@ internal static class PlotScale
 
     /// <summary>A choice as its axis names it: 1e-5 rather than 1E-05, as long as it is the same number.</summary>
     private static string Name(object? choice) => PlainText.Short(
-        Number(choice) is { } number && NumberText.Of(number) is var text && double.Parse(text, CultureInfo.InvariantCulture) == number ? text : ParameterText.Of(choice), 16);
+        Number(choice) is { } number && NumberText.Of(number) is var text && double.Parse(text, CultureInfo.InvariantCulture) == number
+            ? text
+            : ParameterText.Of(choice), 16);
 
     /// <summary>A parameter as a number; null where it is none.</summary>
-    public static double? Number(object? value) => value is double or float or int or long ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : null;
+    public static double? Number(object? value) =>
+        value is double or float or int or long ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : null;
 }
 
 /// <summary>A value that an axis names.</summary>
@@ -91,7 +99,9 @@ internal sealed record ScaleTick(double Value, string Label)
             .. Enumerable.Range(0, Most + 2)
                 .Select(i => (Math.Ceiling(from / step - 1e-9) + i) * step)
                 .Where(value => value <= to + step * 1e-9)
-                .Select(value => new ScaleTick(value, decimals > 5 || Math.Abs(value) >= 1e6 ? NumberText.Of(value) : (value == 0 ? 0 : value).ToString("F" + NumberText.Of(decimals), CultureInfo.InvariantCulture))),
+                .Select(value => new ScaleTick(value, decimals > 5 || Math.Abs(value) >= 1e6
+                    ? NumberText.Of(value)
+                    : (value == 0 ? 0 : value).ToString("F" + NumberText.Of(decimals), CultureInfo.InvariantCulture))),
         ];
     }
 
@@ -112,7 +122,11 @@ internal sealed record ScaleTick(double Value, string Label)
     /// <summary>For ranks, which double: powers of two, unless there are too many or too few.</summary>
     public static IReadOnlyList<ScaleTick> PowersOfTwo(int from, int to)
     {
-        ScaleTick[] ticks = [.. Enumerable.Range(0, 31).Select(i => 1L << i).Where(value => value >= from && value <= to).Select(value => new ScaleTick(value, NumberText.Of(value)))];
+        ScaleTick[] ticks =
+        [
+            .. Enumerable.Range(0, 31).Select(i => 1L << i).Where(value => value >= from && value <= to)
+                .Select(value => new ScaleTick(value, NumberText.Of(value))),
+        ];
         return ticks.Length is > 1 and <= Most + 2 ? ticks : [.. Logarithmic(from, to).Where(tick => tick.Value == Math.Round(tick.Value))];
     }
 
@@ -120,7 +134,8 @@ internal sealed record ScaleTick(double Value, string Label)
     [
         // Parsed, since 10 to the power of −4 is not 1e-4 to the last bit.
         .. Enumerable.Range((int)Math.Floor(Math.Log10(from)), (int)(Math.Ceiling(Math.Log10(to)) - Math.Floor(Math.Log10(from))) + 1)
-            .SelectMany(power => times.Select(time => double.Parse(string.Create(CultureInfo.InvariantCulture, $"{time}e{power}"), CultureInfo.InvariantCulture)))
+            .SelectMany(power => times.Select(time =>
+                double.Parse(string.Create(CultureInfo.InvariantCulture, $"{time}e{power}"), CultureInfo.InvariantCulture)))
             .Where(value => value >= from * (1 - 1e-9) && value <= to * (1 + 1e-9)),
     ];
 }
@@ -147,7 +162,8 @@ internal sealed class ScaleAxis : LinearAxis
         AxisTitleDistance = position == AxisPosition.Left ? 18 : 8;
     }
 
-    public override void GetTickValues(out IList<double> majorLabelValues, out IList<double> majorTickValues, out IList<double> minorTickValues)
+    public override void GetTickValues(
+        out IList<double> majorLabelValues, out IList<double> majorTickValues, out IList<double> minorTickValues)
     {
         majorLabelValues = majorTickValues = [.. _ticks.Select(tick => tick.Place)];
         minorTickValues = [];

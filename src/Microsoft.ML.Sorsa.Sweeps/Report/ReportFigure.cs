@@ -27,8 +27,9 @@ internal static class PlotInk
 {
     public const string Font = "Arial";
 
-    public static readonly OxyColor Text = OxyColor.FromRgb(0x33, 0x3a, 0x44), Grid = OxyColor.FromRgb(0xe8, 0xea, 0xed), Axis = OxyColor.FromRgb(0x8a, 0x92, 0x9c),
-        Pruned = OxyColor.FromRgb(0xb4, 0xb9, 0xc0), Failed = OxyColor.FromRgb(0xd5, 0x5e, 0x00), Best = OxyColor.FromRgb(0xc2, 0x18, 0x5b);
+    public static readonly OxyColor Text = OxyColor.FromRgb(0x33, 0x3a, 0x44), Grid = OxyColor.FromRgb(0xe8, 0xea, 0xed),
+        Axis = OxyColor.FromRgb(0x8a, 0x92, 0x9c), Pruned = OxyColor.FromRgb(0xb4, 0xb9, 0xc0),
+        Failed = OxyColor.FromRgb(0xd5, 0x5e, 0x00), Best = OxyColor.FromRgb(0xc2, 0x18, 0x5b);
 
     /// <summary>The margins are fixed: no text is measured to place the axes, so that fonts of the machine do not matter.</summary>
     public static PlotModel Empty(double left, double top, double right, double bottom) => new()
@@ -60,7 +61,8 @@ internal static class PlotInk
 internal static class PlotSvg
 {
     /// <summary>
-    /// OxyPlot counts its clip paths from 1 in every plot, and a page has one name space for all: they get the figure's name. With a view box the plot shrinks with the page.
+    /// OxyPlot counts its clip paths from 1 in every plot, and a page has one name space for all: they get the figure's name. With a view
+    /// box the plot shrinks with the page.
     /// </summary>
     public static XElement Of(ReportFigure figure, PlotModel plot)
     {
@@ -75,10 +77,7 @@ internal static class PlotSvg
             clip.Value = clip.Value.Replace("url(#", $"url(#{figure.Name}-", StringComparison.Ordinal);
         }
 
-        foreach (XAttribute xlink in svg.Attributes().Where(attribute => attribute.IsNamespaceDeclaration && attribute.Name.LocalName == "xlink").ToArray())
-        {
-            xlink.Remove();
-        }
+        svg.Attributes().Where(attribute => attribute.IsNamespaceDeclaration && attribute.Name.LocalName == "xlink").Remove();
 
         svg.SetAttributeValue("viewBox", FormattableString.Invariant($"0 0 {figure.Width} {ReportFigure.Height}"));
         svg.SetAttributeValue("role", "img");

@@ -4,18 +4,22 @@ using System.Xml;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
-/// <summary>The page: one HTML file that is well-formed XML too, without a script, and with nothing in it that comes from elsewhere.</summary>
+/// <summary>
+/// The page: one HTML file that is well-formed XML too, without a script, and with nothing in it that comes from elsewhere.
+/// </summary>
 internal static class ReportPage
 {
     // No character that XML would escape: browsers read a style as it is.
     private const string Style = """
 
         * { box-sizing: border-box; }
-        body { margin: 0 auto; max-width: 1200px; padding: 24px 20px 48px; color: #1f2630; background: #ffffff; font: 15px/1.5 Arial, Helvetica, sans-serif; }
+        body { margin: 0 auto; max-width: 1200px; padding: 24px 20px 48px; color: #1f2630; background: #ffffff;
+            font: 15px/1.5 Arial, Helvetica, sans-serif; }
         h1 { margin: 0 0 8px; font-size: 26px; }
         h2 { margin: 0 0 2px; font-size: 17px; }
         p { margin: 0 0 12px; max-width: 1000px; }
-        code { display: inline-block; max-width: 100%; padding: 1px 4px; border-radius: 3px; background: #eef1f4; font: 13px Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+        code { display: inline-block; max-width: 100%; padding: 1px 4px; border-radius: 3px; background: #eef1f4;
+            font: 13px Menlo, Consolas, monospace; overflow-wrap: anywhere; }
         .figures { display: grid; grid-template-columns: 1fr 1fr; grid-auto-flow: dense; gap: 28px 24px; margin: 24px 0; }
         figure { margin: 0; min-width: 0; }
         figure.wide { grid-column: 1 / -1; }
@@ -41,23 +45,36 @@ internal static class ReportPage
     public static void Write(SweepReport report, Stream stream)
     {
         string title = $"SORSA sweep: {PlainText.Of(report.MetricName)}";
-        ReportFigure[] figures = [GammaRankFigure.Of(report), CurvesFigure.Of(report), ParallelFigure.Of(report), OrthonormalityFigure.Of(report), ImportanceFigure.Of(report)];
+        ReportFigure[] figures =
+        [
+            GammaRankFigure.Of(report), CurvesFigure.Of(report), ParallelFigure.Of(report), OrthonormalityFigure.Of(report),
+            ImportanceFigure.Of(report),
+        ];
         var page = new XDocument(
             new XDocumentType("html", null, null, null),
             new XElement("html", new XAttribute("lang", "en"),
                 new XElement("head",
                     new XElement("meta", new XAttribute("charset", "utf-8")),
-                    new XElement("meta", new XAttribute("name", "viewport"), new XAttribute("content", "width=device-width, initial-scale=1")),
+                    new XElement("meta", new XAttribute("name", "viewport"),
+                        new XAttribute("content", "width=device-width, initial-scale=1")),
                     new XElement("title", title),
                     new XElement("style", Style.ReplaceLineEndings("\n"))),
                 new XElement("body",
                     new XElement("h1", title),
                     ReportSummary.Of(report),
-                    new XElement("div", new XAttribute("class", "figures"), figures.Where(figure => figure.Plot is not null).Select(Figure)),
-                    figures.Where(figure => figure.Plot is null).Select(figure => new XElement("p", new XElement("strong", figure.Title), ". " + PlainText.Of(figure.Note))),
+                    new XElement("div", new XAttribute("class", "figures"),
+                        figures.Where(figure => figure.Plot is not null).Select(Figure)),
+                    figures.Where(figure => figure.Plot is null)
+                        .Select(figure => new XElement("p", new XElement("strong", figure.Title), ". " + PlainText.Of(figure.Note))),
                     new XElement("h2", "All trials"),
                     new XElement("div", new XAttribute("class", "scroll"), TrialTable.Of(report)))));
-        using var writer = XmlWriter.Create(stream, new XmlWriterSettings { OmitXmlDeclaration = true, Indent = true, NewLineChars = "\n", Encoding = new System.Text.UTF8Encoding(false) });
+        using var writer = XmlWriter.Create(stream, new XmlWriterSettings
+        {
+            OmitXmlDeclaration = true,
+            Indent = true,
+            NewLineChars = "\n",
+            Encoding = new System.Text.UTF8Encoding(encoderShouldEmitUTF8Identifier: false),
+        });
         page.Save(writer);
     }
 
@@ -72,12 +89,16 @@ internal static class ReportPage
 internal static class ReportSummary
 {
     public static XElement Of(SweepReport report) => new("p", Trials(report), Best(report), Shared(report.Shared),
-        report.StoppedByTime ? " The time of the sweep was over before the trials were: how many there are depends on the machine, though not what each of them gave." : "");
+        report.StoppedByTime
+            ? " The time of the sweep was over before the trials were: how many there are depends on the machine, "
+                + "though not what each of them gave."
+            : "");
 
     private static string Trials(SweepReport report)
     {
         TrialState[] states = [TrialState.Completed, TrialState.Pruned, TrialState.Failed, TrialState.Running];
-        IEnumerable<string> counts = states.Select(state => (State: state, Count: report.Trials.Count(trial => trial.State == state))).Where(pair => pair.Count > 0)
+        IEnumerable<string> counts = states.Select(state => (State: state, Count: report.Trials.Count(trial => trial.State == state)))
+            .Where(pair => pair.Count > 0)
             .Select(pair => $"{NumberText.Of(pair.Count)} {pair.State.ToString().ToLowerInvariant()}");
         return $"{NumberText.Count(report.Trials.Count, "trial")}{(report.Trials.Count == 0 ? "" : ": " + string.Join(", ", counts))}.";
     }
@@ -95,13 +116,18 @@ internal static class ReportSummary
         })];
         return
         [
-            string.Create(CultureInfo.InvariantCulture, $" The {(report.History.IsMaximized ? "highest" : "lowest")} {PlainText.Of(report.MetricName)} is "),
-            new XElement("strong", ParameterText.Of(best.Metric)), $", of trial {NumberText.Of(best.TrialSettings.TrialId)}", .. parameters, ".",
+            $" The {(report.History.IsMaximized ? "highest" : "lowest")} {PlainText.Of(report.MetricName)} is ",
+            new XElement("strong", ParameterText.Of(best.Metric)),
+            $", of trial {NumberText.Of(best.TrialSettings.TrialId)}", .. parameters, ".",
         ];
     }
 
     private static string Shared(SharedWork shared) => string.Create(CultureInfo.InvariantCulture,
-        $" Shared work of this process: {NumberText.Count(shared.Decompositions, "matrix was", "matrices were")} decomposed and {NumberText.Count(shared.DecompositionsReused, "decomposition")} taken from disk instead of {shared.DecompositionTimeSaved.TotalSeconds:F1} s of computing; {NumberText.Count(shared.RowsTokenized, "row was", "rows were")} tokenized and {NumberText.Of(shared.RowsReused)} were in tokens already; {NumberText.Count(shared.ModelLoadsSaved, "load")} of the base model saved.");
+        $" Shared work of this process: {NumberText.Count(shared.Decompositions, "matrix was", "matrices were")} decomposed and "
+        + $"{NumberText.Count(shared.DecompositionsReused, "decomposition")} taken from disk instead of "
+        + $"{shared.DecompositionTimeSaved.TotalSeconds:F1} s of computing; "
+        + $"{NumberText.Count(shared.RowsTokenized, "row was", "rows were")} tokenized and {NumberText.Of(shared.RowsReused)} were in "
+        + $"tokens already; {NumberText.Count(shared.ModelLoadsSaved, "load")} of the base model saved.");
 }
 
 /// <summary>A row per trial.</summary>
@@ -122,14 +148,20 @@ internal static class TrialTable
         yield return new XElement("tr", new XAttribute("class", kind),
             Cell(NumberText.Of(trial.TrialSettings.TrialId)),
             new XElement("td", trial == report.Best ? "Best" : trial.State.ToString()),
-            options.Select(name => new XElement("td", new XAttribute("class", "value"), trial.TrialSettings.Parameters.TryGetValue(name, out object? value) ? PlainText.Of(ParameterText.Of(value)) : NumberText.None)),
+            options.Select(name => new XElement(
+                "td",
+                new XAttribute("class", "value"),
+                trial.TrialSettings.Parameters.TryGetValue(name, out object? value)
+                    ? PlainText.Of(ParameterText.Of(value))
+                    : NumberText.None)),
             Cell(NumberText.Of(trial.Metric), trial.Metric),
             Cell(NumberText.Of(OrthonormalityFigure.LastOf(trial)), OrthonormalityFigure.LastOf(trial)),
             Cell(trial.Curve.Count == 0 ? NumberText.None : NumberText.Of(trial.Curve[^1].Step)),
             Cell((trial.DurationInMilliseconds / 1000).ToString("F1", CultureInfo.InvariantCulture)));
         if (trial.Error is not null)
         {
-            yield return new XElement("tr", new XAttribute("class", "error"), new XElement("td", ""), new XElement("td", new XAttribute("colspan", columns - 1), PlainText.Of(trial.Error)));
+            yield return new XElement("tr", new XAttribute("class", "error"), new XElement("td", ""),
+                new XElement("td", new XAttribute("colspan", columns - 1), PlainText.Of(trial.Error)));
         }
     }
 

@@ -3,7 +3,9 @@ using System.Xml;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
-/// <summary>Numbers for reading: short, and the same in every culture. Where a value must be exact, <see cref="ParameterText"/> writes it.</summary>
+/// <summary>
+/// Numbers for reading: short, and the same in every culture. Where a value must be exact, <see cref="ParameterText"/> writes it.
+/// </summary>
 internal static class NumberText
 {
     public const string None = "–";
@@ -12,8 +14,13 @@ internal static class NumberText
     public static string Of(double value)
     {
         double size = Math.Abs(value);
-        return value == 0 || size is >= 0.01 and < 1e5 ? value.ToString("0.######", CultureInfo.InvariantCulture) is var text && text.Length > 8 ? value.ToString("G6", CultureInfo.InvariantCulture) : text
-            : value.ToString("0.#####e-0", CultureInfo.InvariantCulture);
+        if (value != 0 && size is < 0.01 or >= 1e5)
+        {
+            return value.ToString("0.#####e-0", CultureInfo.InvariantCulture);
+        }
+
+        string text = value.ToString("0.######", CultureInfo.InvariantCulture);
+        return text.Length > 8 ? value.ToString("G6", CultureInfo.InvariantCulture) : text;
     }
 
     public static string Of(double? value) => value is { } number ? Of(number) : None;
@@ -21,14 +28,18 @@ internal static class NumberText
     public static string Of(long value) => value.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>"1 trial", "2 trials".</summary>
-    public static string Count(long count, string noun, string? plural = null) => $"{Of(count)} {(count == 1 ? noun : plural ?? noun + "s")}";
+    public static string Count(long count, string noun, string? plural = null) =>
+        $"{Of(count)} {(count == 1 ? noun : plural ?? noun + "s")}";
 }
 
 /// <summary>Texts of users and of errors, so that XML can hold them.</summary>
 internal static class PlainText
 {
-    /// <summary>Characters that no XML document may have (most control characters, halves of a pair) become the replacement character.</summary>
-    public static string Of(string text) => string.Concat(text.EnumerateRunes().Select(rune => rune.IsBmp && !XmlConvert.IsXmlChar((char)rune.Value) ? "\uFFFD" : rune.ToString()));
+    /// <summary>
+    /// Characters that no XML document may have (most control characters, halves of a pair) become the replacement character.
+    /// </summary>
+    public static string Of(string text) => string.Concat(text.EnumerateRunes().Select(
+        rune => rune.IsBmp && !XmlConvert.IsXmlChar((char)rune.Value) ? "\uFFFD" : rune.ToString()));
 
     /// <summary>At most so many characters, the last of them dots where something is missing.</summary>
     public static string Short(string text, int characters)

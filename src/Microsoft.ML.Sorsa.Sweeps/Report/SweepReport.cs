@@ -15,13 +15,17 @@ internal sealed record SweepReport(TrialHistory History, string MetricName, Sors
 
     public IReadOnlyList<TrialResult> Trials => History.Trials;
 
-    public IReadOnlyList<TrialResult> Completed { get; } = [.. History.Trials.Where(trial => trial.State == TrialState.Completed && trial.Metric is not null)];
+    public IReadOnlyList<TrialResult> Completed { get; } =
+        [.. History.Trials.Where(trial => trial.State == TrialState.Completed && trial.Metric is not null)];
 
     public MetricShades Shades => field ??= MetricShades.Of(Completed.Select(trial => trial.Metric!.Value), History.IsMaximized);
 
     /// <summary>The values of an option; null where it is not varied.</summary>
-    public ISearchOption? Option(string name) => Space.FirstOrDefault(option => string.Equals(option.Key, name, StringComparison.Ordinal)).Value;
+    public ISearchOption? Option(string name) =>
+        Space.FirstOrDefault(option => string.Equals(option.Key, name, StringComparison.Ordinal)).Value;
 
-    /// <summary>From what should be seen least to what should be seen best: whoever draws in this order has the best trial on top.</summary>
+    /// <summary>
+    /// From what should be seen least to what should be seen best: whoever draws in this order has the best trial on top.
+    /// </summary>
     public IEnumerable<TrialResult> InDrawingOrder() => History.Ranked.Reverse();
 }

@@ -8,7 +8,8 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 internal static class TrialMarks
 {
     /// <summary>Says how to read them.</summary>
-    public const string Legend = "A square is a trial, with its number where there is room; dark is good. Pink frame: the best. Hollow and grey: pruned. Hollow and orange: failed.";
+    public const string Legend = "A square is a trial, with its number where there is room; dark is good. Pink frame: the best. "
+        + "Hollow and grey: pruned. Hollow and orange: failed.";
 
     /// <summary>A mark with a number is so wide and high.</summary>
     private const double Step = 0.055;
@@ -19,7 +20,8 @@ internal static class TrialMarks
     /// <param name="across">The axis at the bottom.</param>
     /// <param name="up">The axis on the left.</param>
     /// <param name="places">The trials to draw, with their places; those on top last.</param>
-    public static PlotModel Plot(SweepReport report, ScaleAxis across, ScaleAxis up, IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+    public static PlotModel Plot(
+        SweepReport report, ScaleAxis across, ScaleAxis up, IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
     {
         PlotModel plot = PlotInk.Empty(left: 70, top: 12, right: 92, bottom: 52);
         plot.Axes.Add(across);
@@ -84,8 +86,11 @@ internal static class TrialMarks
         };
     }
 
-    /// <summary>Marks that are straight above each other, as those of equal choices are, and would touch, go into columns of their own.</summary>
-    private static IEnumerable<(TrialResult Trial, double X, double Y)> SideBySide(IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+    /// <summary>
+    /// Marks that are straight above each other, as those of equal choices are, and would touch, go into columns of their own.
+    /// </summary>
+    private static IEnumerable<(TrialResult Trial, double X, double Y)> SideBySide(
+        IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
     {
         var shifts = new Dictionary<int, double>();
         foreach (var straight in places.GroupBy(place => Math.Round(place.X, 6)))
@@ -132,12 +137,14 @@ internal static class TrialMarks
         return [.. heaps, [.. heap]];
     }
 
-    private static OxyColor ReadableOn(OxyColor color) => 0.299 * color.R + 0.587 * color.G + 0.114 * color.B > 140 ? OxyColors.Black : OxyColors.White;
+    private static OxyColor ReadableOn(OxyColor color) =>
+        0.299 * color.R + 0.587 * color.G + 0.114 * color.B > 140 ? OxyColors.Black : OxyColors.White;
 }
 
 /// <summary>
-/// A metric as a colour of the scale "viridis", which colour-blind eyes and grey prints keep in order: the best is the darkest. A few trials that went astray do not take the
-/// colours from the others: what is worse than the third quartile by 1.5 quartile distances (Tukey's fence) has the last colour.
+/// A metric as a colour of the scale "viridis", which colour-blind eyes and grey prints keep in order: the best is the darkest. A few
+/// trials that went astray do not take the colours from the others: what is worse than the third quartile by 1.5 quartile distances
+/// (Tukey's fence) has the last colour.
 /// </summary>
 /// <param name="Best">The best value.</param>
 /// <param name="Worst">The value of the last colour.</param>

@@ -6,7 +6,8 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 internal sealed class EncodedRows
 {
     private readonly Lock _turn = new();
-    private readonly Dictionary<(object, object?, Settings), (IReadOnlyList<SupervisedExample>, IReadOnlyList<SupervisedExample>)> _known = [];
+    private readonly Dictionary<
+        (object, object?, Settings), (IReadOnlyList<SupervisedExample> Train, IReadOnlyList<SupervisedExample> Validation)> _known = [];
 
     /// <summary>Rows that were turned into tokens.</summary>
     public long Encoded { get; private set; }
