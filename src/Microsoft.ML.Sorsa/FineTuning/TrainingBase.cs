@@ -52,7 +52,7 @@ internal sealed class FolderBase(SorsaFineTuningTrainer.Options options, OpenedF
 
     public override int EndTokenId => folder.EndTokenId;
 
-    public override int MaxPositions => folder.Config.MaxPositions;
+    public override int MaxPositions => folder.Config.Spec.MaxPositions;
 
     public override ScalarType SavedType => folder.SavedType;
 
