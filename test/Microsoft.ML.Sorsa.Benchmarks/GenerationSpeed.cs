@@ -32,7 +32,7 @@ internal static class GenerationSpeed
         TokenGenerator generator = new(new CachedModel(model), new GenerationOptions { MaxNewTokens = newTokens, BatchSize = batch }, endTokens: []);
         Random random = new(round);
         GenerationRow[] rows = [.. Enumerable.Range(0, batch).Select(row =>
-            generator.CreateRow([.. Enumerable.Range(0, PromptLength).Select(_ => random.Next(model.Config.VocabularySize))], row))];
+            generator.CreateRow([.. Enumerable.Range(0, PromptLength).Select(_ => random.Next(model.Spec.VocabularySize))], row))];
         Stopwatch watch = Stopwatch.StartNew();
         double prefill = 0;
         foreach (GenerationRow[] _ in generator.Steps(rows, CancellationToken.None))

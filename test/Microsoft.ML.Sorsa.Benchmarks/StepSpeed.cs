@@ -25,7 +25,7 @@ internal static class StepSpeed
         set_num_threads(1);
         using CausalLM frozen = CausalLM.Load(folder, ScalarType.Float32, CPU);
         Random random = new(0);
-        SupervisedExample row = new([.. Enumerable.Range(0, Tokens).Select(_ => random.Next(frozen.Config.VocabularySize))], PromptLength: 1);
+        SupervisedExample row = new([.. Enumerable.Range(0, Tokens).Select(_ => random.Next(frozen.Spec.VocabularySize))], PromptLength: 1);
         Console.WriteLine($"{Path.GetFileName(folder)}, float32, 1 x {Tokens} tokens, one thread, processor time, median of {rounds} interleaved rounds");
         Console.WriteLine("method     rank   base ms   step ms   ratio (min to max)      limit");
         foreach (StepVariant variant in Chosen(args.Length > 2 ? args[2..] : []))
@@ -75,7 +75,7 @@ internal static class StepSpeed
         using var scope = NewDisposeScope();
         using Batch batch = Batch.Of([row], padTokenId: 0, CPU);
         Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
-        (SupervisedLoss.Sum(model.LogitsOf(embedded, batch.Places), batch) / batch.LabelCount).backward();
+        (SupervisedLoss.Sum(model.LogitsOf(embedded, batch.LabelPositions), batch) / batch.LabelCount).backward();
     }
 
     private static void Print(StepVariant variant, List<(double Base, double Step)> times)

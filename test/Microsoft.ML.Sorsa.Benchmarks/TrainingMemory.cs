@@ -36,7 +36,7 @@ internal static class TrainingMemory
             for (int step = 0; step < steps; step++)
             {
                 yield return [[.. Enumerable.Range(0, Rows).Select(_ => new SupervisedExample(
-                    [.. Enumerable.Range(0, random.Next(20, 120)).Select(_ => random.Next(model.Config.VocabularySize))], PromptLength: 10))]];
+                    [.. Enumerable.Range(0, random.Next(20, 120)).Select(_ => random.Next(model.Spec.VocabularySize))], PromptLength: 10))]];
             }
         }
 

@@ -16,8 +16,8 @@ public sealed class SorsaDisposeTests
     private const int ParametersPerAdapter = 6;
 
     private static readonly DecoderConfig s_config = DecoderConfig.Load(TestData.TinyLlama);
-    private static readonly int s_weights = s_config.ExpectedTensors().Count;
-    private static readonly int s_projections = s_config.LayerCount * TinyTask.Options().TargetModules.Count;
+    private static readonly int s_weights = CausalLM.Layout(s_config.Spec).Tensors.Count;
+    private static readonly int s_projections = s_config.Spec.LayerCount * TinyTask.Options().TargetModules.Count;
     private static readonly MLContext s_ml = new(seed: 1);
 
     [TestMethod]

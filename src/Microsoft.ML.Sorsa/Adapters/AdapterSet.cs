@@ -54,9 +54,8 @@ internal sealed class AdapterSet
     /// <exception cref="ArgumentOutOfRangeException">The rank is below 1 or above min(out, in) of a target.</exception>
     public static void Verify(DecoderConfig config, IReadOnlyList<string> targetModules, int? rank)
     {
-        var shapes = config.ExpectedTensors().Where(named => named.Key.EndsWith("_proj.weight", StringComparison.Ordinal))
-            .Select(named => (Path: named.Key[..^".weight".Length], Shape: named.Value)).ToList();
-        string[] names = [.. shapes.Select(named => named.Path[(named.Path.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal)];
+        DecoderLayout layout = CausalLM.Layout(config.Spec.WithEachKindOfLayer());
+        IReadOnlyList<string> names = layout.TargetModules;
         if (targetModules.Count == 0 || targetModules.Any(target => !names.Contains(target, StringComparer.Ordinal)))
         {
             string unknown = string.Join(", ", targetModules.Where(target => !names.Contains(target, StringComparer.Ordinal)));
@@ -65,10 +64,9 @@ internal sealed class AdapterSet
                 nameof(targetModules));
         }
 
-        var targeted = shapes.Where(named => targetModules.Any(target => named.Path.EndsWith("." + target, StringComparison.Ordinal)));
-        foreach ((string path, long[] shape) in targeted)
+        foreach (ProjectionShape projection in layout.Projections.Where(projection => targetModules.Contains(projection.Name, StringComparer.Ordinal)))
         {
-            VerifyRank(path, shape, rank);
+            VerifyRank(projection.Path, projection.Shape, rank);
         }
     }
 

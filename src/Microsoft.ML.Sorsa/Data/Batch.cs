@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Data;
 
 /// <summary>
-/// Rows of token ids [B, T], padded on the right. Labels are kept as the places whose next token counts in the loss and those
+/// Rows of token ids [B, T], padded on the right. Labels are kept as the positions whose next token counts in the loss and those
 /// tokens: what a label of −100 elsewhere (on prompt and padding) says, without computing logits there.
 /// </summary>
 internal sealed class Batch : IDisposable
 {
-    private Batch(Tensor inputIds, Tensor places, Tensor targets)
+    private Batch(Tensor inputIds, Tensor labelPositions, Tensor targets)
     {
         InputIds = inputIds;
-        Places = places;
+        LabelPositions = labelPositions;
         Targets = targets;
     }
 
@@ -20,7 +20,7 @@ internal sealed class Batch : IDisposable
     public Tensor InputIds { get; }
 
     /// <summary>int64 [N]: indices into the flattened [B · T] positions, each before a labelled token.</summary>
-    public Tensor Places { get; }
+    public Tensor LabelPositions { get; }
 
     /// <summary>int64 [N]: the labelled tokens.</summary>
     public Tensor Targets { get; }
@@ -36,7 +36,7 @@ internal sealed class Batch : IDisposable
         int width = examples.Max(example => example.Ids.Length);
         var ids = new long[examples.Count * width];
         Array.Fill(ids, padTokenId);
-        var places = new List<long>();
+        var labelPositions = new List<long>();
         var targets = new List<long>();
         for (int row = 0; row < examples.Count; row++)
         {
@@ -46,14 +46,14 @@ internal sealed class Batch : IDisposable
                 ids[(row * width) + t] = tokens[t];
                 if (t >= Math.Max(examples[row].PromptLength, 1))
                 {
-                    places.Add((row * width) + t - 1);
+                    labelPositions.Add((row * width) + t - 1);
                     targets.Add(tokens[t]);
                 }
             }
         }
 
         return new Batch(
-            Owned(tensor(ids, [examples.Count, width], device: device)), Owned(tensor(places, device: device)), Owned(tensor(targets, device: device)));
+            Owned(tensor(ids, [examples.Count, width], device: device)), Owned(tensor(labelPositions, device: device)), Owned(tensor(targets, device: device)));
 
         static Tensor Owned(Tensor tensor) => tensor.DetachFromDisposeScope();
     }
@@ -61,7 +61,7 @@ internal sealed class Batch : IDisposable
     public void Dispose()
     {
         InputIds.Dispose();
-        Places.Dispose();
+        LabelPositions.Dispose();
         Targets.Dispose();
     }
 }

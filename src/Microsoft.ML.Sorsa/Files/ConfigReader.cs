@@ -111,6 +111,8 @@ internal sealed class ConfigReader : IDisposable
 
     public InvalidDataException Bad(string what) => new(string.Create(CultureInfo.InvariantCulture, $"'{_source}' cannot be used: {what}."));
 
+    public NotSupportedException NotImplemented(string what) => new($"'{_source}' asks for {what}.");
+
     public void Dispose() => _document?.Dispose();
 
     private InvalidDataException Missing(string key) => Bad($"{key} is missing");

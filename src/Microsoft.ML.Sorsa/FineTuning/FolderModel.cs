@@ -66,7 +66,7 @@ internal sealed class FolderModel : IBaseModel
 
     public int EndTokenId { get; }
 
-    public int MaxPositions => _config.MaxPositions;
+    public int MaxPositions => _config.Spec.MaxPositions;
 
     public Device Device { get; }
 

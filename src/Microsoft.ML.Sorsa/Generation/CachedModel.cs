@@ -6,9 +6,9 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
 internal sealed class CachedModel(CausalLM model) : ILanguageModel
 {
-    public int VocabularySize => model.Config.VocabularySize;
+    public int VocabularySize => model.Spec.VocabularySize;
 
-    public int MaxPositions => model.Config.MaxPositions;
+    public int MaxPositions => model.Spec.MaxPositions;
 
     public IReadOnlyList<int> EndTokenIds => model.Config.EosTokenIds;
 

@@ -73,10 +73,10 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
             .Concat(Module.named_buffers().Select(named => KeyValuePair.Create(named.name, named.buffer)))
             .Where(named => named.Value.is_floating_point()).OrderBy(named => named.Key, StringComparer.Ordinal)];
 
-    public Tensor Logits(Tensor inputIds, Tensor places)
+    public Tensor Logits(Tensor inputIds, Tensor positions)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(Logits(inputIds).flatten(0, 1).index_select(0, places));
+        return scope.MoveToOuter(Logits(inputIds).flatten(0, 1).index_select(0, positions));
     }
 
     public void train(bool on = true) => Module.train(on);

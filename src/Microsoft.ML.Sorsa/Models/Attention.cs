@@ -1,4 +1,3 @@
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -24,20 +23,19 @@ internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
     private readonly ProjectionSlot _value;
     private readonly ProjectionSlot _output;
 
-    public Attention(DecoderConfig config, int layer, string path, Func<string, Parameter> weight)
+    public Attention(DecoderSpec spec, int layer, string path, WeightSource weights)
         : base(nameof(Attention))
     {
+        AttentionSpec attention = spec.Attention;
         _layer = layer;
-        _keyValueHeads = config.KeyValueHeadCount;
-        _group = config.HeadCount / config.KeyValueHeadCount;
-        _headDim = config.HeadDim;
-        _query = Slot("q_proj");
-        _key = Slot("k_proj");
-        _value = Slot("v_proj");
-        _output = Slot("o_proj");
-
-        ProjectionSlot Slot(string name) => new(this, path, name, nn.Linear(
-            weight($"{path}.{name}.weight"), config.AttentionBias ? weight($"{path}.{name}.bias") : null));
+        _keyValueHeads = attention.KeyValueHeadCount;
+        _group = attention.HeadCount / attention.KeyValueHeadCount;
+        _headDim = attention.HeadDim;
+        long queries = (long)attention.HeadCount * _headDim, keys = (long)_keyValueHeads * _headDim;
+        _query = new ProjectionSlot(this, path, "q_proj", weights, (queries, spec.HiddenSize), attention.InputBias);
+        _key = new ProjectionSlot(this, path, "k_proj", weights, (keys, spec.HiddenSize), attention.InputBias);
+        _value = new ProjectionSlot(this, path, "v_proj", weights, (keys, spec.HiddenSize), attention.InputBias);
+        _output = new ProjectionSlot(this, path, "o_proj", weights, (spec.HiddenSize, queries), attention.OutputBias);
     }
 
     public IEnumerable<ProjectionSlot> Projections => [_query, _key, _value, _output];
@@ -60,8 +58,8 @@ internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
     }
 
     /// <summary>
-    /// Many queries: as many heads of keys as of queries, which scaled_dot_product_attention wants. Without a mask it skips what lies in the
-    /// future.
+    /// Many queries: as many heads of keys as of queries, which scaled_dot_product_attention wants. Without a mask it skips what lies in
+    /// the future.
     /// </summary>
     private Tensor Repeated(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
@@ -72,7 +70,9 @@ internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
             : x.unsqueeze(2).expand(x.shape[0], _keyValueHeads, _group, x.shape[2], _headDim).reshape(x.shape[0], -1, x.shape[2], _headDim);
     }
 
-    /// <summary>One query per row, when decoding: the queries of a group stand as queries of their one head, so that nothing of the past is copied.</summary>
+    /// <summary>
+    /// One query per row, when decoding: the queries of a group stand as queries of their one head, so that nothing of the past is copied.
+    /// </summary>
     private Tensor Grouped(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
         Tensor stacked = query.view(query.shape[0], _keyValueHeads, _group, _headDim);

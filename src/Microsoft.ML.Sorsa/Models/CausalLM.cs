@@ -7,51 +7,61 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>
-/// A Llama or Mistral decoder that predicts the next token. Its weights are frozen; what trains is put into
+/// A decoder that predicts the next token, of whatever family. Its weights are frozen; what trains is put into
 /// <see cref="Projections"/>.
 /// </summary>
 internal sealed class CausalLM : nn.Module, ITrainedModel
 {
+    private const string HeadName = "lm_head.weight";
+
     [ComponentName(Name = "model")]
     private readonly Decoder _model;
 
     [ComponentName(Name = "lm_head")]
     private readonly Linear? _head;
 
-    private CausalLM(DecoderConfig config, ScalarType type, ScalarType storedType, string fingerprint, Device device, Func<string, Parameter> weight)
+    private CausalLM(DecoderConfig config, WeightSource weights)
         : base(nameof(CausalLM))
     {
         Config = config;
-        Type = type;
-        StoredType = storedType;
-        Fingerprint = fingerprint;
-        Device = device;
-        _model = new Decoder(config, weight);
-        _head = config.TieWordEmbeddings ? null : nn.Linear(weight("lm_head.weight"));
+        (_model, _head) = Build(config.Spec, weights);
 
         // The fields under the names they carry, not under their own: TorchSharp does this by itself for every module but the root.
         RegisterComponents();
     }
 
+    /// <summary>What is saved beside its weights.</summary>
     public DecoderConfig Config { get; }
 
+    public DecoderSpec Spec => Config.Spec;
+
     /// <summary>What it computes in.</summary>
-    public ScalarType Type { get; }
+    public required ScalarType Type { get; init; }
 
     /// <summary>What its checkpoint is stored in.</summary>
-    public ScalarType StoredType { get; }
+    public required ScalarType StoredType { get; init; }
 
     /// <summary>Of the checkpoint that it was loaded from: what an adapter's file names its base by.</summary>
-    public string Fingerprint { get; }
+    public required string Fingerprint { get; init; }
 
-    public Device Device { get; }
+    public required Device Device { get; init; }
 
-    /// <summary>The seven projections of every layer, in the order of the layers.</summary>
+    /// <summary>The projections of every layer, in the order of the layers.</summary>
     public IEnumerable<ProjectionSlot> Projections => _model.Projections;
 
     /// <summary>Every weight by its checkpoint name, in ordinal order: a projection that was exchanged stands where it stood.</summary>
     public IReadOnlyList<KeyValuePair<string, Tensor>> NamedWeights =>
-        [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter)).OrderBy(named => named.Key, StringComparer.Ordinal)];
+        [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter))
+            .OrderBy(named => named.Key, StringComparer.Ordinal)];
+
+    /// <summary>What a model of these sizes consists of; no weight is allocated.</summary>
+    public static DecoderLayout Layout(DecoderSpec spec)
+    {
+        var recorded = new RecordedWeights();
+        (Decoder model, _) = Build(spec, recorded);
+        return new DecoderLayout(recorded.Shapes, [.. model.Projections.Select(
+            slot => new ProjectionShape(slot.Path, slot.Name, recorded.Shapes[$"{slot.Path}.weight"]))]);
+    }
 
     /// <summary>Takes the weights out of a checkpoint, after all its names and shapes were compared with the configuration.</summary>
     /// <param name="config">The architecture.</param>
@@ -60,25 +70,41 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     /// <param name="device">Where to compute.</param>
     public static CausalLM Load(DecoderConfig config, Checkpoint checkpoint, ScalarType type, Device device)
     {
-        Verify(config, checkpoint);
+        DecoderLayout layout = Verify(config, checkpoint);
         ScalarType stored = checkpoint.StoredType;
-        string fingerprint = checkpoint.Fingerprint(config.ExpectedTensors().Keys);
-        return new CausalLM(config, type, stored, fingerprint, device, name => new Parameter(checkpoint.Take(name, type, device), requires_grad: false));
+        string fingerprint = checkpoint.Fingerprint(layout.Tensors.Keys);
+        return new CausalLM(config, new LoadedWeights(checkpoint, type, device))
+        {
+            Type = type, StoredType = stored, Fingerprint = fingerprint, Device = device,
+        };
     }
 
     /// <summary>Compares all names and shapes of a checkpoint with the configuration; looks at headers only.</summary>
+    /// <returns>What the checkpoint holds.</returns>
     /// <exception cref="InvalidDataException">They differ; everything that does is listed.</exception>
-    public static void Verify(DecoderConfig config, Checkpoint checkpoint)
+    public static DecoderLayout Verify(DecoderConfig config, Checkpoint checkpoint)
     {
-        checkpoint.Verify(config.ExpectedTensors(), IsSuperfluous);
+        // Before a list as long as the configuration claims is made.
+        if (config.Spec.LayerCount > checkpoint.Names.Count)
+        {
+            throw new InvalidDataException(
+                $"The configuration has {config.Spec.LayerCount} layers (num_hidden_layers), and its checkpoint "
+                + $"{checkpoint.Names.Count} tensors in all, less than one a layer. "
+                + "Use the config.json that was saved with these weights.");
+        }
+
+        DecoderLayout layout = Layout(config.Spec);
+        checkpoint.Verify(layout.Tensors, IsSuperfluous);
+        return layout;
 
         // A tied head is stored by some writers; old Llama checkpoints hold the rotary frequencies.
         bool IsSuperfluous(string name) =>
-            (config.TieWordEmbeddings && name == "lm_head.weight") || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+            (config.Spec.TieWordEmbeddings && name == HeadName) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
     }
 
     /// <summary>Loads a Hugging Face folder.</summary>
-    public static CausalLM Load(string folder, ScalarType type, Device device) => Load(DecoderConfig.Load(folder), folder, _ => type, device);
+    public static CausalLM Load(string folder, ScalarType type, Device device) =>
+        Load(DecoderConfig.Load(folder), folder, _ => type, device);
 
     /// <summary>Loads the weights of a Hugging Face folder.</summary>
     /// <param name="config">Its config.json.</param>
@@ -92,14 +118,13 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     }
 
     /// <summary>
-    /// Another model over the same weights, of which no byte is copied: in each the projections may be exchanged, and neither may be written into. Either is
-    /// disposed for itself.
+    /// Another model over the same weights, of which no byte is copied: in each the projections may be exchanged, and neither may be
+    /// written into. Either is disposed for itself.
     /// </summary>
-    public CausalLM Share()
+    public CausalLM Share() => new(Config, new SharedWeights(NamedWeights.ToDictionary(StringComparer.Ordinal)))
     {
-        Dictionary<string, Tensor> weights = NamedWeights.ToDictionary(StringComparer.Ordinal);
-        return new CausalLM(Config, Type, StoredType, Fingerprint, Device, name => new Parameter(weights[name].detach().DetachFromDisposeScope(), requires_grad: false));
-    }
+        Type = Type, StoredType = StoredType, Fingerprint = Fingerprint, Device = Device,
+    };
 
     /// <summary>Rounds every weight that is not of this precision already: what runs is what a file of that type will hold.</summary>
     public void RoundTo(ScalarType type)
@@ -112,7 +137,8 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
             Tensor rounded = weight.to(type).to(weight.dtype);
             if (!rounded.isfinite().all().item<bool>())
             {
-                throw new ArithmeticException($"The weight '{name}' holds values that {type} cannot. Choose Float32 or BFloat16 as SavedType.");
+                throw new ArithmeticException(
+                    $"The weight '{name}' holds values that {type} cannot. Choose Float32 or BFloat16 as SavedType.");
             }
 
             if (!rounded.eq(weight).all().item<bool>())
@@ -127,24 +153,29 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     public Tensor Embed(Tensor inputIds) => _model.Embedding.call(inputIds);
 
     /// <inheritdoc cref="Decoder.Forward"/>
-    public Tensor Forward(Tensor embedded, Tensor? attentionMask = null, KVCache? cache = null) => _model.Forward(embedded, attentionMask, cache);
+    public Tensor Forward(Tensor embedded, Tensor? attentionMask = null, KVCache? cache = null) =>
+        _model.Forward(embedded, attentionMask, cache);
 
     /// <inheritdoc/>
-    public Tensor Logits(Tensor inputIds, Tensor places)
+    public Tensor Logits(Tensor inputIds, Tensor positions)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(LogitsOf(Embed(inputIds), places));
+        return scope.MoveToOuter(LogitsOf(Embed(inputIds), positions));
     }
 
     /// <summary>The same from embedded tokens [B, T, hidden].</summary>
-    public Tensor LogitsOf(Tensor embedded, Tensor places)
+    public Tensor LogitsOf(Tensor embedded, Tensor positions)
     {
         using var scope = NewDisposeScope();
 
         // Logits only where they count: over a large vocabulary they are the largest tensor of a step.
-        return scope.MoveToOuter(Logits(Forward(embedded).flatten(0, 1).index_select(0, places)));
+        return scope.MoveToOuter(Logits(Forward(embedded).flatten(0, 1).index_select(0, positions)));
     }
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
+
+    private static (Decoder Model, Linear? Head) Build(DecoderSpec spec, WeightSource weights) => (
+        new Decoder(spec, weights),
+        spec.TieWordEmbeddings ? null : nn.Linear(weights.Get(HeadName, spec.VocabularySize, spec.HiddenSize)));
 }

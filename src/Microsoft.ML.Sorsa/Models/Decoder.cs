@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>The stack of layers between embedding and head; "model" in a checkpoint.</summary>
 internal sealed class Decoder : nn.Module
 {
-    private readonly DecoderConfig _config;
+    private readonly DecoderSpec _spec;
     private readonly RotaryEmbedding _rotary;
 
     [ComponentName(Name = "embed_tokens")]
@@ -20,19 +20,19 @@ internal sealed class Decoder : nn.Module
     [ComponentName(Name = "norm")]
     private readonly RmsNorm _norm;
 
-    public Decoder(DecoderConfig config, Func<string, Parameter> weight)
+    public Decoder(DecoderSpec spec, WeightSource weights)
         : base(nameof(Decoder))
     {
-        _config = config;
-        _rotary = new RotaryEmbedding(config.Rope);
-        _embedding = new TokenEmbedding(weight("model.embed_tokens.weight"));
-        _layers = nn.ModuleList([.. Enumerable.Range(0, config.LayerCount).Select(layer => new DecoderLayer(config, layer, weight))]);
-        _norm = new RmsNorm(weight("model.norm.weight"), config.RmsNormEpsilon);
+        _spec = spec;
+        _rotary = new RotaryEmbedding(spec.Rope);
+        _embedding = new TokenEmbedding(spec, "model.embed_tokens", weights);
+        _layers = nn.ModuleList([.. Enumerable.Range(0, spec.LayerCount).Select(layer => new DecoderLayer(spec, layer, weights))]);
+        _norm = new RmsNorm(spec, "model.norm", weights);
     }
 
     public TokenEmbedding Embedding => _embedding;
 
-    /// <summary>The seven projections of every layer, in the order of the layers.</summary>
+    /// <summary>The projections of every layer, in the order of the layers.</summary>
     public IEnumerable<ProjectionSlot> Projections => _layers.SelectMany(layer => layer.Projections);
 
     /// <summary>
@@ -40,7 +40,9 @@ internal sealed class Decoder : nn.Module
     /// no mask: no real token looks at what comes behind it.
     /// </summary>
     /// <param name="embedded">See <see cref="Embedding"/>.</param>
-    /// <param name="attentionMask">int64 or bool [B, past + T]: 0 at padding, which may stand on the left; positions count the ones. Null: no padding.</param>
+    /// <param name="attentionMask">
+    /// int64 or bool [B, past + T]: 0 at padding, which may stand on the left; positions count the ones. Null: no padding.
+    /// </param>
     /// <param name="cache">The past; the tokens are appended to it.</param>
     public Tensor Forward(Tensor embedded, Tensor? attentionMask = null, KVCache? cache = null)
     {
@@ -48,19 +50,28 @@ internal sealed class Decoder : nn.Module
         int past = cache?.Length ?? 0, tokens = (int)embedded.shape[1];
         if (cache is not null && past + tokens > cache.Capacity)
         {
-            throw new ArgumentException($"The cache holds {cache.Capacity} tokens; {past} are there and {tokens} more do not fit. Allocate it for the longest text.", nameof(cache));
+            throw new ArgumentException(
+                $"The cache holds {cache.Capacity} tokens; {past} are there and {tokens} more do not fit. "
+                + "Allocate it for the longest text.",
+                nameof(cache));
         }
 
         if (attentionMask is not null && !attentionMask.shape.SequenceEqual([embedded.shape[0], past + tokens]))
         {
-            throw new ArgumentException($"The attention mask has the shape [{string.Join(", ", attentionMask.shape)}]; it must be [{embedded.shape[0]}, {past + tokens}]: rows by past and new tokens.", nameof(attentionMask));
+            throw new ArgumentException(
+                $"The attention mask has the shape [{string.Join(", ", attentionMask.shape)}]; "
+                + $"it must be [{embedded.shape[0]}, {past + tokens}]: rows by past and new tokens.",
+                nameof(attentionMask));
         }
 
-        AttentionInputs inputs = new(_rotary.CosSin(Positions(attentionMask, past, tokens, embedded.device), embedded.dtype), Mask(attentionMask, past, tokens, embedded.device), cache);
+        (Tensor, Tensor) angles = _rotary.CosSin(Positions(attentionMask, past, tokens, embedded.device), embedded.dtype);
+        Dictionary<LayerSpec, AttentionInputs> inputs = _spec.LayerPattern.Distinct().ToDictionary(
+            kind => kind,
+            kind => new AttentionInputs(angles, Mask(kind.SlidingWindow, attentionMask, past, tokens, embedded.device), cache));
         Tensor hidden = embedded;
-        foreach (DecoderLayer layer in _layers)
+        for (int layer = 0; layer < _spec.LayerCount; layer++)
         {
-            Tensor next = layer.call(hidden, inputs);
+            Tensor next = _layers[layer].call(hidden, inputs[_spec.Layer(layer)]);
             if (!ReferenceEquals(hidden, embedded))
             {
                 hidden.Dispose();
@@ -78,20 +89,25 @@ internal sealed class Decoder : nn.Module
         : attentionMask.to(ScalarType.Int64).cumsum(-1).Shift(-1L).AtLeast(0L).narrow(1, past, tokens);
 
     /// <summary>Causal, within the sliding window, not at padding; a token always sees itself, so that padding gives no NaN.</summary>
-    private Tensor? Mask(Tensor? attentionMask, int past, int tokens, Device device)
+    private static Tensor? Mask(int? window, Tensor? attentionMask, int past, int tokens, Device device)
     {
         int all = past + tokens;
-        bool window = _config.SlidingWindow < all;
-        if (attentionMask is null && !window && (past == 0 || tokens == 1))
+        if (window >= all)
+        {
+            window = null;
+        }
+
+        if (attentionMask is null && window is null && (past == 0 || tokens == 1))
         {
             return null;
         }
 
-        Tensor distance = ScalarArithmetic.WholeNumbers(past, all, device).unsqueeze(1) - ScalarArithmetic.WholeNumbers(0, all, device).unsqueeze(0);
+        Tensor queries = ScalarArithmetic.WholeNumbers(past, all, device).unsqueeze(1);
+        Tensor distance = queries - ScalarArithmetic.WholeNumbers(0, all, device).unsqueeze(0);
         Tensor visible = distance.IsAtLeast(0);
-        if (window)
+        if (window is { } width)
         {
-            visible = visible & (distance.IsBelow(_config.SlidingWindow!.Value));
+            visible = visible & distance.IsBelow(width);
         }
 
         visible = visible.view(1, 1, tokens, all);

@@ -1,5 +1,4 @@
 using Microsoft.ML.Sorsa.Tensors;
-using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 
@@ -20,14 +19,14 @@ internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
     [ComponentName(Name = "mlp")]
     private readonly FeedForward _feedForward;
 
-    public DecoderLayer(DecoderConfig config, int index, Func<string, Parameter> weight)
+    public DecoderLayer(DecoderSpec spec, int index, WeightSource weights)
         : base(nameof(DecoderLayer))
     {
         string path = FormattableString.Invariant($"model.layers.{index}");
-        _inputNorm = new RmsNorm(weight($"{path}.input_layernorm.weight"), config.RmsNormEpsilon);
-        _attention = new Attention(config, index, $"{path}.self_attn", weight);
-        _postAttentionNorm = new RmsNorm(weight($"{path}.post_attention_layernorm.weight"), config.RmsNormEpsilon);
-        _feedForward = new FeedForward(config, $"{path}.mlp", weight);
+        _inputNorm = new RmsNorm(spec, $"{path}.input_layernorm", weights);
+        _attention = new Attention(spec, index, $"{path}.self_attn", weights);
+        _postAttentionNorm = new RmsNorm(spec, $"{path}.post_attention_layernorm", weights);
+        _feedForward = new FeedForward(spec, $"{path}.mlp", weights);
     }
 
     public IEnumerable<ProjectionSlot> Projections => [.. _attention.Projections, .. _feedForward.Projections];

@@ -1,27 +1,32 @@
-using TorchSharp.Modules;
+using System.Diagnostics;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
 
-/// <summary>The gated feed-forward part: down(silu(gate(x)) ⊙ up(x)) (Shazeer, arXiv 2002.05202).</summary>
+/// <summary>The gated feed-forward part: down(act(gate(x)) ⊙ up(x)) (Shazeer, arXiv 2002.05202).</summary>
 internal sealed class FeedForward : nn.Module<Tensor, Tensor>
 {
+    private readonly Activation _activation;
     private readonly ProjectionSlot _gate;
     private readonly ProjectionSlot _up;
     private readonly ProjectionSlot _down;
 
-    public FeedForward(DecoderConfig config, string path, Func<string, Parameter> weight)
+    public FeedForward(DecoderSpec spec, string path, WeightSource weights)
         : base(nameof(FeedForward))
     {
-        _gate = Slot("gate_proj");
-        _up = Slot("up_proj");
-        _down = Slot("down_proj");
-
-        ProjectionSlot Slot(string name) => new(this, path, name, nn.Linear(
-            weight($"{path}.{name}.weight"), config.MlpBias ? weight($"{path}.{name}.bias") : null));
+        (int intermediate, _activation, bool bias) = spec.FeedForward;
+        _gate = new ProjectionSlot(this, path, "gate_proj", weights, (intermediate, spec.HiddenSize), bias);
+        _up = new ProjectionSlot(this, path, "up_proj", weights, (intermediate, spec.HiddenSize), bias);
+        _down = new ProjectionSlot(this, path, "down_proj", weights, (spec.HiddenSize, intermediate), bias);
     }
 
     public IEnumerable<ProjectionSlot> Projections => [_gate, _up, _down];
 
-    public override Tensor forward(Tensor input) => _down.Apply(nn.functional.silu(_gate.Apply(input)) * _up.Apply(input));
+    public override Tensor forward(Tensor input) => _down.Apply(Activate(_gate.Apply(input)) * _up.Apply(input));
+
+    private Tensor Activate(Tensor x) => _activation switch
+    {
+        Activation.Silu => nn.functional.silu(x),
+        _ => throw new UnreachableException(),
+    };
 }

@@ -11,15 +11,15 @@ internal sealed class KVCache : IDisposable
     private readonly Tensor[] _keys;
     private readonly Tensor[] _values;
 
-    public KVCache(DecoderConfig config, long batchSize, int capacity, ScalarType type, Device device)
+    public KVCache(DecoderSpec spec, long batchSize, int capacity, ScalarType type, Device device)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
         Capacity = capacity;
         _keys = Allocate();
         _values = Allocate();
 
-        Tensor[] Allocate() => [.. Enumerable.Range(0, config.LayerCount).Select(_ =>
-            empty([batchSize, config.KeyValueHeadCount, capacity, config.HeadDim], type, device).DetachFromDisposeScope())];
+        Tensor[] Allocate() => [.. Enumerable.Range(0, spec.LayerCount).Select(_ =>
+            empty([batchSize, spec.Attention.KeyValueHeadCount, capacity, spec.Attention.HeadDim], type, device).DetachFromDisposeScope())];
     }
 
     /// <summary>Tokens that fit.</summary>

@@ -13,17 +13,19 @@ internal sealed class ProjectionSlot
     /// <param name="owner">The module that uses the projection.</param>
     /// <param name="path">The owner's name in the checkpoint, such as model.layers.0.self_attn.</param>
     /// <param name="name">The projection's own name, such as q_proj.</param>
-    /// <param name="module">The linear map, owned by the slot from now on.</param>
-    public ProjectionSlot(nn.Module owner, string path, string name, nn.Module<Tensor, Tensor> module)
+    /// <param name="weights">Where its weights come from.</param>
+    /// <param name="shape">[out, in].</param>
+    /// <param name="hasBias">It adds a bias [out].</param>
+    public ProjectionSlot(nn.Module owner, string path, string name, WeightSource weights, (long Out, long In) shape, bool hasBias)
     {
         _owner = owner;
         Name = name;
         Path = $"{path}.{name}";
-        Module = module;
-        owner.register_module(name, module);
+        Module = nn.Linear(weights.Get($"{Path}.weight", shape.Out, shape.In), hasBias ? weights.Get($"{Path}.bias", shape.Out) : null);
+        owner.register_module(name, Module);
     }
 
-    /// <summary>q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj or down_proj.</summary>
+    /// <summary>What TargetModules calls it, such as q_proj.</summary>
     public string Name { get; }
 
     /// <summary>The name in the checkpoint without ".weight".</summary>

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
 
-/// <summary>Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): y = w ⊙ x / √(mean(x²) + ε), over the last dimension.</summary>
+/// <summary>
+/// Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): y = w ⊙ x / √(mean(x²) + ε), over the last dimension.
+/// </summary>
 internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "weight")]
@@ -13,11 +15,11 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
 
     private readonly double _epsilon;
 
-    public RmsNorm(Parameter weight, double epsilon)
+    public RmsNorm(DecoderSpec spec, string path, WeightSource weights)
         : base(nameof(RmsNorm))
     {
-        _weight = weight;
-        _epsilon = epsilon;
+        _weight = weights.Get($"{path}.weight", spec.HiddenSize);
+        _epsilon = spec.Norm.Epsilon;
     }
 
     /// <param name="input">x [..., hidden]; half precision is normalised in float32.</param>

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>
@@ -47,7 +48,9 @@ internal sealed record RopeConfig
     public static RopeConfig Read(ConfigReader config, int headDim, int maxPositions)
     {
         ConfigReader? parameters = config.Section("rope_parameters") ?? config.Section("rope_scaling");
-        double theta = parameters is not null && parameters.Has("rope_theta") ? parameters.Number("rope_theta") : config.Number("rope_theta", 10000);
+        double theta = parameters is not null && parameters.Has("rope_theta")
+            ? parameters.Number("rope_theta")
+            : config.Number("rope_theta", 10000);
         if (parameters is null)
         {
             return new RopeConfig { Type = "default", Theta = theta, HeadDim = headDim, MaxPositions = maxPositions };
@@ -62,7 +65,8 @@ internal sealed record RopeConfig
         string[] known = [.. Keys[type], "rope_type", "type", "rope_theta"];
         if (parameters.Keys.FirstOrDefault(key => !known.Contains(key, StringComparer.Ordinal)) is { } unknown)
         {
-            throw new NotSupportedException($"The rotary embedding '{type}' has the setting '{unknown}', which is not implemented; {string.Join(", ", known)} are.");
+            throw new NotSupportedException(
+                $"The rotary embedding '{type}' has the setting '{unknown}', which is not implemented; {string.Join(", ", known)} are.");
         }
 
         bool llama3 = type == "llama3";
@@ -75,7 +79,7 @@ internal sealed record RopeConfig
             Factor = type == "default" ? 1 : parameters.Number("factor"),
             LowFrequencyFactor = llama3 ? parameters.Number("low_freq_factor") : 0,
             HighFrequencyFactor = llama3 ? parameters.Number("high_freq_factor") : 0,
-            OriginalMaxPositions = llama3 ? parameters.Positive("original_max_position_embeddings") : parameters.Positive("original_max_position_embeddings", maxPositions),
+            OriginalMaxPositions = parameters.Positive("original_max_position_embeddings", llama3 ? null : maxPositions),
             BetaFast = parameters.Number("beta_fast", 32),
             BetaSlow = parameters.Number("beta_slow", 1),
             AttentionFactor = parameters.Has("attention_factor") ? parameters.Number("attention_factor") : null,

@@ -7,10 +7,10 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>Token ids [B, T] (int64) to vectors [B, T, hidden]. TorchSharp's own layer copies its weight when it is given one.</summary>
 internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 {
-    public TokenEmbedding(Parameter weight)
+    public TokenEmbedding(DecoderSpec spec, string path, WeightSource weights)
         : base(nameof(TokenEmbedding))
     {
-        Weight = weight;
+        Weight = weights.Get($"{path}.weight", spec.VocabularySize, spec.HiddenSize);
     }
 
     /// <summary>[vocabulary, hidden].</summary>

@@ -26,9 +26,9 @@ internal sealed record TextModel(
     /// <exception cref="ArgumentException">The tokenizer has more tokens than the model. (Models may have more: some round their sizes up.)</exception>
     public static void VerifyTokenizer(DecoderConfig config, ITextTokenizer tokenizer, string source)
     {
-        if (tokenizer.VocabularySize > config.VocabularySize)
+        if (tokenizer.VocabularySize > config.Spec.VocabularySize)
         {
-            throw new ArgumentException($"The tokenizer in '{source}' has {tokenizer.VocabularySize} tokens and the model {config.VocabularySize} (vocab_size). Use the tokenizer of this model.");
+            throw new ArgumentException($"The tokenizer in '{source}' has {tokenizer.VocabularySize} tokens and the model {config.Spec.VocabularySize} (vocab_size). Use the tokenizer of this model.");
         }
     }
 }

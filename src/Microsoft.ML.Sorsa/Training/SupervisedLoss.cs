@@ -14,7 +14,7 @@ internal static class SupervisedLoss
     public static Tensor Sum(ITrainedModel model, Batch batch)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(Sum(model.Logits(batch.InputIds, batch.Places), batch));
+        return scope.MoveToOuter(Sum(model.Logits(batch.InputIds, batch.LabelPositions), batch));
     }
 
     /// <summary>The same from the scores [labels, vocabulary] themselves.</summary>

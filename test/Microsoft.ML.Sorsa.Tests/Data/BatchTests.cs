@@ -23,7 +23,7 @@ public sealed class BatchTests
 
         // The usual form: labels of the batch's shape, −100 where nothing is learnt, the one at t + 1 against the logits at t.
         int width = rows.Max(row => row.Ids.Length);
-        var places = new List<long>();
+        var positions = new List<long>();
         var targets = new List<long>();
         for (int row = 0; row < rows.Length; row++)
         {
@@ -33,7 +33,7 @@ public sealed class BatchTests
             {
                 if (labels[t + 1] != -100)
                 {
-                    places.Add((row * width) + t);
+                    positions.Add((row * width) + t);
                     targets.Add(labels[t + 1]);
                 }
             }
@@ -42,7 +42,7 @@ public sealed class BatchTests
             CollectionAssert.AreEqual(expected, batch.InputIds[row].data<long>().ToArray());
         }
 
-        CollectionAssert.AreEqual(places, batch.Places.data<long>().ToArray());
+        CollectionAssert.AreEqual(positions, batch.LabelPositions.data<long>().ToArray());
         CollectionAssert.AreEqual(targets, batch.Targets.data<long>().ToArray());
         Assert.AreEqual(targets.Count, batch.LabelCount);
         Assert.AreEqual(targets.Count, rows.Sum(row => row.LabelCount));
@@ -60,6 +60,6 @@ public sealed class BatchTests
         Assert.AreEqual(2, batch.LabelCount);
         Assert.AreEqual(ScalarType.Int64, batch.InputIds.dtype);
         batch.Dispose();
-        Assert.IsTrue(batch.InputIds.IsInvalid && batch.Places.IsInvalid && batch.Targets.IsInvalid);
+        Assert.IsTrue(batch.InputIds.IsInvalid && batch.LabelPositions.IsInvalid && batch.Targets.IsInvalid);
     }
 }

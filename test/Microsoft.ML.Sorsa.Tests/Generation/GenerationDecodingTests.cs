@@ -42,7 +42,7 @@ public sealed class GenerationDecodingTests
         using CausalLM model = Load(folder);
         GenerationOptions greedy = new() { MaxNewTokens = 28, BatchSize = Batch };
         int[][] prompts = [Prompt(20), Prompt(3), Prompt(2)];
-        int[] Prompt(int length) => [.. Enumerable.Range(1, length).Select(i => (i * 7) % model.Config.VocabularySize)];
+        int[] Prompt(int length) => [.. Enumerable.Range(1, length).Select(i => (i * 7) % model.Spec.VocabularySize)];
 
         int[][] batch = Generate(model, greedy, prompts);
 
@@ -102,8 +102,8 @@ public sealed class GenerationDecodingTests
     public void ATextEndsWhereThePositionsEnd(string folder)
     {
         using CausalLM model = Load(folder);
-        int positions = model.Config.MaxPositions;
-        int[] Prompt(int length) => [.. Enumerable.Range(0, length).Select(i => i % model.Config.VocabularySize)];
+        int positions = model.Spec.MaxPositions;
+        int[] Prompt(int length) => [.. Enumerable.Range(0, length).Select(i => i % model.Spec.VocabularySize)];
 
         GenerationRow[] rows = Rows(model, new(), [Prompt(positions - 1), Prompt(positions - 3)], []);
 
@@ -118,7 +118,7 @@ public sealed class GenerationDecodingTests
     public void PromptsThatCannotBeDecodedAreRefused()
     {
         using CausalLM model = LoadAny();
-        int vocabulary = model.Config.VocabularySize;
+        int vocabulary = model.Spec.VocabularySize;
 
         Assert.StartsWith("Prompt 0 has 0 tokens", Assert.ThrowsExactly<ArgumentException>(() => Rows(model, new(), [[]], [])).Message);
         foreach (int id in new[] { -1, vocabulary })
@@ -139,7 +139,7 @@ public sealed class GenerationDecodingTests
         using CausalLM model = Load(folder);
         using DecodingBatch batch = new(model, Prompts(model)[..Batch], 6);
         batch.Prefill();
-        (Tensor Keys, Tensor Values)[] before = [.. Enumerable.Range(0, model.Config.LayerCount).Select(layer => PastOf(model.Config, batch.Cache, layer))];
+        (Tensor Keys, Tensor Values)[] before = [.. Enumerable.Range(0, model.Spec.LayerCount).Select(layer => PastOf(model.Spec, batch.Cache, layer))];
         Tensor[] keptKeys = [.. before.Select(past => past.Keys.clone())], keptValues = [.. before.Select(past => past.Values.clone())];
 
         for (int step = 0; step < 5; step++)
@@ -149,7 +149,7 @@ public sealed class GenerationDecodingTests
 
         for (int layer = 0; layer < before.Length; layer++)
         {
-            (Tensor Keys, Tensor Values) after = PastOf(model.Config, batch.Cache, layer);
+            (Tensor Keys, Tensor Values) after = PastOf(model.Spec, batch.Cache, layer);
             Assert.AreEqual(before[layer].Keys.shape[2] + 5, after.Keys.shape[2]);
             Assert.IsTrue(keptKeys[layer].eq(before[layer].Keys).all().item<bool>(), "a step changed the past");
             Assert.IsTrue(keptValues[layer].eq(before[layer].Values).all().item<bool>(), "a step changed the past");
@@ -221,7 +221,7 @@ public sealed class GenerationDecodingTests
     private static CausalLM LoadAny() => Load(TestData.TinyLlama);
 
     private static int[][] Prompts(CausalLM model) =>
-        [.. Lengths.Select((length, row) => Enumerable.Range(0, length).Select(i => ((i * 7) + (row * 13) + 3) % model.Config.VocabularySize).ToArray())];
+        [.. Lengths.Select((length, row) => Enumerable.Range(0, length).Select(i => ((i * 7) + (row * 13) + 3) % model.Spec.VocabularySize).ToArray())];
 
     private static char Letter(int id) => (char)('a' + id);
 
@@ -248,9 +248,9 @@ public sealed class GenerationDecodingTests
     }
 
     /// <summary>The views that attention gets: what a layer's cache gives when no token is appended.</summary>
-    private static (Tensor Keys, Tensor Values) PastOf(DecoderConfig config, KVCache cache, int layer)
+    private static (Tensor Keys, Tensor Values) PastOf(DecoderSpec spec, KVCache cache, int layer)
     {
-        Tensor nothing = empty(Batch, config.KeyValueHeadCount, 0, config.HeadDim);
+        Tensor nothing = empty(Batch, spec.Attention.KeyValueHeadCount, 0, spec.Attention.HeadDim);
         return cache.Append(layer, nothing, nothing);
     }
 }

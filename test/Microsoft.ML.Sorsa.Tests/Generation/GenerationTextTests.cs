@@ -71,12 +71,12 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
         TextGenerator generator = new(new CachedModel(model), Plain(TestData.TinyLlama), new());
-        string tooLong = string.Concat(Enumerable.Repeat("12 + 7 = ", model.Config.MaxPositions));
+        string tooLong = string.Concat(Enumerable.Repeat("12 + 7 = ", model.Spec.MaxPositions));
 
         string message = Assert.ThrowsExactly<ArgumentException>(() => generator.Generate(["a", tooLong])).Message;
 
         Assert.StartsWith("Prompt 1 has ", message);
-        Assert.Contains($"the model has {model.Config.MaxPositions} positions", message);
+        Assert.Contains($"the model has {model.Spec.MaxPositions} positions", message);
         Assert.ThrowsExactly<ArgumentException>(() => generator.Stream(tooLong));
     }
 
@@ -88,7 +88,7 @@ public sealed class GenerationTextTests
 
         string message = Assert.ThrowsExactly<ArgumentException>(() => TextModel.VerifyTokenizer(model.Config, prompts.Tokenizer, "here")).Message;
 
-        Assert.Contains($"The tokenizer in 'here' has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Config.VocabularySize}", message);
+        Assert.Contains($"The tokenizer in 'here' has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Spec.VocabularySize}", message);
     }
 
     [TestMethod]

@@ -21,7 +21,7 @@ public sealed class ForeignModelsBindingTests
         using var noGrad = no_grad();
         using CausalLM ours = CausalLM.Load(TestData.TinyLlama, ScalarType.Float32, CPU);
         using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> theirs = LookAlikes.Load(name, TestData.TinyLlama);
-        Tensor ids = Ids(2, 9, ours.Config.VocabularySize);
+        Tensor ids = Ids(2, 9, ours.Spec.VocabularySize);
 
         Tensor first = theirs.forward(new CausalLookAlikeInput(ids)).Logits!, second = theirs.forward(new CausalLookAlikeInput(ids)).Logits!;
 
@@ -35,7 +35,7 @@ public sealed class ForeignModelsBindingTests
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> byHand = LookAlikes.Random(name, TinyModel.Config()), bound = LookAlikes.Random(name, TinyModel.Config());
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> byHand = LookAlikes.Random(name, TinyModel.Config().Spec), bound = LookAlikes.Random(name, TinyModel.Config().Spec);
         GrowingCache cache = LookAlikes.Cache(bound)!;
         Tensor ids = Ids(3, 7, TinyModel.VocabularySize);
         Tensor expected = byHand.forward(new CausalLookAlikeInput(ids, useCache: false)).Logits!;
@@ -58,7 +58,7 @@ public sealed class ForeignModelsBindingTests
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> module = LookAlikes.Random("mistral", TinyModel.Config());
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> module = LookAlikes.Random("mistral", TinyModel.Config().Spec);
         ForeignModel model = ForeignModel.Bind(module);
         Tensor ids = Ids(1, 5, TinyModel.VocabularySize), expected = model.Logits(ids);
         module.modules().OfType<CacheHolder>().Single().UseCache(new GrowingCache());

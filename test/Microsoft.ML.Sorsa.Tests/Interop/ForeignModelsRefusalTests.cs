@@ -28,7 +28,7 @@ public sealed class ForeignModelsRefusalTests
     [DynamicData(nameof(Refusals))]
     public void WhatAModelObjectCannotDoIsRefused(string message, Action<Options> set)
     {
-        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config);
+        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
         Options options = ForeignModelsTrainingTests.Settings([]);
         set(options);
 
@@ -38,9 +38,9 @@ public sealed class ForeignModelsRefusalTests
     [TestMethod]
     public void ModelAndTokenizerMustFit()
     {
-        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config);
+        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
         using var narrow = LookAlikes.Random("llama", DecoderConfig.Parse(
-            Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(ForeignModelsTrainingTests.Config.Json).Replace("264", "100", StringComparison.Ordinal)), "config.json"));
+            Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(ForeignModelsTrainingTests.Config.Json).Replace("264", "100", StringComparison.Ordinal)), "config.json").Spec);
         Options options = ForeignModelsTrainingTests.Settings([]);
         BpeTokenizer endless = ForeignModelsTokenizerTests.Pieces(null, null);
 
@@ -51,7 +51,7 @@ public sealed class ForeignModelsRefusalTests
         Assert.Contains("logits must be floating-point numbers", Assert.ThrowsExactly<ArgumentException>(
             () => s_ml.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), options, ids => ids)).Message);
         Assert.Contains("has no shape that is understood", Assert.ThrowsExactly<NotSupportedException>(
-            () => s_ml.Sorsa().FineTune(new LookAlikeAttentionOnly(ForeignModelsTrainingTests.Config), ForeignModelsTrainingTests.Tokens(), options)).Message);
+            () => s_ml.Sorsa().FineTune(new LookAlikeAttentionOnly(ForeignModelsTrainingTests.Config.Spec), ForeignModelsTrainingTests.Tokens(), options)).Message);
     }
 
     private static Action<Options> With(Action<Options> set) => set;
@@ -61,10 +61,10 @@ public sealed class ForeignModelsRefusalTests
     {
         private readonly LookAlikeAttention q_proj;
 
-        public LookAlikeAttentionOnly(DecoderConfig config)
+        public LookAlikeAttentionOnly(DecoderSpec spec)
             : base(nameof(LookAlikeAttentionOnly))
         {
-            q_proj = new LookAlikeAttention(config, 0);
+            q_proj = new LookAlikeAttention(spec, 0);
             RegisterComponents();
         }
 

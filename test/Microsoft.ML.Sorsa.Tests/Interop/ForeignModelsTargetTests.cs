@@ -18,7 +18,7 @@ public sealed class ForeignModelsTargetTests
     [DynamicData(nameof(Names))]
     public void TargetsAreTheModelsOwnTensors(string name)
     {
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random(name, TinyModel.Config());
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random(name, TinyModel.Config().Spec);
         Dictionary<string, Tensor> all = model.state_dict();
 
         foreach (string[] targets in new[] { Projections, ["q_proj"], ["lm_head", "down_proj", "nowhere"], ["embed_tokens"] })
@@ -36,7 +36,7 @@ public sealed class ForeignModelsTargetTests
     [DynamicData(nameof(Names))]
     public void WithoutNamesEveryMatrixButTheEmbeddingsIsATarget(string name)
     {
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random(name, TinyModel.Config());
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random(name, TinyModel.Config().Spec);
 
         string[] found = [.. TargetWeight.Find(model).Select(target => $"{target.Path}.weight")];
 
@@ -67,7 +67,7 @@ public sealed class ForeignModelsTargetTests
     [TestMethod]
     public void NamesThatMatchNothingAreAnErrorWithThoseThatDo()
     {
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random("llama", TinyModel.Config());
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random("llama", TinyModel.Config().Spec);
 
         string message = Assert.ThrowsExactly<ArgumentException>(() => TargetWeight.Find(model, ["query", "norm"])).Message;
 
@@ -86,7 +86,7 @@ public sealed class ForeignModelsTargetTests
     [DataRow("4bit_weight")]
     public void AQuantisedModelIsRefused(string buffer)
     {
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random("mistral", TinyModel.Config());
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = LookAlikes.Random("mistral", TinyModel.Config().Spec);
         model.modules().OfType<LookAlikeFeedForward>().Last().Quantise(buffer);
 
         foreach (string[]? targets in new string[]?[] { null, ["q_proj"] })

@@ -39,7 +39,7 @@ public sealed class ForeignModelsTrainingTests
     public void TheObjectItselfIsTrained(string name, bool byDelegate)
     {
         using var scope = NewDisposeScope();
-        using var model = LookAlikes.Random(name, Config);
+        using var model = LookAlikes.Random(name, Config.Spec);
         model.eval();
         Dictionary<string, Tensor> tensors = model.state_dict().ToDictionary(named => named.Key, named => named.Value), before = Copy(model);
         bool[] trainable = [.. model.parameters().Select(parameter => parameter.requires_grad)];
@@ -75,7 +75,7 @@ public sealed class ForeignModelsTrainingTests
     public void EveryMethodButFullTrains(FineTuningMethod method)
     {
         using var scope = NewDisposeScope();
-        using var model = LookAlikes.Random("llama", Config);
+        using var model = LookAlikes.Random("llama", Config.Spec);
         var losses = new List<double>();
         Options options = Settings(losses);
         options.Method = method;
@@ -94,7 +94,7 @@ public sealed class ForeignModelsTrainingTests
     public void ItTrainsAsOurDecoderDoes(string name)
     {
         using var scope = NewDisposeScope();
-        using var theirs = LookAlikes.Random(name, Config);
+        using var theirs = LookAlikes.Random(name, Config.Spec);
         using CausalLM ours = SameWeights(theirs);
         int[][] texts = [.. Enumerable.Range(0, 24).Select(i => Enumerable.Range(0, 10).Select(j => (i * 7 + j * j) % 264).ToArray())];
         Sorsa.Data.SupervisedExample[] rows = [.. texts.Select(ids => new Sorsa.Data.SupervisedExample(ids, 3))];
@@ -145,7 +145,7 @@ public sealed class ForeignModelsTrainingTests
     public void ATrainingThatFailsPutsTheWeightsBack(bool cancelled)
     {
         using var scope = NewDisposeScope();
-        using var model = LookAlikes.Random("mistral", Config);
+        using var model = LookAlikes.Random("mistral", Config.Spec);
         Dictionary<string, Tensor> before = Copy(model);
         using var source = new CancellationTokenSource();
         Options options = Settings([]);
@@ -181,7 +181,7 @@ public sealed class ForeignModelsTrainingTests
     public void ValidationKeepsTheBestWeights()
     {
         using var scope = NewDisposeScope();
-        using var model = LookAlikes.Random("llama", Config);
+        using var model = LookAlikes.Random("llama", Config.Spec);
         var log = new List<SorsaTrainingProgress>();
         Options options = Settings([]);
         (options.EvaluationSteps, options.LearningRateDecay, options.Progress) = (1, LearningRateDecay.Constant, new Listener(log.Add));
@@ -201,7 +201,7 @@ public sealed class ForeignModelsTrainingTests
     [TestMethod]
     public void StepsLeaveNoTensorBehind()
     {
-        using var model = LookAlikes.Random("llama", Config);
+        using var model = LookAlikes.Random("llama", Config.Spec);
         Options options = Settings([]);
         var counts = new List<long>();
         options.NumberOfEpochs = 10;

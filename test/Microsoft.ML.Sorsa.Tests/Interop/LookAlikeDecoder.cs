@@ -18,18 +18,18 @@ internal abstract class CacheHolder(string name) : nn.Module<CausalLookAlikeInpu
 }
 
 /// <summary>The decoder below a head, after the shape of GenAI's.</summary>
-/// <param name="config">The sizes.</param>
+/// <param name="spec">The sizes.</param>
 /// <param name="keepsCache">As Mistral's: the cache stays whatever useCache says. Llama's goes.</param>
-internal sealed class LookAlikeDecoder(DecoderConfig config, bool keepsCache) : CacheHolder(nameof(LookAlikeDecoder))
+internal sealed class LookAlikeDecoder(DecoderSpec spec, bool keepsCache) : CacheHolder(nameof(LookAlikeDecoder))
 {
     [ComponentName(Name = "embed_tokens")]
-    private readonly Embedding _embedding = nn.Embedding(config.VocabularySize, config.HiddenSize);
+    private readonly Embedding _embedding = nn.Embedding(spec.VocabularySize, spec.HiddenSize);
 
     [ComponentName(Name = "layers")]
-    private readonly ModuleList<LookAlikeLayer> _layers = new([.. Enumerable.Range(0, config.LayerCount).Select(index => new LookAlikeLayer(config, index))]);
+    private readonly ModuleList<LookAlikeLayer> _layers = new([.. Enumerable.Range(0, spec.LayerCount).Select(index => new LookAlikeLayer(spec, index))]);
 
     [ComponentName(Name = "norm")]
-    private readonly LookAlikeNorm _norm = new(config);
+    private readonly LookAlikeNorm _norm = new(spec);
 
     public override Tensor forward(CausalLookAlikeInput input)
     {
@@ -41,7 +41,7 @@ internal sealed class LookAlikeDecoder(DecoderConfig config, bool keepsCache) : 
 
         long tokens = input.InputIds.shape[1], past = Cache?.Length ?? 0;
         Tensor mask = full(tokens, past + tokens, float.NegativeInfinity).triu(past + 1);
-        Tensor half = pow(config.Rope.Theta, arange(0, config.HeadDim, 2, ScalarType.Float64) / -config.HeadDim);
+        Tensor half = pow(spec.Rope.Theta, arange(0, spec.Attention.HeadDim, 2, ScalarType.Float64) / -spec.Attention.HeadDim);
         Tensor angles = outer(arange(tokens, ScalarType.Float64), cat([half, half]));
         (Tensor cos, Tensor sin) = (angles.cos().to(ScalarType.Float32), angles.sin().to(ScalarType.Float32));
 

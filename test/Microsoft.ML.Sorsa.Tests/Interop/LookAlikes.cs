@@ -16,11 +16,11 @@ internal sealed class LlamaLookAlike : nn.Module<CausalLookAlikeInput, CausalLoo
     [ComponentName(Name = "model")]
     private readonly LookAlikeDecoder _model;
 
-    public LlamaLookAlike(DecoderConfig config)
+    public LlamaLookAlike(DecoderSpec spec)
         : base(nameof(LlamaLookAlike))
     {
-        _model = new LookAlikeDecoder(config, keepsCache: false);
-        _head = nn.Linear(config.HiddenSize, config.VocabularySize, hasBias: false);
+        _model = new LookAlikeDecoder(spec, keepsCache: false);
+        _head = nn.Linear(spec.HiddenSize, spec.VocabularySize, hasBias: false);
         RegisterComponents();
     }
 
@@ -36,11 +36,11 @@ internal sealed class MistralLookAlike : nn.Module<CausalLookAlikeInput, CausalL
     [ComponentName(Name = "model")]
     private readonly LookAlikeDecoder _model;
 
-    public MistralLookAlike(DecoderConfig config)
+    public MistralLookAlike(DecoderSpec spec)
         : base(nameof(MistralLookAlike))
     {
-        _model = new LookAlikeDecoder(config, keepsCache: true);
-        _head = new BufferLinear(config.HiddenSize, config.VocabularySize);
+        _model = new LookAlikeDecoder(spec, keepsCache: true);
+        _head = new BufferLinear(spec.HiddenSize, spec.VocabularySize);
         RegisterComponents();
     }
 
@@ -53,16 +53,16 @@ internal static class LookAlikes
     /// <summary>For <see cref="DynamicDataAttribute"/>: llama, mistral.</summary>
     public static IEnumerable<object[]> Names => [["llama"], ["mistral"]];
 
-    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Create(string name, DecoderConfig config) =>
-        name == "llama" ? new LlamaLookAlike(config) : new MistralLookAlike(config);
+    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Create(string name, DecoderSpec spec) =>
+        name == "llama" ? new LlamaLookAlike(spec) : new MistralLookAlike(spec);
 
     /// <summary>Small random weights; the same seed gives both classes the same.</summary>
-    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Random(string name, DecoderConfig config, ulong seed = 11)
+    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Random(string name, DecoderSpec spec, ulong seed = 11)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var generator = new Generator(seed);
-        nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, config);
+        nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, spec);
         foreach ((string key, Tensor weight) in model.state_dict().OrderBy(named => named.Key, StringComparer.Ordinal))
         {
             weight.copy_((randn(weight.shape, generator: generator) * 0.3) + (key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0));
@@ -77,12 +77,12 @@ internal static class LookAlikes
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        DecoderConfig config = DecoderConfig.Load(folder);
+        DecoderSpec spec = DecoderConfig.Load(folder).Spec;
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
-        nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, config);
+        nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, spec);
         foreach ((string key, Tensor weight) in model.state_dict())
         {
-            string stored = key == "lm_head.weight" && config.TieWordEmbeddings ? "model.embed_tokens.weight" : key;
+            string stored = key == "lm_head.weight" && spec.TieWordEmbeddings ? "model.embed_tokens.weight" : key;
             weight.copy_(checkpoint.Tensors[stored]);
             weight.DetachFromDisposeScope();
         }

@@ -11,7 +11,7 @@ public sealed class KVCacheTests
     public void TokensAreWrittenBehindAPastThatStaysWhereItIs()
     {
         using var scope = NewDisposeScope();
-        using var cache = new KVCache(TinyModel.Config(), 2, capacity: 9, ScalarType.Float32, CPU);
+        using var cache = new KVCache(TinyModel.Config().Spec, 2, capacity: 9, ScalarType.Float32, CPU);
         Tensor allKeys = rand(2, 2, 9, 4), allValues = rand(2, 2, 9, 4);
         var addresses = new HashSet<nint>();
         int[] chunks = [4, 1, 3, 1];
@@ -41,7 +41,7 @@ public sealed class KVCacheTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         CausalLM model = TinyModel.Create();
-        using var cache = new KVCache(model.Config, 1, capacity: 5, ScalarType.Float32, CPU);
+        using var cache = new KVCache(model.Spec, 1, capacity: 5, ScalarType.Float32, CPU);
         model.Forward(model.Embed(ones([1, 4], ScalarType.Int64)), null, cache);
 
         var error = Assert.ThrowsExactly<ArgumentException>(() => model.Forward(model.Embed(ones([1, 2], ScalarType.Int64)), null, cache));
@@ -67,5 +67,5 @@ public sealed class KVCacheTests
     [DataRow(0)]
     [DataRow(-1)]
     public void ACapacityBelowOneIsRefused(int capacity) =>
-        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new KVCache(TinyModel.Config(), 1, capacity, ScalarType.Float32, CPU));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new KVCache(TinyModel.Config().Spec, 1, capacity, ScalarType.Float32, CPU));
 }

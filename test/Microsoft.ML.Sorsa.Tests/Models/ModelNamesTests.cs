@@ -18,7 +18,7 @@ public sealed class ModelNamesTests
     {
         using var scope = NewDisposeScope();
         CausalLM model = TinyModel.Create(bias: bias, tied: tied);
-        string[] expected = [.. model.Config.ExpectedTensors().Keys];
+        string[] expected = [.. CausalLM.Layout(model.Spec).Tensors.Keys];
         string[] targets = ["q_proj", "down_proj"];
         AssertNames(expected, model);
 
@@ -36,7 +36,7 @@ public sealed class ModelNamesTests
         adapters.Merge(ScalarType.Float32);
 
         AssertNames(expected, model);
-        Assert.IsTrue(model.NamedWeights.All(named => named.Value.shape.SequenceEqual(model.Config.ExpectedTensors()[named.Key])));
+        Assert.IsTrue(model.NamedWeights.All(named => named.Value.shape.SequenceEqual(CausalLM.Layout(model.Spec).Tensors[named.Key])));
         Assert.IsFalse(model.NamedWeights.Any(named => named.Value.requires_grad));
     }
 

@@ -35,7 +35,7 @@ internal static class TinyModel
         using var scope = NewDisposeScope();
         using var generator = new Generator(17);
         DecoderConfig config = Config(bias, tied);
-        KeyValuePair<string, Tensor>[] weights = [.. config.ExpectedTensors().Select(named =>
+        KeyValuePair<string, Tensor>[] weights = [.. CausalLM.Layout(config.Spec).Tensors.Select(named =>
         {
             int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;
             return KeyValuePair.Create(named.Key, randn(named.Value, ScalarType.Float64, generator: generator).Scale(0.3).Shift((double)mean));

@@ -61,7 +61,8 @@ public sealed class SorsaOptionsTests
             """), name);
 
         AdapterSet.Verify(config, preset.TargetModules, preset.Rank);
-        long parameters = config.ExpectedTensors().Where(named => preset.TargetModules.Any(target => named.Key.EndsWith($".{target}.weight", StringComparison.Ordinal)))
+        long parameters = CausalLM.Layout(config.Spec).Tensors
+            .Where(named => preset.TargetModules.Any(target => named.Key.EndsWith($".{target}.weight", StringComparison.Ordinal)))
             .Sum(named => preset.Rank!.Value * (named.Value[0] + named.Value[1] + 1));
 
         Assert.AreEqual(millions, Math.Round(parameters / 1e6));

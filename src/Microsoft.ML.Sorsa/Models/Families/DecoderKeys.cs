@@ -1,0 +1,52 @@
+using Microsoft.ML.Sorsa.Files;
+
+namespace Microsoft.ML.Sorsa.Models.Families;
+
+/// <summary>
+/// The keys of config.json that families share, with transformers' defaults: no bias, no window. A family says how it differs.
+/// </summary>
+internal static class DecoderKeys
+{
+    /// <exception cref="NotSupportedException">An activation or a rotary embedding that is not implemented.</exception>
+    /// <exception cref="InvalidDataException">A key is missing, or its value makes no sense.</exception>
+    public static DecoderSpec Read(ConfigReader config)
+    {
+        Activation activation = ReadActivation(config);
+        int hidden = config.Positive("hidden_size");
+        AttentionSpec attention = ReadAttention(config, hidden);
+        int maxPositions = config.Positive("max_position_embeddings", 2048);
+        return new DecoderSpec
+        {
+            VocabularySize = config.Positive("vocab_size"),
+            HiddenSize = hidden,
+            MaxPositions = maxPositions,
+            Attention = attention,
+            FeedForward = new FeedForwardSpec(config.Positive("intermediate_size"), activation),
+            Norm = new NormSpec(config.Number("rms_norm_eps", 1e-6)),
+            Rope = RopeConfig.Read(config, attention.HeadDim, maxPositions),
+            LayerCount = config.Positive("num_hidden_layers"),
+            TieWordEmbeddings = config.Flag("tie_word_embeddings"),
+        };
+    }
+
+    private static AttentionSpec ReadAttention(ConfigReader config, int hidden)
+    {
+        int heads = config.Positive("num_attention_heads");
+        int keyValueHeads = config.Positive("num_key_value_heads", heads);
+        if (heads % keyValueHeads != 0)
+        {
+            throw config.Bad($"num_attention_heads {heads} is not a multiple of num_key_value_heads {keyValueHeads}");
+        }
+
+        int headDim = config.Positive("head_dim", hidden / heads);
+        return headDim % 2 == 0
+            ? new AttentionSpec(heads, keyValueHeads, headDim)
+            : throw config.Bad($"head_dim {headDim} is odd, and rotary embeddings turn pairs");
+    }
+
+    private static Activation ReadActivation(ConfigReader config) => config.Text("hidden_act", "silu") switch
+    {
+        "silu" => Activation.Silu,
+        var other => throw config.NotImplemented($"the activation '{other}'; the one that is implemented is 'silu'"),
+    };
+}
