@@ -76,7 +76,7 @@ public sealed class PeftAdapterTests
 
         Tensor before = logits();
         Dictionary<string, Linear> projections = model.Projections.ToDictionary(slot => slot.Path, slot => (Linear)slot.Module);
-        var originals = new Dictionary<string, Parameter>();
+        var originals = new Dictionary<string, Tensor>();
         foreach ((string path, IReadOnlyDictionary<string, Tensor> parts) in weights.Tensors)
         {
             Parameter weight = projections[path].weight;
@@ -87,14 +87,17 @@ public sealed class PeftAdapterTests
             double[] sigma = [.. s.data<double>()];
             double rounding = 4 * Math.ScaleB(sigma[0], -23), turn = 2 * sigma[rank - 1] / (sigma[rank - 1] - sigma[rank]);
             Assert.IsLessThanOrEqualTo(rounding * (1 + turn), Largest(noise), path);
-            originals[path] = weight;
-            projections[path].weight = new Parameter((weight.to(ScalarType.Float64) + noise).to(weight.dtype), requires_grad: false);
+
+            // The setter frees what was there, and what was there may be a file's own memory.
+            originals[path] = weight.clone().DetachFromDisposeScope();
+            Tensor moved = (weight.to(ScalarType.Float64) + noise).to(weight.dtype).DetachFromDisposeScope();
+            projections[path].weight = new Parameter(moved, requires_grad: false);
         }
 
         double effect = Largest(logits() - before);
-        foreach ((string path, Parameter original) in originals)
+        foreach ((string path, Tensor original) in originals)
         {
-            projections[path].weight = original;
+            projections[path].weight = new Parameter(original, requires_grad: false);
         }
 
         return effect;
