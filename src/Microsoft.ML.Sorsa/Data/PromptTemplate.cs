@@ -72,9 +72,9 @@ public sealed record PromptTemplate
         return chat is not null
             ? chat.Render([new ChatMessage("user", prompt)], addGenerationPrompt: true, bosToken, eosToken)
             : throw new ArgumentException(
-                $"{nameof(PromptTemplate)}.{nameof(Chat)} needs the tokenizer's chat template, and the tokenizer has none " +
-                $"(a model folder holds it as chat_template in tokenizer_config.json, or as chat_template.jinja). Pass {nameof(PromptTemplate)}.{nameof(Alpaca)} or " +
-                $"{nameof(PromptTemplate)}.{nameof(Format)}.",
+                $"{nameof(PromptTemplate)}.{nameof(Chat)} needs the tokenizer's chat template, and the tokenizer has none (a model " +
+                "folder holds it as chat_template in tokenizer_config.json, or as chat_template.jinja). Pass " +
+                $"{nameof(PromptTemplate)}.{nameof(Alpaca)} or {nameof(PromptTemplate)}.{nameof(Format)}.",
                 nameof(chat));
     }
 
