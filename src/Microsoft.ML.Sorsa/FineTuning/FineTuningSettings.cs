@@ -12,7 +12,8 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 internal sealed record FineTuningSettings
 {
     /// <summary>Every projection of a decoder layer, as in the paper.</summary>
-    public static readonly IReadOnlyList<string> DefaultTargetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    public static readonly IReadOnlyList<string> DefaultTargetModules =
+        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     /// <summary>Empty where the model is an object.</summary>
     public required string ModelFolder { get; init; }
@@ -51,7 +52,9 @@ internal sealed record FineTuningSettings
     {
         if (string.IsNullOrWhiteSpace(ModelFolder))
         {
-            throw new ArgumentException($"{nameof(ModelFolder)} is '{ModelFolder}'; it must not be empty. Name a folder in the Hugging Face layout.", nameof(ModelFolder));
+            throw new ArgumentException(
+                $"{nameof(ModelFolder)} is '{ModelFolder}'; it must not be empty. Name a folder in the Hugging Face layout.",
+                nameof(ModelFolder));
         }
 
         Verify();
@@ -66,7 +69,8 @@ internal sealed record FineTuningSettings
         Fit(ModelFolder.Length == 0, nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
         Method.VerifyForModule(Remedy);
         Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
-        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have", Remedy);
+        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have",
+            Remedy);
     }
 
     private void Verify()
@@ -74,7 +78,8 @@ internal sealed record FineTuningSettings
         if (ComputeType == WeightType.Float16)
         {
             throw new ArgumentException(
-                $"{nameof(ComputeType)} is {ComputeType}, in which small gradients vanish. Train in Float32 or BFloat16; {nameof(SavedType)} may still be Float16.",
+                $"{nameof(ComputeType)} is {ComputeType}, in which small gradients vanish. Train in Float32 or BFloat16; " +
+                $"{nameof(SavedType)} may still be Float16.",
                 nameof(ComputeType));
         }
 
