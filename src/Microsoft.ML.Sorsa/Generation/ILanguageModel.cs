@@ -23,7 +23,9 @@ internal interface ILanguageModel
 /// <summary>Texts that are decoded together, token by token.</summary>
 internal interface IDecoding : IDisposable
 {
-    /// <summary>Reads the prompts: the scores of each row's first new token, float32 [B, vocabulary] in main memory; the caller owns them.</summary>
+    /// <summary>
+    /// Reads the prompts: the scores of each row's first new token, float32 [B, vocabulary] in main memory; the caller owns them.
+    /// </summary>
     Tensor Prefill();
 
     /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Prefill"/> does.</summary>
