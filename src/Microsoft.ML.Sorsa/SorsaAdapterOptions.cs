@@ -71,6 +71,7 @@ public sealed record SorsaAdapterOptions
         settings.Verify();
         settings.VerifyForModule("Leave it at its default");
         return Method != FineTuningMethod.AdaLora ? settings : throw new ArgumentException(
-            $"{nameof(Method)} is {Method}, whose budget of triplets needs to know the number of steps. Use another method here, or FineTune, which knows it.", nameof(Method));
+            $"{nameof(Method)} is {Method}, whose budget of triplets needs to know the number of steps. " +
+            "Use another method here, or FineTune, which knows it.", nameof(Method));
     }
 }

@@ -39,7 +39,8 @@ public sealed class SorsaCatalog
     /// <exception cref="ArgumentException">A name is empty, or the options do not fit the model.</exception>
     /// <exception cref="IOException">The folder or its config.json is not there.</exception>
     public SorsaFineTuningTrainer FineTune(
-        string modelFolder, string promptColumnName = "Prompt", string responseColumnName = "Response", string outputColumnName = "Answer") =>
+        string modelFolder, string promptColumnName = "Prompt", string responseColumnName = "Response",
+        string outputColumnName = "Answer") =>
         FineTune(new SorsaFineTuningTrainer.Options
         {
             ModelFolder = modelFolder,
@@ -60,7 +61,8 @@ public sealed class SorsaCatalog
         DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
         AdapterSet.Verify(config, settings.TargetModules, settings.Method.LargestRank);
         return new SorsaFineTuningTrainer(
-            _env, settings, host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
+            _env, settings,
+            host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
     }
 
     /// <summary>
@@ -79,7 +81,8 @@ public sealed class SorsaCatalog
     /// what the model gives are no logits.</exception>
     /// <exception cref="NotSupportedException">The class is of no shape that is understood, or the model is quantised.</exception>
     public SorsaFineTuningTrainer FineTune(
-        nn.Module model, Tokenizer tokenizer, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null, int? endTokenId = null)
+        nn.Module model, Tokenizer tokenizer, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null,
+        int? endTokenId = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);

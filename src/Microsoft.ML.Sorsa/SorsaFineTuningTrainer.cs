@@ -79,7 +79,9 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         var trainRows = Rows(trainData);
         var validationRows = validationData is null ? null : Rows(validationData);
         IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
-        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData));
+        IReadOnlyList<SupervisedExample> validation = validationRows is null
+            ? []
+            : run.Encode(prompts, validationRows, nameof(validationData));
         return new SorsaTransformer(run.Train(train, validation), prompts, _settings);
     }
 

@@ -36,7 +36,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private bool _disposed;
 
     internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) => _model = model;
+        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
+            _model = model;
 
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
@@ -45,15 +46,19 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
         _model = model.Network is { } network
-            ? new TextModel(network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName) : null;
+            ? new TextModel(
+                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName)
+            : null;
         MergeReport = model.Report;
         Trained = model.Adapter;
     }
 
-    private SorsaTransformer(ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+    private SorsaTransformer(
+        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
     {
         _generator = new TextGenerator(model, prompts, generation);
-        _mapper = new TextColumnMapper(outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+        _mapper = new TextColumnMapper(
+            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -84,8 +89,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>What it is made of, and what is saved of it.</summary>
     /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
     internal TextModel Model => _model ?? throw new NotSupportedException(
-        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself (module.save). "
-        + "For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
+        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself "
+        + "(module.save). For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the "
+        + "tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
 
     /// <summary>The answer to one prompt.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
@@ -150,7 +156,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         InTurn(() =>
         {
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(
-                "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
+                "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
+                "partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
             Action<AdapterWeights, string> write = format switch
             {
                 AdapterFormat.Peft => PeftFolder.Write,
@@ -182,7 +189,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         {
             if (MergeReport is not null)
             {
-                throw new InvalidOperationException("The model was trained here, and its weights are merged: an adapter belongs onto the base. Open the base with mlContext.Sorsa().LoadModel.");
+                throw new InvalidOperationException(
+                    "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
+                    "Open the base with mlContext.Sorsa().LoadModel.");
             }
 
             AdapterWeights weights = Read(folder);
@@ -255,12 +264,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         if (!Directory.Exists(folder))
         {
-            throw new DirectoryNotFoundException($"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
+            throw new DirectoryNotFoundException(
+                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
         }
 
         return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
             : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException($"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. Name a folder that SaveAdapter or PEFT wrote.");
+            : throw new FileNotFoundException(
+                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
+                "Name a folder that SaveAdapter or PEFT wrote.");
     }
 
     private void InTurn(Action act)
