@@ -12,7 +12,8 @@ internal static class TaskData
     /// <summary>Of each as many are drawn, however many a run needs: what trains does not depend on what is looked at.</summary>
     public const int MostLookedAt = 1000;
 
-    public static (IReadOnlyList<Question> Train, IReadOnlyList<Question> Validation, IReadOnlyList<Question> Asked) Load(RunRequest request)
+    public static (IReadOnlyList<Question> Train, IReadOnlyList<Question> Validation, IReadOnlyList<Question> Asked) Load(
+        RunRequest request)
     {
         ArithmeticTask task = ArithmeticTask.Load(Settings.BundledModel);
         HashSet<string> taken = [];
