@@ -8,8 +8,9 @@ using QuickStart;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What a change must leave as it is, to the last bit, on one machine: the first losses and a hash of the merged weights of QuickStart's training, and of every
-/// method on a golden model: <c>bits</c>. It uses the public surface alone, so that the same program runs before and after a change.
+/// What a change must leave as it is, to the last bit, on one machine: the first losses and a hash of the merged weights of QuickStart's
+/// training, and of every method on a golden model: <c>bits</c>. It uses the public surface alone, so that the same program runs before
+/// and after a change.
 /// </summary>
 internal static class TrainingBits
 {
@@ -58,7 +59,8 @@ internal static class TrainingBits
             yield return (method.ToString(), options);
         }
 
-        SorsaFineTuningTrainer.Options Sorsa() => new() { Rank = 4, BatchSize = 4, GradientAccumulationSteps = 2, NumberOfEpochs = 4, LearningRate = 2e-3 };
+        SorsaFineTuningTrainer.Options Sorsa() =>
+            new() { Rank = 4, BatchSize = 4, GradientAccumulationSteps = 2, NumberOfEpochs = 4, LearningRate = 2e-3 };
         SorsaFineTuningTrainer.Options hard = Sorsa(), quantized = Sorsa(), trailing = Sorsa();
         hard.HardOrthonormality = true;
         quantized.Quantization = BaseQuantization.NF4;
@@ -82,8 +84,11 @@ internal static class TrainingBits
         string hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(Path.Combine(saved, "model.safetensors"))));
         Directory.Delete(saved, recursive: true);
         byte[] bytes = [.. losses.SelectMany(BitConverter.GetBytes)];
-        string first = string.Join(" ", losses.Take(name == "quickstart" ? Losses : 2).Select(loss => loss.ToString("R", CultureInfo.InvariantCulture)));
-        Console.WriteLine($"{name}: {losses.Count} steps, losses {Convert.ToHexStringLower(SHA256.HashData(bytes))[..16]}, weights {hash[..16]}, first losses {first}");
+        string first = string.Join(
+            " ", losses.Take(name == "quickstart" ? Losses : 2).Select(loss => loss.ToString("R", CultureInfo.InvariantCulture)));
+        Console.WriteLine(
+            $"{name}: {losses.Count} steps, losses {Convert.ToHexStringLower(SHA256.HashData(bytes))[..16]}, weights {hash[..16]}, " +
+            $"first losses {first}");
     }
 
     private static IEnumerable<Row> QuickStartRows()
@@ -94,7 +99,12 @@ internal static class TrainingBits
     }
 
     private static IEnumerable<Row> GoldenRows() =>
-        Enumerable.Range(0, 40).Select(i => new Row { Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"), Response = FormattableString.Invariant($"{i + (i * 7 % 13)}.") });
+        Enumerable.Range(0, 40)
+            .Select(i => new Row
+            {
+                Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"),
+                Response = FormattableString.Invariant($"{i + (i * 7 % 13)}.")
+            });
 
     /// <summary>A golden model, which has weights alone, with a tokenizer of single letters.</summary>
     private static string GoldenModel(string folder)
@@ -107,16 +117,22 @@ internal static class TrainingBits
         }
 
         string[] special = ["<unk>", "<s>", "</s>", "<pad>"];
-        var vocabulary = special.Concat(Letters.Select(letter => letter.ToString())).Select((token, id) => (token, id)).ToDictionary(pair => pair.token, pair => pair.id);
+        var vocabulary = special.Concat(Letters.Select(letter => letter.ToString()))
+            .Select((token, id) => (token, id))
+            .ToDictionary(pair => pair.token, pair => pair.id);
         var tokenizer = new
         {
             version = "1.0",
-            added_tokens = special.Select((content, id) => new { id, content, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true }),
+            added_tokens = special.Select(
+                (content, id) =>
+                    new { id, content, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true }),
             model = new { type = "BPE", unk_token = "<unk>", vocab = vocabulary, merges = Array.Empty<string>() },
             decoder = new { type = "Sequence", decoders = new object[] { new { type = "ByteFallback" }, new { type = "Fuse" } } },
         };
         File.WriteAllText(Path.Combine(golden, "tokenizer.json"), JsonSerializer.Serialize(tokenizer));
-        File.WriteAllText(Path.Combine(golden, "tokenizer_config.json"), JsonSerializer.Serialize(new { bos_token = "<s>", eos_token = "</s>", unk_token = "<unk>", pad_token = "<pad>" }));
+        File.WriteAllText(
+            Path.Combine(golden, "tokenizer_config.json"),
+            JsonSerializer.Serialize(new { bos_token = "<s>", eos_token = "</s>", unk_token = "<unk>", pad_token = "<pad>" }));
         return golden;
     }
 
