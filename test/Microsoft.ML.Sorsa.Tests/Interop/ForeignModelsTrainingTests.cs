@@ -21,12 +21,13 @@ public sealed class ForeignModelsTrainingTests
 
     internal static readonly DecoderConfig Config = DecoderConfig.Parse(
         Encoding.UTF8.GetBytes("""
-            {"model_type": "llama", "vocab_size": 264, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
-             "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": false}
+            {"model_type": "llama", "vocab_size": 264, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": false}
             """),
         "config.json");
 
-    public static IEnumerable<object[]> Methods => Enum.GetValues<FineTuningMethod>().Where(method => method != FineTuningMethod.Full).Select(method => new object[] { method });
+    public static IEnumerable<object[]> Methods =>
+        Enum.GetValues<FineTuningMethod>().Where(method => method != FineTuningMethod.Full).Select(method => new object[] { method });
 
     [TestMethod]
     [DataRow("llama", false)]
@@ -38,17 +39,21 @@ public sealed class ForeignModelsTrainingTests
         using var scope = NewDisposeScope();
         using var model = LookAlikes.Random(name, Config);
         model.eval();
-        Dictionary<string, Tensor> tensors = model.state_dict().ToDictionary(named => named.Key, named => named.Value), before = Copy(model);
+        Dictionary<string, Tensor> tensors = model.state_dict().ToDictionary(named => named.Key, named => named.Value),
+            before = Copy(model);
         bool[] trainable = [.. model.parameters().Select(parameter => parameter.requires_grad)];
         var losses = new List<double>();
         Options options = Settings(losses);
 
-        using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options, byDelegate ? Forward : null).Fit(TinyTask.Data(s_ml));
+        using SorsaTransformer transformer = s_ml.Sorsa()
+            .FineTune(model, Tokens(), options, byDelegate ? Forward : null)
+            .Fit(TinyTask.Data(s_ml));
 
         Assert.IsLessThan(0.8 * losses[0], losses[^1]);
         foreach ((string key, Tensor tensor) in model.state_dict())
         {
-            bool target = key.EndsWith("q_proj.weight", StringComparison.Ordinal) || key.EndsWith("down_proj.weight", StringComparison.Ordinal);
+            bool target = key.EndsWith("q_proj.weight", StringComparison.Ordinal)
+                || key.EndsWith("down_proj.weight", StringComparison.Ordinal);
             Assert.AreSame(tensors[key], tensor);
             Assert.AreNotEqual(target, tensor.bytes.SequenceEqual(before[key].bytes), key);
         }
@@ -99,7 +104,8 @@ public sealed class ForeignModelsTrainingTests
         List<double> expected = Train(ours, AdapterSet.Inject(ours, ["q_proj", "down_proj"], Method()));
         Sorsa.Interop.ForeignModel foreign = Sorsa.Interop.ForeignModel.Bind(theirs);
         List<double> actual = Train(foreign, AdapterSet.Inject(
-            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new WeightSite(target.Path, target.Weight)), Method()));
+            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new WeightSite(target.Path, target.Weight)),
+            Method()));
 
         foreach ((double wanted, double got) in expected.Zip(actual))
         {
@@ -114,7 +120,8 @@ public sealed class ForeignModelsTrainingTests
         {
             var losses = new List<double>();
             new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 }).Run(
-                rows.Chunk(4).Select(chunk => chunk.Chunk(2).ToArray()), 6, null, progress => losses.Add(progress.Loss), CancellationToken.None);
+                rows.Chunk(4).Select(chunk => chunk.Chunk(2).ToArray()), 6, null, progress => losses.Add(progress.Loss),
+                CancellationToken.None);
             return losses;
         }
     }
@@ -180,7 +187,8 @@ public sealed class ForeignModelsTrainingTests
         using var model = LookAlikes.Random("llama", Config);
         var log = new List<SorsaTrainingProgress>();
         Options options = Settings([]);
-        (options.EvaluationSteps, options.LearningRate, options.LearningRateDecay, options.Progress) = (1, 2, LearningRateDecay.Constant, new Listener(log.Add));
+        (options.EvaluationSteps, options.LearningRate, options.LearningRateDecay, options.Progress) =
+            (1, 2, LearningRateDecay.Constant, new Listener(log.Add));
 
         using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(TinyTask.Data(s_ml), TinyTask.Data(s_ml));
 
@@ -224,12 +232,17 @@ public sealed class ForeignModelsTrainingTests
 
     internal static BpeTokenizer Tokens() => ForeignModelsTokenizerTests.Pieces("<s>", "</s>");
 
-    private static Dictionary<string, Tensor> Copy(nn.Module model) => model.state_dict().ToDictionary(named => named.Key, named => named.Value.detach().clone());
+    private static Dictionary<string, Tensor> Copy(nn.Module model) =>
+        model.state_dict().ToDictionary(named => named.Key, named => named.Value.detach().clone());
 
     private static CausalLM SameWeights(nn.Module model)
     {
         using var stream = new MemoryStream();
-        CheckpointWriter.Write(stream, [.. model.state_dict().OrderBy(named => named.Key, StringComparer.Ordinal).Select(named => KeyValuePair.Create(named.Key, named.Value))], ScalarType.Float32);
+        CheckpointWriter.Write(
+            stream,
+            [.. model.state_dict()
+                .OrderBy(named => named.Key, StringComparer.Ordinal)
+                .Select(named => KeyValuePair.Create(named.Key, named.Value))], ScalarType.Float32);
         stream.Position = 0;
         using Checkpoint checkpoint = Checkpoint.Read(stream, stream.Length, "a look-alike");
         return CausalLM.Load(Config, checkpoint, ScalarType.Float32, CPU);

@@ -32,7 +32,8 @@ public sealed class ForeignModelsTransformerTests
         CollectionAssert.AreEqual(answers, TinyTask.Rows.Take(3).Select(row => theirs.Generate(row.Prompt)).ToArray());
         Assert.AreEqual(answers[0], string.Concat(theirs.Stream(TinyTask.Rows[0].Prompt)));
         Assert.Contains(answer => answer.Length > 0, answers);
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(theirs);
+        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(
+            theirs);
         Assert.AreEqual(answers[1], engine.Predict(TinyTask.Rows[1]).Answer);
     }
 
@@ -44,7 +45,10 @@ public sealed class ForeignModelsTransformerTests
         using var folder = new TemporaryFolder();
         using var zip = new MemoryStream();
 
-        foreach (Action save in new Action[] { () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip) })
+        foreach (Action save in new Action[]
+        {
+            () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip),
+        })
         {
             string message = Assert.ThrowsExactly<NotSupportedException>(save).Message;
             Assert.Contains("an object of your own class", message);
@@ -72,5 +76,6 @@ public sealed class ForeignModelsTransformerTests
 
     /// <summary>With the tokenizer of ours, so that the texts can be compared.</summary>
     private static SorsaTransformer Over(nn.Module module, GenerationOptions options) => new(
-        ForeignModel.Bind(module), new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca), options, "Prompt", "Answer");
+        ForeignModel.Bind(module), new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca), options, "Prompt",
+        "Answer");
 }

@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
-/// <summary>Makes itself a cache in a private field, and from then on a call reads on where the one before ended, unless the cache is taken away.</summary>
+/// <summary>
+/// Makes itself a cache in a private field, and from then on a call reads on where the one before ended, unless the cache is taken away.
+/// </summary>
 internal abstract class CacheHolder(string name) : nn.Module<CausalLookAlikeInput, Tensor>(name)
 {
     private IKVCache? _cache = new GrowingCache();
@@ -26,7 +28,8 @@ internal sealed class LookAlikeDecoder(DecoderConfig config, bool keepsCache) : 
     private readonly Embedding _embedding = nn.Embedding(config.VocabularySize, config.HiddenSize);
 
     [ComponentName(Name = "layers")]
-    private readonly ModuleList<LookAlikeLayer> _layers = new([.. Enumerable.Range(0, config.LayerCount).Select(index => new LookAlikeLayer(config, index))]);
+    private readonly ModuleList<LookAlikeLayer> _layers = new(
+        [.. Enumerable.Range(0, config.LayerCount).Select(index => new LookAlikeLayer(config, index))]);
 
     [ComponentName(Name = "norm")]
     private readonly LookAlikeNorm _norm = new(config);

@@ -36,7 +36,8 @@ internal sealed class LookAlikeNorm(DecoderConfig config) : nn.Module<Tensor, Te
     [ComponentName(Name = "weight")]
     private readonly Parameter _weight = new(ones(config.HiddenSize));
 
-    public override Tensor forward(Tensor input) => input * (input.square().mean([-1], keepdim: true) + config.RmsNormEpsilon).rsqrt() * _weight;
+    public override Tensor forward(Tensor input) =>
+        input * (input.square().mean([-1], keepdim: true) + config.RmsNormEpsilon).rsqrt() * _weight;
 }
 
 internal sealed class LookAlikeFeedForward(DecoderConfig config) : nn.Module<Tensor, Tensor>(nameof(LookAlikeFeedForward))
@@ -55,7 +56,8 @@ internal sealed class LookAlikeFeedForward(DecoderConfig config) : nn.Module<Ten
     public void Quantise(string name) => _up.Quantise(name);
 }
 
-internal sealed class LookAlikeAttention(DecoderConfig config, int layer) : nn.Module<LookAlikeLayerInput, Tensor>(nameof(LookAlikeAttention))
+internal sealed class LookAlikeAttention(
+    DecoderConfig config, int layer) : nn.Module<LookAlikeLayerInput, Tensor>(nameof(LookAlikeAttention))
 {
     [ComponentName(Name = "q_proj")]
     private readonly BufferLinear _query = new(config.HiddenSize, config.HeadCount * config.HeadDim);
