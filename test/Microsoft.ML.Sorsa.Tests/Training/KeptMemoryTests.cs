@@ -12,13 +12,17 @@ public sealed class KeptMemoryTests
     private const string Argument = "--kept-memory";
 
     /// <summary>
-    /// Megabytes; above what glibc keeps by itself. Of the second block a little less: glibc up to 2.37 does not find room for an aligned block in one of the same size.
+    /// Megabytes; above what glibc keeps by itself. Of the second block a little less: glibc up to 2.37 does not find room for an aligned
+    /// block in one of the same size.
     /// </summary>
     private const int First = 48, Second = 47;
 
     public static bool Is(string[] arguments) => arguments is [Argument];
 
-    /// <summary>A block that is freed and asked for again costs a page fault for each of its pages, unless it was kept. In a process of its own: the heap of this one has holes.</summary>
+    /// <summary>
+    /// A block that is freed and asked for again costs a page fault for each of its pages, unless it was kept. In a process of its own:
+    /// the heap of this one has holes.
+    /// </summary>
     [TestMethod]
     public void AFreedBlockIsTakenAgainWithoutPageFaults()
     {
@@ -27,13 +31,17 @@ public sealed class KeptMemoryTests
             Assert.Inconclusive("This process does not allocate through glibc: there is nothing to keep.");
         }
 
-        using Process process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests"), [Argument]) { RedirectStandardOutput = true })!;
-        long[] faults = [.. process.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => long.Parse(line, CultureInfo.InvariantCulture))];
+        using Process process = Process.Start(new ProcessStartInfo(
+            Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests"), [Argument]) { RedirectStandardOutput = true })!;
+        long[] faults = [.. process.StandardOutput.ReadToEnd()
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => long.Parse(line, CultureInfo.InvariantCulture))];
         process.WaitForExit();
         long pages = Second * 1024L * 1024 / Environment.SystemPageSize;
 
         Assert.HasCount(4, faults);
-        Assert.IsGreaterThan(pages / 2, faults[0], "Without it the block comes from the operating system each time: the test would show nothing.");
+        Assert.IsGreaterThan(pages / 2, faults[0],
+            "Without it the block comes from the operating system each time: the test would show nothing.");
         Assert.IsLessThan(pages / 10, faults[1]);
         Assert.IsLessThan(pages / 10, faults[2], "As long as one is left, memory is kept.");
         Assert.IsGreaterThan(pages / 2, faults[3], "With the last one the free memory goes back.");

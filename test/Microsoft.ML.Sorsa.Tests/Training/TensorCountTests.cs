@@ -33,7 +33,8 @@ public sealed class TensorCountTests
         var counts = new List<long>();
 
         new TrainingLoop(model, adapters, TinyModel.Settings with { EvaluationSteps = 10 }).Run(
-            plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0), _ => counts.Add(Tensor.TotalCount), CancellationToken.None);
+            plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0), _ => counts.Add(Tensor.TotalCount),
+            CancellationToken.None);
 
         Assert.HasCount(50, counts);
         Assert.IsTrue(counts[2..10].All(count => count == counts[2]), string.Join(' ', counts));
