@@ -10,7 +10,10 @@ public sealed class ArchitectureTests
     private const string Root = "Microsoft.ML.Sorsa";
     private const string Surface = "the root";
 
-    /// <summary>What each folder may know, beside itself and what everybody may; whoever adds a folder draws its arrows here. The root may know everything.</summary>
+    /// <summary>
+    /// What each folder may know, beside itself and what everybody may; whoever adds a folder draws its arrows here. The root may know
+    /// everything.
+    /// </summary>
     private static readonly Dictionary<string, string[]> Arrows = new(StringComparer.Ordinal)
     {
         [Tensors] = [],
@@ -37,7 +40,8 @@ public sealed class ArchitectureTests
 
     private static readonly IReadOnlyDictionary<string, IReadOnlySet<string>> Dependencies = TypeDependencies.Of(Library.Location);
 
-    private static readonly Type[] OwnTypes = [.. Library.GetTypes().Where(type => $"{type.Namespace}.".StartsWith(Root + ".", StringComparison.Ordinal))];
+    private static readonly Type[] OwnTypes = [.. Library.GetTypes()
+        .Where(type => $"{type.Namespace}.".StartsWith(Root + ".", StringComparison.Ordinal))];
 
     private static readonly HashSet<string> OwnNames = OwnTypes.Select(type => type.FullName!).ToHashSet(StringComparer.Ordinal);
 
@@ -49,12 +53,16 @@ public sealed class ArchitectureTests
     {
         string[] allowed = [folder, Tensors, Files, .. Arrows[folder]];
 
-        string[] broken = [.. Known(folder).Where(pair => !allowed.Contains(Folder(pair.Known)) && !IsPublicEnumeration(pair.Known)).Select(pair => $"{pair.By} knows {pair.Known}")];
+        string[] broken = [.. Known(folder)
+            .Where(pair => !allowed.Contains(Folder(pair.Known)) && !IsPublicEnumeration(pair.Known))
+            .Select(pair => $"{pair.By} knows {pair.Known}")];
 
         Assert.IsEmpty(broken, string.Join(Environment.NewLine, broken));
     }
 
-    /// <summary>An arrow that nothing uses is no part of the drawing; and one that is there is seen, so that the check above means something.</summary>
+    /// <summary>
+    /// An arrow that nothing uses is no part of the drawing; and one that is there is seen, so that the check above means something.
+    /// </summary>
     [TestMethod]
     [DynamicData(nameof(Folders))]
     public void EveryArrowIsUsed(string folder)
@@ -69,7 +77,8 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void FoldersDoNotRunInACircle()
     {
-        IReadOnlyList<IReadOnlyList<string>> circles = Circles.Of(Arrows.ToDictionary(arrow => arrow.Key, arrow => (IEnumerable<string>)arrow.Value));
+        IReadOnlyList<IReadOnlyList<string>> circles = Circles.Of(Arrows.ToDictionary(
+            arrow => arrow.Key, arrow => (IEnumerable<string>)arrow.Value));
 
         Assert.IsEmpty(circles, string.Join("; ", circles.Select(circle => string.Join(", ", circle))));
     }
@@ -86,19 +95,26 @@ public sealed class ArchitectureTests
         Dictionary<string, IEnumerable<string>> known = TypeDependencies.Of(assembly.Location)
             .Where(type => files.ContainsKey(type.Key))
             .GroupBy(type => files[type.Key], StringComparer.Ordinal)
-            .ToDictionary(file => file.Key, file => file.SelectMany(type => type.Value).Where(files.ContainsKey).Select(type => files[type]).Where(other => other != file.Key));
+            .ToDictionary(
+                file => file.Key,
+                file => file.SelectMany(type => type.Value)
+                    .Where(files.ContainsKey)
+                    .Select(type => files[type])
+                    .Where(other => other != file.Key));
         Assert.IsNotEmpty(known);
 
         IReadOnlyList<IReadOnlyList<string>> circles = Circles.Of(known);
 
-        Assert.IsEmpty(circles, string.Join("; ", circles.Select(circle => string.Join(", ", circle.Select(file => Path.GetFileName(file))))));
+        Assert.IsEmpty(
+            circles, string.Join("; ", circles.Select(circle => string.Join(", ", circle.Select(file => Path.GetFileName(file))))));
     }
 
     /// <summary>What stands in the root is what users see.</summary>
     [TestMethod]
     public void TheRootIsTheSurfaceAlone()
     {
-        string[] machinery = [.. OwnTypes.Where(type => Folder(type.FullName!) == Surface && !type.IsNested && !type.IsPublic).Select(type => type.FullName!)];
+        string[] machinery = [.. OwnTypes.Where(type => Folder(type.FullName!) == Surface && !type.IsNested && !type.IsPublic)
+            .Select(type => type.FullName!)];
 
         Assert.IsEmpty(machinery, string.Join(", ", machinery));
     }
@@ -106,7 +122,9 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void EveryFolderIsInTheDrawing()
     {
-        string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!)).Distinct(StringComparer.Ordinal).Except([Surface, .. Arrows.Keys])];
+        string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!))
+            .Distinct(StringComparer.Ordinal)
+            .Except([Surface, .. Arrows.Keys])];
 
         Assert.IsEmpty(unknown, string.Join(", ", unknown));
     }
@@ -114,7 +132,9 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void PublicTypesAreSealed()
     {
-        string[] open = [.. PackageAssemblies.SelectMany(package => package.GetExportedTypes()).Where(type => !type.IsSealed && !type.IsInterface).Select(type => type.FullName!)];
+        string[] open = [.. PackageAssemblies.SelectMany(package => package.GetExportedTypes())
+            .Where(type => !type.IsSealed && !type.IsInterface)
+            .Select(type => type.FullName!)];
 
         Assert.IsEmpty(open, string.Join(", ", open));
     }
@@ -123,7 +143,9 @@ public sealed class ArchitectureTests
     public void NamesSayWhatATypeDoes()
     {
         string[] endings = ["Utils", "Util", "Helper", "Helpers", "Manager", "Common"];
-        string[] vague = [.. PackageAssemblies.SelectMany(package => package.GetTypes()).Where(type => endings.Any(ending => type.Name.EndsWith(ending, StringComparison.Ordinal))).Select(type => type.FullName!)];
+        string[] vague = [.. PackageAssemblies.SelectMany(package => package.GetTypes())
+            .Where(type => endings.Any(ending => type.Name.EndsWith(ending, StringComparison.Ordinal)))
+            .Select(type => type.FullName!)];
 
         Assert.IsEmpty(vague, string.Join(", ", vague));
     }
@@ -153,7 +175,8 @@ public sealed class ArchitectureTests
         select (type.Key, known);
 
     /// <summary>The surface's enumerations are words that every folder may use: docs/decisions/public-enumerations.md.</summary>
-    private static bool IsPublicEnumeration(string name) => Library.GetType(name) is { IsEnum: true, IsPublic: true } && Folder(name) == Surface;
+    private static bool IsPublicEnumeration(string name) =>
+        Library.GetType(name) is { IsEnum: true, IsPublic: true } && Folder(name) == Surface;
 
     /// <summary>The folder right under the library's own; the namespace of a type in the root folder is the library's.</summary>
     private static string Folder(string fullName)
