@@ -9,8 +9,10 @@ public enum AdapterFormat
     /// </summary>
     Sorsa,
 
-    /// <summary>Hugging Face PEFT's: LoRA, rsLoRA, DoRA and PiSSA, each as what it is. (PEFT decomposes PiSSA's base anew, exactly; and a
-    /// base that was quantised is not in the file: PEFT must be given it quantised, or computes a slightly other model.)</summary>
+    /// <summary>
+    /// Hugging Face PEFT's: LoRA, rsLoRA, DoRA and PiSSA, each as what it is. (PEFT decomposes PiSSA's base anew, exactly; and a base that
+    /// was quantised is not in the file: PEFT must be given it quantised, or computes a slightly other model.)
+    /// </summary>
     Peft,
 
     /// <summary>

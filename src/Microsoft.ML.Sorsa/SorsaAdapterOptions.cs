@@ -44,8 +44,8 @@ public sealed record SorsaAdapterOptions
     public bool HardOrthonormality { get; init; }
 
     /// <summary>
-    /// The last parts of the names of the modules to adapt, such as "fc1". Default null: every module with a matrix called weight, but for
-    /// embeddings.
+    /// The modules to adapt, by the last part of their names, such as "fc1". Default null: every module with a matrix called weight,
+    /// except embeddings.
     /// </summary>
     public IReadOnlyList<string>? TargetModules { get; init; }
 

@@ -106,7 +106,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// The answer to one prompt in pieces, each as soon as it is certain; all together they are what <see cref="Generate(string)"/> gives.
     /// </summary>
     /// <param name="prompt">The prompt, without its template.</param>
-    /// <param name="cancellationToken">Looked at before every token.</param>
+    /// <param name="cancellationToken">Checked before every token.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
     public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
     {
@@ -146,8 +146,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
     /// <param name="format">How.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
-    /// <exception cref="InvalidOperationException">The model was not trained here, or by full or partial fine-tuning, which has no
-    /// adapter.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The model was not trained here, or by full or partial fine-tuning, which has no adapter.
+    /// </exception>
     /// <exception cref="NotSupportedException">The format does not have the method.</exception>
     public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
     {
@@ -169,16 +170,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
-    /// Loads an adapter onto this base, to be used with <see cref="UseAdapter"/>. The base stays in memory once, whatever number of
-    /// adapters there is.
+    /// Loads an adapter onto this base, for <see cref="UseAdapter"/>. The base stays in memory once, however many adapters there are.
     /// </summary>
     /// <param name="name">What to call it here.</param>
-    /// <param name="folder">A folder that <see cref="SaveAdapter"/> wrote, or one in PEFT's format with LoRA, rsLoRA, DoRA or
-    /// PiSSA.</param>
+    /// <param name="folder">
+    /// A folder that <see cref="SaveAdapter"/> wrote, or one in PEFT's format with LoRA, rsLoRA, DoRA or PiSSA.
+    /// </param>
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
-    /// <exception cref="InvalidDataException">A file is corrupt, or the adapter belongs to another base; everything that does not fit is
-    /// listed.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// </exception>
     /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)

@@ -149,9 +149,8 @@ internal sealed class Checkpoint : IDisposable
     }
 
     /// <summary>
-    /// A hash of the tensors as they are stored, in whatever files: SHA-256 over each one's name, type, shape, and bytes: all of them up
-    /// to 2,048 values, of larger ones 64 evenly spaced pieces. Training moves every value a little, so that no fine-tuned model has its
-    /// base's.
+    /// A SHA-256 over each stored tensor's name, type, shape and bytes: all of them up to 2,048 values, of larger ones 64 evenly spaced
+    /// pieces. Training moves every value a little, so that a fine-tuned model never has the hash of its base.
     /// </summary>
     /// <param name="names">Which tensors, in any order.</param>
     public string Fingerprint(IEnumerable<string> names)

@@ -3,8 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Sorsa.DataViews;
 
 /// <summary>
-/// Where the two columns stand, and the function between them: the output's schema is the input's, in its order, with the computed column
-/// behind it.
+/// Where the two columns stand, and the function between them. The output's schema is the input's with the computed column at its end.
 /// </summary>
 internal sealed class TextColumnBinding
 {

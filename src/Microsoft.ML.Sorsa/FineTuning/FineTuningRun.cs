@@ -11,7 +11,7 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// <summary>
 /// One fine-tuning: from a model that is opened, and rows, to the merged model. A trainer makes one, a sweep one for every trial.
 /// </summary>
-internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IBaseModel start)
+internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IPretrainedModel start)
 {
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }

@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.FineTuning;
 
 /// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
-internal sealed class FolderModel : IBaseModel
+internal sealed class FolderModel : IPretrainedModel
 {
     /// <summary>What beside the weights decides what a model computes from a text.</summary>
     private static readonly string[] s_files =

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.FineTuning;
 
 /// <summary>A model object of the user's own class. Its weights are written in place; a run that fails puts them back.</summary>
-internal sealed class ModuleModel : IBaseModel
+internal sealed class ModuleModel : IPretrainedModel
 {
     private readonly ForeignModel _model;
     private readonly IReadOnlyList<TargetWeight> _targets;

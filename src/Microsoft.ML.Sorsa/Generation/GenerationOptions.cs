@@ -20,8 +20,8 @@ public sealed record GenerationOptions
     } = 256;
 
     /// <summary>
-    /// What the logits are divided by before a token is drawn: below 1 bolder, above 1 more varied. Default 0: greedy, nothing is drawn;
-    /// range 0 and above.
+    /// What the logits are divided by before a token is drawn: below 1 bolder, above 1 more varied. Default 0, which is greedy and draws
+    /// nothing; at least 0.
     /// </summary>
     public double Temperature
     {

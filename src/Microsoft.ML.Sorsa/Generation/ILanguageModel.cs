@@ -30,6 +30,6 @@ internal interface IDecoding : IDisposable
 
     /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Prefill"/> does.</summary>
     /// <param name="ids">[B]; a row that is finished takes any id.</param>
-    /// <param name="finished">[B]: rows whose token is padding; nobody looks at their scores.</param>
+    /// <param name="finished">[B]: rows whose token is padding and whose scores are not used.</param>
     Tensor Next(long[] ids, bool[] finished);
 }

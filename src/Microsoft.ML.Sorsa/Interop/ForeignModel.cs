@@ -45,8 +45,9 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 
     /// <summary>Finds out how a model is called, and calls it with one token.</summary>
     /// <param name="module">Not owned, and in evaluation mode where it matters.</param>
-    /// <param name="forward">From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see
-    /// <see cref="LogitsBinding"/>.</param>
+    /// <param name="forward">
+    /// From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see <see cref="LogitsBinding"/>.
+    /// </param>
     /// <param name="maxPositions">How many tokens a text may have.</param>
     /// <exception cref="NotSupportedException">Without a delegate, the class has no shape that is understood.</exception>
     /// <exception cref="ArgumentException">What it gives are no logits.</exception>

@@ -5,10 +5,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Interop;
 
 /// <summary>
-/// From a model object to its function, by the shape of its class: token ids int64 [B, T] in, logits [B, T, vocabulary] out. Two shapes are
-/// understood: a <c>Module&lt;Tensor, Tensor&gt;</c>, and a public <c>forward(input)</c> whose result has a property <c>Logits</c> and
-/// whose input is made from <c>inputIds</c> alone, as ML.NET GenAI's LlamaForCausalLM and MistralForCausalLM have it. No package of theirs
-/// is needed.
+/// From a model object to its function from token ids int64 [B, T] to logits [B, T, vocabulary]. Two shapes of class are understood: a
+/// <c>Module&lt;Tensor, Tensor&gt;</c>, and one with a public <c>forward(input)</c> whose result has a property <c>Logits</c> and whose
+/// input is made from <c>inputIds</c> alone, as in ML.NET GenAI, whose package is not needed.
 /// </summary>
 internal static class LogitsBinding
 {

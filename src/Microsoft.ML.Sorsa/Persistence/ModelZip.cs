@@ -11,9 +11,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Persistence;
 
 /// <summary>
-/// What a text transformer writes into ML.NET's model zip, in this order: the columns, the prompt template, how it generates, its types;
-/// then, as entries of their own, config.json, the tokenizer's files and model.safetensors, as in a Hugging Face folder, and the weights'
-/// SHA-256.
+/// What a text transformer writes into ML.NET's model zip, in this order: columns, prompt template, generation options, types; then, as
+/// entries of their own, the files of a Hugging Face folder (config.json, the tokenizer's, model.safetensors) and the weights' SHA-256.
 /// </summary>
 internal static class ModelZip
 {

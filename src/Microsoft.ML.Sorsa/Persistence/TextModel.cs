@@ -24,8 +24,9 @@ internal sealed record TextModel(
     /// <param name="config">The model's configuration.</param>
     /// <param name="tokenizer">The tokenizer beside it.</param>
     /// <param name="source">What errors call the place that both are from.</param>
-    /// <exception cref="ArgumentException">The tokenizer has more tokens than the model. (Models may have more: some round their sizes
-    /// up.)</exception>
+    /// <exception cref="ArgumentException">
+    /// The tokenizer has more tokens than the model. (Models may have more: some round their sizes up.)
+    /// </exception>
     public static void VerifyTokenizer(DecoderConfig config, ITextTokenizer tokenizer, string source)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)

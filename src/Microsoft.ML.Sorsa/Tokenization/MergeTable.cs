@@ -109,8 +109,7 @@ internal sealed class MergeTable
 
     /// <summary>
     /// A linked list of symbols and a queue of the merges seen: n log n, so that a megabyte without a space is no trap. A merge whose
-    /// symbols have changed since is recognised when its turn comes: symbols only grow, so the same product at the same place is the same
-    /// merge.
+    /// symbols have changed is recognised in its turn: symbols only grow, so the same product at the same place is the same merge.
     /// </summary>
     private int ApplyToLong(Span<int> symbols)
     {

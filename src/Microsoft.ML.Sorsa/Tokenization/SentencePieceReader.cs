@@ -4,8 +4,8 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
 /// Reads tokenizer.model as SentencePiece writes it (sentencepiece_model.proto). Microsoft.ML.Tokenizers' SentencePieceTokenizer reads it
-/// too, but merges in another order (see <see cref="BpeModel"/>) and keeps scores and piece types to itself; so only its protobuf library
-/// is used here.
+/// too, but merges in another order (see <see cref="BpeModel"/>) and does not show scores and piece types; only its protobuf library is
+/// used.
 /// </summary>
 internal static class SentencePieceReader
 {

@@ -99,14 +99,16 @@ internal sealed class TextTokenizer : ITextTokenizer
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="FileNotFoundException">It holds neither tokenizer.json nor tokenizer.model.</exception>
     /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
-    /// <exception cref="NotSupportedException">A file asks for something that is not supported; the message names it and what
-    /// is.</exception>
+    /// <exception cref="NotSupportedException">
+    /// A file asks for something that is not supported; the message names it and what is.
+    /// </exception>
     public static TextTokenizer Load(string folder) => Load(TokenizerFiles.FromFolder(folder));
 
     /// <summary>Reads the tokenizer from files in memory.</summary>
     /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
-    /// <exception cref="NotSupportedException">A file asks for something that is not supported; the message names it and what
-    /// is.</exception>
+    /// <exception cref="NotSupportedException">
+    /// A file asks for something that is not supported; the message names it and what is.
+    /// </exception>
     public static TextTokenizer Load(TokenizerFiles files)
     {
         ArgumentNullException.ThrowIfNull(files);

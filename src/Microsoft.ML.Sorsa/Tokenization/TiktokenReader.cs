@@ -7,8 +7,8 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
 /// Reads Llama 3's tokenizer.model, a tiktoken file: a line per token, its bytes in base64 and its rank. Pattern and special tokens are
-/// not in it and are Llama 3's. (Microsoft.ML.Tokenizers' TiktokenTokenizer reads it too; its patterns see UTF-16 units, 6 of 747 rows
-/// come out otherwise.)
+/// not in it and are Llama 3's. (Microsoft.ML.Tokenizers' TiktokenTokenizer has patterns over UTF-16 units: 6 of 747 rows come out
+/// otherwise.)
 /// </summary>
 internal static class TiktokenReader
 {

@@ -24,8 +24,9 @@ internal sealed class TokenizerFiles
     private readonly FrozenDictionary<string, byte[]> _files;
 
     /// <summary>Takes the files by name.</summary>
-    /// <exception cref="InvalidDataException">A name is not a tokenizer file's plain name, comes twice, or neither vocabulary is
-    /// there.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A name is not a tokenizer file's plain name, comes twice, or neither vocabulary is there.
+    /// </exception>
     public TokenizerFiles(IEnumerable<KeyValuePair<string, byte[]>> files)
     {
         Dictionary<string, byte[]> taken = new(StringComparer.Ordinal);

@@ -1,9 +1,8 @@
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Reads tokenizer.json, the format of Hugging Face's tokenizers library, which Microsoft.ML.Tokenizers does not read. The file describes a
-/// pipeline (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder); each part is honoured as it is written or refused
-/// by name.
+/// Reads tokenizer.json, the format of Hugging Face's tokenizers library, which Microsoft.ML.Tokenizers does not read. The file describes
+/// a pipeline (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder); what is not supported in it is refused by name.
 /// </summary>
 internal static class TokenizerJsonReader
 {
@@ -17,8 +16,7 @@ internal static class TokenizerJsonReader
         root.AllowOnly(
             "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
 
-        // "truncation" and "padding" are what the file was last used with; transformers sets them aside too, and cuts and pads as it is
-        // told.
+        // "truncation" and "padding" are what the file was last used with; transformers sets them aside, too.
 
         JsonPart model = root["model"];
         Vocabulary vocabulary = ReadVocabulary(model["vocab"]);

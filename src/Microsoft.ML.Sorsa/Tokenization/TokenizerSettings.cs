@@ -2,8 +2,7 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
 /// What tokenizer_config.json, special_tokens_map.json and chat_template.jinja add to the tokenizer itself: which tokens begin, end and
-/// pad, and the chat template. The two JSON files are open-ended (transformers writes any argument of its classes there), so other keys
-/// stay unread.
+/// pad, and the chat template. Other keys stay unread: transformers writes any argument of its classes into the two JSON files.
 /// </summary>
 internal sealed class TokenizerSettings
 {

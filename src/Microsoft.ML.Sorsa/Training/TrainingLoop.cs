@@ -42,7 +42,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     /// <param name="totalSteps">The steps of the whole run.</param>
     /// <param name="validate">The loss of the validation rows, or null.</param>
     /// <param name="report">Told of every step.</param>
-    /// <param name="cancellationToken">Looked at before every step.</param>
+    /// <param name="cancellationToken">Checked before every step.</param>
     public void Continue(
         TrainingState state, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
         Action<SorsaTrainingProgress> report, CancellationToken cancellationToken)
