@@ -34,7 +34,7 @@ Option<string?> output = new("--out") { Description = "A folder for runs.jsonl, 
 foreach ((Option<int> count, int least, int most) in new[]
 {
     (seeds, 1, Statistics.MostValues), (steps, 2, int.MaxValue), (batch, 1, int.MaxValue), (rank, 1, int.MaxValue), (rows, 1, int.MaxValue),
-    (validationRows, 1, TaskData.MostLookedAt), (askedRows, 1, TaskData.MostLookedAt), (processes, 1, 64),
+    (validationRows, 1, TaskData.MostHeldOut), (askedRows, 1, TaskData.MostHeldOut), (processes, 1, 64),
 })
 {
     count.Validators.Add(result =>

@@ -36,9 +36,9 @@ internal static class TaskData
         ArithmeticTask task = ArithmeticTask.Load(Settings.BundledModel);
         IReadOnlyList<(string Question, string Answer)> test = task.Draw(settings.TestRows, TestSeed);
         HashSet<string> asked = [.. test.Select(row => row.Question)];
-        return (Rows(task.Draw(settings.Rows, TrainSeed, asked)), Rows(test));
+        return (ToQuestions(task.Draw(settings.Rows, TrainSeed, asked)), ToQuestions(test));
 
-        static IReadOnlyList<Question> Rows(IEnumerable<(string Question, string Answer)> rows) =>
+        static IReadOnlyList<Question> ToQuestions(IEnumerable<(string Question, string Answer)> rows) =>
             [.. rows.Select(row => new Question(row.Question, row.Answer))];
     }
 }
