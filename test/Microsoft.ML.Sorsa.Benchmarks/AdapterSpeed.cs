@@ -15,7 +15,7 @@ internal static class AdapterSpeed
 {
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.SmolLM2;
+        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
         int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
         string file = Path.Combine(Path.GetTempPath(), $"sorsa-adapter-{Environment.ProcessId}");
         try

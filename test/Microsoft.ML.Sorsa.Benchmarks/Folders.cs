@@ -1,7 +1,7 @@
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>Where the models and data lie, seen from the build.</summary>
-internal static class Places
+internal static class Folders
 {
     /// <summary>The folder of the solution.</summary>
     public static string Root { get; } = FindRoot();

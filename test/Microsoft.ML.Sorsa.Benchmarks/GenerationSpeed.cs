@@ -13,7 +13,7 @@ internal static class GenerationSpeed
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.SmolLM2;
+        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
         int newTokens = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 33;
         int rounds = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 5;
         using CausalLM model = CausalLM.Load(folder, torch.ScalarType.Float32, torch.CPU);

@@ -21,7 +21,7 @@ internal static class Nf4Storage
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.TinyLlama;
+        string folder = args.Length > 0 ? args[0] : Folders.TinyLlama;
         int rank = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 16;
         set_num_threads(1);
         using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);

@@ -12,8 +12,7 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// <summary>
 /// One whole step of the training loop (forward with loss, backward, clipping, regularizer, AdamW, what the method does after it, zeroing)
 /// over the frozen base model's forward with loss and backward to the embedded input: <c>step [model folder] [rounds] [methods...]</c>.
-/// Processor time of the process, one torch thread, float32, one row of 256 tokens; base and method take turns, and each round gives a
-/// ratio.
+/// Processor time of the process, one torch thread, float32, one row of 256 tokens; each round times base and method and gives a ratio.
 /// </summary>
 internal static class StepSpeed
 {
@@ -21,7 +20,7 @@ internal static class StepSpeed
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.SmolLM2;
+        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
         int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
         set_num_threads(1);
         using CausalLM frozen = CausalLM.Load(folder, ScalarType.Float32, CPU);

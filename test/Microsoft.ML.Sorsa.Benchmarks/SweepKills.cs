@@ -69,7 +69,7 @@ internal static class SweepKills
     /// <summary>What the process runs that proposes the trials.</summary>
     public static int Caller(string folder, string? postgres)
     {
-        SweepTask task = SweepTask.Of(Places.TinyLlama, rows: 96, validationRows: 24);
+        SweepTask task = SweepTask.Of(Folders.TinyLlama, rows: 96, validationRows: 24);
         SorsaExperiment experiment = task.Experiment(SorsaSearchSpace.Paper(32))
             .SetMaxModelToExplore(Trials)
             .SetTuner(new TreeParzenTuner(startupTrials: 4))
@@ -94,7 +94,7 @@ internal static class SweepKills
             InvisibilityTimeout = TimeSpan.FromSeconds(3),
             CacheFolder = Path.Combine(folder, "svd")
         };
-        new SorsaSweepWorker(new MLContext(), postgres, Places.TinyLlama, options).Run(CancellationToken.None);
+        new SorsaSweepWorker(new MLContext(), postgres, Folders.TinyLlama, options).Run(CancellationToken.None);
         return 0;
     }
 

@@ -16,7 +16,7 @@ internal static class SweepSpeed
 {
     public static void Run(string[] args)
     {
-        SweepTask task = SweepTask.Of(args.ElementAtOrDefault(0) ?? Places.TinyLlama, rows: 1000, validationRows: 100);
+        SweepTask task = SweepTask.Of(args.ElementAtOrDefault(0) ?? Folders.TinyLlama, rows: 1000, validationRows: 100);
         int trials = int.Parse(args.ElementAtOrDefault(1) ?? "16", CultureInfo.InvariantCulture);
         string folder = Directory.CreateTempSubdirectory("sorsa-sweep-").FullName;
         try
@@ -44,7 +44,8 @@ internal static class SweepSpeed
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                     $"| {trial.TrialSettings.TrialId} | {parameters} " +
                     $"| {trial.Curve.Count}{(trial.State == TrialState.Pruned ? ", ended" : "")} " +
-                    $"| {trial.Curve.Min(point => point.Loss):F4} | {trial.DurationInMilliseconds / 1000:F1} | {loss:F4} | {seconds:F1} |"));
+                    $"| {trial.Curve.Min(point => point.Loss):F4} | {trial.DurationInMilliseconds / 1000:F1} " +
+                    $"| {loss:F4} | {seconds:F1} |"));
             }
 
             Console.WriteLine();

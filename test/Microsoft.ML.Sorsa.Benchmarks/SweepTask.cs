@@ -34,7 +34,7 @@ internal sealed class SweepTask
 
     public static SweepTask Of(string model, int rows, int validationRows)
     {
-        ArithmeticTask task = ArithmeticTask.Load(Places.TinyLlama);
+        ArithmeticTask task = ArithmeticTask.Load(Folders.TinyLlama);
         IReadOnlyList<(string Question, string Answer)> validation = task.Draw(validationRows, ValidationSeed);
         return new SweepTask(model, task.Draw(rows, TrainSeed, validation.Select(row => row.Question).ToHashSet()), validation);
     }

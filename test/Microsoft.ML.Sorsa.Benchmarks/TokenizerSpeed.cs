@@ -18,7 +18,7 @@ internal static class TokenizerSpeed
     /// <param name="args">The folder that holds data/, models/ and tokenizers/; by default "shared" beside the solution's folder.</param>
     public static void Run(string[] args)
     {
-        string shared = args.FirstOrDefault() ?? Places.Shared;
+        string shared = args.FirstOrDefault() ?? Folders.Shared;
         string[] rows = [.. File.ReadLines(Path.Combine(shared, "data", "gsm8k", "train.jsonl"))
             .Select(line => JsonElement.Parse(line))
             .SelectMany(row => new[] { row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()! })];
@@ -31,7 +31,7 @@ internal static class TokenizerSpeed
         foreach ((string name, string folder) in new[]
         {
             ("smollm2", Path.Combine(shared, "models", "SmolLM2-135M-Instruct")),
-            ("tiny-llama-math", Places.TinyLlama),
+            ("tiny-llama-math", Folders.TinyLlama),
             ("llama3", Path.Combine(shared, "tokenizers", "llama3")),
             ("mistral-v1", Path.Combine(shared, "tokenizers", "mistral-v1")),
             ("mistral-v1-legacy", Path.Combine(shared, "tokenizers", "mistral-v1-legacy")),

@@ -9,8 +9,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// What a change must leave as it is, to the last bit, on one machine: the first losses and a hash of the merged weights of QuickStart's
-/// training, and of every method on a golden model: <c>bits</c>. It uses the public surface alone, so that the same program runs before
-/// and after a change.
+/// training, and of every method on a golden model: <c>bits</c>. It uses the public surface alone, so that one program runs on both sides
+/// of a change.
 /// </summary>
 internal static class TrainingBits
 {
@@ -38,7 +38,7 @@ internal static class TrainingBits
     }
 
     private static SorsaFineTuningTrainer.Options QuickStartOptions() =>
-        new() { ModelFolder = Places.TinyLlama, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n") };
+        new() { ModelFolder = Folders.TinyLlama, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n") };
 
     private static IEnumerable<(string, SorsaFineTuningTrainer.Options)> Methods()
     {
@@ -93,7 +93,7 @@ internal static class TrainingBits
 
     private static IEnumerable<Row> QuickStartRows()
     {
-        ArithmeticTask task = ArithmeticTask.Load(Places.TinyLlama);
+        ArithmeticTask task = ArithmeticTask.Load(Folders.TinyLlama);
         HashSet<string> asked = [.. task.Draw(200, 1).Select(row => row.Question)];
         return task.Draw(2000, 2, asked).Select(row => new Row { Prompt = row.Question, Response = row.Answer });
     }
@@ -111,7 +111,7 @@ internal static class TrainingBits
     {
         string golden = Path.Combine(folder, "golden");
         Directory.CreateDirectory(golden);
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(Places.Root, "test", "data", "golden", "models", "llama-gqa-tied")))
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(Folders.Root, "test", "data", "golden", "models", "llama-gqa-tied")))
         {
             File.Copy(file, Path.Combine(golden, Path.GetFileName(file)));
         }

@@ -18,7 +18,7 @@ internal static class TrainingMemory
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.TinyLlama;
+        string folder = args.Length > 0 ? args[0] : Folders.TinyLlama;
         int steps = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 300;
         using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
         using Generator generator = new(0);
