@@ -11,8 +11,7 @@ public sealed class ArchitectureTests
     private const string Surface = "the root";
 
     /// <summary>
-    /// What each folder may know, beside itself and what everybody may; whoever adds a folder draws its arrows here. The root may know
-    /// everything.
+    /// What each folder may know besides itself and what is open to all. A new folder draws its arrows here; the root may know everything.
     /// </summary>
     private static readonly Dictionary<string, string[]> Arrows = new(StringComparer.Ordinal)
     {

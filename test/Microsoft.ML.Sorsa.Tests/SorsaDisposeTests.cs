@@ -81,8 +81,9 @@ public sealed class SorsaDisposeTests
         Assert.Throws<ObjectDisposedException>(() => pieces.MoveNext());
     }
 
-    /// <param name="parameters">The Parameter objects that are made: each counts twice and goes once (TorchSharp 0.107), though its memory
-    /// goes whole.</param>
+    /// <param name="parameters">
+    /// The Parameter objects that are made: each counts twice and goes once (TorchSharp 0.107), though its memory goes whole.
+    /// </param>
     /// <param name="act">What must free all that it takes.</param>
     private static void LeavesNothing(int parameters, Action act)
     {

@@ -38,8 +38,8 @@ internal static class TestData
     }
 
     /// <summary>
-    /// One row per folder or file, for <see cref="DynamicDataAttribute"/>; a single row that <see cref="Require"/> skips where there is
-    /// none.
+    /// One row per folder or file, for <see cref="DynamicDataAttribute"/>; where there is none, a single row that <see cref="Require"/>
+    /// skips.
     /// </summary>
     public static IEnumerable<object[]> Rows(string folder, string pattern)
     {

@@ -254,8 +254,7 @@ public sealed class GenerationDecodingTests
         [.. Rows(model, options, prompts, []).Select(row => row.NewIds.ToArray())];
 
     /// <summary>
-    /// What follows each token of a text but the last, by one forward pass without cache, batch or padding; then the prompt's part is left
-    /// out.
+    /// What follows each token of a text but the last, by one forward pass without cache, batch or padding; without the prompt's part.
     /// </summary>
     private static int[] FullForward(CausalLM model, int[] prompt, int[] newIds)
     {

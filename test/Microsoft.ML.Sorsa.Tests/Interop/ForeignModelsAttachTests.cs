@@ -6,8 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>
-/// Adapters on a module of the user's, in the user's own loop: a small vision transformer that tells stripes that lie from stripes that
-/// stand.
+/// Adapters on a module of the user's, in the user's own loop: a small vision transformer that tells horizontal from vertical stripes.
 /// </summary>
 [TestClass]
 [DoNotParallelize]

@@ -195,7 +195,7 @@ public sealed class ForeignModelsTrainingTests
         double best = log.Min(progress => progress.ValidationLoss!.Value);
         Assert.IsGreaterThan(best, log[^1].ValidationLoss!.Value);
 
-        // Looked at again, after a step that moves nothing: the object holds the weights of that look.
+        // One more evaluation, after a step that moves nothing: the object holds the weights of the best one.
         (options.MaxSteps, options.LearningRate) = (1, 1e-30);
         using SorsaTransformer again = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(TinyTask.Data(s_ml), TinyTask.Data(s_ml));
         Assert.AreEqual(best, log[^1].ValidationLoss!.Value, 1e-4);

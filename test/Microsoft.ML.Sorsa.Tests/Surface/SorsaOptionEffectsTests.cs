@@ -209,12 +209,12 @@ public sealed class SorsaOptionEffectsTests
     [DataRow(4, "4 6")]
     [DataRow(99, "6")]
     [DataRow(null, "3 6")]
-    public void ValidationRowsAreLookedAtWhenTheOptionSays(int? evaluationSteps, string looks)
+    public void ValidationRowsAreEvaluatedWhenTheOptionSays(int? evaluationSteps, string evaluations)
     {
         List<SorsaTrainingProgress> log = Log(options => options.EvaluationSteps = evaluationSteps, validate: true);
 
         Assert.AreEqual(
-            looks, string.Join(' ', log.Where(progress => progress.ValidationLoss is not null).Select(progress => progress.Step)));
+            evaluations, string.Join(' ', log.Where(progress => progress.ValidationLoss is not null).Select(progress => progress.Step)));
     }
 
     /// <summary>

@@ -208,12 +208,12 @@ public sealed class SorsaOptionsTests
     }
 
     [TestMethod]
-    public void ValidationRowsAreLookedAtAndStopEarly()
+    public void ValidationRowsAreEvaluatedAndStopEarly()
     {
         var mlContext = new MLContext();
         Options options = Running();
 
-        // Too small a step for float32 to move anything: the first look is the lowest, and two more are as good.
+        // Too small a step for float32 to move anything: the first evaluation is the lowest, and two more are as good.
         options.LearningRate = 1e-12;
         options.Gamma = 0;
         options.EvaluationSteps = 1;
