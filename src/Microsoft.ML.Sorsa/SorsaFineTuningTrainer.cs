@@ -95,8 +95,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     public sealed class Options
     {
         /// <summary>
-        /// The model to start from: a folder in the Hugging Face layout (config.json, safetensors, tokenizer.json or tokenizer.model).
-        /// Required.
+        /// The model to start from: a folder in the Hugging Face layout (config.json, safetensors, the tokenizer's files). Required.
         /// </summary>
         public string ModelFolder { get; set; } = "";
 
@@ -117,14 +116,14 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
 
         /// <summary>
-        /// What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. Options of other methods must be left at their
+        /// What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. Options that it does not have must keep their
         /// defaults.
         /// </summary>
         public FineTuningMethod Method { get; set; }
 
         /// <summary>
-        /// r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; at least 1, at most the smaller
-        /// side of the smallest target.
+        /// r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; from 1 to the smaller side of
+        /// the smallest target.
         /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int? Rank { get; set; }

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>
-/// No call of the library makes a native scalar that nothing holds while native code reads it: see ScalarArithmetic. Looked for in the
-/// compiled code: conversions of a number to a Scalar that is not kept, here and inside TorchSharp, and whatever in TorchSharp comes to
+/// No call of the library makes a native scalar that nothing holds while native code reads it (see ScalarArithmetic). The compiled code is
+/// searched for conversions of a number to a Scalar that is not kept, here and inside TorchSharp, and for whatever in TorchSharp leads to
 /// such a conversion (tensor + tensor does, by an alpha of 1).
 /// </summary>
 [TestClass]

@@ -38,8 +38,7 @@ internal static class TestData
     }
 
     /// <summary>
-    /// One row per folder or file, for <see cref="DynamicDataAttribute"/>; where there is none, a single row that <see cref="Require"/>
-    /// skips.
+    /// One row per folder or file, for <see cref="DynamicDataAttribute"/>; where there is none, one that <see cref="Require"/> skips.
     /// </summary>
     public static IEnumerable<object[]> Rows(string folder, string pattern)
     {

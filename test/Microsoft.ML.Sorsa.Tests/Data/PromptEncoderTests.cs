@@ -69,8 +69,8 @@ public sealed class PromptEncoderTests
         var prompts = new PromptEncoder(tokenizer, PromptTemplate.Alpaca);
         var encoder = new ExampleEncoder(prompts, tokenizer.EosTokenId!.Value, 512, 512, 4096);
         string golden = TestData.Golden("graders", "prompts.jsonl");
-        foreach (string line in File.ReadLines(TestData.Require(
-            File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl"))))
+        string file = File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl");
+        foreach (string line in File.ReadLines(TestData.Require(file)))
         {
             using JsonDocument row = JsonDocument.Parse(line);
             string Field(string name) => row.RootElement.GetProperty(name).GetString()!;

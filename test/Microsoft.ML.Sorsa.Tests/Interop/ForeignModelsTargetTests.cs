@@ -40,11 +40,10 @@ public sealed class ForeignModelsTargetTests
 
         string[] found = [.. TargetWeight.Find(model).Select(target => $"{target.Path}.weight")];
 
-        CollectionAssert.AreEquivalent(
-            model.state_dict()
-                .Where(named => named.Value.dim() == 2 && !named.Key.Contains("embed", StringComparison.Ordinal))
-                .Select(named => named.Key)
-                .ToArray(), found);
+        string[] expected = [.. model.state_dict()
+            .Where(named => named.Value.dim() == 2 && !named.Key.Contains("embed", StringComparison.Ordinal))
+            .Select(named => named.Key)];
+        CollectionAssert.AreEquivalent(expected, found);
     }
 
     [TestMethod]

@@ -238,11 +238,10 @@ public sealed class ForeignModelsTrainingTests
     private static CausalLM SameWeights(nn.Module model)
     {
         using var stream = new MemoryStream();
-        CheckpointWriter.Write(
-            stream,
-            [.. model.state_dict()
-                .OrderBy(named => named.Key, StringComparer.Ordinal)
-                .Select(named => KeyValuePair.Create(named.Key, named.Value))], ScalarType.Float32);
+        KeyValuePair<string, Tensor>[] weights = [.. model.state_dict()
+            .OrderBy(named => named.Key, StringComparer.Ordinal)
+            .Select(named => KeyValuePair.Create(named.Key, named.Value))];
+        CheckpointWriter.Write(stream, weights, ScalarType.Float32);
         stream.Position = 0;
         using Checkpoint checkpoint = Checkpoint.Read(stream, stream.Length, "a look-alike");
         return CausalLM.Load(Config, checkpoint, ScalarType.Float32, CPU);

@@ -56,8 +56,8 @@ internal sealed class LookAlikeFeedForward(DecoderConfig config) : nn.Module<Ten
     public void Quantise(string name) => _up.Quantise(name);
 }
 
-internal sealed class LookAlikeAttention(
-    DecoderConfig config, int layer) : nn.Module<LookAlikeLayerInput, Tensor>(nameof(LookAlikeAttention))
+internal sealed class LookAlikeAttention(DecoderConfig config, int layer)
+    : nn.Module<LookAlikeLayerInput, Tensor>(nameof(LookAlikeAttention))
 {
     [ComponentName(Name = "q_proj")]
     private readonly BufferLinear _query = new(config.HiddenSize, config.HeadCount * config.HeadDim);

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>
-/// A vision transformer (Dosovitskiy et al., arXiv 2010.11929) as a user would write it: 16 × 16 images in patches of 4 × 4, two blocks,
-/// two classes.
+/// A vision transformer (Dosovitskiy et al., arXiv 2010.11929) as a user would write it: images of 16 × 16 in patches of 4 × 4, two
+/// classes.
 /// </summary>
 internal sealed class VisionTransformer : nn.Module<Tensor, Tensor>
 {

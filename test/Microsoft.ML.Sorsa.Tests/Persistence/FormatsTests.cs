@@ -16,12 +16,13 @@ public sealed class FormatsTests
     private static readonly PromptTemplate s_template = PromptTemplate.Format("{prompt} = ");
 
     private static readonly Row[] s_rows =
-        [.. Enumerable.Range(0, 24)
-            .Select(i => new Row
-            {
-                Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"),
-                Response = FormattableString.Invariant($"{i + (i * 7 % 13)}.")
-            })];
+    [
+        .. Enumerable.Range(0, 24).Select(i => new Row
+        {
+            Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"),
+            Response = FormattableString.Invariant($"{i + (i * 7 % 13)}."),
+        }),
+    ];
 
     private static readonly Dictionary<string, string[]> s_answers =
         JsonSerializer.Deserialize<Dictionary<string, string[]>>(File.ReadAllText(Path.Combine(s_files, "answers.json")))!;

@@ -51,8 +51,8 @@ public sealed class SorsaBadZipTests
     {
         File.WriteAllBytes(s_folder.File("empty.zip"), []);
 
-        Assert.IsInstanceOfType<IOException>(Assert.Throws<Exception>(() => _mlContext.Model.Load(s_folder.File("empty.zip"), out _))
-            .GetBaseException());
+        Exception error = Assert.Throws<Exception>(() => _mlContext.Model.Load(s_folder.File("empty.zip"), out _));
+        Assert.IsInstanceOfType<IOException>(error.GetBaseException());
     }
 
     /// <summary>The whole file is there, but an entry of it is not, or is another.</summary>

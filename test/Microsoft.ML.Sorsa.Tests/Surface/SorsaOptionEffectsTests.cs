@@ -245,11 +245,8 @@ public sealed class SorsaOptionEffectsTests
         options.PromptTemplate = PromptTemplate.Format("Q: {prompt} A:");
         options.Generation = new GenerationOptions { MaxNewTokens = 1 };
         options.MaxSteps = 1;
-        IDataView data = _mlContext.Data.LoadFromEnumerable(TinyTask.Rows.Select(row => new Asked
-        {
-            Question = row.Prompt,
-            Reply = row.Response
-        }));
+        IDataView data = _mlContext.Data.LoadFromEnumerable(
+            TinyTask.Rows.Select(row => new Asked { Question = row.Prompt, Reply = row.Response }));
 
         using SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(data);
 

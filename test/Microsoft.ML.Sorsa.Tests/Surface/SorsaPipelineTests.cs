@@ -47,8 +47,8 @@ public sealed class SorsaPipelineTests
         CollectionAssert.AreEqual(answers, TinyTask.Answers(loaded, data));
         CollectionAssert.AreEqual(
             answers.Select(answer => answer.ToLowerInvariant()).ToArray(), loaded.Transform(data).GetColumn<string>("Lower").ToArray());
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = _mlContext.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(
-            loaded);
+        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine =
+            _mlContext.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(loaded);
         for (int i = 0; i < 3; i++)
         {
             Assert.AreEqual(answers[i], engine.Predict(TinyTask.Rows[i]).Answer);

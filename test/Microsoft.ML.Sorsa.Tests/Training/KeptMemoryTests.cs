@@ -12,7 +12,7 @@ public sealed class KeptMemoryTests
     private const string Argument = "--kept-memory";
 
     /// <summary>
-    /// Megabytes; above what glibc keeps by itself. Of the second block a little less: glibc up to 2.37 does not find room for an aligned
+    /// Megabytes; above what glibc keeps by itself. The second block is a little smaller: glibc up to 2.37 finds no room for an aligned
     /// block in one of the same size.
     /// </summary>
     private const int First = 48, Second = 47;
@@ -31,8 +31,8 @@ public sealed class KeptMemoryTests
             Assert.Inconclusive("This process does not allocate through glibc: there is nothing to keep.");
         }
 
-        using Process process = Process.Start(new ProcessStartInfo(
-            Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests"), [Argument]) { RedirectStandardOutput = true })!;
+        string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests");
+        using Process process = Process.Start(new ProcessStartInfo(program, [Argument]) { RedirectStandardOutput = true })!;
         long[] faults = [.. process.StandardOutput.ReadToEnd()
             .Split('\n', StringSplitOptions.RemoveEmptyEntries)
             .Select(line => long.Parse(line, CultureInfo.InvariantCulture))];

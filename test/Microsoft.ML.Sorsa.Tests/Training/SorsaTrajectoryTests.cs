@@ -46,7 +46,7 @@ public sealed class SorsaTrajectoryTests
             new StoredMethod(
                 (path, linear) => new SorsaLinear(
                     new PlainWeight(Start(path, "residual")), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale),
-                    rules));
+                rules));
 
         var options = TinyModel.Settings with
         {
