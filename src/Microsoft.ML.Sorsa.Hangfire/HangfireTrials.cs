@@ -9,33 +9,35 @@ using Microsoft.ML.Sorsa.Sweeps;
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>Gives trials to workers as jobs of Hangfire, and reads in the study what becomes of them.</summary>
-internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, string study, SorsaSearchSpace space) : ITrialExecutor
+internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, string study) : ITrialExecutor
 {
-    private static readonly TimeSpan s_betweenLooks = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_pollInterval = TimeSpan.FromMilliseconds(50);
 
     private readonly BackgroundJobClient _client = new(jobs);
 
     public async Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
-        int trial = plan.Settings.TrialId, told = 0;
-        string job = Ask(() => _client.Create(Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name)));
+        int trial = plan.Settings.TrialId, reported = 0;
+        string job = Ask(() => _client.Create(
+            Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name)));
         try
         {
             while (true)
             {
                 // Before the trial: where the job has an end, the trial has one already.
                 StateData? state = Ask(() => StateOf(job));
-                TrialResult now = store.Read(space, trial);
-                foreach (CurvePoint point in now.Curve.Skip(told))
+                TrialResult now = store.Read(plan.Settings);
+                foreach (CurvePoint point in now.Curve.Skip(reported))
                 {
                     report(point);
                 }
 
                 // A worker that takes a trial over begins its curve anew, with the same points.
-                told = Math.Max(told, now.Curve.Count);
+                reported = Math.Max(reported, now.Curve.Count);
                 if (now.State != TrialState.Running)
                 {
-                    // The worker has ended it at its limit; its job is cancelled too, so that the dashboard tells it from those that were trained to their end.
+                    // The worker has ended it at its limit; its job is cancelled too, so that the dashboard tells it from those that were
+                    // trained to their end.
                     if (now.State == TrialState.Pruned)
                     {
                         Ask(() => _client.Delete(job));
@@ -45,7 +47,7 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
                 }
 
                 RequireAlive(state, job, trial);
-                await Task.Delay(s_betweenLooks, cancellationToken).ConfigureAwait(false);
+                await Task.Delay(s_pollInterval, cancellationToken).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException)
@@ -77,12 +79,16 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
     {
         if (state?.Name == FailedState.StateName)
         {
-            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} Put that right and run the experiment again; it goes on with the study."));
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} "
+                + $"Put that right and run the experiment again; it goes on with the study."));
         }
 
         if (state is null || state.Name == DeletedState.StateName || state.Name == SucceededState.StateName)
         {
-            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Trial {trial} has no end, but its job {job} has ({state?.Name ?? "expired"}): somebody removed it. Run the experiment again; it goes on with the study."));
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"Trial {trial} has no end, but its job {job} has ({state?.Name ?? "expired"}): somebody removed it. "
+                + $"Run the experiment again; it goes on with the study."));
         }
     }
 }

@@ -5,7 +5,10 @@ using Npgsql;
 
 namespace Microsoft.ML.Sorsa;
 
-/// <summary>A connection to a PostgreSQL database with what is locked through it: the server unlocks when the connection ends, however that comes about.</summary>
+/// <summary>
+/// A connection to a PostgreSQL database with what is locked through it: the server unlocks when the connection ends, however that comes
+/// about.
+/// </summary>
 internal sealed class PostgresSession : IDisposable
 {
     /// <summary>Set per session, for a peer whose machine vanishes: the server looks for it after 5 seconds instead of two hours.</summary>
@@ -21,7 +24,8 @@ internal sealed class PostgresSession : IDisposable
         // A pool would keep the connection, and with it what is locked through it.
         var settings = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, TcpKeepAlive = true };
         Connection = new NpgsqlConnection(settings.ConnectionString);
-        _name = $"{what} in PostgreSQL database '{settings.Database ?? settings.Username}' at {settings.Host}:{FormattableString.Invariant($"{settings.Port}")}";
+        string port = FormattableString.Invariant($"{settings.Port}");
+        _name = $"{what} in PostgreSQL database '{settings.Database ?? settings.Username}' at {settings.Host}:{port}";
     }
 
     /// <summary>What it is used for, and where.</summary>
@@ -85,17 +89,22 @@ internal sealed class PostgresSession : IDisposable
     {
         (string what, string remedy) = (error as PostgresException)?.SqlState switch
         {
-            PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification => ("refuses the user", "Correct Username and Password of the connection string"),
+            PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification =>
+                ("refuses the user", "Correct Username and Password of the connection string"),
             PostgresErrorCodes.InvalidCatalogName => ("does not exist", "Create it, or name another Database in the connection string"),
             PostgresErrorCodes.InsufficientPrivilege => ("does not let this user in", "Allow the user to create tables and to write"),
             PostgresErrorCodes.ReadOnlySqlTransaction => ("is read-only", "Name the server that takes writes"),
             PostgresErrorCodes.DiskFull => ("does not fit on the server's disk any more", "Make room"),
-            PostgresErrorCodes.TooManyConnections => ("has no connection left", "Raise max_connections of the server, or run fewer workers"),
-            PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow => ("is shutting down or starting", "Wait for the server"),
+            PostgresErrorCodes.TooManyConnections =>
+                ("has no connection left", "Raise max_connections of the server, or run fewer workers"),
+            PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow =>
+                ("is shutting down or starting", "Wait for the server"),
             null => ("cannot be reached, or broke off", "Look whether the server runs and at Host and Port of the connection string"),
             var code => ($"failed with {code}", "Look at the message of PostgreSQL"),
         };
-        return new IOException($"{Name} {what} ({error.Message}). {remedy}; what the study holds stays, and running the experiment again goes on with it.", error);
+        return new IOException(
+            $"{Name} {what} ({error.Message}). {remedy}; what the study holds stays, and running the experiment again "
+            + "goes on with it.", error);
     }
 
     public void Dispose() => Connection.Dispose();

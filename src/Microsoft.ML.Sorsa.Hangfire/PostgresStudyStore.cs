@@ -1,37 +1,48 @@
 using System.Data.Common;
 using Microsoft.ML.Sorsa.Sweeps;
+using Npgsql;
 
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>A study in a PostgreSQL database, for the process that runs the experiment and for its workers.</summary>
-internal sealed class PostgresStudyStore : SqlStudyStore
+internal sealed class PostgresStudyStore : IStudyStore
 {
     /// <summary>The server needs a moment to notice that a process was killed.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(3);
 
     private readonly PostgresSession _session;
+    private readonly SqlStudyTables _tables;
+    private readonly string _study;
+    private readonly StudyInputs? _inputs;
 
     /// <param name="connectionString">Npgsql's.</param>
     /// <param name="study">The study's name in the database.</param>
-    public PostgresStudyStore(string connectionString, string study)
-        : base(study) => _session = new PostgresSession(connectionString, $"The study '{study}'");
+    /// <param name="inputs">What <see cref="Open"/> keeps for workers; null where the study is only joined.</param>
+    /// <exception cref="ArgumentException">It is no connection string.</exception>
+    public PostgresStudyStore(string connectionString, string study, StudyInputs? inputs = null)
+    {
+        _study = study;
+        _inputs = inputs;
+        _session = new PostgresSession(connectionString, $"The study '{study}'");
+        _tables = new SqlStudyTables(_session.Connection, study, _session.Explain);
+    }
 
-    public override string Name => _session.Name;
+    public string Name => _session.Name;
 
-    protected override DbConnection Connection => _session.Connection;
-
-    public override void Open(StudyDefinition definition)
+    /// <summary>Opens the study for the experiment.</summary>
+    public void Open(StudyDefinition definition)
     {
         _session.Open();
-        if (!_session.TryLock($"sorsa study {Study}", s_patience))
+        if (!_session.TryLock($"sorsa study {_study}", s_patience))
         {
-            throw new InvalidOperationException($"{Name} is in use by another experiment. Wait for that one, or give the study another name.");
+            throw new InvalidOperationException(
+                $"{Name} is in use by another experiment. Wait for that one, or give the study another name.");
         }
 
         _session.InTurn(() =>
         {
-            base.Open(definition);
-            InTransaction(transaction => Execute(transaction, "CREATE TABLE IF NOT EXISTS sorsa_work (study TEXT PRIMARY KEY, work TEXT NOT NULL)"));
+            _tables.Open(definition, Name);
+            WriteInputs();
         });
     }
 
@@ -39,31 +50,69 @@ internal sealed class PostgresStudyStore : SqlStudyStore
     public void Join() => _session.Open();
 
     /// <summary>
-    /// Takes a trial, so that no other worker runs it, until the store is disposed. Waits while another one has it: should that one die, its own job comes back only
-    /// after the invisibility time-out, and is this one if the first was lost.
+    /// Claims a trial, so that no other worker runs it, until the store is disposed. Waits while another one has it: should that one die,
+    /// its own job comes back only after the invisibility time-out, and is this one if the first was lost.
     /// </summary>
     /// <returns>False where the trial has come to its end.</returns>
-    public bool Take(int trialId, CancellationToken cancellationToken)
+    public bool Claim(int trialId, CancellationToken cancellationToken)
     {
         // Asked for once before, too: then most jobs that come twice do not wait.
-        return IsRunning(trialId)
-            && _session.TryLock(FormattableString.Invariant($"sorsa trial {trialId} of {Study}"), TimeSpan.MaxValue, cancellationToken)
-            && IsRunning(trialId);
+        return _tables.IsRunning(trialId)
+            && _session.TryLock(FormattableString.Invariant($"sorsa trial {trialId} of {_study}"), TimeSpan.MaxValue, cancellationToken)
+            && _tables.IsRunning(trialId);
     }
 
-    /// <summary>Keeps what workers need.</summary>
-    public void Write(TrialWork work) => InTransaction(transaction =>
-        Execute(transaction, "INSERT INTO sorsa_work VALUES (@study, @work) ON CONFLICT DO NOTHING", ("work", work.ToJson())));
+    /// <summary>What the study was begun with, of a study that is there.</summary>
+    public StudyDefinition ReadDefinition() => _tables.ReadDefinition()!;
 
-    /// <summary>What workers need.</summary>
-    public TrialWork ReadWork() => InTransaction(transaction =>
-        Query(transaction, "SELECT work FROM sorsa_work WHERE study = @study", row => TrialWork.Parse(row.GetString(0))).Single());
+    /// <summary>What workers need beside the definition.</summary>
+    public StudyInputs ReadInputs()
+    {
+        using var command = new NpgsqlCommand("SELECT work FROM sorsa_work WHERE study = @study", _session.Connection);
+        command.Parameters.AddWithValue("study", _study);
+        return StudyInputs.Parse((string)Explained(command.ExecuteScalar)!);
+    }
+
+    public TrialPlan ReadPlan(int trialId) => _tables.ReadPlan(trialId);
+
+    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) => _tables.Read(space);
+
+    public TrialResult Read(TrialSettings settings) => _tables.Read(settings);
+
+    public void Start(TrialPlan plan) => _tables.Start(plan);
+
+    public void AddCurvePoint(int trialId, int evaluation, CurvePoint point) => _tables.AddCurvePoint(trialId, evaluation, point);
+
+    public bool Finish(TrialResult result) => _tables.Finish(result);
 
     /// <summary>An error that Hangfire met in the same database.</summary>
     public IOException Unreachable(Exception error) => _session.Explain(error);
 
-    protected override Exception Explain(DbException error) => Unreachable(error);
+    public void Dispose() => _session.Dispose();
 
-    private bool IsRunning(int trialId) => InTransaction(transaction =>
-        Query(transaction, "SELECT state FROM sorsa_trial WHERE study = @study AND trial = @trial", row => row.GetString(0), ("trial", trialId)).Single()) == nameof(TrialState.Running);
+    private void WriteInputs()
+    {
+        using NpgsqlCommand command = _session.Connection.CreateCommand();
+        command.CommandText = "CREATE TABLE IF NOT EXISTS sorsa_work (study TEXT PRIMARY KEY, work TEXT NOT NULL)";
+        Explained(command.ExecuteNonQuery);
+        if (_inputs is not null)
+        {
+            command.CommandText = "INSERT INTO sorsa_work VALUES (@study, @work) ON CONFLICT DO NOTHING";
+            command.Parameters.AddWithValue("study", _study);
+            command.Parameters.AddWithValue("work", _inputs.ToJson());
+            Explained(command.ExecuteNonQuery);
+        }
+    }
+
+    private T Explained<T>(Func<T> ask)
+    {
+        try
+        {
+            return ask();
+        }
+        catch (DbException e)
+        {
+            throw Unreachable(e);
+        }
+    }
 }

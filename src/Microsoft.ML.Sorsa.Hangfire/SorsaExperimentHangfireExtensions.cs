@@ -6,19 +6,26 @@ namespace Microsoft.ML.Sorsa;
 public static class SorsaExperimentHangfireExtensions
 {
     /// <summary>
-    /// Keeps the study in a PostgreSQL database, and has its trials run by whoever runs a <see cref="SorsaSweepWorker"/> on it, as jobs of Hangfire. The experiment
-    /// itself only proposes trials and decides their limits; it waits until there is a worker. Running it again, after a crash or with more trials, goes on with the study.
-    /// With W trials at a time (<see cref="SorsaExperiment.SetMaxConcurrentTrials"/>), up to W workers have something to do.
+    /// Keeps the study in a PostgreSQL database, and has its trials run by whoever runs a <see cref="SorsaSweepWorker"/> on it, as jobs of
+    /// Hangfire. The experiment itself only proposes trials and decides their limits; it waits until there is a worker. Running it again,
+    /// after a crash or with more trials, goes on with the study. With W trials at a time (<see
+    /// cref="SorsaExperiment.SetMaxConcurrentTrials"/>), up to W workers have something to do.
     /// </summary>
-    /// <param name="experiment">The experiment. Its metric must be one that workers know: <see cref="SweepMetric.ValidationLoss"/> or <see cref="SweepMetric.ExactMatch"/>.</param>
-    /// <param name="connectionString">The database, in Npgsql's words: <c>Host=...;Database=...;Username=...;Password=...</c>. The user must be allowed to create tables; a pooler between must
-    /// keep sessions (PgBouncer's session mode), since locks belong to them.</param>
+    /// <param name="experiment">
+    /// The experiment. Its metric must be one that workers know: <see cref="SweepMetric.ValidationLoss"/> or
+    /// <see cref="SweepMetric.ExactMatch"/>.
+    /// </param>
+    /// <param name="connectionString">
+    /// The database, in Npgsql's words: <c>Host=...;Database=...;Username=...;Password=...</c>. The user must be allowed to create tables;
+    /// a pooler between must keep sessions (PgBouncer's session mode), since locks belong to them.
+    /// </param>
     /// <param name="study">The study's name in the database.</param>
     /// <exception cref="ArgumentException">The connection string is none, or the name is empty.</exception>
     /// <remarks>
-    /// When it runs, the experiment throws an <see cref="IOException"/> where the database cannot be reached, and an <see cref="InvalidOperationException"/> where the metric
-    /// is a function of the program's, where <see cref="SorsaExperiment.SetStudy"/> was called as well, and where a trial failed on its workers four times for a reason that
-    /// is not the trial's own.
+    /// When it runs, the experiment throws an <see cref="IOException"/> where the database cannot be reached, and an
+    /// <see cref="InvalidOperationException"/> where the metric is a function of the program's, where
+    /// <see cref="SorsaExperiment.SetStudy"/> was called as well, and where a trial failed on its workers four times for a reason
+    /// that is not the trial's own.
     /// </remarks>
     public static SorsaExperiment SetHangfire(this SorsaExperiment experiment, string connectionString, string study)
     {
@@ -28,24 +35,11 @@ public static class SorsaExperimentHangfireExtensions
 
         // Refuses what is no connection string.
         new PostgresStudyStore(connectionString, study).Dispose();
-        experiment.Elsewhere = sweep => Remote(sweep, connectionString, study);
-        return experiment;
-    }
-
-    private static RemoteTrials Remote(Sweep sweep, string connectionString, string study)
-    {
-        if (!sweep.Metric.IsBuiltIn)
+        return experiment.SetTrialExecutor(inputs =>
         {
-            throw sweep.Metric.NotBuiltIn();
-        }
-
-        if (sweep.StudyPath is not null)
-        {
-            throw new InvalidOperationException($"The study is kept in '{sweep.StudyPath}' by {nameof(SorsaExperiment.SetStudy)} and in a database by {nameof(SetHangfire)}. Call one of them.");
-        }
-
-        var store = new PostgresStudyStore(connectionString, study);
-        var executor = new HangfireTrials(TrialQueue.Open(connectionString, SorsaSweepWorker.Options.DefaultInvisibilityTimeout), store, study, sweep.Space);
-        return new RemoteTrials(store, executor, () => store.Write(TrialWork.Of(sweep)));
+            var store = new PostgresStudyStore(connectionString, study, inputs);
+            var queue = TrialQueue.Open(connectionString, SorsaSweepWorker.Options.DefaultInvisibilityTimeout);
+            return (store, new HangfireTrials(queue, store, study));
+        });
     }
 }

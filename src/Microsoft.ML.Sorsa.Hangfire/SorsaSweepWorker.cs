@@ -1,19 +1,20 @@
 using System.Globalization;
 using Hangfire;
-using Microsoft.ML.Sorsa.Models;
+using TorchSharp;
 
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>
-/// Runs trials for experiments on this or other machines that were given <see cref="SorsaExperimentHangfireExtensions.SetHangfire"/>: one command on any machine that
-/// sees the database and has the model folder. Workers may come and go at any time; a trial whose worker ends is taken over by another one, from its beginning. A database
-/// serves studies over one model at a time.
+/// Runs trials for experiments on this or other machines that were given <see cref="SorsaExperimentHangfireExtensions.SetHangfire"/>: one
+/// command on any machine that sees the database and has the model folder. Workers may come and go at any time; a trial whose worker ends
+/// is taken over by another one, from its beginning. A database serves studies over one model at a time.
 /// </summary>
 /// <param name="mlContext">ML.NET's; it decides the device. Trials log through it.</param>
 /// <param name="connectionString">The database of the experiment, in Npgsql's words.</param>
 /// <param name="modelFolder">This machine's copy of the model. Its weights are compared with those of a study before a trial runs.</param>
 /// <param name="options">How it runs trials; null: the defaults.</param>
-public sealed class SorsaSweepWorker(MLContext mlContext, string connectionString, string modelFolder, SorsaSweepWorker.Options? options = null)
+public sealed class SorsaSweepWorker(
+    MLContext mlContext, string connectionString, string modelFolder, SorsaSweepWorker.Options? options = null)
 {
     private readonly Options _options = options ?? new Options();
 
@@ -22,28 +23,55 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
     {
         internal static readonly TimeSpan DefaultInvisibilityTimeout = TimeSpan.FromSeconds(12);
 
-        /// <summary>Trials at a time in this process. Default 1; at least 1. How many threads each of them computes with, the experiment decides.</summary>
+        /// <summary>
+        /// Trials at a time in this process. Default 1; at least 1. How many threads each of them computes with, the experiment decides.
+        /// </summary>
         public int TrialsAtATime { get; init; } = 1;
 
-        /// <summary>Where decompositions are kept, for all workers of this machine. Default: a folder "sorsa-svd-" and the user's name in the temporary folder.</summary>
+        /// <summary>
+        /// Where decompositions are kept, for all workers of this machine. Default: a folder "sorsa-svd-" and the user's name in the
+        /// temporary folder.
+        /// </summary>
         public string? CacheFolder { get; init; }
 
         /// <summary>
-        /// After so long without a sign of life of its worker a trial is another's. A worker gives that sign, every fifth of it, as long as it lives, so that a trial may be
-        /// much longer. Default 12 seconds; from 3 seconds to a day. The same for all workers of a database.
+        /// After so long without a sign of life of its worker a trial is another's. A worker gives that sign, every fifth of it, as long as
+        /// it lives, so that a trial may be much longer. Default 12 seconds; from 3 seconds to a day. The same for all workers of a
+        /// database.
         /// </summary>
         public TimeSpan InvisibilityTimeout { get; init; } = DefaultInvisibilityTimeout;
     }
 
-    /// <summary>Runs trials until it is told to stop. A trial that is under way then goes back to the queue.</summary>
+    /// <summary>
+    /// Runs trials until it is told to stop. A trial that is under way then goes back to the queue.
+    /// Trials set libtorch's number of threads, which is the process's; it is put back at the end.
+    /// </summary>
     /// <param name="cancellationToken">Stops it; the method then returns.</param>
     /// <exception cref="ArgumentException">An option is outside its range, or the connection string is none.</exception>
-    /// <exception cref="IOException">The model folder is not there, or the database cannot be reached. Once the worker runs, it waits for a database that goes away.</exception>
+    /// <exception cref="IOException">
+    /// The model folder is not there, or the database cannot be reached. Once the worker runs, it waits for a database that goes away.
+    /// </exception>
     public void Run(CancellationToken cancellationToken)
     {
         Verify();
-        DecoderConfig.Load(modelFolder);
-        using var studies = new WorkerStudies(mlContext, modelFolder, _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName));
+
+        // A trainer reads the model's config.json when it is made; a rank of 1 fits every model.
+        mlContext.Sorsa().FineTune(new SorsaFineTuningTrainer.Options { ModelFolder = modelFolder, Rank = 1 });
+        int threads = torch.get_num_threads();
+        try
+        {
+            RunJobs(cancellationToken);
+        }
+        finally
+        {
+            torch.set_num_threads(threads);
+        }
+    }
+
+    private void RunJobs(CancellationToken cancellationToken)
+    {
+        string decompositions = _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName);
+        using var studies = new WorkerStudies(mlContext.Sorsa(), modelFolder, decompositions);
         using var server = new BackgroundJobServer(
             new BackgroundJobServerOptions
             {
@@ -65,17 +93,20 @@ public sealed class SorsaSweepWorker(MLContext mlContext, string connectionStrin
         ArgumentNullException.ThrowIfNull(mlContext);
         ArgumentException.ThrowIfNullOrWhiteSpace(connectionString);
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
-        Require(_options.TrialsAtATime >= 1, nameof(Options.TrialsAtATime), _options.TrialsAtATime, "at least 1", "Use 1, and more workers");
+        Require(_options.TrialsAtATime >= 1, nameof(Options.TrialsAtATime), _options.TrialsAtATime,
+            "at least 1", "Use 1, and more workers");
 
         // The sign of life comes once a second at most: with less time a busy machine would be too late.
-        Require(_options.InvisibilityTimeout.TotalSeconds is >= 3 and <= 86400, nameof(Options.InvisibilityTimeout), _options.InvisibilityTimeout.TotalSeconds, "from 3 seconds to a day", "Use 12 seconds");
+        double seconds = _options.InvisibilityTimeout.TotalSeconds;
+        Require(seconds is >= 3 and <= 86400, nameof(Options.InvisibilityTimeout), seconds, "from 3 seconds to a day", "Use 12 seconds");
     }
 
     private static void Require(bool holds, string name, double value, string limit, string remedy)
     {
         if (!holds)
         {
-            throw new ArgumentOutOfRangeException(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
+            throw new ArgumentOutOfRangeException(name, value, string.Create(
+                CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
         }
     }
 

@@ -3,7 +3,9 @@ using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa;
 
-/// <summary>A trial as a job of Hangfire, on its worker. Running it twice, one after the other or at the same time, gives one result.</summary>
+/// <summary>
+/// A trial as a job of Hangfire, on its worker. Running it twice, one after the other or at the same time, gives one result.
+/// </summary>
 internal sealed class TrialJob(string connectionString, WorkerStudies studies)
 {
     /// <summary>Trains a trial to its end and writes that down.</summary>
@@ -19,19 +21,15 @@ internal sealed class TrialJob(string connectionString, WorkerStudies studies)
         // The connection that has the trial's lock is the one that writes: whoever has lost the lock with it cannot write any more.
         using var store = new PostgresStudyStore(connectionString, study);
         store.Join();
-        if (!store.Take(trial, cancellationToken))
+        if (!store.Claim(trial, cancellationToken))
         {
             return;
         }
 
         // What an earlier worker left of the curve stays: training again gives the same points.
-        int look = 0;
+        int evaluation = 0;
         TrialResult result = studies.Run(store, runner =>
-        {
-            (TrialResult end, SorsaTransformer? model) = runner.Run(store.ReadPlan(trial), point => store.Add(trial, ++look, point), cancellationToken);
-            model?.Dispose();
-            return end;
-        });
+            runner.Run(store.ReadPlan(trial), point => store.AddCurvePoint(trial, ++evaluation, point), cancellationToken));
         store.Finish(result);
     }
 }

@@ -4,14 +4,18 @@ using Hangfire.PostgreSql.Factories;
 
 namespace Microsoft.ML.Sorsa;
 
-/// <summary>Hangfire's tables, in its usual schema, so that its dashboard shows the trials without being told where; in a queue of their own.</summary>
+/// <summary>
+/// Hangfire's tables, in its usual schema, so that its dashboard shows the trials without being told where; in a queue of their own.
+/// </summary>
 internal static class TrialQueue
 {
     public const string Name = "sorsa";
 
     /// <summary>Opens the tables, and makes them if they are not there.</summary>
     /// <param name="connectionString">Npgsql's.</param>
-    /// <param name="invisibilityTimeout">After so long without a sign of life of a job's worker the job is another's; counts for workers.</param>
+    /// <param name="invisibilityTimeout">
+    /// After so long without a sign of life of a job's worker the job is another's; counts for workers.
+    /// </param>
     /// <exception cref="IOException">The server cannot be reached, or refuses.</exception>
     public static PostgreSqlStorage Open(string connectionString, TimeSpan invisibilityTimeout)
     {

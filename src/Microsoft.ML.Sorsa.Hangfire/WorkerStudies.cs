@@ -1,24 +1,24 @@
-using System.Globalization;
-using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>What a worker keeps between jobs: the base, the rows as tokens and the decompositions of the study that it works on.</summary>
-internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, string cacheFolder) : IDisposable
+internal sealed class WorkerStudies(SorsaCatalog catalog, string modelFolder, string decompositionFolder) : IDisposable
 {
     private readonly Lock _turn = new();
     private readonly Dictionary<string, (TrialRunner Runner, int Users)> _runners = new(StringComparer.Ordinal);
 
-    /// <summary>Does something with what runs the trials of a study. Other studies' that nobody uses go: each has a model in memory.</summary>
+    /// <summary>
+    /// Does something with what runs the trials of a study. Other studies' that nobody uses go: each has a model in memory.
+    /// </summary>
     /// <exception cref="InvalidDataException">The worker's model is not that of the study.</exception>
     public T Run<T>(PostgresStudyStore store, Func<TrialRunner, T> act)
     {
-        StudyDefinition definition = store.ReadDefinition()!;
+        StudyDefinition definition = store.ReadDefinition();
 
         // By its definition: the data, the model and the metric are in it.
         string study = definition.ToJson();
-        TrialRunner runner = Take(study, definition, store);
+        TrialRunner runner = Acquire(study, definition, store);
         try
         {
             return act(runner);
@@ -34,12 +34,14 @@ internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, st
 
     public void Dispose() => Free(_runners.Keys);
 
-    private TrialRunner Take(string study, StudyDefinition definition, PostgresStudyStore store)
+    private TrialRunner Acquire(string study, StudyDefinition definition, PostgresStudyStore store)
     {
         lock (_turn)
         {
             Free(_runners.Where(runner => runner.Key != study && runner.Value.Users == 0).Select(runner => runner.Key));
-            (TrialRunner runner, int users) = _runners.TryGetValue(study, out (TrialRunner, int) known) ? known : (Load(definition, store), 0);
+            (TrialRunner runner, int users) = _runners.TryGetValue(study, out (TrialRunner, int) known)
+                ? known
+                : (Load(definition, store), 0);
             _runners[study] = (runner, users + 1);
             return runner;
         }
@@ -56,16 +58,17 @@ internal sealed class WorkerStudies(IHostEnvironment env, string modelFolder, st
 
     private TrialRunner Load(StudyDefinition definition, PostgresStudyStore store)
     {
-        TrialWork work = store.ReadWork();
-        int threads = int.Parse(definition["threads per trial"], CultureInfo.InvariantCulture);
-        var runner = new TrialRunner(env, work.Options(modelFolder), work.LargestRank, work.Data(), SweepMetric.Named(definition["metric"]), validation: null, cacheFolder, threads);
-        if (runner.ModelFingerprint == definition["model"])
+        var runner = new TrialRunner(catalog, definition, store.ReadInputs(), modelFolder, decompositionFolder);
+        if (runner.ModelFingerprint == definition.ModelFingerprint)
         {
             return runner;
         }
 
         string found = runner.ModelFingerprint;
         runner.Dispose();
-        throw new InvalidDataException($"The model in '{modelFolder}' on {Environment.MachineName} ({found}) is not that of {store.Name} ({definition["model"]}): weights, configuration or tokenizer differ. Copy the model folder of the experiment to the worker, or start the worker on the folder that has it.");
+        throw new InvalidDataException(
+            $"The model in '{modelFolder}' on {Environment.MachineName} ({found}) is not that of {store.Name} "
+            + $"({definition.ModelFingerprint}): weights, configuration or tokenizer differ. Copy the model folder of the experiment to "
+            + "the worker, or start the worker on the folder that has it.");
     }
 }

@@ -54,12 +54,12 @@ public sealed record SorsaAdapterOptions
 
     /// <summary>Checks everything, and hands the values on.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
-    internal MethodSettings ToSettings()
+    internal (MethodDescriptor Method, MethodSettings Settings) ToSettings()
     {
         OptionRange.Verify(this);
+        MethodDescriptor method = MethodCatalog.Get(Method);
         var settings = new MethodSettings
         {
-            Method = Method,
             Rank = Rank,
             Alpha = Alpha,
             Gamma = Gamma,
@@ -68,10 +68,12 @@ public sealed record SorsaAdapterOptions
             SliceStart = SliceStart,
             HardOrthonormality = HardOrthonormality,
         };
-        settings.Verify();
-        settings.VerifyForModule("Leave it at its default");
-        return Method != FineTuningMethod.AdaLora ? settings : throw new ArgumentException(
-            $"{nameof(Method)} is {Method}, whose budget of triplets needs to know the number of steps. " +
-            "Use another method here, or FineTune, which knows it.", nameof(Method));
+        method.Verify(settings);
+        OptionRange.Fit(!method.TrainsEveryWeight, nameof(Method), Method, "of a module only the targets can train",
+            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}");
+        OptionRange.Fit(
+            !method.NeedsTotalSteps, nameof(Method), Method, "it needs to know the number of steps",
+            "Use another method here, or FineTune, which knows it");
+        return (method, settings);
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Interop;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -34,15 +35,15 @@ public sealed class SorsaAdapters : IDisposable
     private int _step;
     private bool _done;
 
-    private SorsaAdapters(nn.Module module, IReadOnlyList<TargetWeight> targets, MethodSettings settings, int seed)
+    private SorsaAdapters(nn.Module module, IReadOnlyList<TargetWeight> targets, Func<MethodRun, AdapterMethod> create, int seed)
     {
         using var start = new Generator(unchecked((ulong)seed));
-        _type = WeightSite.CommonType(targets.Select(target => target.Weight));
+        _type = TensorTarget.CommonType(targets.Select(target => target.Weight));
         _frozen = new FrozenModule(module);
         try
         {
-            AdapterMethod method = settings.Create(int.MaxValue, start, Decomposition.Drawn(start), start);
-            _adapters = AdapterSet.Inject(targets.Select(target => new WeightSite(target.Path, target.Weight)), method);
+            AdapterMethod method = create(new MethodRun(int.MaxValue, start, Decomposition.Drawn(start), start));
+            _adapters = AdapterSet.Inject(targets.Select(target => new TensorTarget(target.Path, target.Weight)), method);
         }
         catch
         {
@@ -68,14 +69,14 @@ public sealed class SorsaAdapters : IDisposable
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(options);
-        MethodSettings settings = options.ToSettings();
+        (MethodDescriptor method, MethodSettings settings) = options.ToSettings();
         IReadOnlyList<TargetWeight> targets = TargetWeight.Find(module, options.TargetModules);
         foreach (TargetWeight target in targets)
         {
-            AdapterSet.VerifyRank(target.Path, target.Weight.shape, settings.LargestRank);
+            AdapterSet.VerifyRank(target.Path, target.Weight.shape, method.RequiredRank(settings));
         }
 
-        return new SorsaAdapters(module, targets, settings, options.Seed);
+        return new SorsaAdapters(module, targets, run => method.Create(settings, run), options.Seed);
     }
 
     /// <summary>Computes a loss with the adapters' present values and adds its gradient to that of <see cref="Parameters"/>.</summary>

@@ -31,6 +31,9 @@ public sealed class SorsaCatalog
 
     internal SorsaCatalog(IHostEnvironment env) => _env = env;
 
+    /// <summary>ML.NET's environment, for packages that add methods to this catalog: they log where trainings log.</summary>
+    public IHostEnvironment Environment => _env;
+
     /// <summary>A trainer that teaches a model to answer prompts, with the default options.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
     /// <param name="promptColumnName">The column of text that holds the prompts.</param>
@@ -59,7 +62,7 @@ public sealed class SorsaCatalog
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForFolder();
         DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
-        AdapterSet.Verify(config, settings.TargetModules, settings.Method.LargestRank);
+        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(
             _env, settings,
             host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
@@ -92,9 +95,20 @@ public sealed class SorsaCatalog
         ArgumentNullException.ThrowIfNull(options);
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForModule();
-        var module = new ModuleModel(model, tokenizer, forward, endTokenId, settings.TargetModules, settings.Method.LargestRank);
+        var module = new ModuleModel(model, tokenizer, forward, endTokenId, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(_env, settings, _ => module);
     }
+
+    /// <summary>Opens a model folder for many trainings, which share what does not depend on their options.</summary>
+    /// <param name="options">The model's folder, ComputeType and SavedType, and the Seed of the randomised decomposition; copied.</param>
+    /// <param name="largestRank">The largest rank that a training can ask for: at it each matrix is decomposed. At least 1.</param>
+    /// <param name="decompositionFolder">Where decompositions are kept, also for other processes; made if it is not there.</param>
+    /// <exception cref="ArgumentException">An option is outside its range; the tokenizer is another model's.</exception>
+    /// <exception cref="IOException">The folder or one of its files is not there.</exception>
+    /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
+    /// <exception cref="InvalidOperationException">No GPU where one is demanded.</exception>
+    public SorsaBaseModel OpenBaseModel(SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder) =>
+        new(_env, options, largestRank, decompositionFolder);
 
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>

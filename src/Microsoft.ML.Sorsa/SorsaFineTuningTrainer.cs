@@ -31,6 +31,10 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     }
 
     /// <summary>Trains on all rows.</summary>
+    /// <remarks>
+    /// While it trains, glibc's allocator (Linux) keeps freed memory for this process, and gives it back at the end; not where a MALLOC_
+    /// variable or GLIBC_TUNABLES has set it. The number of threads is libtorch's; another number gives other last bits.
+    /// </remarks>
     /// <param name="input">Data with the prompt and the response column.</param>
     /// <exception cref="ArgumentException">
     /// A column is not there or is not text; a row is longer than the model's positions; the tokenizer is another model's; an option asks
@@ -52,6 +56,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     /// </summary>
     /// <param name="trainData">Data with the prompt and the response column.</param>
     /// <param name="validationData">Data with the same columns that is not trained on.</param>
+    /// <inheritdoc cref="Fit(IDataView)" path="/remarks"/>
     /// <inheritdoc cref="Fit(IDataView)" path="/exception"/>
     public SorsaTransformer Fit(IDataView trainData, IDataView validationData)
     {
@@ -94,6 +99,9 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     /// </summary>
     public sealed class Options
     {
+        /// <summary>The rank where <see cref="Rank"/> is null.</summary>
+        public const int DefaultRank = MethodSettings.DefaultRank;
+
         /// <summary>
         /// The model to start from: a folder in the Hugging Face layout (config.json, safetensors, the tokenizer's files). Required.
         /// </summary>
@@ -311,7 +319,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// Triplets is Slice. Where it does not, it must be left at its default.
         /// </summary>
         /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
-        public bool HasEffect(string name) => ToMethodSettings() is var settings && settings.Has(name) && settings.HasEffect(name);
+        public bool HasEffect(string name) => MethodCatalog.Get(Method).Has(name) && ToMethodSettings().HasEffect(name);
 
         /// <summary>Checks every range, and hands the values on.</summary>
         /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
@@ -321,7 +329,8 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
             Generation.Validate();
             return new FineTuningSettings
             {
-                Method = ToMethodSettings(),
+                Method = MethodCatalog.Get(Method),
+                MethodSettings = ToMethodSettings(),
                 Training = new TrainingSettings
                 {
                     LearningRate = LearningRate,
@@ -358,7 +367,6 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 
         private MethodSettings ToMethodSettings() => new()
         {
-            Method = Method,
             Rank = Rank,
             Alpha = Alpha,
             Dropout = Dropout,

@@ -34,6 +34,15 @@ switch (args.FirstOrDefault())
         TrainingBits.Run();
         return 0;
 
+    case "contention":
+        return Contention.Run(args[1..]);
+
+    case Contention.TrainVerb:
+        return Contention.Train(args[1]);
+
+    case Contention.BusyVerb:
+        return Contention.Busy();
+
     case "kills":
         return SweepKills.Run(args[1..]);
 
@@ -53,5 +62,6 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks bits");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks sweep [model folder] [trials]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks kills [kills]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks contention [rows] [rounds]");
         return 1;
 }

@@ -1,4 +1,11 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
+using Microsoft.ML.Sorsa.Adapters.Weights;
 using TorchSharp;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
@@ -22,7 +29,7 @@ internal sealed record StepVariant(
         Of("LoRA", 1.17, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
-        Of("DoRA", 1.5, (start, _) => new LoraMethod { Rank = 16, Scale = 1, HasMagnitude = true, Initialization = start }),
+        Of("DoRA", 1.5, (start, _) => new DoraMethod { Rank = 16, Scale = 1, Initialization = start }),
         Of("AdaLoRA", 1.35,
             (start, steps) => new AdaLoraMethod
             {

@@ -28,10 +28,10 @@ internal static class StudyOverhead
         public Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
         {
             var curve = new List<CurvePoint>();
-            for (int look = 1; look <= TrialRunner.Looks; look++)
+            for (int look = 1; look <= TrialRunner.Evaluations; look++)
             {
                 curve.Add(new CurvePoint(look, 1.0 / look, 1e-3));
-                store.Add(plan.Settings.TrialId, look, curve[^1]);
+                store.AddCurvePoint(plan.Settings.TrialId, look, curve[^1]);
                 report(curve[^1]);
             }
 

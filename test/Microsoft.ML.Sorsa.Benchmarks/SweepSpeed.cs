@@ -54,7 +54,7 @@ internal static class SweepSpeed
             Console.WriteLine(FormattableString.Invariant(
                 $"best validation loss: sweep {result.BestRun.Metric:F4}, separate runs {alone.Losses.Min():F4}"));
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"around a trial of {TrialRunner.Looks} looks (store, tuner, monitor): " +
+                $"around a trial of {TrialRunner.Evaluations} evaluations (store, tuner, monitor): " +
                 $"{StudyOverhead.Milliseconds(Path.Combine(folder, "empty.db")):F1} ms (aim 20)"));
         }
         finally

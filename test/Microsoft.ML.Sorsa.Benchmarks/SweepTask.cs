@@ -20,7 +20,7 @@ internal sealed class SweepTask
         _model = model;
         Train = Data(train);
         Validation = Data(validation);
-        StepsBetweenLooks = ((train.Count + BatchSize - 1) / BatchSize + TrialRunner.Looks - 1) / TrialRunner.Looks;
+        StepsBetweenLooks = ((train.Count + BatchSize - 1) / BatchSize + TrialRunner.Evaluations - 1) / TrialRunner.Evaluations;
     }
 
     public MLContext Context { get; } = new();

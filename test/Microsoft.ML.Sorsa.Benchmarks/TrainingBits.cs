@@ -37,7 +37,7 @@ internal static class TrainingBits
         }
     }
 
-    private static SorsaFineTuningTrainer.Options QuickStartOptions() =>
+    public static SorsaFineTuningTrainer.Options QuickStartOptions() =>
         new() { ModelFolder = Folders.TinyLlama, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n") };
 
     private static IEnumerable<(string, SorsaFineTuningTrainer.Options)> Methods()
@@ -91,11 +91,11 @@ internal static class TrainingBits
             $"first losses {first}");
     }
 
-    private static IEnumerable<Row> QuickStartRows()
+    public static IEnumerable<Row> QuickStartRows(int count = 2000)
     {
         ArithmeticTask task = ArithmeticTask.Load(Folders.TinyLlama);
         HashSet<string> asked = [.. task.Draw(200, 1).Select(row => row.Question)];
-        return task.Draw(2000, 2, asked).Select(row => new Row { Prompt = row.Question, Response = row.Answer });
+        return task.Draw(count, 2, asked).Select(row => new Row { Prompt = row.Question, Response = row.Answer });
     }
 
     private static IEnumerable<Row> GoldenRows() =>
@@ -141,7 +141,7 @@ internal static class TrainingBits
         public void Report(Training.SorsaTrainingProgress value) => losses.Add(value.Loss);
     }
 
-    private sealed class Row
+    public sealed class Row
     {
         public string Prompt { get; set; } = "";
 

@@ -1,5 +1,7 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa.Tests;
 
@@ -35,12 +37,20 @@ public sealed class ArchitectureTests
 
     private static readonly Assembly Library = typeof(CausalLM).Assembly;
 
-    private static readonly Assembly[] PackageAssemblies = [Library, typeof(SorsaSweepWorker).Assembly];
+    private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly;
+
+    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire];
 
     private static readonly IReadOnlyDictionary<string, IReadOnlySet<string>> Dependencies = TypeDependencies.Of(Library.Location);
 
     private static readonly Type[] OwnTypes = [.. Library.GetTypes()
         .Where(type => $"{type.Namespace}.".StartsWith(Root + ".", StringComparison.Ordinal))];
+
+    /// <summary>The surface's enumerations are words that every folder may use: docs/decisions/public-enumerations.md.</summary>
+    private static readonly HashSet<string> Leaves = OwnTypes
+        .Where(type => type.IsEnum && type.IsPublic && Folder(type.FullName!) == Surface)
+        .Select(type => type.FullName!)
+        .ToHashSet(StringComparer.Ordinal);
 
     private static readonly HashSet<string> OwnNames = OwnTypes.Select(type => type.FullName!).ToHashSet(StringComparer.Ordinal);
 
@@ -52,8 +62,7 @@ public sealed class ArchitectureTests
     {
         string[] allowed = [folder, Tensors, Files, .. Arrows[folder]];
 
-        string[] broken = [.. Known(folder)
-            .Where(pair => !allowed.Contains(Folder(pair.Known)) && !IsPublicEnumeration(pair.Known))
+        string[] broken = [.. Known(folder).Where(pair => !allowed.Contains(Folder(pair.Known)) && !Leaves.Contains(pair.Known))
             .Select(pair => $"{pair.By} knows {pair.Known}")];
 
         Assert.IsEmpty(broken, string.Join(Environment.NewLine, broken));
@@ -128,6 +137,30 @@ public sealed class ArchitectureTests
         Assert.IsEmpty(unknown, string.Join(", ", unknown));
     }
 
+    /// <summary>What whoever only fine-tunes must not have to load.</summary>
+    [TestMethod]
+    [DataRow("Microsoft.Data.Sqlite")]
+    [DataRow("OxyPlot")]
+    public void OnlySweepsNeedADatabaseAndPlots(string assembly)
+    {
+        string[] users = [.. PackageAssemblies.Where(package => package.GetReferencedAssemblies().Any(name => name.Name == assembly))
+            .Select(package => package.GetName().Name!)];
+
+        CollectionAssert.AreEqual(new[] { Sweeps.GetName().Name! }, users);
+    }
+
+    /// <summary>A package uses what another one offers to everybody, and nothing else.</summary>
+    [TestMethod]
+    public void PackagesAreNotFriends()
+    {
+        string[] known = ["Microsoft.ML.Sorsa.Tests", "Microsoft.ML.Sorsa.Benchmarks"];
+        string[] friends = [.. PackageAssemblies.SelectMany(package => package.GetCustomAttributes<InternalsVisibleToAttribute>())
+            .Select(friend => friend.AssemblyName)];
+
+        Assert.HasCount(2 * PackageAssemblies.Length, friends);
+        Assert.IsEmpty(friends.Except(known, StringComparer.Ordinal));
+    }
+
     [TestMethod]
     public void PublicTypesAreSealed()
     {
@@ -172,10 +205,6 @@ public sealed class ArchitectureTests
         from known in type.Value
         where OwnNames.Contains(known)
         select (type.Key, known);
-
-    /// <summary>The surface's enumerations are words that every folder may use: docs/decisions/public-enumerations.md.</summary>
-    private static bool IsPublicEnumeration(string name) =>
-        Library.GetType(name) is { IsEnum: true, IsPublic: true } && Folder(name) == Surface;
 
     /// <summary>The folder right under the library's own; the namespace of a type in the root folder is the library's.</summary>
     private static string Folder(string fullName)

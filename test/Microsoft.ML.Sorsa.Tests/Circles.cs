@@ -26,14 +26,14 @@ internal static class Circles
             stack.Push(node);
             foreach (string next in edges.GetValueOrDefault(node, []).Distinct(StringComparer.Ordinal))
             {
-                if (!index.ContainsKey(next))
+                if (!index.TryGetValue(next, out int seen))
                 {
                     Visit(next);
                     low[node] = Math.Min(low[node], low[next]);
                 }
                 else if (stack.Contains(next))
                 {
-                    low[node] = Math.Min(low[node], index[next]);
+                    low[node] = Math.Min(low[node], seen);
                 }
             }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.IO.Compression;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 
@@ -52,6 +53,28 @@ public sealed partial class PackageTests
                 Directory.Delete(package, recursive: true);
             }
         }
+    }
+
+    /// <summary>Whoever only fine-tunes gets no database and no plots; each package brings the one that it builds on.</summary>
+    [TestMethod]
+    [DataRow("Microsoft.ML.Sorsa", "Microsoft.ML, Microsoft.ML.Tokenizers, System.Numerics.Tensors, TorchSharp")]
+    [DataRow("Microsoft.ML.Sorsa.Sweeps", "Microsoft.Data.Sqlite, Microsoft.ML.Sorsa, OxyPlot.Core")]
+    [DataRow("Microsoft.ML.Sorsa.Hangfire", "Hangfire.Core, Hangfire.PostgreSql, Microsoft.ML.Sorsa.Sweeps, Npgsql")]
+    public void APackageDependsOnWhatItUsesAndNothingElse(string name, string dependencies)
+    {
+        using var folder = new TemporaryFolder();
+        Dotnet(TestData.Root, "pack", Path.Combine("src", name), "-c", Configuration, "--no-build", "-o", folder.Path,
+            $"-p:Version={Version}");
+        using ZipArchive package = ZipFile.OpenRead(folder.File($"{name}.{Version}.nupkg"));
+        using Stream specification = package.GetEntry($"{name}.nuspec")!.Open();
+
+        string[] found =
+        [
+            .. XDocument.Load(specification).Descendants().Where(element => element.Name.LocalName == "dependency")
+                .Select(element => element.Attribute("id")!.Value).Order(StringComparer.Ordinal),
+        ];
+
+        Assert.AreEqual(dependencies, string.Join(", ", found));
     }
 
     [GeneratedRegex("answer: .*17")]

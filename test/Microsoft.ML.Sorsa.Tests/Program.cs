@@ -21,6 +21,12 @@ internal static class Program
             return 0;
         }
 
+        if (ThreadSettingsTests.Is(arguments))
+        {
+            ThreadSettingsTests.Run();
+            return 0;
+        }
+
         ITestApplicationBuilder builder = await TestApplication.CreateBuilderAsync(arguments);
         SelfRegisteredExtensions.AddSelfRegisteredExtensions(builder, arguments);
         using ITestApplication tests = await builder.BuildAsync();

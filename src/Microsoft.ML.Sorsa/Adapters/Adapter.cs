@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -25,7 +26,9 @@ internal abstract class Adapter(string name) : nn.Module<Tensor, Tensor>(name)
     /// <summary>b [out] of the projection; the merged one takes it over.</summary>
     public abstract Parameter? Bias { get; }
 
-    /// <summary>The weight [out, in] that does the same as this adapter, in at least float32, as a function of what trains. The caller owns it.</summary>
+    /// <summary>
+    /// The weight [out, in] that does the same as this adapter, in at least float32, as a function of what trains. The caller owns it.
+    /// </summary>
     public abstract Tensor Weight();
 
     /// <summary>The weight [out, in] that it started from, in the type of <see cref="Weight"/>. The caller owns it.</summary>

@@ -10,17 +10,25 @@ namespace Microsoft.ML.Sorsa.Adapters;
 internal sealed class AdapterSet
 {
     private readonly AdapterMethod _method;
-    private readonly List<(AdapterSite Site, Adapter Adapter)> _adapters = [];
+    private readonly List<(AdapterTarget Target, Adapter Adapter)> _adapters = [];
     private readonly List<(string Name, Tensor Initial, Parameter Weight)> _weights = [];
 
     private AdapterSet(AdapterMethod method) => _method = method;
 
+    /// <summary>What files call the method.</summary>
+    public string MethodName => _method.Name;
+
     /// <summary>The adapters under their projections' checkpoint names, such as model.layers.0.self_attn.q_proj.</summary>
-    public IEnumerable<KeyValuePair<string, Adapter>> Adapters => _adapters.Select(entry => KeyValuePair.Create(entry.Site.Path, entry.Adapter));
+    public IEnumerable<KeyValuePair<string, Adapter>> Adapters =>
+        _adapters.Select(entry => KeyValuePair.Create(entry.Target.Path, entry.Adapter));
 
     /// <summary>Everything that trains, under names such as model.layers.0.self_attn.q_proj.U.</summary>
     public IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
-        [.. _adapters.SelectMany(entry => entry.Adapter.Trainable.Select(named => KeyValuePair.Create($"{entry.Site.Path}.{named.Key}", named.Value))), .. _weights.Select(weight => KeyValuePair.Create(weight.Name, weight.Weight))];
+    [
+        .. _adapters.SelectMany(entry =>
+            entry.Adapter.Trainable.Select(named => KeyValuePair.Create($"{entry.Target.Path}.{named.Key}", named.Value))),
+        .. _weights.Select(weight => KeyValuePair.Create(weight.Name, weight.Weight)),
+    ];
 
     /// <summary>What trains outside of the projections, as it was and as it is.</summary>
     public IEnumerable<(string Name, Tensor Initial, Parameter Weight)> TrainedWeights => _weights;
@@ -30,10 +38,10 @@ internal sealed class AdapterSet
 
     /// <summary>What the method remembers between two steps, by name; the adapters own the tensors.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State =>
-        _adapters.SelectMany(entry => entry.Adapter.State.Select(named => KeyValuePair.Create($"{entry.Site.Path}.{named.Key}", named.Value)));
+        _adapters.SelectMany(entry => entry.Adapter.State.Select(named => KeyValuePair.Create($"{entry.Target.Path}.{named.Key}", named.Value)));
 
     /// <summary>Where dropout draws from, or null.</summary>
-    public Generator? DropoutGenerator => _method.DropoutGenerator;
+    public Generator? DropoutGenerator => _method.Dropout?.Generator;
 
     /// <summary>What the regularizer acts on.</summary>
     public IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [.. _adapters.SelectMany(entry => entry.Adapter.OrthonormalFactors)];
@@ -52,10 +60,13 @@ internal sealed class AdapterSet
         if (targetModules.Count == 0 || targetModules.Any(target => !names.Contains(target, StringComparer.Ordinal)))
         {
             string unknown = string.Join(", ", targetModules.Where(target => !names.Contains(target, StringComparer.Ordinal)));
-            throw new ArgumentException($"TargetModules: '{unknown}' matches no projection of the model. Name one or more of {string.Join(", ", names)}.", nameof(targetModules));
+            throw new ArgumentException(
+                $"TargetModules: '{unknown}' matches no projection of the model. Name one or more of {string.Join(", ", names)}.",
+                nameof(targetModules));
         }
 
-        foreach ((string path, long[] shape) in shapes.Where(named => targetModules.Any(target => named.Path.EndsWith("." + target, StringComparison.Ordinal))))
+        var targeted = shapes.Where(named => targetModules.Any(target => named.Path.EndsWith("." + target, StringComparison.Ordinal)));
+        foreach ((string path, long[] shape) in targeted)
         {
             VerifyRank(path, shape, rank);
         }
@@ -67,7 +78,8 @@ internal sealed class AdapterSet
         if (rank < 1 || rank > shape.Min())
         {
             throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture,
-                $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. Choose a Rank in that range (together with SliceStart, where that is set), or leave that target out of TargetModules."));
+                $"Rank: '{path}' is a matrix [{shape[0]}, {shape[1]}] and allows ranks from 1 to {shape.Min()}. ")
+                + "Choose a Rank in that range (together with SliceStart, where that is set), or leave that target out of TargetModules.");
         }
     }
 
@@ -76,14 +88,16 @@ internal sealed class AdapterSet
     /// <param name="targetModules">Names such as q_proj.</param>
     /// <param name="method">Makes the adapters.</param>
     /// <param name="cancellationToken">Looked at between two projections.</param>
-    public static AdapterSet Inject(CausalLM model, IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken = default)
+    public static AdapterSet Inject(
+        CausalLM model, IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken = default)
     {
-        AdapterSet adapters = Inject(
-            model.Projections.Where(slot => targetModules.Contains(slot.Name, StringComparer.Ordinal)).Select(slot => new ProjectionSite(slot, model.Type)), method, cancellationToken);
+        IEnumerable<ProjectionSlot> slots = model.Projections.Where(slot => targetModules.Contains(slot.Name, StringComparer.Ordinal));
+        AdapterSet adapters = Inject(slots.Select(slot => new ProjectionTarget(slot, model.Type)), method, cancellationToken);
         if (method.TrainsEveryWeight)
         {
-            string[] paths = [.. adapters._adapters.Select(entry => entry.Site.Path + ".")];
-            foreach ((string name, Tensor weight) in model.NamedWeights.Where(named => !paths.Any(path => named.Key.StartsWith(path, StringComparison.Ordinal))))
+            string[] paths = [.. adapters._adapters.Select(entry => entry.Target.Path + ".")];
+            bool IsTargeted(string name) => paths.Any(path => name.StartsWith(path, StringComparison.Ordinal));
+            foreach ((string name, Tensor weight) in model.NamedWeights.Where(named => !IsTargeted(named.Key)))
             {
                 adapters._weights.Add((name, weight.detach().DetachFromDisposeScope(), Thawed((Parameter)weight)));
             }
@@ -97,20 +111,20 @@ internal sealed class AdapterSet
         return adapters;
     }
 
-    /// <summary>Puts an adapter into every site.</summary>
-    public static AdapterSet Inject(IEnumerable<AdapterSite> sites, AdapterMethod method, CancellationToken cancellationToken = default)
+    /// <summary>Puts an adapter into every target.</summary>
+    public static AdapterSet Inject(IEnumerable<AdapterTarget> targets, AdapterMethod method, CancellationToken cancellationToken = default)
     {
         var adapters = new AdapterSet(method);
         try
         {
-            foreach (AdapterSite site in sites)
+            foreach (AdapterTarget target in targets)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                Linear projection = site.Projection();
-                RequireFinite(projection.weight, site.Path, "Its checkpoint is broken: fetch or write it again.");
-                Adapter adapter = method.Create(site.Path, projection);
-                site.Put(adapter, projection);
-                adapters._adapters.Add((site, adapter));
+                Linear projection = target.Projection();
+                RequireFinite(projection.weight, target.Path, "Its checkpoint is broken: fetch or write it again.");
+                Adapter adapter = method.Create(target.Path, projection);
+                target.Attach(adapter, projection);
+                adapters._adapters.Add((target, adapter));
             }
 
             return adapters;
@@ -123,10 +137,10 @@ internal sealed class AdapterSet
     }
 
     /// <summary>Makes the model compute with the adapters' present values.</summary>
-    public void BeforeForward() => _adapters.ForEach(entry => entry.Site.BeforeForward(entry.Adapter));
+    public void BeforeForward() => _adapters.ForEach(entry => entry.Target.BeforeForward(entry.Adapter));
 
     /// <summary>Brings the gradients of a backward pass to what trains.</summary>
-    public void AfterBackward() => _adapters.ForEach(entry => entry.Site.AfterBackward(entry.Adapter));
+    public void AfterBackward() => _adapters.ForEach(entry => entry.Target.AfterBackward(entry.Adapter));
 
     /// <summary>What the method does after an optimizer step, counted from 0; the gradients are still set.</summary>
     public void AfterStep(int step) => _method.AfterStep([.. _adapters.Select(entry => entry.Adapter)], step);
@@ -137,12 +151,15 @@ internal sealed class AdapterSet
     /// </summary>
     public void Merge(ScalarType storedType)
     {
-        foreach ((AdapterSite site, Adapter adapter) in _adapters)
+        foreach ((AdapterTarget target, Adapter adapter) in _adapters)
         {
             using var scope = NewDisposeScope();
             Tensor weight = adapter.MergedWeight().to(storedType);
-            RequireFinite(weight, site.Path, $"Training diverged, or {storedType} is too narrow for it: lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
-            site.Merge(adapter, weight);
+            RequireFinite(
+                weight, target.Path,
+                $"Training diverged, or {storedType} is too narrow for it: "
+                    + "lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
+            target.Merge(adapter, weight);
         }
 
         _weights.ForEach(weight =>
@@ -157,7 +174,7 @@ internal sealed class AdapterSet
     /// <summary>Puts everything back as it was, where that can be done. Nothing is left to do after a merge.</summary>
     public void Discard()
     {
-        _adapters.ForEach(entry => entry.Site.Discard(entry.Adapter));
+        _adapters.ForEach(entry => entry.Target.Discard(entry.Adapter));
         _weights.ForEach(weight => weight.Initial.Dispose());
         _adapters.Clear();
         _weights.Clear();

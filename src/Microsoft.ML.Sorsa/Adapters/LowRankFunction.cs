@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 using static TorchSharp.torch.autograd;
@@ -18,29 +19,23 @@ internal sealed class LowRankFunction : SingleTensorFunction<LowRankFunction>
 {
     public override string Name => nameof(LowRankFunction);
 
-    /// <summary>The differentiable form; the caller owns the result.</summary>
+    /// <summary>y [..., out], with a gradient where gradients are on. It belongs to the dispose scope that is open.</summary>
     /// <param name="input">x [..., in].</param>
     /// <param name="weight">W [out, in].</param>
     /// <param name="bias">b [out], which takes no gradient, or null.</param>
     /// <param name="b">B [out, r].</param>
     /// <param name="a">A [r, in].</param>
     /// <param name="mask">What x is multiplied with on the trained side, or null.</param>
-    public static Tensor Apply(Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask)
+    public static Tensor Apply(Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask = null)
     {
+        if (!is_grad_enabled())
+        {
+            return Forward(input, weight, bias, b, a, mask).Output;
+        }
+
         // Each node keeps an empty_like of its output alive as long as the scope it was made in.
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(apply(input, b, a, new Constants(weight, bias, mask)));
-    }
-
-    /// <summary>y and h, flat over the tokens in h.</summary>
-    public static (Tensor Output, Tensor Hidden) Forward(Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask)
-    {
-        Tensor x = Flat(input), w = weight.Dense(input.dtype);
-        Tensor adapted = mask is null ? x : x * Flat(mask);
-        Tensor hidden = adapted.mm(a.to(x.dtype).t());
-        Tensor output = bias is null ? x.mm(w.t()) : addmm(bias, x, w.t(), 1, 1);
-        output.addmm_(hidden, b.to(x.dtype).t());
-        return (output.view([.. input.shape[..^1], w.shape[0]]), hidden);
     }
 
     public override Tensor forward(AutogradContext ctx, params object[] vars)
@@ -89,6 +84,17 @@ internal sealed class LowRankFunction : SingleTensorFunction<LowRankFunction>
 
         scope.MoveToOuter(db, da);
         return [dx!, db, da, null!];
+    }
+
+    /// <summary>y and h, flat over the tokens in h.</summary>
+    private static (Tensor Output, Tensor Hidden) Forward(Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask)
+    {
+        Tensor x = Flat(input), w = weight.Dense(input.dtype);
+        Tensor adapted = mask is null ? x : x * Flat(mask);
+        Tensor hidden = adapted.mm(a.to(x.dtype).t());
+        Tensor output = bias is null ? x.mm(w.t()) : addmm(bias, x, w.t(), 1, 1);
+        output.addmm_(hidden, b.to(x.dtype).t());
+        return (output.view([.. input.shape[..^1], w.shape[0]]), hidden);
     }
 
     private static Tensor Flat(Tensor tensor) => tensor.reshape(-1, tensor.shape[^1]);

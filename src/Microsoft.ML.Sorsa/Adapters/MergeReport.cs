@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
@@ -10,7 +11,8 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// <summary>What training did to each matrix, and what the merge's rounding costs: known before anything is written.</summary>
 public sealed class MergeReport
 {
-    private const string Header = "matrix,rows,columns,largest_rounding_error,relative_rounding_error,update_norm,effective_rank,nf4_error,nf4_residual_error,nf4_initial_error";
+    private const string Header = "matrix,rows,columns,largest_rounding_error,relative_rounding_error,update_norm,effective_rank,"
+        + "nf4_error,nf4_residual_error,nf4_initial_error";
 
     private readonly string _storedType;
 
@@ -24,15 +26,28 @@ public sealed class MergeReport
     public IReadOnlyList<MatrixMerge> Matrices { get; }
 
     /// <summary>One line: the largest errors and the range of the updates.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-        $"Merge of {Matrices.Count} matrices in {_storedType}: largest rounding error {Matrices.Max(matrix => matrix.LargestRoundingError):G3}, relative {Matrices.Max(matrix => matrix.RelativeRoundingError):G3}; updates of norm {Matrices.Min(matrix => matrix.UpdateNorm):G3} to {Matrices.Max(matrix => matrix.UpdateNorm):G3}, of effective rank {Matrices.Min(matrix => matrix.EffectiveRank):F1} to {Matrices.Max(matrix => matrix.EffectiveRank):F1}.");
+    public override string ToString()
+    {
+        double largest = Matrices.Max(matrix => matrix.LargestRoundingError);
+        double relative = Matrices.Max(matrix => matrix.RelativeRoundingError);
+        (double Least, double Most) norm = Range(matrix => matrix.UpdateNorm), rank = Range(matrix => matrix.EffectiveRank);
+        return string.Create(CultureInfo.InvariantCulture,
+            $"Merge of {Matrices.Count} matrices in {_storedType}: largest rounding error {largest:G3}, relative {relative:G3}; ")
+            + string.Create(CultureInfo.InvariantCulture,
+            $"updates of norm {norm.Least:G3} to {norm.Most:G3}, of effective rank {rank.Least:F1} to {rank.Most:F1}.");
 
-    /// <summary>Writes the table as comma-separated values, a line per matrix; what does not apply is empty. An existing file is replaced.</summary>
+        (double Least, double Most) Range(Func<MatrixMerge, double> value) => (Matrices.Min(value), Matrices.Max(value));
+    }
+
+    /// <summary>
+    /// Writes the table as comma-separated values, a line per matrix; what does not apply is empty. An existing file is replaced.
+    /// </summary>
     /// <param name="path">The file; it appears when it is whole.</param>
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        NewFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(string.Concat(Matrices.Select(Line).Prepend(Header).Select(line => line + Environment.NewLine)))));
+        string table = string.Concat(Matrices.Select(Line).Prepend(Header).Select(line => line + Environment.NewLine));
+        NewFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(table)));
     }
 
     /// <summary>Looks at what a merge in this type would give; changes nothing.</summary>
@@ -79,8 +94,14 @@ public sealed class MergeReport
         static double Ratio(double part, double whole) => whole == 0 ? 0 : part / whole;
     }
 
-    private static string Line(MatrixMerge matrix) => string.Create(CultureInfo.InvariantCulture,
-        $"{matrix.Name},{matrix.Rows},{matrix.Columns},{matrix.LargestRoundingError:R},{matrix.RelativeRoundingError:R},{matrix.UpdateNorm:R},{matrix.EffectiveRank:R},{matrix.Nf4Error:R},{matrix.Nf4ResidualError:R},{matrix.Nf4InitialError:R}");
+    private static string Line(MatrixMerge matrix) => string.Join(
+        ',',
+        matrix.Name,
+        Text(matrix.Rows), Text(matrix.Columns),
+        Text(matrix.LargestRoundingError), Text(matrix.RelativeRoundingError), Text(matrix.UpdateNorm), Text(matrix.EffectiveRank),
+        Text(matrix.Nf4Error), Text(matrix.Nf4ResidualError), Text(matrix.Nf4InitialError));
+
+    private static string Text(double? value) => value is { } number ? number.ToString("R", CultureInfo.InvariantCulture) : "";
 }
 
 /// <summary>A matrix of a merge.</summary>
@@ -105,15 +126,18 @@ public sealed record MatrixMerge
     public required double UpdateNorm { get; init; }
 
     /// <summary>
-    /// How many singular values of ΔW count: (Σσ²)² / Σσ⁴, the participation ratio. 1 where one direction has everything, n where n are equal, 0 where
-    /// nothing changed.
+    /// How many singular values of ΔW count: (Σσ²)² / Σσ⁴, the participation ratio. 1 where one direction has everything, n where n are
+    /// equal, 0 where nothing changed.
     /// </summary>
     public required double EffectiveRank { get; init; }
 
     /// <summary>Where the base was quantised, ‖W − NF4(W)‖_F / ‖W‖_F, the error of plain NF4; otherwise null.</summary>
     public double? Nf4Error { get; init; }
 
-    /// <summary>Where SORSA or PiSSA had a quantised base, the same error where only what is left beside the trained part is quantised, once; otherwise null.</summary>
+    /// <summary>
+    /// Where SORSA or PiSSA had a quantised base, the same error where only what is left beside the trained part is quantised, once;
+    /// otherwise null.
+    /// </summary>
     public double? Nf4ResidualError { get; init; }
 
     /// <summary>The error that training started from, after QuantizationRounds; otherwise null.</summary>

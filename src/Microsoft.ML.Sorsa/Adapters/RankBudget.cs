@@ -1,19 +1,22 @@
-using System.Globalization;
 using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
 /// AdaLoRA's budget of triplets over the steps t of a run, t counted from 0 (Zhang et al., arXiv 2303.10512, Eq. 12): all of them up to
-/// <see cref="WarmupSteps"/>, then cubically fewer, and those of <see cref="TargetRank"/> in the last <see cref="FinalSteps"/>. The defaults are PEFT's. (Where
-/// validation rows keep the weights of the lowest loss, they stand pruned as far as they were then.)
+/// <see cref="WarmupSteps"/>, then cubically fewer, and those of <see cref="TargetRank"/> in the last <see cref="FinalSteps"/>. The
+/// defaults are PEFT's. (Where validation rows keep the weights of the lowest loss, they stand pruned as far as they were then.)
 /// </summary>
 public sealed record RankBudget
 {
-    /// <summary>Triplets per projection that are left at the end, on average. Default null: half of Rank, rounded up. At least 1, at most Rank.</summary>
+    /// <summary>
+    /// Triplets per projection that are left at the end, on average. Default null: half of Rank, rounded up. At least 1, at most Rank.
+    /// </summary>
     public int? TargetRank { get; init; }
 
-    /// <summary>t_i, the steps before the first pruning. Default 0; at least 0. Together with <see cref="FinalSteps"/> below the steps of the run.</summary>
+    /// <summary>
+    /// t_i, the steps before the first pruning. Default 0; at least 0. Together with <see cref="FinalSteps"/> below the steps of the run.
+    /// </summary>
     [OptionRange(0, int.MaxValue, "Use 0, as PEFT does")]
     public int WarmupSteps { get; init; }
 
@@ -43,17 +46,5 @@ public sealed record RankBudget
 
         double left = 1 - ((double)(step - WarmupSteps) / (totalSteps - FinalSteps - WarmupSteps));
         return step >= totalSteps - FinalSteps ? target : (int)((all - target) * (left * left * left) + target);
-    }
-
-    /// <summary>Refuses a budget that leaves no time to prune.</summary>
-    /// <exception cref="ArgumentException">Names both numbers and the steps.</exception>
-    internal void VerifySteps(int totalSteps)
-    {
-        if (WarmupSteps + FinalSteps >= totalSteps)
-        {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"RankBudget.WarmupSteps is {WarmupSteps} and RankBudget.FinalSteps {FinalSteps}; together they must be below the {totalSteps} steps of this run, "
-                + $"so that there is time to prune. Lower them, or train for more steps."), nameof(totalSteps));
-        }
     }
 }

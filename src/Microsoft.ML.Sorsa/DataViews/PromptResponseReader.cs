@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Sorsa.DataViews;
 
 /// <summary>Reads the two columns that fine-tuning needs out of any data.</summary>
-internal static class PromptResponseReader
+public static class PromptResponseReader
 {
     /// <summary>
     /// The rows' prompts and responses in the order of the data, one row at a time; each enumeration reads the data anew. The columns

@@ -1,6 +1,8 @@
 using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
@@ -44,7 +46,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         using var dropout = new Generator(unchecked((ulong)training.Seed), start.Device);
         AdapterMethod method = settings.Method.Create(
-            totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout);
+            settings.MethodSettings,
+            new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
         using AdaptedModel model = start.Adapt(settings.TargetModules, method, settings.CancellationToken);
         Announce(model.Adapters, totalSteps);
 
@@ -84,7 +87,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
 
         double deviation = new OrthonormalityRegularizer(
-            factors, settings.Method.RegularizerReduction == RegularizerReduction.Mean).Measure();
+            factors, settings.MethodSettings.RegularizerReduction == RegularizerReduction.Mean).Measure();
         Info($"Singular vectors: L_reg of Eq. (9) is {deviation:G3} at the end.");
         return deviation;
     }

@@ -26,7 +26,9 @@ internal sealed record FineTuningSettings
 
     public required PromptTemplate PromptTemplate { get; init; }
 
-    public required MethodSettings Method { get; init; }
+    public required MethodDescriptor Method { get; init; }
+
+    public required MethodSettings MethodSettings { get; init; }
 
     public required IReadOnlyList<string> TargetModules { get; init; }
 
@@ -45,6 +47,9 @@ internal sealed record FineTuningSettings
     public required IProgress<SorsaTrainingProgress>? Progress { get; init; }
 
     public required CancellationToken CancellationToken { get; init; }
+
+    /// <summary>What the smaller side of every target must be at least; null where the method has no rank.</summary>
+    public int? RequiredRank => Method.RequiredRank(MethodSettings);
 
     /// <summary>Refuses what does not fit together, for a model of a folder.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
@@ -67,7 +72,9 @@ internal sealed record FineTuningSettings
         const string Remedy = "Leave it at its default, or fine-tune from a model folder";
         Verify();
         Fit(ModelFolder.Length == 0, nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
-        Method.VerifyForModule(Remedy);
+        Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, "of a model object only the targets can train",
+            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or fine-tune from a model folder");
+        MethodSettings.VerifyForModule(Remedy);
         Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
         Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have",
             Remedy);
@@ -83,14 +90,14 @@ internal sealed record FineTuningSettings
                 nameof(ComputeType));
         }
 
-        Method.Verify();
-        bool isWhole = Method.Method == FineTuningMethod.Full;
-        if (isWhole && !TargetModules.SequenceEqual(DefaultTargetModules, StringComparer.Ordinal))
+        if (!TargetModules.SequenceEqual(DefaultTargetModules, StringComparer.Ordinal))
         {
-            throw MethodSettings.DoesNotBelong(nameof(TargetModules), string.Join(", ", TargetModules), Method.Method);
+            Method.VerifyHas(nameof(TargetModules), string.Join(", ", TargetModules));
         }
 
-        Fit(!isWhole || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType), ComputeType,
+        Method.Verify(MethodSettings);
+        Fit(!Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType),
+            ComputeType,
             "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -59,9 +60,9 @@ internal sealed class ModuleModel : IPretrainedModel
         try
         {
             var adapters = AdapterSet.Inject(
-                _targets.Select(target => new WeightSite(target.Path, target.Weight)), method, cancellationToken);
+                _targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, cancellationToken);
             return new AdaptedModule(
-                _model, adapters, WeightSite.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
+                _model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
         }
         catch
         {

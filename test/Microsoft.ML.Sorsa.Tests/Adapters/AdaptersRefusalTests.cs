@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.ML;
-using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Models;
 using static TorchSharp.torch;
@@ -58,7 +59,7 @@ public sealed class AdaptersRefusalTests
         using var scope = NewDisposeScope();
         CausalLM model = TinyModel.Create();
         Dictionary<string, Tensor> Parts(params (string Name, long[] Shape)[] parts) => parts.ToDictionary(part => part.Name, part => zeros(part.Shape));
-        var weights = new AdapterWeights(AdapterParts.Lora, 1, false, "beef", new(StringComparer.Ordinal)
+        var weights = new AdapterWeights(LoraMethod.Descriptor, 1, false, "beef", new(StringComparer.Ordinal)
         {
             ["model.layers.0.self_attn.q_proj"] = Parts(("lora_A", [2, 16])),
             ["model.layers.0.self_attn.v_proj"] = Parts(("lora_A", [2, 16]), ("lora_B", [9, 2])),

@@ -1,5 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Weights;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Models;

@@ -1,4 +1,11 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
+using Microsoft.ML.Sorsa.Adapters.Weights;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Models;
@@ -161,7 +168,7 @@ public sealed class MethodsTests
         using var generator = new Generator(3);
         Linear linear = Random(9, 7, bias: false);
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(linear.weight.detach(), fullMatrices: false);
-        var adapter = (LoraLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
+        var adapter = (PissaLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
 
         Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, 0, 3).mm(vt.narrow(0, 0, 3)) - (2 * adapter.B.mm(adapter.A)).detach()));
 
@@ -231,7 +238,8 @@ public sealed class MethodsTests
         "sorsa" => new SorsaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) },
         "trailing" => new SorsaMethod { Rank = 3, FirstTriplet = null, Decomposition = Decomposition.Drawn(generator) },
         "slice" => new SorsaMethod { Rank = 3, FirstTriplet = 2, Decomposition = Decomposition.Drawn(generator) },
-        "lora" or "dora" => new LoraMethod { Rank = 3, Scale = 2, HasMagnitude = name == "dora", Initialization = generator },
+        "lora" => new LoraMethod { Rank = 3, Scale = 2, Initialization = generator },
+        "dora" => new DoraMethod { Rank = 3, Scale = 2, Initialization = generator },
         "pissa" => new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) },
         "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = 10, Initialization = generator },
         _ => new WeightMethod { Everything = name == "full" },

@@ -1,5 +1,12 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Models;
@@ -176,7 +183,8 @@ public sealed class Nf4Tests
             "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
             "pissa" => new PissaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
             "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0, Budget = new RankBudget(), TotalSteps = 9, Quantized = true, Initialization = generator },
-            _ => new LoraMethod { Rank = 3, Scale = 2, HasMagnitude = name == "dora", Quantized = true, Initialization = generator },
+            "dora" => new DoraMethod { Rank = 3, Scale = 2, Quantized = true, Initialization = generator },
+            _ => new LoraMethod { Rank = 3, Scale = 2, Quantized = true, Initialization = generator },
         };
         Adapter adapter = method.Create("q_proj", linear);
         Tensor x = randn([4, 70], generator: generator).requires_grad_();

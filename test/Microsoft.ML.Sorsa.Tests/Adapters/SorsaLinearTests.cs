@@ -1,4 +1,7 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -189,7 +192,10 @@ public sealed class SorsaLinearTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(4);
         const double Share = 0.25;
-        var adapter = new SorsaLinear(new PlainWeight(eye(50) * 3), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = Decomposition.Drawn(generator), Dropout = Share, DropoutGenerator = generator });
+        var adapter = new SorsaLinear(new PlainWeight(eye(50) * 3), eye(50), ones(50), eye(50), null)
+        {
+            Dropout = new InputDropout(Share, generator),
+        };
         Tensor x = ones(200, 50).requires_grad_();
 
         Tensor adapted = adapter.call(x) - (x * 3);
@@ -219,7 +225,7 @@ public sealed class SorsaLinearTests
         {
             using var generator = new Generator(seed);
             return new SorsaLinear(
-                new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null, method: new SorsaMethod { Rank = 50, Decomposition = Decomposition.Drawn(generator), Dropout = 0.5, DropoutGenerator = generator }).call(x).detach();
+                new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null) { Dropout = new InputDropout(0.5, generator) }.call(x).detach();
         }
     }
 

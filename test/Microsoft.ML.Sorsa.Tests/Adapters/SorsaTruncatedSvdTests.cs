@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Checkpoints;
 using TorchSharp;
 using static TorchSharp.torch;

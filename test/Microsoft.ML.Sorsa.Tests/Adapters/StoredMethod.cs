@@ -6,6 +6,8 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 /// <summary>A method whose adapters a test makes itself; what happens beside the loss is another method's, or nothing.</summary>
 internal sealed class StoredMethod(Func<string, Linear, Adapter> create, AdapterMethod? rules = null) : AdapterMethod
 {
+    public override string Name => rules?.Name ?? "stored";
+
     public override OrthonormalityPenalty? Penalty => rules?.Penalty;
 
     public override bool TrainsEveryWeight => rules?.TrainsEveryWeight ?? false;

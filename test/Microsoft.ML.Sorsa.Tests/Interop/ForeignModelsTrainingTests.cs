@@ -1,6 +1,9 @@
 using Microsoft.ML.Sorsa.Tests.Models;
 using System.Text;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
@@ -104,7 +107,7 @@ public sealed class ForeignModelsTrainingTests
         List<double> expected = Train(ours, AdapterSet.Inject(ours, ["q_proj", "down_proj"], Method()));
         Sorsa.Interop.ForeignModel foreign = Sorsa.Interop.ForeignModel.Bind(theirs);
         List<double> actual = Train(foreign, AdapterSet.Inject(
-            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new WeightSite(target.Path, target.Weight)),
+            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new TensorTarget(target.Path, target.Weight)),
             Method()));
 
         foreach ((double wanted, double got) in expected.Zip(actual))
@@ -132,7 +135,7 @@ public sealed class ForeignModelsTrainingTests
         using var scope = NewDisposeScope();
         using var linear = nn.Linear(6, 5, hasBias: false, dtype: ScalarType.BFloat16);
         using var generator = new Generator(1);
-        var site = new WeightSite("it", linear.weight);
+        var site = new TensorTarget("it", linear.weight);
         AdapterSet adapters = AdapterSet.Inject([site], new LoraMethod { Rank = 2, Scale = 1, Initialization = generator });
 
         adapters.BeforeForward();
@@ -180,6 +183,9 @@ public sealed class ForeignModelsTrainingTests
         }
     }
 
+    /// <summary>
+    /// Whoever learns another answer by heart forgets this one: the loss on these rows is at its best early, and far above it at the end.
+    /// </summary>
     [TestMethod]
     public void ValidationKeepsTheBestWeights()
     {
@@ -187,13 +193,14 @@ public sealed class ForeignModelsTrainingTests
         using var model = LookAlikes.Random("llama", Config);
         var log = new List<SorsaTrainingProgress>();
         Options options = Settings([]);
-        (options.EvaluationSteps, options.LearningRate, options.LearningRateDecay, options.Progress) =
-            (1, 2, LearningRateDecay.Constant, new Listener(log.Add));
+        (options.EvaluationSteps, options.LearningRateDecay, options.Progress) = (1, LearningRateDecay.Constant, new Listener(log.Add));
+        IDataView other = s_ml.Data.LoadFromEnumerable(
+            TinyTask.Rows.Select(row => new TinyTask.Row { Prompt = row.Prompt, Response = "No." }));
 
-        using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(TinyTask.Data(s_ml), TinyTask.Data(s_ml));
+        using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(other, TinyTask.Data(s_ml));
 
         double best = log.Min(progress => progress.ValidationLoss!.Value);
-        Assert.IsGreaterThan(best, log[^1].ValidationLoss!.Value);
+        Assert.IsGreaterThan(best + 0.1, log[^1].ValidationLoss!.Value);
 
         // One more evaluation, after a step that moves nothing: the object holds the weights of the best one.
         (options.MaxSteps, options.LearningRate) = (1, 1e-30);

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Tests.Surface;
@@ -76,6 +77,7 @@ public sealed class ForeignModelsTransformerTests
 
     /// <summary>With the tokenizer of ours, so that the texts can be compared.</summary>
     private static SorsaTransformer Over(nn.Module module, GenerationOptions options) => new(
-        ForeignModel.Bind(module), new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca), options, "Prompt",
-        "Answer");
+        new FineTunedModel(ForeignModel.Bind(module), null, ScalarType.Float32),
+        new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca),
+        new SorsaFineTuningTrainer.Options { Generation = options }.ToSettings());
 }

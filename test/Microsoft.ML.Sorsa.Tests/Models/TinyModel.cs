@@ -1,5 +1,7 @@
 using System.Text;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
@@ -51,7 +53,8 @@ internal static class TinyModel
         var generator = new Generator(5);
         return AdapterSet.Inject(model, targets ?? Targets, new SorsaMethod
         {
-            Rank = rank, Scale = scale, Dropout = dropout, Gamma = gamma, Decomposition = Decomposition.Drawn(generator), DropoutGenerator = generator,
+            Rank = rank, Scale = scale, Gamma = gamma, Decomposition = Decomposition.Drawn(generator),
+            Dropout = dropout > 0 ? new InputDropout(dropout, generator) : null,
         });
     }
 

@@ -1,5 +1,11 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Training;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
@@ -123,7 +129,7 @@ public sealed class SorsaMethodOptionsTests
         Assert.AreEqual(1.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.Lora }).Scale);
         Assert.AreEqual(4.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora }).Scale);
         Assert.AreEqual(8 / Math.Sqrt(4), Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora, Rank = 4, Alpha = 8 }).Scale);
-        Assert.IsTrue(Create<LoraMethod>(new Options { Method = FineTuningMethod.Dora }).HasMagnitude);
+        Assert.AreEqual(1.0, Create<DoraMethod>(new Options { Method = FineTuningMethod.Dora }).Scale);
         Assert.AreEqual(1.0, Create<PissaMethod>(new Options { Method = FineTuningMethod.Pissa }).Scale);
         Assert.AreEqual(
             (0.5, 16.0, new RankBudget()),
@@ -131,8 +137,9 @@ public sealed class SorsaMethodOptionsTests
                 ? (ada.Gamma, ada.Alpha, ada.Budget)
                 : default);
 
-        T Create<T>(Options options) where T : AdapterMethod =>
-            (T)options.CreateMethod(10, generator, Decomposition.Drawn(generator), generator);
+        T Create<T>(Options options) where T : AdapterMethod => options.ToSettings() is var settings
+            ? (T)settings.Method.Create(settings.MethodSettings, new MethodRun(10, generator, Decomposition.Drawn(generator), generator))
+            : throw new InvalidOperationException();
     }
 
     /// <summary>From rows to an answer and back from a zip: the same for every method.</summary>
@@ -229,15 +236,18 @@ public sealed class SorsaMethodOptionsTests
             Triplets = SingularTriplets.Slice, SliceStart = 2, Seed = 7,
         };
 
-        Options options = attach.ForTrainer();
+        (MethodDescriptor method, MethodSettings settings) = attach.ToSettings();
 
-        foreach (System.Reflection.PropertyInfo property in typeof(SorsaAdapterOptions).GetProperties()
-            .Where(property => property.Name is not nameof(SorsaAdapterOptions.TargetModules)))
+        Assert.AreEqual(FineTuningMethod.Sorsa, method.Method);
+        foreach (System.Reflection.PropertyInfo property in typeof(MethodSettings).GetProperties())
         {
-            Assert.AreEqual(property.GetValue(attach), typeof(Options).GetProperty(property.Name)!.GetValue(options), property.Name);
+            if (typeof(SorsaAdapterOptions).GetProperty(property.Name) is { } option)
+            {
+                Assert.AreEqual(option.GetValue(attach), property.GetValue(settings), property.Name);
+            }
         }
 
-        Assert.IsTrue(new SorsaAdapterOptions { HardOrthonormality = true }.ForTrainer().HardOrthonormality);
+        Assert.IsTrue(new SorsaAdapterOptions { HardOrthonormality = true }.ToSettings().Settings.HardOrthonormality);
     }
 
     private static Action<Options> Of(FineTuningMethod method) => options => options.Method = method;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 

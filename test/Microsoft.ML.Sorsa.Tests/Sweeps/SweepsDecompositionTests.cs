@@ -1,4 +1,4 @@
-using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Sweeps;

@@ -3,6 +3,7 @@ using System.Reflection;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Sweeps;
 using static Microsoft.ML.Sorsa.SorsaFineTuningTrainer;
 
 namespace Microsoft.ML.Sorsa.Tests.Sweeps;

@@ -31,7 +31,7 @@ public sealed class SweepsPostgresTests
         using var folder = new TemporaryFolder();
         TrialPlan[] plans = [.. Awkward.Select((gamma, i) => Plan(i + 1, gamma, limits: [gamma, double.PositiveInfinity]))];
         TrialResult[] results = [.. plans.Select(plan => Result(plan, [new(1, Gamma(plan), null), new(2, Gamma(plan) / 2, Gamma(plan))]))];
-        using (SqlStudyStore store = Open(kind, folder))
+        using (IStudyStore store = Open(kind, folder))
         {
             foreach ((TrialPlan plan, TrialResult result) in plans.Zip(results))
             {
@@ -40,14 +40,14 @@ public sealed class SweepsPostgresTests
             }
         }
 
-        using SqlStudyStore again = Open(kind, folder);
+        using IStudyStore again = Open(kind, folder);
         IReadOnlyDictionary<int, TrialResult> read = again.Read(Space);
 
         Assert.AreEqual(TinySweep.Table(results), TinySweep.Table(read.Values));
         foreach (TrialPlan plan in plans)
         {
-            Assert.AreSequenceEqual(plan.Limits, again.ReadPlan(plan.Settings.TrialId).Limits);
-            Assert.AreEqual(ParameterText.Of(Gamma(plan)), again.ReadPlan(plan.Settings.TrialId).Settings.Parameters["Gamma"]);
+            Assert.AreSequenceEqual(plan.Limits, ReadPlan(again, plan.Settings.TrialId).Limits);
+            Assert.AreEqual(ParameterText.Of(Gamma(plan)), ReadPlan(again, plan.Settings.TrialId).Settings.Parameters["Gamma"]);
         }
     }
 
@@ -57,7 +57,7 @@ public sealed class SweepsPostgresTests
     public void AnEndThatComesTwiceCountsOnce(string kind)
     {
         using var folder = new TemporaryFolder();
-        using SqlStudyStore store = Open(kind, folder);
+        using IStudyStore store = Open(kind, folder);
         TrialPlan plan = Plan(1, 0.5);
         TrialResult first = Result(plan, [new(1, 0.25, null)]);
         store.Start(plan);
@@ -76,16 +76,16 @@ public sealed class SweepsPostgresTests
     public void ATrialThatStartsAgainHasAnEmptyCurve(string kind)
     {
         using var folder = new TemporaryFolder();
-        using SqlStudyStore store = Open(kind, folder);
+        using IStudyStore store = Open(kind, folder);
         TrialPlan plan = Plan(1, 0.5);
         store.Start(plan);
-        store.Add(1, 1, new CurvePoint(3, 0.75, 0.125));
-        Assert.AreEqual(new CurvePoint(3, 0.75, 0.125), store.Read(Space, 1).Curve.Single());
+        store.AddCurvePoint(1, 1, new CurvePoint(3, 0.75, 0.125));
+        Assert.AreEqual(new CurvePoint(3, 0.75, 0.125), store.Read(Space)[1].Curve.Single());
 
         store.Start(plan);
 
-        Assert.IsEmpty(store.Read(Space, 1).Curve);
-        Assert.AreEqual(TrialState.Running, store.Read(Space, 1).State);
+        Assert.IsEmpty(store.Read(Space)[1].Curve);
+        Assert.AreEqual(TrialState.Running, store.Read(Space)[1].State);
     }
 
     [TestMethod]
@@ -95,7 +95,7 @@ public sealed class SweepsPostgresTests
     {
         using var folder = new TemporaryFolder();
         Open(kind, folder).Dispose();
-        using SqlStudyStore store = Make(kind, folder);
+        using IStudyStore store = Make(kind, folder);
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => store.Open(Defined("grid")));
 
@@ -108,8 +108,8 @@ public sealed class SweepsPostgresTests
     public void AStudyBelongsToOneExperimentAtATime(string kind)
     {
         using var folder = new TemporaryFolder();
-        using SqlStudyStore store = Open(kind, folder);
-        using SqlStudyStore other = Make(kind, folder);
+        using IStudyStore store = Open(kind, folder);
+        using IStudyStore other = Make(kind, folder);
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => other.Open(Definition));
 
@@ -120,19 +120,19 @@ public sealed class SweepsPostgresTests
     public void ATrialIsTakenByOneWorkerAtATime()
     {
         using var folder = new TemporaryFolder();
-        using SqlStudyStore experiment = Open(Postgres, folder);
+        using IStudyStore experiment = Open(Postgres, folder);
         TrialPlan plan = Plan(1, 0.5);
         experiment.Start(plan);
         using PostgresStudyStore first = Joined(folder), second = Joined(folder), third = Joined(folder);
-        Assert.IsTrue(first.Take(1, CancellationToken.None));
+        Assert.IsTrue(first.Claim(1, CancellationToken.None));
 
         // It waits, and is let in where the first one dies, and turned away where it finishes.
         using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(300));
-        Assert.ThrowsExactly<OperationCanceledException>(() => second.Take(1, soon.Token));
+        Assert.ThrowsExactly<OperationCanceledException>(() => second.Claim(1, soon.Token));
         first.Dispose();
-        Assert.IsTrue(second.Take(1, CancellationToken.None));
+        Assert.IsTrue(second.Claim(1, CancellationToken.None));
         second.Finish(Result(plan, []));
-        Assert.IsFalse(third.Take(1, CancellationToken.None));
+        Assert.IsFalse(third.Claim(1, CancellationToken.None));
     }
 
     [TestMethod]
@@ -149,15 +149,18 @@ public sealed class SweepsPostgresTests
         Assert.DoesNotContain("Password", error.Message.Split(". ")[0]);
     }
 
-    private static SqlStudyStore Open(string kind, TemporaryFolder folder)
+    private static IStudyStore Open(string kind, TemporaryFolder folder)
     {
-        SqlStudyStore store = Make(kind, folder);
+        IStudyStore store = Make(kind, folder);
         store.Open(Definition);
         return store;
     }
 
-    private static SqlStudyStore Make(string kind, TemporaryFolder folder) =>
+    private static IStudyStore Make(string kind, TemporaryFolder folder) =>
         kind == Sqlite ? new SqliteStudyStore(folder.File("study.db")) : new PostgresStudyStore(s_server!.ConnectionString, folder.Path);
+
+    private static TrialPlan ReadPlan(IStudyStore store, int trial) =>
+        store is SqliteStudyStore file ? file.ReadPlan(trial) : ((PostgresStudyStore)store).ReadPlan(trial);
 
     private static PostgresStudyStore Joined(TemporaryFolder folder)
     {

@@ -145,7 +145,7 @@ public sealed class SweepsReportTests
     [DataRow("one", "gamma-rank curves parallel orthonormality", "Importance of each parameter. Left out: 1 completed trial cannot be told from chance")]
     [DataRow("choices only", "curves parallel importance", "γ against rank. Left out: Gamma is not in the search space.")]
     [DataRow("equal metrics", "gamma-rank curves parallel orthonormality", "Left out: the completed trials all have the same metric")]
-    [DataRow("all failed", "gamma-rank parallel", "Validation curves. Left out: no trial came to its first look")]
+    [DataRow("all failed", "gamma-rank parallel", "Validation curves. Left out: no trial came to its first evaluation")]
     public void APlotThatSaysNothingIsLeftOutWithTheReason(string name, string drawn, string reason)
     {
         XElement page = Page(Sweeps[name]);

@@ -72,7 +72,7 @@ public sealed class SweepsStoreTests
         using var folder = new TemporaryFolder();
         using SqliteStudyStore store = Open(folder);
         store.Start(Plan(1));
-        store.Add(1, 1, new CurvePoint(5, 2, null));
+        store.AddCurvePoint(1, 1, new CurvePoint(5, 2, null));
         Assert.HasCount(1, store.Read(s_space)[1].Curve);
         Assert.AreEqual(TrialState.Running, store.Read(s_space)[1].State);
         store.Start(Plan(1));

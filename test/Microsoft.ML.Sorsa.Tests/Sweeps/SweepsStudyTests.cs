@@ -155,7 +155,7 @@ public sealed class SweepsStudyTests
             for (int i = 0; i < result.Curve.Count; i++)
             {
                 report(result.Curve[i]);
-                Store?.Add(plan.Settings.TrialId, i + 1, result.Curve[i]);
+                Store?.AddCurvePoint(plan.Settings.TrialId, i + 1, result.Curve[i]);
             }
 
             Store?.Finish(result);

@@ -1,5 +1,11 @@
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.AdaLora;
+using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Pissa;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Adapters.Weights;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Adapters;
@@ -107,8 +113,7 @@ internal sealed class GoldenRun : IDisposable
                     // As PEFT: the residual in float32.
                     Tensor product = right.to(ScalarType.Float32).mm(left.to(ScalarType.Float32));
                     Tensor residual = linear.weight.to(ScalarType.Float32) - (alpha / rank * product);
-                    return new LoraLinear(
-                        new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank, AdapterParts.Pissa);
+                    return new PissaLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank);
                 });
 
             case "adalora":

@@ -12,8 +12,8 @@ public sealed class KeptMemoryTests
     private const string Argument = "--kept-memory";
 
     /// <summary>
-    /// Megabytes; above what glibc keeps by itself. The second block is a little smaller: glibc up to 2.37 finds no room for an aligned
-    /// block in one of the same size.
+    /// Megabytes; above what glibc keeps by itself. Of the second block a little less:
+    /// glibc up to 2.37 does not find room for an aligned block in one of the same size.
     /// </summary>
     private const int First = 48, Second = 47;
 
@@ -31,20 +31,34 @@ public sealed class KeptMemoryTests
             Assert.Inconclusive("This process does not allocate through glibc: there is nothing to keep.");
         }
 
-        string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests");
-        using Process process = Process.Start(new ProcessStartInfo(program, [Argument]) { RedirectStandardOutput = true })!;
-        long[] faults = [.. process.StandardOutput.ReadToEnd()
-            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => long.Parse(line, CultureInfo.InvariantCulture))];
-        process.WaitForExit();
+        long[] faults = FaultsOfAProcess([]);
         long pages = Second * 1024L * 1024 / Environment.SystemPageSize;
 
-        Assert.HasCount(4, faults);
         Assert.IsGreaterThan(pages / 2, faults[0],
             "Without it the block comes from the operating system each time: the test would show nothing.");
         Assert.IsLessThan(pages / 10, faults[1]);
         Assert.IsLessThan(pages / 10, faults[2], "As long as one is left, memory is kept.");
         Assert.IsGreaterThan(pages / 2, faults[3], "With the last one the free memory goes back.");
+    }
+
+    /// <summary>The values are glibc's own, so that every block comes from the operating system, as without the library.</summary>
+    [TestMethod]
+    [DataRow("MALLOC_TRIM_THRESHOLD_", "131072")]
+    [DataRow("MALLOC_TOP_PAD_", "131072")]
+    [DataRow("MALLOC_MMAP_MAX_", "65536")]
+    [DataRow("MALLOC_MMAP_THRESHOLD_", "131072")]
+    [DataRow("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072")]
+    public void AnAllocatorThatTheUserHasSetIsLeftAlone(string name, string value)
+    {
+        if (!KeptMemory.IsSupported)
+        {
+            Assert.Inconclusive("This process does not allocate through glibc: there is nothing to leave alone.");
+        }
+
+        foreach (long faults in FaultsOfAProcess([(name, value)]))
+        {
+            Assert.IsGreaterThan(Second * 1024L * 1024 / Environment.SystemPageSize / 2, faults);
+        }
     }
 
     /// <summary>What the process does.</summary>
@@ -62,6 +76,22 @@ public sealed class KeptMemoryTests
         }
 
         Console.WriteLine(FaultsOfTheSecond());
+    }
+
+    private static long[] FaultsOfAProcess((string Name, string Value)[] variables)
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests");
+        var start = new ProcessStartInfo(program, [Argument]) { RedirectStandardOutput = true };
+        foreach ((string name, string value) in variables)
+        {
+            start.Environment[name] = value;
+        }
+
+        using Process process = Process.Start(start)!;
+        string[] lines = process.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        process.WaitForExit();
+        Assert.HasCount(4, lines);
+        return [.. lines.Select(line => long.Parse(line, CultureInfo.InvariantCulture))];
     }
 
     private static long FaultsOfTheSecond()

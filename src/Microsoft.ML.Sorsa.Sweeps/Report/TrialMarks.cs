@@ -1,0 +1,186 @@
+using OxyPlot.Annotations;
+using OxyPlot.Axes;
+using OxyPlot;
+
+namespace Microsoft.ML.Sorsa.Sweeps.Report;
+
+/// <summary>A square per trial, with its number where there is room: coloured by the metric, hollow where there is none.</summary>
+internal static class TrialMarks
+{
+    /// <summary>Says how to read them.</summary>
+    public const string Legend = "A square is a trial, with its number where there is room; dark is good. Pink frame: the best. "
+        + "Hollow and grey: pruned. Hollow and orange: failed.";
+
+    /// <summary>A mark with a number is so wide and high.</summary>
+    private const double Step = 0.055;
+
+    private const int MostWithNumbers = 48;
+
+    /// <param name="report">For the colours.</param>
+    /// <param name="across">The axis at the bottom.</param>
+    /// <param name="up">The axis on the left.</param>
+    /// <param name="places">The trials to draw, with their places; those on top last.</param>
+    public static PlotModel Plot(
+        SweepReport report, ScaleAxis across, ScaleAxis up, IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+    {
+        PlotModel plot = PlotInk.Empty(left: 70, top: 12, right: 92, bottom: 52);
+        plot.Axes.Add(across);
+        plot.Axes.Add(up);
+        if (report.Completed.Count > 0)
+        {
+            plot.Axes.Add(ColorBar(report));
+        }
+
+        bool numbered = places.Count <= MostWithNumbers;
+        foreach ((TrialResult trial, double x, double y) in SideBySide(places))
+        {
+            bool isBest = trial == report.Best;
+            OxyColor color = trial switch
+            {
+                { State: TrialState.Failed } => PlotInk.Failed,
+                { Metric: { } metric, State: TrialState.Completed } => report.Shades.Of(metric),
+                _ => PlotInk.Pruned,
+            };
+            bool isHollow = trial.State != TrialState.Completed;
+            plot.Annotations.Add(new PointAnnotation
+            {
+                X = x,
+                Y = y,
+                Shape = MarkerType.Square,
+                Size = (numbered ? 10 : 6) - (isHollow ? 1 : 0),
+                Fill = isHollow ? OxyColors.White : color,
+                Stroke = isBest ? PlotInk.Best : isHollow ? color : OxyColors.White,
+                StrokeThickness = isBest ? 3 : isHollow ? 1.5 : 1,
+            });
+            if (numbered)
+            {
+                TextAnnotation number = PlotInk.Label(NumberText.Of(trial.TrialSettings.TrialId), x, y, HorizontalAlignment.Center);
+                (number.FontSize, number.TextColor) = (10.5, isHollow ? PlotInk.Text : ReadableOn(color));
+                plot.Annotations.Add(number);
+            }
+        }
+
+        return plot;
+    }
+
+    /// <summary>What the colours of a plot with marks mean, on its right.</summary>
+    private static LinearColorAxis ColorBar(SweepReport report)
+    {
+        MetricShades shades = report.Shades;
+        double least = Math.Min(shades.Best, shades.Worst), most = Math.Max(shades.Best, shades.Worst);
+        double margin = least < most ? 0 : Math.Max(Math.Abs(least) * 0.1, 1e-9);
+        return new LinearColorAxis
+        {
+            Position = AxisPosition.Right,
+            Title = PlainText.Short(report.MetricName, 40) + (shades.IsCut ? " (last colour: and worse)" : ""),
+            Palette = new OxyPalette(report.History.IsMaximized ? MetricShades.Colors.Reverse() : MetricShades.Colors),
+            Minimum = least - margin,
+            Maximum = most + margin,
+            LabelFormatter = NumberText.Of,
+            AxisDistance = 14,
+            AxisTickToLabelDistance = 9,
+            TickStyle = TickStyle.None,
+            AxisTitleDistance = 16,
+            TicklineColor = PlotInk.Axis,
+            AxislineColor = PlotInk.Axis,
+        };
+    }
+
+    /// <summary>
+    /// Marks that are straight above each other, as those of equal choices are, and would touch, go into columns of their own.
+    /// </summary>
+    private static IEnumerable<(TrialResult Trial, double X, double Y)> SideBySide(
+        IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+    {
+        var shifts = new Dictionary<int, double>();
+        foreach (var straight in places.GroupBy(place => Math.Round(place.X, 6)))
+        {
+            foreach ((int Trial, int Column)[] heap in Heaps(straight.Select(place => (place.Trial.TrialSettings.TrialId, place.Y))))
+            {
+                int last = heap.Max(mark => mark.Column);
+                foreach ((int trial, int column) in heap)
+                {
+                    shifts[trial] = (column - last / 2.0) * Step;
+                }
+            }
+        }
+
+        return places.Select(place => (place.Trial, place.X + shifts[place.Trial.TrialSettings.TrialId], place.Y));
+    }
+
+    /// <summary>Marks that touch, directly or over others, from the lowest: each in the first column where it touches none.</summary>
+    private static List<(int Trial, int Column)[]> Heaps(IEnumerable<(int Trial, double Y)> straight)
+    {
+        var heaps = new List<(int, int)[]>();
+        var heap = new List<(int, int)>();
+        var tops = new List<double>();
+        foreach ((int trial, double y) in straight.OrderBy(mark => Math.Round(mark.Y, 6)).ThenBy(mark => mark.Trial))
+        {
+            if (heap.Count > 0 && tops.All(top => y - top >= Step))
+            {
+                heaps.Add([.. heap]);
+                heap.Clear();
+                tops.Clear();
+            }
+
+            int column = tops.FindIndex(top => y - top >= Step);
+            if (column < 0)
+            {
+                column = tops.Count;
+                tops.Add(y);
+            }
+
+            tops[column] = y;
+            heap.Add((trial, column));
+        }
+
+        return [.. heaps, [.. heap]];
+    }
+
+    private static OxyColor ReadableOn(OxyColor color) =>
+        0.299 * color.R + 0.587 * color.G + 0.114 * color.B > 140 ? OxyColors.Black : OxyColors.White;
+}
+
+/// <summary>
+/// A metric as a colour of the scale "viridis", which colour-blind eyes and grey prints keep in order: the best is the darkest. A few
+/// trials that went astray do not take the colours from the others: what is worse than the third quartile by 1.5 quartile distances
+/// (Tukey's fence) has the last colour.
+/// </summary>
+/// <param name="Best">The best value.</param>
+/// <param name="Worst">The value of the last colour.</param>
+/// <param name="IsCut">Whether there are values beyond.</param>
+internal sealed record MetricShades(double Best, double Worst, bool IsCut)
+{
+    /// <summary>The yellow end is too light for lines on white.</summary>
+    private static readonly OxyColor[] s_colors = [.. OxyPalettes.Viridis(256).Colors.Take(236)];
+
+    /// <summary>From the best to the last colour.</summary>
+    public static IReadOnlyList<OxyColor> Colors => s_colors;
+
+    public static MetricShades Of(IEnumerable<double> values, bool isMaximized)
+    {
+        // As losses, in their order.
+        double[] sorted = [.. values.Select(value => isMaximized ? -value : value).Order()];
+        if (sorted.Length == 0)
+        {
+            return new MetricShades(0, 0, false);
+        }
+
+        double lower = Quantile(sorted, 0.25), upper = Quantile(sorted, 0.75);
+        double fence = sorted.Last(value => value <= upper + 1.5 * (upper - lower));
+        double sign = isMaximized ? -1 : 1;
+        return new MetricShades(sign * sorted[0], sign * fence, fence < sorted[^1]);
+    }
+
+    public OxyColor Of(double metric) => s_colors[(int)Math.Round(Depth(metric) * (s_colors.Length - 1))];
+
+    /// <summary>0 for the best, 1 for the last colour.</summary>
+    public double Depth(double metric) => Best == Worst ? metric == Best ? 0 : 1 : Math.Clamp((metric - Best) / (Worst - Best), 0, 1);
+
+    private static double Quantile(double[] sorted, double share)
+    {
+        double at = share * (sorted.Length - 1);
+        int below = (int)at;
+        return sorted[below] + (at - below) * (sorted[Math.Min(below + 1, sorted.Length - 1)] - sorted[below]);
+    }
+}

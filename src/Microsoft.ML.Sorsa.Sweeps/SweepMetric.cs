@@ -1,0 +1,78 @@
+using System.Globalization;
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.Sorsa.Sweeps;
+
+/// <summary>What an experiment optimises: the lowest or the highest of a number that a trained model gets on the validation rows.</summary>
+public sealed class SweepMetric
+{
+    private readonly Func<SorsaTransformer, IDataView, SorsaFineTuningTrainer.Options, double>? _measure;
+
+    private SweepMetric(string name, bool isMaximized, Func<SorsaTransformer, IDataView, SorsaFineTuningTrainer.Options, double>? measure)
+    {
+        Name = name;
+        IsMaximized = isMaximized;
+        _measure = measure;
+    }
+
+    /// <summary>
+    /// The lowest mean cross-entropy of the validation rows during training, in nats per response token: that of the weights that are kept.
+    /// The default; lower is better.
+    /// </summary>
+    public static SweepMetric ValidationLoss { get; } = new("validation loss", isMaximized: false, null);
+
+    /// <summary>
+    /// The share of validation rows of which the model's answer is the response, white space around either aside. Higher is better; from 0
+    /// to 1.
+    /// </summary>
+    public static SweepMetric ExactMatch { get; } = new("exact match", isMaximized: true, Share);
+
+    /// <summary>How tables and the study name it.</summary>
+    public string Name { get; }
+
+    /// <summary>A higher value is better.</summary>
+    public bool IsMaximized { get; }
+
+    /// <summary>Whether a worker in another process knows it too.</summary>
+    internal bool IsBuiltIn => ReferenceEquals(this, ValidationLoss) || ReferenceEquals(this, ExactMatch);
+
+    /// <summary>A metric of one's own.</summary>
+    /// <param name="name">How tables and the study name it; another function, another name.</param>
+    /// <param name="measure">
+    /// From the trained model and the validation rows to a finite number. Called once per trial, several trials at a time where the
+    /// experiment runs several.
+    /// </param>
+    /// <param name="isMaximized">A higher value is better.</param>
+    public static SweepMetric Of(string name, Func<SorsaTransformer, IDataView, double> measure, bool isMaximized = false)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentNullException.ThrowIfNull(measure);
+        return new SweepMetric(name, isMaximized, (model, data, _) => measure(model, data));
+    }
+
+    /// <summary>The built-in metric of a name.</summary>
+    internal static SweepMetric Named(string name) => new[] { ValidationLoss, ExactMatch }.Single(metric => metric.Name == name);
+
+    internal double Measure(
+        SorsaTransformer model, IDataView validation, IReadOnlyList<CurvePoint> curve, SorsaFineTuningTrainer.Options options) =>
+        _measure is null ? curve.Min(point => point.Loss) : _measure(model, validation, options);
+
+    /// <exception cref="ArithmeticException">The number is not finite.</exception>
+    internal void RequireFinite(double value)
+    {
+        if (!double.IsFinite(value))
+        {
+            throw new ArithmeticException(string.Create(CultureInfo.InvariantCulture,
+                $"The metric '{Name}' is {value}; it must be a finite number. "
+                + $"Give a value for every model, the worst possible one included."));
+        }
+    }
+
+    private static double Share(SorsaTransformer model, IDataView validation, SorsaFineTuningTrainer.Options options)
+    {
+        string[] responses = [.. validation.GetColumn<string>(options.ResponseColumnName)];
+        string[] answers = [.. model.Transform(validation).GetColumn<string>(options.OutputColumnName)];
+        int right = responses.Zip(answers).Count(pair => pair.First.AsSpan().Trim().SequenceEqual(pair.Second.AsSpan().Trim()));
+        return right / (double)responses.Length;
+    }
+}

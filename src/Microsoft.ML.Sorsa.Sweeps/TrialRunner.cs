@@ -1,0 +1,174 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using static Microsoft.ML.Sorsa.SorsaFineTuningTrainer;
+
+namespace Microsoft.ML.Sorsa.Sweeps;
+
+/// <summary>
+/// Trains the trials of one study over one <see cref="SorsaBaseModel"/>. Several may run at a time, each on a thread of its own. An
+/// experiment has one itself; a worker in another process makes one from what the study's store holds.
+/// </summary>
+public sealed class TrialRunner : IDisposable
+{
+    /// <summary>How often the validation loss of a trial is computed where EvaluationSteps does not say.</summary>
+    internal const int Evaluations = 8;
+
+    private readonly Options _trainer;
+    private readonly SweepData _data;
+    private readonly SweepMetric _metric;
+    private readonly IDataView _validation;
+    private readonly int _threads;
+    private readonly SorsaBaseModel _model;
+
+    /// <summary>For a worker.</summary>
+    /// <param name="catalog">ML.NET's; its context decides the device.</param>
+    /// <param name="definition">The study's.</param>
+    /// <param name="inputs">The study's.</param>
+    /// <param name="modelFolder">This machine's copy of the model; compare <see cref="ModelFingerprint"/> with the definition's.</param>
+    /// <param name="decompositionFolder">Where decompositions are kept; workers of a machine may share one.</param>
+    /// <exception cref="IOException">The folder or one of its files is not there.</exception>
+    /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
+    public TrialRunner(
+        SorsaCatalog catalog, StudyDefinition definition, StudyInputs inputs, string modelFolder, string decompositionFolder)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(definition);
+        ArgumentNullException.ThrowIfNull(inputs);
+        _trainer = inputs.Trainer(modelFolder);
+        _data = inputs.Data;
+        _metric = SweepMetric.Named(definition.Metric);
+        _validation = _data.ValidationView(_trainer);
+        _threads = definition.ThreadsPerTrial;
+        _model = catalog.OpenBaseModel(_trainer, inputs.LargestRank, decompositionFolder);
+    }
+
+    /// <summary>For the experiment itself.</summary>
+    /// <param name="sweep">What is set up.</param>
+    /// <param name="decompositionFolder">Where decompositions are kept.</param>
+    internal TrialRunner(Sweep sweep, string decompositionFolder)
+    {
+        _trainer = sweep.Trainer;
+        _data = sweep.Data;
+        _metric = sweep.Metric;
+        _validation = sweep.ValidationView ?? _data.ValidationView(_trainer);
+        _threads = sweep.ThreadsPerTrial;
+        _model = sweep.Catalog.OpenBaseModel(_trainer, SweptOptions.LargestRank(_trainer, sweep.Space), decompositionFolder);
+    }
+
+    /// <summary>Names the model by its content, as <see cref="StudyDefinition.ModelFingerprint"/> does.</summary>
+    public string ModelFingerprint => _model.Fingerprint;
+
+    internal SharedWork SharedWork => _model.SharedWork;
+
+    /// <summary>Trains a trial. Sets libtorch's number of threads, which is the process's.</summary>
+    /// <param name="plan">The trial.</param>
+    /// <param name="report">Told of each point of the curve, on the thread that trains.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <returns>Its end: completed, pruned, or failed for a reason of its own.</returns>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="IOException">
+    /// And whatever else is not the trial's own fault: what <paramref name="report"/>, the metric or the rows throw.
+    /// </exception>
+    public TrialResult Run(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        ArgumentNullException.ThrowIfNull(report);
+        (TrialResult result, SorsaTransformer? model) = Train(plan, report, cancellationToken);
+        model?.Dispose();
+        return result;
+    }
+
+    /// <summary>The same, with the model where the trial was trained to its end; that is the caller's.</summary>
+    internal (TrialResult Result, SorsaTransformer? Model) Train(
+        TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
+    {
+        torch.set_num_threads(_threads);
+        var clock = Stopwatch.StartNew();
+        var curve = new List<CurvePoint>();
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Options options = _trainer;
+        try
+        {
+            options = SweptOptions.Apply(_trainer, plan.Settings.Parameters);
+            options.CancellationToken = end.Token;
+            options.Progress = new EachStep(progress =>
+            {
+                if (progress.ValidationLoss is { } loss)
+                {
+                    curve.Add(new CurvePoint(progress.Step, loss, progress.Orthonormality));
+                    NotOfTheTrial(() => report(curve[^1]));
+                    if (progress.Step < progress.TotalSteps && plan.IsToEnd(curve))
+                    {
+                        end.Cancel();
+                    }
+                }
+            });
+            (SorsaTransformer model, double? orthonormality) = _model.FineTune(options, _data.Train, _data.Validation, Evaluations);
+            try
+            {
+                double metric = 0;
+                NotOfTheTrial(() => metric = _metric.Measure(model, _validation, curve, options));
+                _metric.RequireFinite(metric);
+                return (Ended(TrialState.Completed, null) with { Metric = metric, Orthonormality = orthonormality }, model);
+            }
+            catch
+            {
+                model.Dispose();
+                throw;
+            }
+        }
+        catch (OutsideException e)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerException!);
+            throw;
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            return (Ended(TrialState.Pruned, null), null);
+        }
+        catch (Exception e) when (e is ArithmeticException || e is ArgumentException error && !IsOfTheRows(error, options))
+        {
+            return (Ended(TrialState.Failed, e.Message), null);
+        }
+
+        TrialResult Ended(TrialState state, string? error) => new()
+        {
+            TrialSettings = plan.Settings,
+            State = state,
+            Curve = curve,
+            Error = error,
+            DurationInMilliseconds = clock.Elapsed.TotalMilliseconds,
+        };
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => _model.Dispose();
+
+    /// <summary>A row that does not fit any trial is an error of the data; with lengths of its own, it is the trial's.</summary>
+    private bool IsOfTheRows(ArgumentException error, Options options) =>
+        error.ParamName is "trainData" or "validationData"
+        && (options.MaxPromptLength, options.MaxResponseLength) == (_trainer.MaxPromptLength, _trainer.MaxResponseLength);
+
+    /// <summary>Does what a trial is not to blame for: an error in it is not that of its options.</summary>
+    private static void NotOfTheTrial(Action act)
+    {
+        try
+        {
+            act();
+        }
+        catch (Exception e)
+        {
+            throw new OutsideException(e);
+        }
+    }
+
+    /// <summary>On the thread that trains, unlike <see cref="Progress{T}"/>.</summary>
+    private sealed class EachStep(Action<SorsaTrainingProgress> act) : IProgress<SorsaTrainingProgress>
+    {
+        public void Report(SorsaTrainingProgress value) => act(value);
+    }
+
+    private sealed class OutsideException(Exception inner) : Exception(inner.Message, inner);
+}

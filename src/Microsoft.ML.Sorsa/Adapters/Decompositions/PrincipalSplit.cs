@@ -1,0 +1,104 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
+
+/// <summary>Which singular triplets of a matrix are taken, counted from the largest.</summary>
+/// <param name="First">The first of them, from 0; null: the trailing ones.</param>
+/// <param name="Rank">How many.</param>
+internal readonly record struct TripletSlice(int? First, int Rank)
+{
+    /// <summary>The triplets, decomposed as far as it takes; in tensors that the caller owns.</summary>
+    public (Tensor U, Tensor S, Tensor Vt) Of(Tensor weight, Decomposition decomposition, bool comesAgain = true)
+    {
+        long smaller = weight.shape.Min();
+        long first = First ?? smaller - Rank;
+        if (first < 0 || first + Rank > smaller)
+        {
+            throw new ArgumentOutOfRangeException(nameof(weight), string.Create(CultureInfo.InvariantCulture,
+                $"A matrix [{weight.shape[0]}, {weight.shape[1]}] has {smaller} singular triplets, not those from {first} to {first + Rank - 1}."));
+        }
+
+        if (first == 0)
+        {
+            return decomposition.Leading(weight, Rank, comesAgain);
+        }
+
+        // The small triplets of a randomised decomposition are not those of the matrix.
+        using var scope = NewDisposeScope();
+        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Exact(weight, (int)(first + Rank));
+        return scope.MoveToOuter(u.narrow(1, first, Rank).contiguous(), s.narrow(0, first, Rank).clone(), vt.narrow(0, first, Rank).clone());
+    }
+}
+
+/// <summary>
+/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train; what is left, which does not, is <see cref="Residual"/>. The triplets are
+/// float32, or float64 where W is.
+/// </summary>
+/// <param name="U">[out, r].</param>
+/// <param name="S">[r], descending.</param>
+/// <param name="Vt">[r, in].</param>
+/// <param name="Error">What quantising W_r costs; null where it is not quantised.</param>
+internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, QuantizationError? Error)
+{
+    /// <summary>The triplets of W, which is left as it is. The caller owns them.</summary>
+    /// <param name="weight">W [out, in].</param>
+    /// <param name="slice">Which triplets train.</param>
+    /// <param name="decomposition">Where the leading triplets come from.</param>
+    public static PrincipalSplit Of(Tensor weight, TripletSlice slice, Decomposition decomposition)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        (Tensor u, Tensor s, Tensor vt) = slice.Of(weight.to(AdapterStart.TypeFor(weight)), decomposition);
+        return new PrincipalSplit(u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(), null);
+    }
+
+    /// <summary>
+    /// The same where W_r will be in NF4: it is the residual that is quantised, as in QPiSSA, so that the triplets stay exact. In further rounds the triplets are
+    /// those of what quantising left over, W − NF4(W_r), and W_r is quantised anew; the round of the smallest error counts.
+    /// </summary>
+    /// <param name="weight">W [out, in].</param>
+    /// <param name="slice">Which triplets train.</param>
+    /// <param name="scale">c.</param>
+    /// <param name="rounds">How often the two take turns; at least 1.</param>
+    /// <param name="decomposition">Where the leading triplets come from.</param>
+    public static PrincipalSplit Quantized(Tensor weight, TripletSlice slice, double scale, int rounds, Decomposition decomposition)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor wide = weight.to(AdapterStart.TypeFor(weight)), rest = wide;
+        using var plain = new Nf4Weight(wide);
+        PrincipalSplit? best = null;
+        double first = 0;
+        for (int round = 0; round < rounds; round++)
+        {
+            // Before the first round nothing was quantised yet, and U diag(s) Vt is W's own part, to which c comes as it is.
+            (Tensor u, Tensor s, Tensor vt) = slice.Of(rest, decomposition, comesAgain: round == 0);
+            s = round == 0 ? s : s.Times(1 / scale);
+            Tensor product = WorkingPrecision.Product(u * s.Times(scale), vt);
+            using var residual = new Nf4Weight(wide - product);
+            double error = QuantizationError.Relative(wide, residual, product);
+            first = round == 0 ? error : first;
+            rest = wide - residual.Dense(wide.dtype);
+            best = error < (best?.Error!.Initial ?? double.PositiveInfinity) ? new PrincipalSplit(u, s, vt, new QuantizationError(0, first, error)) : best;
+        }
+
+        best!.U.DetachFromDisposeScope();
+        best.S.DetachFromDisposeScope();
+        best.Vt.DetachFromDisposeScope();
+        return best with { Error = best.Error! with { Plain = QuantizationError.Relative(wide, plain, null) } };
+    }
+
+    /// <summary>W_r = W − B A, of the product that training starts from, rounded once to the projection's type, or quantised. The caller owns it.</summary>
+    public static FrozenWeight Residual(Linear linear, Tensor startB, Tensor startA, bool quantized)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor rest = WorkingPrecision.Product(startB, startA).neg_().Accumulate(linear.weight);
+        return quantized ? new Nf4Weight(rest) : new PlainWeight(rest.to(linear.weight.dtype).DetachFromDisposeScope());
+    }
+}

@@ -1,0 +1,55 @@
+using Microsoft.ML.Sorsa.Adapters.Lora;
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters.Dora;
+
+/// <summary>DoRA: LoRA's start on the direction of every row; the magnitudes start as the rows' own.</summary>
+internal sealed class DoraMethod : AdapterMethod
+{
+    private const string Magnitude = "lora_magnitude_vector";
+
+    public static MethodDescriptor Descriptor { get; } = new()
+    {
+        Method = FineTuningMethod.Dora,
+        Name = "dora",
+        Options = MethodOptions.LowRank,
+        Create = (settings, run) => new DoraMethod
+        {
+            Rank = settings.RankOrDefault,
+            Scale = settings.Scale,
+            Initialization = run.Initialization,
+            Dropout = run.InputDropout(settings),
+            Quantized = settings.IsQuantized,
+        },
+        Tensors = [AdapterTensor.LoraA, AdapterTensor.LoraB, new(Magnitude, Axis.Out) { PeftName = Magnitude }],
+        Restore = saved => new DoraLinear(
+            saved.Freeze(), saved.Copy("lora_A"), saved.Copy("lora_B"), saved.Copy(Magnitude), saved.Bias, saved.Scale),
+        Peft = new PeftForm(UseDora: true),
+        NoLoraDifference = "DoRA scales whole rows, which no LoRA adapter does. Choose AdapterFormat.Peft, which has DoRA.",
+    };
+
+    public override string Name => Descriptor.Name;
+
+    /// <summary>r.</summary>
+    public required int Rank { get; init; }
+
+    /// <summary>c = α / r.</summary>
+    public required double Scale { get; init; }
+
+    /// <summary>Where A is drawn from; on the CPU.</summary>
+    public required Generator Initialization { get; init; }
+
+    public override Adapter Create(string path, Linear linear)
+    {
+        (Tensor a, Tensor b) = LoraMethod.Start(linear.weight, Rank, Initialization);
+        (FrozenWeight frozen, QuantizationError? error) = Freeze(linear);
+        return new DoraLinear(frozen, a, b, DoraLinear.Magnitude(frozen, a.dtype), linear.bias, Scale)
+        {
+            Dropout = Dropout,
+            QuantizationError = error,
+        };
+    }
+}

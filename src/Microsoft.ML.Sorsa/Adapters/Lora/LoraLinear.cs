@@ -1,0 +1,50 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters.Lora;
+
+/// <summary>
+/// LoRA (Hu et al., arXiv 2106.09685): A [r, in] and B [out, r] train beside W.
+/// <code>y = x Wᵀ + c · (x Aᵀ) Bᵀ + b</code>
+/// c = α / r; rsLoRA (Kalajdzievski, arXiv 2312.03732) differs in c = α / √r alone.
+/// </summary>
+internal sealed class LoraLinear : LowRankAdapter
+{
+    /// <summary>Takes the tensors over.</summary>
+    /// <param name="frozen">W [out, in].</param>
+    /// <param name="a">A [r, in].</param>
+    /// <param name="b">B [out, r].</param>
+    /// <param name="bias">b [out], or null.</param>
+    /// <param name="scale">c.</param>
+    public LoraLinear(FrozenWeight frozen, Tensor a, Tensor b, Parameter? bias, double scale)
+        : base(nameof(LoraLinear), frozen, bias)
+    {
+        RequireShapes(b, a.shape[0], a, "B and A");
+        A = new Parameter(a);
+        B = new Parameter(b);
+        Scale = scale;
+        RegisterComponents();
+    }
+
+    [field: ComponentName(Name = "lora_A")]
+    public Parameter A { get; }
+
+    [field: ComponentName(Name = "lora_B")]
+    public Parameter B { get; }
+
+    public override double Scale { get; }
+
+    public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B)];
+
+    public override Tensor forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, B.Times(Scale), A, DrawDropout(x));
+        return scope.MoveToOuter(y);
+    }
+
+    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
+}

@@ -1,0 +1,64 @@
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters.Quantization;
+
+/// <summary>A weight [out, in] that does not train, in whatever form it is kept.</summary>
+internal abstract class FrozenWeight(string name) : nn.Module(name)
+{
+    /// <summary>[out, in].</summary>
+    public abstract long[] Shape { get; }
+
+    /// <summary>
+    /// The weight as a matrix of some type: the kept tensor itself where it is one, otherwise a new one, which belongs to the dispose scope
+    /// that the caller must have open.
+    /// </summary>
+    public abstract Tensor Dense(ScalarType type);
+}
+
+/// <summary>A weight kept as it is.</summary>
+internal sealed class PlainWeight : FrozenWeight
+{
+    [ComponentName(Name = "weight")]
+    private readonly Parameter _weight;
+
+    /// <param name="weight">W [out, in], owned from now on.</param>
+    public PlainWeight(Parameter weight)
+        : base(nameof(PlainWeight))
+    {
+        _weight = weight;
+        RegisterComponents();
+    }
+
+    public PlainWeight(Tensor weight)
+        : this(new Parameter(weight, requires_grad: false))
+    {
+    }
+
+    public override long[] Shape => _weight.shape;
+
+    public override Tensor Dense(ScalarType type) => _weight.dtype == type ? _weight : _weight.to(type);
+}
+
+/// <summary>What quantising cost a matrix at the start, as ‖W − its stand-in‖_F / ‖W‖_F.</summary>
+/// <param name="Plain">NF4(W).</param>
+/// <param name="Residual">NF4(W − principal part) beside the principal part; null where nothing is taken out.</param>
+/// <param name="Initial">What training starts from.</param>
+internal sealed record QuantizationError(double Plain, double? Residual, double Initial)
+{
+    /// <summary>The error of a frozen weight, and a product beside it where there is one.</summary>
+    public static double Relative(Tensor weight, FrozenWeight frozen, Tensor? product)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor wide = weight.to(ScalarType.Float32), error = wide - frozen.Dense(ScalarType.Float32);
+        error = product is null ? error : error - product.to(ScalarType.Float32);
+        double norm = Norm(wide);
+        return norm == 0 ? 0 : Norm(error) / norm;
+
+        static double Norm(Tensor tensor) => tensor.norm().to(ScalarType.Float64).item<double>();
+    }
+}

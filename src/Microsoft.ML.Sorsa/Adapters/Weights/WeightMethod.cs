@@ -1,0 +1,86 @@
+using Microsoft.ML.Sorsa.Adapters.Quantization;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Adapters.Weights;
+
+/// <summary>Full fine-tuning, where everything trains, and partial fine-tuning, where the targets' weights do.</summary>
+internal sealed class WeightMethod : AdapterMethod
+{
+    public static MethodDescriptor Full { get; } = new()
+    {
+        Method = FineTuningMethod.Full,
+        Name = "full",
+        Options = MethodOptions.None,
+        Create = (_, _) => new WeightMethod { Everything = true },
+    };
+
+    public static MethodDescriptor Partial { get; } = new()
+    {
+        Method = FineTuningMethod.Partial,
+        Name = "partial",
+        Options = MethodOptions.TargetModules,
+        Create = (_, _) => new WeightMethod { Everything = false },
+    };
+
+    public override string Name => Everything ? Full.Name : Partial.Name;
+
+    /// <summary>Full: biases, embeddings, norms and the head train too.</summary>
+    public required bool Everything { get; init; }
+
+    public override bool TrainsEveryWeight => Everything;
+
+    public override Adapter Create(string path, Linear linear)
+    {
+        using var scope = NewDisposeScope();
+        Tensor weight = linear.weight.detach().to(AdapterStart.TypeFor(linear.weight), copy: true);
+        return new TrainedLinear(new PlainWeight(linear.weight), weight.DetachFromDisposeScope(), linear.bias, Everything);
+    }
+}
+
+/// <summary>Fine-tuning of the weight itself: y = x Wᵀ + b, where W trains, in float32 at least, and b in full fine-tuning.</summary>
+internal sealed class TrainedLinear : Adapter
+{
+    private readonly bool _trainsBias;
+
+    [ComponentName(Name = "start")]
+    private readonly FrozenWeight _start;
+
+    /// <param name="start">W as it was.</param>
+    /// <param name="weight">W [out, in], taken over.</param>
+    /// <param name="bias">b [out], or null.</param>
+    /// <param name="trainsBias">b trains too.</param>
+    public TrainedLinear(FrozenWeight start, Tensor weight, Parameter? bias, bool trainsBias)
+        : base(nameof(TrainedLinear))
+    {
+        _start = start;
+        W = new Parameter(weight);
+        Bias = bias;
+        _trainsBias = trainsBias && bias is not null;
+        RegisterComponents();
+    }
+
+    [field: ComponentName(Name = "weight")]
+    public Parameter W { get; }
+
+    [field: ComponentName(Name = "bias")]
+    public override Parameter? Bias { get; }
+
+    public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable =>
+        _trainsBias ? [new("weight", W), new("bias", Bias!)] : [new("weight", W)];
+
+    public override Tensor forward(Tensor input)
+    {
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(nn.functional.linear(input, W.to(input.dtype), Bias));
+    }
+
+    public override Tensor Weight() => W.alias();
+
+    public override Tensor InitialWeight()
+    {
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(_start.Dense(W.dtype).clone());
+    }
+}

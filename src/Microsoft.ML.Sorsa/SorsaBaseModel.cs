@@ -1,0 +1,159 @@
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.FineTuning;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
+
+namespace Microsoft.ML.Sorsa;
+
+/// <summary>
+/// A model folder that is opened once and fine-tuned many times, as a sweep or a comparison of methods does it. The weights are mapped
+/// once; each matrix is decomposed once, at the largest rank, and kept on disk; rows are turned into tokens once for each pair of lengths.
+/// Made by <c>mlContext.Sorsa().OpenBaseModel(...)</c>. Several trainings may run at a time, each on a thread of its own.
+/// </summary>
+public sealed class SorsaBaseModel : IDisposable
+{
+    private readonly IHost _host;
+    private readonly FineTuningSettings _settings;
+    private readonly DecoderConfig _config;
+    private readonly FolderModel _folder;
+    private readonly DecompositionCache _decompositions;
+    private readonly EncodedRows _rows = new();
+    private int _trainings;
+
+    internal SorsaBaseModel(IHostEnvironment env, SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(largestRank, 1);
+        ArgumentException.ThrowIfNullOrWhiteSpace(decompositionFolder);
+        _host = env.Register(nameof(SorsaBaseModel));
+        _settings = options.ToSettings();
+        _settings.VerifyForFolder();
+        _decompositions = new DecompositionCache(decompositionFolder, largestRank, _settings.Training.Seed);
+        _config = DecoderConfig.Load(_settings.ModelFolder);
+        _folder = new FolderModel(_settings.ModelFolder, _config, _settings.ComputeType, _settings.SavedType, TorchDevice.Of(env));
+        try
+        {
+            Fingerprint = _folder.LoadShared();
+        }
+        catch
+        {
+            _folder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Names the model by its content: SHA-256 of the weights, then of the configuration and the tokenizer's files.</summary>
+    public string Fingerprint { get; }
+
+    /// <summary>What the trainings so far did not have to do again.</summary>
+    public SharedWork SharedWork => new()
+    {
+        Decompositions = _decompositions.Made,
+        DecompositionsReused = _decompositions.Found,
+        DecompositionTimeSaved = _decompositions.Saved,
+        RowsTokenized = _rows.Encoded,
+        RowsReused = _rows.Reused,
+        ModelLoadsSaved = Math.Max(0, _trainings - 1),
+    };
+
+    /// <summary>Trains on rows, keeps the weights of the lowest loss on others, and merges.</summary>
+    /// <param name="options">
+    /// Everything that can be set. ModelFolder, ComputeType and SavedType must be those that the model was opened with, and Rank at most
+    /// the largest one. The randomised decomposition draws from the Seed that the model was opened with.
+    /// </param>
+    /// <param name="trainData">Prompts and responses. The same list again is not tokenised again: do not change it.</param>
+    /// <param name="validationData">Others, which are not trained on; null: none.</param>
+    /// <param name="evaluations">
+    /// How often the validation loss is computed where EvaluationSteps is null; null: once per epoch. At least 1.
+    /// </param>
+    /// <returns>
+    /// The fine-tuned model, which is the caller's; and L_reg of Eq. (9) of what was trained, at its end: null for methods without singular
+    /// vectors.
+    /// </returns>
+    /// <exception cref="ArgumentException">
+    /// An option is outside its range, does not fit the model, or is not what the model was opened with. With <c>ParamName</c>
+    /// "trainData" or "validationData": a row is longer than the model's positions.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">No row has a prompt and a response.</exception>
+    /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
+    /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
+    public (SorsaTransformer Model, double? Orthonormality) FineTune(
+        SorsaFineTuningTrainer.Options options,
+        IReadOnlyList<(string Prompt, string Response)> trainData,
+        IReadOnlyList<(string Prompt, string Response)>? validationData = null,
+        int? evaluations = null)
+    {
+        ArgumentNullException.ThrowIfNull(trainData);
+        if (evaluations is { } count)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(count, 1, nameof(evaluations));
+        }
+
+        FineTuningSettings settings = Verified(options, validationData is not null);
+        Interlocked.Increment(ref _trainings);
+        using IChannel channel = _host.Start("Fine-tuning");
+        var run = new FineTuningRun(channel, settings, _folder) { Decomposition = _decompositions, Evaluations = evaluations };
+        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate);
+        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
+            trainData,
+            validationData,
+            new EncodedRows.Settings(settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength),
+            (rows, argument) => run.Encode(prompts, rows, argument));
+        FineTunedModel model = run.Train(train, validation);
+        return (new SorsaTransformer(model, prompts, settings), model.Orthonormality);
+    }
+
+    /// <summary>Frees the weights. Models that were trained keep their own.</summary>
+    public void Dispose() => _folder.Dispose();
+
+    private FineTuningSettings Verified(SorsaFineTuningTrainer.Options options, bool hasValidationRows)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        FineTuningSettings settings = options.ToSettings();
+        settings.VerifyForFolder();
+        AdapterSet.Verify(_config, settings.TargetModules, settings.RequiredRank);
+        Same(settings.ModelFolder, _settings.ModelFolder, nameof(settings.ModelFolder));
+        Same(settings.ComputeType, _settings.ComputeType, nameof(settings.ComputeType));
+        Same(settings.SavedType, _settings.SavedType, nameof(settings.SavedType));
+        if (!hasValidationRows)
+        {
+            settings.Training.VerifyWithoutValidationRows();
+        }
+
+        return settings;
+    }
+
+    private static void Same<T>(T value, T opened, string name)
+    {
+        if (!EqualityComparer<T>.Default.Equals(value, opened))
+        {
+            throw new ArgumentException(
+                $"{name} is {value}, and the model was opened with {opened}. Leave it at that, or open another model.", name);
+        }
+    }
+}
+
+/// <summary>What trainings of one <see cref="SorsaBaseModel"/> did once instead of every time.</summary>
+public sealed record SharedWork
+{
+    /// <summary>Matrices that were decomposed, at the largest rank that any training can ask for.</summary>
+    public required int Decompositions { get; init; }
+
+    /// <summary>Decompositions that were found on disk instead.</summary>
+    public required int DecompositionsReused { get; init; }
+
+    /// <summary>The time that those took when they were made.</summary>
+    public required TimeSpan DecompositionTimeSaved { get; init; }
+
+    /// <summary>Rows that were turned into tokens.</summary>
+    public required long RowsTokenized { get; init; }
+
+    /// <summary>Rows that were in tokens already.</summary>
+    public required long RowsReused { get; init; }
+
+    /// <summary>Trainings that did not load the model anew.</summary>
+    public required int ModelLoadsSaved { get; init; }
+}
