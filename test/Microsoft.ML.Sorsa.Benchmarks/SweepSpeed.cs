@@ -35,7 +35,7 @@ internal static class SweepSpeed
                 .Run();
             double total = clock.Elapsed.TotalSeconds, separate = alone.Seconds.Sum(), sweep = total - separate;
 
-            Console.WriteLine("| trial | parameters | looks | validation loss | s | alone: loss | alone: s |");
+            Console.WriteLine("| trial | parameters | evaluations | validation loss | s | alone: loss | alone: s |");
             Console.WriteLine("|---|---|---|---|---|---|---|");
             foreach ((TrialResult trial, double loss, double seconds) in result.Trials.Zip(alone.Losses, alone.Seconds))
             {

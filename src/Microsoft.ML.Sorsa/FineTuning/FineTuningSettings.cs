@@ -96,8 +96,9 @@ internal sealed record FineTuningSettings
         }
 
         Method.Verify(MethodSettings);
-        Fit(!Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType),
-            ComputeType,
+        Fit(
+            !Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint),
+            nameof(ComputeType), ComputeType,
             "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
     }
 }
