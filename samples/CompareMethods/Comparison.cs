@@ -6,7 +6,9 @@ using Spectre.Console;
 
 namespace CompareMethods;
 
-/// <summary>First each method's learning rate, by the loss on validation rows; then the runs of the table, with other seeds and on other questions.</summary>
+/// <summary>
+/// First each method's learning rate, by the loss on validation rows; then the runs of the table, with other seeds and on other questions.
+/// </summary>
 internal static class Comparison
 {
     public const int SearchSeed = 0;
@@ -14,16 +16,22 @@ internal static class Comparison
     public static int Run(Settings settings)
     {
         var clock = Stopwatch.StartNew();
-        Say($"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}: {settings.Steps} steps of {settings.Batch} from {settings.Rows} rows, rank {settings.Rank}; every training in a process and on a thread of its own, {settings.Processes} at a time");
+        Say(
+            $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}: {settings.Steps} steps of {settings.Batch} from ",
+            $"{settings.Rows} rows, rank {settings.Rank}; every training in a process and on a thread of its own, ",
+            $"{settings.Processes} at a time");
 
-        RunResult[] search = RunAll("learning rates", settings.Processes, [.. settings.Methods.SelectMany(method => method.LearningRates.Select(rate =>
-            Request(settings, method, rate, SearchSeed) with { ValidationRows = settings.ValidationRows }))]);
+        IEnumerable<RunRequest> rates = settings.Methods.SelectMany(method => method.LearningRates.Select(
+            rate => Request(settings, method, rate, SearchSeed) with { ValidationRows = settings.ValidationRows }));
+        RunResult[] search = RunAll("learning rates", settings.Processes, [.. rates]);
         ComparisonTable.WriteSearch(settings, search);
-        Dictionary<string, double> best = settings.Methods.ToDictionary(method => method.Key, method => BestRate(method, search), StringComparer.Ordinal);
+        Dictionary<string, double> best = settings.Methods.ToDictionary(
+            method => method.Key, method => BestRate(method, search), StringComparer.Ordinal);
 
         // Methods take turns, so that what else the machine does meets all of them.
-        RunResult[] runs = RunAll("table", settings.Processes, [.. Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(method =>
-            Request(settings, method, best[method.Key], seed) with { AskedRows = settings.AskedRows }))]);
+        IEnumerable<RunRequest> seeds = Enumerable.Range(SearchSeed + 1, settings.Seeds).SelectMany(seed => settings.Methods.Select(
+            method => Request(settings, method, best[method.Key], seed) with { AskedRows = settings.AskedRows }));
+        RunResult[] runs = RunAll("table", settings.Processes, [.. seeds]);
 
         ComparisonTable.WriteRuns(settings, runs);
         if (settings.Out is not null)
@@ -66,7 +74,8 @@ internal static class Comparison
         else
         {
             AnsiConsole.Progress()
-                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
+                    new RemainingTimeColumn())
                 .Start(context =>
                 {
                     ProgressTask task = context.AddTask(title, maxValue: requests.Length);
@@ -80,7 +89,8 @@ internal static class Comparison
         {
             try
             {
-                Parallel.ForEach(Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering), new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+                var oneByOne = Partitioner.Create(Enumerable.Range(0, requests.Length), EnumerablePartitionerOptions.NoBuffering);
+                Parallel.ForEach(oneByOne, new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
                 {
                     results[i] = TrainingProcess.Start(requests[i]);
                     done();
@@ -94,5 +104,6 @@ internal static class Comparison
         }
     }
 
-    private static void Say(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));
+    private static void Say(params FormattableString[] pieces) =>
+        Console.WriteLine(string.Concat(pieces.Select(FormattableString.Invariant)));
 }

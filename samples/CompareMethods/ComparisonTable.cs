@@ -19,7 +19,10 @@ internal static class ComparisonTable
             table.AddRow(method.Title, string.Join("    ", runs.Select(run => Loss(run, lowest))));
         }
 
-        Write($"Loss on {settings.ValidationRows} validation rows by peak learning rate (seed {Comparison.SearchSeed}; * is each method's best):", table);
+        Write(
+            table,
+            $"Loss on {settings.ValidationRows} validation rows by peak learning rate ",
+            $"(seed {Comparison.SearchSeed}; * is each method's best):");
 
         static string Loss(RunResult run, double? lowest) => run.ValidationLoss is { } loss
             ? string.Create(CultureInfo.InvariantCulture, $"{Rate(run.Request.LearningRate)}: {loss:F4}{(loss == lowest ? " *" : "")}")
@@ -29,15 +32,20 @@ internal static class ComparisonTable
     /// <summary>The comparison itself.</summary>
     public static void WriteRuns(Settings settings, IReadOnlyList<RunResult> runs)
     {
-        Table table = Create(["method", "trainable parameters", "learning rate", "s / step", "peak memory, MB", "final loss", "accuracy, %"]);
+        Table table = Create(
+            ["method", "trainable parameters", "learning rate", "s / step", "peak memory, MB", "final loss", "accuracy, %"]);
         foreach (MethodVariant method in settings.Methods)
         {
             table.AddRow(Cells(method, [.. runs.Where(run => run.Request.Method == method.Key)]));
         }
 
-        Write($"Seeds 1 to {settings.Seeds}, {settings.AskedRows} questions that no run was trained on or chosen by:", table);
-        Say($"s / step: median of all steps but each run's first. Peak memory: of the process, .NET and libtorch included, up to the end of training; median of the runs.");
-        Say($"Final loss: mean of the last tenth of the steps. Accuracy: exact match of the final answer, mean over the seeds ± half of the 95 % interval,");
+        Write(table, $"Seeds 1 to {settings.Seeds}, {settings.AskedRows} questions that no run was trained on or chosen by:");
+        Say(
+            $"s / step: median of all steps but each run's first. Peak memory: of the process, .NET and libtorch included, ",
+            $"up to the end of training; median of the runs.");
+        Say(
+            $"Final loss: mean of the last tenth of the steps. Accuracy: exact match of the final answer, ",
+            $"mean over the seeds ± half of the 95 % interval,");
         Say($"Student's t over the seeds' accuracies: it says how far seeds differ, the questions being the same.");
         foreach (RunResult run in runs.Where(run => run.Divergence is not null))
         {
@@ -47,8 +55,12 @@ internal static class ComparisonTable
 
     private static string[] Cells(MethodVariant method, RunResult[] runs)
     {
-        double[] accuracies = [.. runs.Select(run => 100 * run.Accuracy!.Value)], losses = [.. runs.Select(run => run.FinalLoss).OfType<double>()], seconds = [.. runs.Select(run => run.SecondsPerStep).OfType<double>()];
-        string interval = Statistics.HalfInterval(accuracies) is { } half ? string.Create(CultureInfo.InvariantCulture, $" ± {half:F1}") : "";
+        double[] accuracies = [.. runs.Select(run => 100 * run.Accuracy!.Value)],
+            losses = [.. runs.Select(run => run.FinalLoss).OfType<double>()],
+            seconds = [.. runs.Select(run => run.SecondsPerStep).OfType<double>()];
+        string interval = Statistics.HalfInterval(accuracies) is { } half
+            ? string.Create(CultureInfo.InvariantCulture, $" ± {half:F1}")
+            : "";
         return
         [
             method.Title,
@@ -72,7 +84,7 @@ internal static class ComparisonTable
         return table;
     }
 
-    private static void Write(FormattableString title, Table table)
+    private static void Write(Table table, params FormattableString[] title)
     {
         Say($"");
         Say(title);
@@ -83,5 +95,6 @@ internal static class ComparisonTable
 
     private static string Rate(double rate) => rate.ToString("0.#e-0", CultureInfo.InvariantCulture);
 
-    private static void Say(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));
+    private static void Say(params FormattableString[] pieces) =>
+        Console.WriteLine(string.Concat(pieces.Select(FormattableString.Invariant)));
 }

@@ -10,22 +10,30 @@ namespace CompareMethods;
 /// <param name="Method">The library's name of it.</param>
 /// <param name="LearningRates">The peak learning rates that it is tried with, around where methods of its kind do best.</param>
 /// <param name="Configure">Sets what belongs to this row alone, given the steps of the run.</param>
-internal sealed record MethodVariant(string Key, string Title, FineTuningMethod Method, double[] LearningRates, Action<Options, int>? Configure = null)
+internal sealed record MethodVariant(
+    string Key, string Title, FineTuningMethod Method, double[] LearningRates, Action<Options, int>? Configure = null)
 {
     public static IReadOnlyList<MethodVariant> All { get; } =
     [
         new("sorsa", "SORSA", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2]),
-        new("sorsa-no-regularizer", "SORSA, no regularizer", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2], (options, _) => options.Gamma = 0),
-        new("sorsa-hard", "SORSA, hard orthonormality", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2], (options, _) => options.HardOrthonormality = true),
-        new("sorsa-trailing", "SORSA, trailing triplets", FineTuningMethod.Sorsa, [5e-3, 1e-2, 2e-2, 5e-2], (options, _) => options.Triplets = SingularTriplets.Trailing),
+        new("sorsa-no-regularizer", "SORSA, no regularizer", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2],
+            (options, _) => options.Gamma = 0),
+        new("sorsa-hard", "SORSA, hard orthonormality", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2],
+            (options, _) => options.HardOrthonormality = true),
+        new("sorsa-trailing", "SORSA, trailing triplets", FineTuningMethod.Sorsa, [5e-3, 1e-2, 2e-2, 5e-2],
+            (options, _) => options.Triplets = SingularTriplets.Trailing),
         new("lora", "LoRA", FineTuningMethod.Lora, [5e-3, 1e-2, 2e-2, 5e-2]),
         new("rslora", "rsLoRA", FineTuningMethod.RsLora, [2e-3, 5e-3, 1e-2, 2e-2]),
         new("pissa", "PiSSA", FineTuningMethod.Pissa, [1e-3, 2e-3, 5e-3, 1e-2]),
         new("dora", "DoRA", FineTuningMethod.Dora, [5e-3, 1e-2, 2e-2, 5e-2]),
-        new("adalora", "AdaLoRA", FineTuningMethod.AdaLora, [2e-2, 5e-2, 1e-1, 2e-1], (options, steps) => options.RankBudget = Budget(steps)),
-        new("qsorsa", "QSORSA (NF4)", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2], (options, _) => options.Quantization = BaseQuantization.NF4),
-        new("qlora", "QLoRA (NF4)", FineTuningMethod.Lora, [5e-3, 1e-2, 2e-2, 5e-2], (options, _) => options.Quantization = BaseQuantization.NF4),
-        new("partial", "partial (q, v)", FineTuningMethod.Partial, [5e-3, 1e-2, 2e-2, 5e-2], (options, _) => options.TargetModules = ["q_proj", "v_proj"]),
+        new("adalora", "AdaLoRA", FineTuningMethod.AdaLora, [2e-2, 5e-2, 1e-1, 2e-1],
+            (options, steps) => options.RankBudget = Budget(steps)),
+        new("qsorsa", "QSORSA (NF4)", FineTuningMethod.Sorsa, [1e-3, 2e-3, 5e-3, 1e-2],
+            (options, _) => options.Quantization = BaseQuantization.NF4),
+        new("qlora", "QLoRA (NF4)", FineTuningMethod.Lora, [5e-3, 1e-2, 2e-2, 5e-2],
+            (options, _) => options.Quantization = BaseQuantization.NF4),
+        new("partial", "partial (q, v)", FineTuningMethod.Partial, [5e-3, 1e-2, 2e-2, 5e-2],
+            (options, _) => options.TargetModules = ["q_proj", "v_proj"]),
         new("full", "full", FineTuningMethod.Full, [2e-4, 5e-4, 1e-3, 2e-3]),
     ];
 

@@ -14,7 +14,8 @@ internal static class PeakMemory
         if (OperatingSystem.IsLinux())
         {
             string line = File.ReadLines("/proc/self/status").First(line => line.StartsWith(Label, StringComparison.Ordinal));
-            return 1024 * long.Parse(line[Label.Length..].Replace("kB", "", StringComparison.Ordinal), NumberStyles.Integer, CultureInfo.InvariantCulture);
+            return 1024 * long.Parse(
+                line[Label.Length..].Replace("kB", "", StringComparison.Ordinal), NumberStyles.Integer, CultureInfo.InvariantCulture);
         }
 
         using var process = Process.GetCurrentProcess();

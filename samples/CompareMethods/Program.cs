@@ -2,23 +2,39 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using CompareMethods;
 
-Option<string> model = new("--model") { Description = "A Hugging Face folder with a Llama or Mistral model.", DefaultValueFactory = _ => Settings.BundledModel };
-Option<string> methods = new("--methods") { Description = "Some of them, apart by commas; by default all: " + string.Join(", ", MethodVariant.All.Select(variant => variant.Key)) + ".", DefaultValueFactory = _ => string.Join(',', MethodVariant.All.Select(variant => variant.Key)) };
+Option<string> model = new("--model")
+{
+    Description = "A Hugging Face folder with a Llama or Mistral model.",
+    DefaultValueFactory = _ => Settings.BundledModel
+};
+Option<string> methods = new("--methods")
+{
+    Description = $"Some of them, apart by commas; by default all: {string.Join(", ", MethodVariant.All.Select(variant => variant.Key))}.",
+    DefaultValueFactory = _ => string.Join(',', MethodVariant.All.Select(variant => variant.Key)),
+};
 Option<int> seeds = new("--seeds") { Description = "Runs per method in the table.", DefaultValueFactory = _ => 3 };
 Option<int> steps = new("--steps") { Description = "Optimizer steps of a run.", DefaultValueFactory = _ => 40 };
 Option<int> batch = new("--batch") { Description = "Rows per step.", DefaultValueFactory = _ => 16 };
 Option<int> rank = new("--rank") { Description = "The rank of what trains.", DefaultValueFactory = _ => 8 };
 Option<int> rows = new("--rows") { Description = "Rows to train on.", DefaultValueFactory = _ => 1000 };
-Option<int> validationRows = new("--validation-rows") { Description = "Rows that choose the learning rate.", DefaultValueFactory = _ => 100 };
+Option<int> validationRows = new("--validation-rows")
+{
+    Description = "Rows that choose the learning rate.",
+    DefaultValueFactory = _ => 100
+};
 Option<int> askedRows = new("--asked-rows") { Description = "Rows to ask.", DefaultValueFactory = _ => 200 };
-Option<int> processes = new("--processes") { Description = "Trainings at a time, each on one thread; large models want memory for each.", DefaultValueFactory = _ => 2 };
+Option<int> processes = new("--processes")
+{
+    Description = "Trainings at a time, each on one thread; large models want memory for each.",
+    DefaultValueFactory = _ => 2
+};
 Option<string?> output = new("--out") { Description = "A folder for runs.jsonl, which holds every run." };
 
 // A run of one step changes nothing: it is the warm-up's.
 foreach ((Option<int> count, int least, int most) in new[]
 {
     (seeds, 1, Statistics.MostValues), (steps, 2, int.MaxValue), (batch, 1, int.MaxValue), (rank, 1, int.MaxValue), (rows, 1, int.MaxValue),
-    (validationRows, 1, TaskData.MostLookedAt), (askedRows, 1, TaskData.MostLookedAt), (processes, 1, 64),
+    (validationRows, 1, TaskData.MostHeldOut), (askedRows, 1, TaskData.MostHeldOut), (processes, 1, 64),
 })
 {
     count.Validators.Add(result =>
@@ -26,7 +42,8 @@ foreach ((Option<int> count, int least, int most) in new[]
         int value = result.GetValueOrDefault<int>();
         if (value < least || value > most)
         {
-            result.AddError($"{result.Option.Name} is {value}; it must be {(most == int.MaxValue ? $"at least {least}" : $"from {least} to {most}")}.");
+            result.AddError(
+                $"{result.Option.Name} is {value}; it must be {(most == int.MaxValue ? $"at least {least}" : $"from {least} to {most}")}.");
         }
     });
 }
@@ -36,7 +53,9 @@ methods.Validators.Add(result =>
     string[] unknown = [.. Keys(result.GetValueOrDefault<string>()).Where(key => MethodVariant.Find(key) is null)];
     if (unknown.Length > 0 || Keys(result.GetValueOrDefault<string>()).Length == 0)
     {
-        result.AddError($"--methods has '{string.Join(", ", unknown)}', which is none; name some of {string.Join(", ", MethodVariant.All.Select(variant => variant.Key))}.");
+        result.AddError(
+            $"--methods has '{string.Join(", ", unknown)}', which is none; name some of " +
+            $"{string.Join(", ", MethodVariant.All.Select(variant => variant.Key))}.");
     }
 });
 
@@ -68,7 +87,8 @@ try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
+catch (Exception e) when (
+    e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
 {
     Console.Error.WriteLine(e.Message);
     return 1;

@@ -1,6 +1,6 @@
 namespace CompareMethods;
 
-/// <summary>What one process is to train. It looks at validation rows where there are some, and answers questions where there are some.</summary>
+/// <summary>What one process is to train. It evaluates validation rows and answers questions, where there are some.</summary>
 internal sealed record RunRequest
 {
     public required string Model { get; init; }

@@ -3,7 +3,9 @@ namespace CompareMethods;
 /// <summary>What the command line says.</summary>
 internal sealed record Settings
 {
-    /// <summary>tiny-llama-math, 1.2 million parameters, which the build puts beside the program; its folder describes the task, too.</summary>
+    /// <summary>
+    /// tiny-llama-math, 1.2 million parameters, which the build puts beside the program; its folder describes the task, too.
+    /// </summary>
     public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tiny-llama-math");
 
     public required string Model { get; init; }

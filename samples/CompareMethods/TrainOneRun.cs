@@ -34,7 +34,8 @@ internal static class TrainOneRun
 
     private static SorsaFineTuningTrainer.Options OptionsOf(RunRequest request, TrainingWatch watch)
     {
-        MethodVariant variant = MethodVariant.Find(request.Method) ?? throw new ArgumentException($"There is no method '{request.Method}'.", nameof(request));
+        MethodVariant variant = MethodVariant.Find(request.Method)
+            ?? throw new ArgumentException($"There is no method '{request.Method}'.", nameof(request));
         var options = new SorsaFineTuningTrainer.Options
         {
             ModelFolder = request.Model,
@@ -55,7 +56,8 @@ internal static class TrainOneRun
     }
 
     private static double Accuracy(MLContext mlContext, SorsaTransformer model, IReadOnlyList<Question> asked) =>
-        asked.Zip(model.Transform(mlContext.Data.LoadFromEnumerable(asked)).GetColumn<string>("Answer")).Count(pair => pair.First.IsRight(pair.Second)) / (double)asked.Count;
+        asked.Zip(model.Transform(mlContext.Data.LoadFromEnumerable(asked)).GetColumn<string>("Answer"))
+            .Count(pair => pair.First.IsRight(pair.Second)) / (double)asked.Count;
 
     private static RunResult ResultOf(RunRequest request, TrainingWatch watch, double? accuracy, string? divergence) => new()
     {

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace CompareMethods;
 
 /// <summary>
-/// This program once more, as <c>CompareMethods train request</c>: the run as JSON goes in, its result as a line of JSON comes out. It computes on
-/// one thread, so that its time tells the method's work, and several can run side by side.
+/// This program once more, as <c>CompareMethods train request</c>: the run as JSON goes in, its result as a line of JSON comes out. It
+/// computes on one thread, so that its time tells the method's work, and several can run side by side.
 /// </summary>
 internal static class TrainingProcess
 {
@@ -25,7 +25,8 @@ internal static class TrainingProcess
         process.WaitForExit();
         return process.ExitCode == 0
             ? JsonSerializer.Deserialize<RunResult>(output)!
-            : throw new InvalidOperationException($"{request.Method}, seed {request.Seed}: {errors.Result.Trim()} (exit code {process.ExitCode})");
+            : throw new InvalidOperationException(
+                $"{request.Method}, seed {request.Seed}: {errors.Result.Trim()} (exit code {process.ExitCode})");
     }
 
     /// <summary>What the other process does.</summary>

@@ -21,7 +21,9 @@ internal static class FineTuneAndCompare
         var mlContext = new MLContext(seed: 0);
         (IReadOnlyList<Question> train, IReadOnlyList<Question> test) = TaskData.Load(mlContext, settings);
         Directory.CreateDirectory(settings.Out);
-        string trainFile = Path.Combine(settings.Out, "quickstart-train.jsonl"), testFile = Path.Combine(settings.Out, "quickstart-test.jsonl"), zip = Path.Combine(settings.Out, "model.zip");
+        string trainFile = Path.Combine(settings.Out, "quickstart-train.jsonl"),
+            testFile = Path.Combine(settings.Out, "quickstart-test.jsonl"),
+            zip = Path.Combine(settings.Out, "model.zip");
         Question.Write(trainFile, train);
         Question.Write(testFile, test);
         IDataView trainData = mlContext.Data.LoadFromJsonLines(trainFile), testData = mlContext.Data.LoadFromJsonLines(testFile);
@@ -42,7 +44,9 @@ internal static class FineTuneAndCompare
             Progress = progress,
         });
 
-        Say($"model: {Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}; {train.Count} rows to train on, {test.Count} other rows to ask");
+        Say(
+            $"model: {Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}; {train.Count} rows to train on, ",
+            $"{test.Count} other rows to ask");
         string[] before;
         using (SorsaTransformer untrained = mlContext.Sorsa().LoadModel(settings.Model, promptTemplate: Template, generation: generation))
         {
@@ -53,7 +57,9 @@ internal static class FineTuneAndCompare
 
         var clock = Stopwatch.StartNew();
         using SorsaTransformer model = progress.Show(() => trainer.Fit(trainData));
-        Say($"training: {progress.Last!.Step} steps, loss {progress.First!.Loss:F4} in the first and {progress.Last.Loss:F4} in the last, {clock.Elapsed.TotalSeconds:F0} s with the decomposition");
+        Say(
+            $"training: {progress.Last!.Step} steps, loss {progress.First!.Loss:F4} in the first and {progress.Last.Loss:F4} in the last, ",
+            $"{clock.Elapsed.TotalSeconds:F0} s with the decomposition");
 
         string[] after = Answers(model, testData);
         Say($"after: {Score(test, after)}, exact match of the final answer");
@@ -72,7 +78,9 @@ internal static class FineTuneAndCompare
 
         string[] reloaded = AnswersOfAnotherProcess(zip, testFile, Path.Combine(settings.Out, "answers.jsonl"));
         bool equal = reloaded.SequenceEqual(after);
-        Say($"reloaded: {Right(test, reloaded)} of {test.Count}, answers {(equal ? "equal" : "differ")}, in a second process that calls mlContext.Model.Load");
+        Say(
+            $"reloaded: {Right(test, reloaded)} of {test.Count}, answers {(equal ? "equal" : "differ")}, ",
+            $"in a second process that calls mlContext.Model.Load");
         return equal ? 0 : 1;
     }
 
@@ -90,10 +98,12 @@ internal static class FineTuneAndCompare
             : throw new InvalidOperationException($"The second process ended with exit code {process.ExitCode}.");
     }
 
-    private static int Right(IReadOnlyList<Question> test, string[] answers) => test.Zip(answers).Count(pair => pair.First.IsRight(pair.Second));
+    private static int Right(IReadOnlyList<Question> test, string[] answers) =>
+        test.Zip(answers).Count(pair => pair.First.IsRight(pair.Second));
 
     private static string Score(IReadOnlyList<Question> test, string[] answers) =>
-        FormattableString.Invariant($"{Right(test, answers)} of {test.Count} ({100.0 * Right(test, answers) / Math.Max(1, test.Count):F1} %)");
+        FormattableString.Invariant(
+            $"{Right(test, answers)} of {test.Count} ({100.0 * Right(test, answers) / Math.Max(1, test.Count):F1} %)");
 
     private static string OneLine(string text)
     {
@@ -102,5 +112,6 @@ internal static class FineTuneAndCompare
         return line.Length <= Most ? line : line[..Most] + " ...";
     }
 
-    private static void Say(FormattableString line) => Console.WriteLine(FormattableString.Invariant(line));
+    private static void Say(params FormattableString[] pieces) =>
+        Console.WriteLine(string.Concat(pieces.Select(FormattableString.Invariant)));
 }

@@ -27,7 +27,8 @@ internal static class TaskData
         return ([.. train.SkipLast(asked).Take(settings.Rows)], [.. train.TakeLast(asked)]);
 
         IReadOnlyList<Question> Read(string path) => Question.Read(
-            mlContext.Data.LoadFromJsonLines(path, settings.PromptColumn, settings.ResponseColumn), settings.PromptColumn, settings.ResponseColumn);
+            mlContext.Data.LoadFromJsonLines(path, settings.PromptColumn, settings.ResponseColumn), settings.PromptColumn,
+            settings.ResponseColumn);
     }
 
     private static (IReadOnlyList<Question> Train, IReadOnlyList<Question> Test) Generate(Settings settings)
@@ -35,8 +36,9 @@ internal static class TaskData
         ArithmeticTask task = ArithmeticTask.Load(Settings.BundledModel);
         IReadOnlyList<(string Question, string Answer)> test = task.Draw(settings.TestRows, TestSeed);
         HashSet<string> asked = [.. test.Select(row => row.Question)];
-        return (Rows(task.Draw(settings.Rows, TrainSeed, asked)), Rows(test));
+        return (ToQuestions(task.Draw(settings.Rows, TrainSeed, asked)), ToQuestions(test));
 
-        static IReadOnlyList<Question> Rows(IEnumerable<(string Question, string Answer)> rows) => [.. rows.Select(row => new Question(row.Question, row.Answer))];
+        static IReadOnlyList<Question> ToQuestions(IEnumerable<(string Question, string Answer)> rows) =>
+            [.. rows.Select(row => new Question(row.Question, row.Answer))];
     }
 }

@@ -4,18 +4,20 @@ namespace Microsoft.ML.Sorsa;
 public enum AdapterFormat
 {
     /// <summary>
-    /// Our own: adapter.json and adapter.safetensors. Every method; loads onto the same base without another decomposition, and gives the trained model
-    /// again to the last bit.
+    /// Our own: adapter.json and adapter.safetensors. Every method; loads onto the same base without another decomposition, and gives the
+    /// trained model again to the last bit.
     /// </summary>
     Sorsa,
 
-    /// <summary>Hugging Face PEFT's: LoRA, rsLoRA, DoRA and PiSSA, each as what it is. (PEFT decomposes PiSSA's base anew, exactly; and a base that
-    /// was quantised is not in the file: PEFT must be given it quantised, or computes a slightly other model.)</summary>
+    /// <summary>
+    /// Hugging Face PEFT's: LoRA, rsLoRA, DoRA and PiSSA, each as what it is. (PEFT decomposes PiSSA's base anew, exactly; and a base that
+    /// was quantised is not in the file: PEFT must be given it quantised, or computes a slightly other model.)
+    /// </summary>
     Peft,
 
     /// <summary>
-    /// An ordinary LoRA adapter in PEFT's format over the untouched base, for every LoRA consumer: SORSA and PiSSA at rank 2r, as the difference of what was
-    /// trained and what it started from; AdaLoRA, LoRA and rsLoRA at their own rank.
+    /// An ordinary LoRA adapter in PEFT's format over the untouched base, for every LoRA consumer: SORSA and PiSSA at rank 2r, as the
+    /// difference of what was trained and what it started from; AdaLoRA, LoRA and rsLoRA at their own rank.
     /// </summary>
     LoraDifference,
 }

@@ -3,7 +3,10 @@ namespace Microsoft.ML.Sorsa;
 /// <summary>What trains, and how it starts. Data, loss, loop, merge and files are the same for all of them.</summary>
 public enum FineTuningMethod
 {
-    /// <summary>SORSA (arXiv 2409.00055): singular triplets of W, kept orthonormal. Rank, Alpha, Dropout, Gamma, RegularizerReduction, Triplets, SliceStart, HardOrthonormality.</summary>
+    /// <summary>
+    /// SORSA (arXiv 2409.00055): singular triplets of W, kept orthonormal. Rank, Alpha, Dropout, Gamma, RegularizerReduction, Triplets,
+    /// SliceStart, HardOrthonormality.
+    /// </summary>
     Sorsa,
 
     /// <summary>LoRA (arXiv 2106.09685): W + (α / r) B A. Rank, Alpha, Dropout.</summary>
@@ -12,7 +15,9 @@ public enum FineTuningMethod
     /// <summary>Rank-stabilised LoRA (arXiv 2312.03732): W + (α / √r) B A. Rank, Alpha, Dropout.</summary>
     RsLora,
 
-    /// <summary>PiSSA (arXiv 2404.02948): LoRA that starts from the leading singular triplets, which W loses. Rank, Alpha, Dropout.</summary>
+    /// <summary>
+    /// PiSSA (arXiv 2404.02948): LoRA that starts from the leading singular triplets, which W loses. Rank, Alpha, Dropout.
+    /// </summary>
     Pissa,
 
     /// <summary>DoRA (arXiv 2402.09353): LoRA on the direction of every row, and a magnitude. Rank, Alpha, Dropout.</summary>
@@ -48,8 +53,8 @@ public enum BaseQuantization
     None,
 
     /// <summary>
-    /// In 4-bit NormalFloat with double quantisation (arXiv 2305.14314), about 4.13 bits a value, one layer at a time dequantised. With SORSA this is the
-    /// paper's QSORSA, with LoRA it is QLoRA, with PiSSA QPiSSA.
+    /// In 4-bit NormalFloat with double quantisation (arXiv 2305.14314), about 4.13 bits a value, one layer at a time dequantised. With
+    /// SORSA this is the paper's QSORSA, with LoRA it is QLoRA, with PiSSA QPiSSA.
     /// </summary>
     NF4,
 }

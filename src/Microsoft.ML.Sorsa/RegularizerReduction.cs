@@ -6,6 +6,8 @@ public enum RegularizerReduction
     /// <summary>The mean, as in the authors' code; the γ of the paper's tables belong to it.</summary>
     Mean,
 
-    /// <summary>The sum, as Eq. (9) is written for a single projection; γ must be smaller by twice the number of projections for the same effect.</summary>
+    /// <summary>
+    /// The sum, as Eq. (9) is written for a single projection; γ must be smaller by twice the number of projections for the same effect.
+    /// </summary>
     Sum,
 }

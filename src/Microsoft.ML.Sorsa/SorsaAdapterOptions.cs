@@ -44,8 +44,8 @@ public sealed record SorsaAdapterOptions
     public bool HardOrthonormality { get; init; }
 
     /// <summary>
-    /// The last parts of the names of the modules to adapt, such as "fc1". Default null: every module with a matrix called weight, but for
-    /// embeddings.
+    /// The modules to adapt, by the last part of their names, such as "fc1". Default null: every module with a matrix called weight,
+    /// except embeddings.
     /// </summary>
     public IReadOnlyList<string>? TargetModules { get; init; }
 
@@ -69,8 +69,11 @@ public sealed record SorsaAdapterOptions
             HardOrthonormality = HardOrthonormality,
         };
         method.Verify(settings);
-        OptionRange.Fit(!method.TrainsEveryWeight, nameof(Method), Method, "of a module only the targets can train", $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}");
-        OptionRange.Fit(!method.NeedsTotalSteps, nameof(Method), Method, "it needs to know the number of steps", "Use another method here, or FineTune, which knows it");
+        OptionRange.Fit(!method.TrainsEveryWeight, nameof(Method), Method, "of a module only the targets can train",
+            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}");
+        OptionRange.Fit(
+            !method.NeedsTotalSteps, nameof(Method), Method, "it needs to know the number of steps",
+            "Use another method here, or FineTune, which knows it");
         return (method, settings);
     }
 }

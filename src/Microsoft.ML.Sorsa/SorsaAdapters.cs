@@ -61,8 +61,9 @@ public sealed class SorsaAdapters : IDisposable
     /// <summary>Puts adapters on a module. At the start it computes what it did.</summary>
     /// <param name="module">The module, on its device and in its type already; it stays the caller's.</param>
     /// <param name="options">What to train.</param>
-    /// <exception cref="ArgumentException">An option is outside its range; no module has a name of TargetModules; a rank is above what a
-    /// target allows.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is outside its range; no module has a name of TargetModules; a rank is above what a target allows.
+    /// </exception>
     /// <exception cref="NotSupportedException">The module is quantised.</exception>
     public static SorsaAdapters Attach(nn.Module module, SorsaAdapterOptions options)
     {
@@ -94,8 +95,7 @@ public sealed class SorsaAdapters : IDisposable
     }
 
     /// <summary>
-    /// Adds γ / η · ∇L_reg to the gradients, as Eq. (11) does: behind <see cref="Backward"/> and any clipping, before the optimizer's
-    /// step.
+    /// Adds γ / η · ∇L_reg to the gradients, as in Eq. (11): after <see cref="Backward"/> and any clipping, before the optimizer's step.
     /// </summary>
     /// <param name="learningRate">η, the peak learning rate; above 0.</param>
     /// <returns>L_reg before the step; 0 for methods without a penalty.</returns>
@@ -115,7 +115,7 @@ public sealed class SorsaAdapters : IDisposable
         _adapters.AfterStep(_step++);
     }
 
-    /// <summary>Makes the module compute with the adapters' present values, to look at it in between.</summary>
+    /// <summary>Makes the module compute with the adapters' present values, to evaluate it between steps.</summary>
     public void Synchronize()
     {
         RequireOpen();

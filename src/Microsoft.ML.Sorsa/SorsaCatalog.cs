@@ -42,7 +42,8 @@ public sealed class SorsaCatalog
     /// <exception cref="ArgumentException">A name is empty, or the options do not fit the model.</exception>
     /// <exception cref="IOException">The folder or its config.json is not there.</exception>
     public SorsaFineTuningTrainer FineTune(
-        string modelFolder, string promptColumnName = "Prompt", string responseColumnName = "Response", string outputColumnName = "Answer") =>
+        string modelFolder, string promptColumnName = "Prompt", string responseColumnName = "Response",
+        string outputColumnName = "Answer") =>
         FineTune(new SorsaFineTuningTrainer.Options
         {
             ModelFolder = modelFolder,
@@ -63,26 +64,31 @@ public sealed class SorsaCatalog
         DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
         AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(
-            _env, settings, host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
+            _env, settings,
+            host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
     }
 
     /// <summary>
-    /// A trainer for a model object: of any TorchSharp class that gives logits for token ids, such as ML.NET GenAI's LlamaForCausalLM and
-    /// MistralForCausalLM. Training writes merged weights into the object itself; the transformer generates with it, without a cache, and
-    /// cannot be saved.
+    /// A trainer for a model object of any TorchSharp class that gives logits for token ids, such as ML.NET GenAI's LlamaForCausalLM and
+    /// MistralForCausalLM. Training writes merged weights into the object itself; the transformer generates without a cache and cannot be
+    /// saved.
     /// </summary>
-    /// <param name="model">The model, on its device and in its type already. It stays the caller's; a training that fails puts its weights
-    /// back.</param>
+    /// <param name="model">
+    /// The model, on its device and in its type already. It stays the caller's; a training that fails puts its weights back.
+    /// </param>
     /// <param name="tokenizer">The model's tokenizer.</param>
-    /// <param name="options">Everything that can be set, but for ModelFolder, Dropout, Quantization, ComputeType and SavedType;
-    /// copied.</param>
+    /// <param name="options">
+    /// Everything that can be set, but for ModelFolder, Dropout, Quantization, ComputeType and SavedType; copied.
+    /// </param>
     /// <param name="forward">Token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the model's class.</param>
     /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names.</param>
-    /// <exception cref="ArgumentException">An option is outside its range, or does not fit the model; no module matches TargetModules;
-    /// what the model gives are no logits.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is outside its range, or does not fit the model; no module matches TargetModules; what the model gives are no logits.
+    /// </exception>
     /// <exception cref="NotSupportedException">The class is of no shape that is understood, or the model is quantised.</exception>
     public SorsaFineTuningTrainer FineTune(
-        nn.Module model, Tokenizer tokenizer, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null, int? endTokenId = null)
+        nn.Module model, Tokenizer tokenizer, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null,
+        int? endTokenId = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -111,12 +117,14 @@ public sealed class SorsaCatalog
     /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
     /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
     /// <param name="computeType">What to compute in.</param>
-    /// <exception cref="ArgumentException">A name is empty, the options do not fit together, or the tokenizer is another
-    /// model's.</exception>
+    /// <exception cref="ArgumentException">
+    /// A name is empty, the options do not fit together, or the tokenizer is another model's.
+    /// </exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
-    /// <exception cref="NotSupportedException">Another architecture than Llama and Mistral, or a part of the tokenizer that is not
-    /// supported.</exception>
+    /// <exception cref="NotSupportedException">
+    /// Another architecture than Llama and Mistral, or a part of the tokenizer that is not supported.
+    /// </exception>
     public SorsaTransformer LoadModel(
         string modelFolder, string promptColumnName = "Prompt", string outputColumnName = "Answer",
         PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32)

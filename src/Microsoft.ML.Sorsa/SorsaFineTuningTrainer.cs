@@ -18,12 +18,12 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 {
     private readonly IHost _host;
     private readonly FineTuningSettings _settings;
-    private readonly Func<IHostEnvironment, IBaseModel> _open;
+    private readonly Func<IHostEnvironment, IPretrainedModel> _open;
 
     /// <param name="env">ML.NET's.</param>
     /// <param name="settings">Checked options.</param>
     /// <param name="open">Opens the model to start from.</param>
-    internal SorsaFineTuningTrainer(IHostEnvironment env, FineTuningSettings settings, Func<IHostEnvironment, IBaseModel> open)
+    internal SorsaFineTuningTrainer(IHostEnvironment env, FineTuningSettings settings, Func<IHostEnvironment, IPretrainedModel> open)
     {
         _host = env.Register(nameof(SorsaFineTuningTrainer));
         _settings = settings;
@@ -32,8 +32,8 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 
     /// <summary>Trains on all rows.</summary>
     /// <remarks>
-    /// While it trains, glibc's allocator (Linux) keeps freed memory for this process, and gives it back at the end; not where a MALLOC_ variable or
-    /// GLIBC_TUNABLES has set it. The number of threads is libtorch's; another number gives other last bits.
+    /// While it trains, glibc's allocator (Linux) keeps freed memory for this process, and gives it back at the end; not where a MALLOC_
+    /// variable or GLIBC_TUNABLES has set it. The number of threads is libtorch's; another number gives other last bits.
     /// </remarks>
     /// <param name="input">Data with the prompt and the response column.</param>
     /// <exception cref="ArgumentException">
@@ -77,18 +77,20 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     {
         using IChannel channel = _host.Start("Fine-tuning");
 
-        // What costs little is looked at first: the weights' headers and both data's columns, then the rows.
-        using IBaseModel start = _open(_host);
+        // What costs little is checked first: the weights' headers and both data's columns, then the rows.
+        using IPretrainedModel start = _open(_host);
         var run = new FineTuningRun(channel, _settings, start);
         var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate);
-        var trainRows = Rows(trainData);
-        var validationRows = validationData is null ? null : Rows(validationData);
+        var trainRows = ReadRows(trainData);
+        var validationRows = validationData is null ? null : ReadRows(validationData);
         IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
-        IReadOnlyList<SupervisedExample> validation = validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData));
+        IReadOnlyList<SupervisedExample> validation = validationRows is null
+            ? []
+            : run.Encode(prompts, validationRows, nameof(validationData));
         return new SorsaTransformer(run.Train(train, validation), prompts, _settings);
     }
 
-    private IEnumerable<(string Prompt, string Response)> Rows(IDataView data) =>
+    private IEnumerable<(string Prompt, string Response)> ReadRows(IDataView data) =>
         PromptResponseReader.Read(data, _settings.PromptColumnName, _settings.ResponseColumnName);
 
     /// <summary>
@@ -101,8 +103,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public const int DefaultRank = MethodSettings.DefaultRank;
 
         /// <summary>
-        /// The model to start from: a folder in the Hugging Face layout (config.json, model.safetensors or its shards, tokenizer.json or
-        /// tokenizer.model). Required.
+        /// The model to start from: a folder in the Hugging Face layout (config.json, safetensors, the tokenizer's files). Required.
         /// </summary>
         public string ModelFolder { get; set; } = "";
 
@@ -123,8 +124,8 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
 
         /// <summary>
-        /// What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. An option that does not belong to the method must
-        /// be left at its default.
+        /// What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. Options that it does not have must keep their
+        /// defaults.
         /// </summary>
         public FineTuningMethod Method { get; set; }
 
@@ -157,8 +158,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public double? Gamma { get; set; }
 
         /// <summary>
-        /// How Eq. (9) adds up over the matrices of the model. Default <see cref="RegularizerReduction.Mean"/>, what the paper's γ belong
-        /// to.
+        /// How Eq. (9) adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>, to which the paper's γ belong.
         /// </summary>
         [OptionRequired("Choose one of them")]
         public RegularizerReduction RegularizerReduction { get; set; }
@@ -266,14 +266,14 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public int MaxResponseLength { get; set; } = 512;
 
         /// <summary>
-        /// Steps between two looks at the validation rows; null: once per epoch. Default null; at least 1. Needs validation rows.
+        /// Steps between two evaluations of the validation rows; null: once per epoch. Default null; at least 1. Needs validation rows.
         /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int? EvaluationSteps { get; set; }
 
         /// <summary>
-        /// Looks at the validation rows without a lower loss after which training stops; null: never. With validation rows the weights of
-        /// the lowest loss are kept in either case. Default null; at least 1. Needs validation rows.
+        /// Evaluations of the validation rows without a lower loss after which training stops; null: never. With validation rows the
+        /// weights of the lowest loss are kept in either case. Default null; at least 1. Needs validation rows.
         /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int? EarlyStoppingPatience { get; set; }
@@ -286,15 +286,15 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 
         /// <summary>
         /// What the model computes in. Default <see cref="WeightType.Float32"/>; the adapters train in float32 in any case. The paper's
-        /// runs use
-        /// <see cref="WeightType.BFloat16"/>, which pays on GPUs and is several times slower on most CPUs.
+        /// runs use <see cref="WeightType.BFloat16"/>, which pays on GPUs and is several times slower on most CPUs.
         /// </summary>
         [OptionRequired("Choose one of them")]
         public WeightType ComputeType { get; set; } = WeightType.Float32;
 
-        /// <summary>What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model
-        /// computes with the weights so rounded. (Where
-        /// <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)</summary>
+        /// <summary>
+        /// What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model computes
+        /// with the weights so rounded. (Where <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)
+        /// </summary>
         [OptionRequired("Choose one of them")]
         public WeightType SavedType { get; set; } = WeightType.Checkpoint;
 

@@ -37,7 +37,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private bool _disposed;
 
     internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) => _model = model;
+        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
+            _model = model;
 
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
@@ -46,15 +47,19 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
         _model = model.Network is { } network
-            ? new TextModel(network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName) : null;
+            ? new TextModel(
+                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName)
+            : null;
         MergeReport = model.Report;
         Trained = model.Adapter;
     }
 
-    private SorsaTransformer(ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+    private SorsaTransformer(
+        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
     {
         _generator = new TextGenerator(model, prompts, generation);
-        _mapper = new TextColumnMapper(outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+        _mapper = new TextColumnMapper(
+            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -85,8 +90,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>What it is made of, and what is saved of it.</summary>
     /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
     internal TextModel Model => _model ?? throw new NotSupportedException(
-        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself (module.save). "
-        + "For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
+        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself "
+        + "(module.save). For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the "
+        + "tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
 
     /// <summary>The answer to one prompt.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
@@ -101,7 +107,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// The answer to one prompt in pieces, each as soon as it is certain; all together they are what <see cref="Generate(string)"/> gives.
     /// </summary>
     /// <param name="prompt">The prompt, without its template.</param>
-    /// <param name="cancellationToken">Looked at before every token.</param>
+    /// <param name="cancellationToken">Checked before every token.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
     public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
     {
@@ -141,8 +147,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
     /// <param name="format">How.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
-    /// <exception cref="InvalidOperationException">The model was not trained here, or by full or partial fine-tuning, which has no
-    /// adapter.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The model was not trained here, or by full or partial fine-tuning, which has no adapter.
+    /// </exception>
     /// <exception cref="NotSupportedException">The format does not have the method.</exception>
     public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
     {
@@ -151,7 +158,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         InTurn(() =>
         {
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(
-                "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
+                "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
+                "partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
             Action<AdapterWeights, string> write = format switch
             {
                 AdapterFormat.Peft => PeftFolder.Write,
@@ -163,16 +171,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
-    /// Loads an adapter onto this base, to be used with <see cref="UseAdapter"/>. The base stays in memory once, whatever number of
-    /// adapters there is.
+    /// Loads an adapter onto this base, for <see cref="UseAdapter"/>. The base stays in memory once, however many adapters there are.
     /// </summary>
     /// <param name="name">What to call it here.</param>
-    /// <param name="folder">A folder that <see cref="SaveAdapter"/> wrote, or one in PEFT's format with LoRA, rsLoRA, DoRA or
-    /// PiSSA.</param>
+    /// <param name="folder">
+    /// A folder that <see cref="SaveAdapter"/> wrote, or one in PEFT's format with LoRA, rsLoRA, DoRA or PiSSA.
+    /// </param>
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
-    /// <exception cref="InvalidDataException">A file is corrupt, or the adapter belongs to another base; everything that does not fit is
-    /// listed.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// </exception>
     /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)
@@ -183,7 +192,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         {
             if (MergeReport is not null)
             {
-                throw new InvalidOperationException("The model was trained here, and its weights are merged: an adapter belongs onto the base. Open the base with mlContext.Sorsa().LoadModel.");
+                throw new InvalidOperationException(
+                    "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
+                    "Open the base with mlContext.Sorsa().LoadModel.");
             }
 
             AdapterWeights weights = Read(folder);
@@ -256,12 +267,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         if (!Directory.Exists(folder))
         {
-            throw new DirectoryNotFoundException($"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
+            throw new DirectoryNotFoundException(
+                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
         }
 
         return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
             : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException($"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. Name a folder that SaveAdapter or PEFT wrote.");
+            : throw new FileNotFoundException(
+                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
+                "Name a folder that SaveAdapter or PEFT wrote.");
     }
 
     private void InTurn(Action act)

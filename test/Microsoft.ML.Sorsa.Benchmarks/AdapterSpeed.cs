@@ -11,14 +11,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What an adapter's file costs after its base: <c>adapter [model folder] [rounds]</c>. SORSA of rank 16 on all projections is written once; then each round
-/// loads the base, reads the file, and puts the adapter in use (which merges it). Wall time, medians.
+/// What an adapter's file costs after its base: <c>adapter [model folder] [rounds]</c>. SORSA of rank 16 on all projections is written
+/// once; then each round loads the base, reads the file, and puts the adapter in use (which merges it). Wall time, medians.
 /// </summary>
 internal static class AdapterSpeed
 {
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.SmolLM2;
+        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
         int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
         string file = Path.Combine(Path.GetTempPath(), $"sorsa-adapter-{Environment.ProcessId}");
         try
@@ -31,7 +31,8 @@ internal static class AdapterSpeed
             }
 
             long size = Directory.GetFiles(file).Sum(path => new FileInfo(path).Length);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(folder)}, SORSA r = 16 on all projections: {size / 1e6:F1} MB; median of {rounds} rounds, wall time"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{Path.GetFileName(folder)}, SORSA r = 16 on all projections: {size / 1e6:F1} MB; median of {rounds} rounds, wall time"));
             Print("decomposing the base, once", split);
             Print("base loaded", Statistics.Median(times.Skip(1).Select(time => time.Base)));
             Print("adapter read and compared", Statistics.Median(times.Skip(1).Select(time => time.Read)));
@@ -53,7 +54,8 @@ internal static class AdapterSpeed
         using Generator generator = new(0);
         string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
         var clock = Stopwatch.StartNew();
-        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Decomposition = Decomposition.Drawn(generator) });
+        AdapterSet adapters = AdapterSet.Inject(
+            model, targets, new SorsaMethod { Rank = 16, Decomposition = Decomposition.Drawn(generator) });
         double split = clock.Elapsed.TotalMilliseconds;
         using AdapterWeights weights = AdapterWeights.Of(adapters, model.Fingerprint)!;
         AdapterFolder.Write(weights, file);
@@ -74,5 +76,6 @@ internal static class AdapterSpeed
         return (loaded, read, clock.Elapsed.TotalMilliseconds);
     }
 
-    private static void Print(string what, double milliseconds) => Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-28}{milliseconds,8:F0} ms"));
+    private static void Print(string what, double milliseconds) =>
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-28}{milliseconds,8:F0} ms"));
 }

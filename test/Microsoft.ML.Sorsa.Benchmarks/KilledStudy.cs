@@ -24,7 +24,13 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
     public (string[] Table, int CallersKilled, int WorkersKilled) Run(int kills)
     {
         Directory.CreateDirectory(folder);
-        string[][] verbs = server is null ? [[SweepKills.CallerVerb, folder]] : [[SweepKills.CallerVerb, folder, server], .. Enumerable.Repeat<string[]>([SweepKills.WorkerVerb, folder, server], WorkerCount)];
+        string[][] verbs = server is null
+            ? [[SweepKills.CallerVerb, folder]]
+            :
+            [
+                [SweepKills.CallerVerb, folder, server],
+                .. Enumerable.Repeat<string[]>([SweepKills.WorkerVerb, folder, server], WorkerCount),
+            ];
         Process[] processes = [.. verbs.Select(Start)];
         int callers = 0, workers = 0;
         try
@@ -32,11 +38,15 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
             while (true)
             {
                 bool kill = callers + workers < kills;
-                TimeSpan pause = kill ? TimeSpan.FromSeconds(s_secondsBetween.Least + random.NextDouble() * (s_secondsBetween.Most - s_secondsBetween.Least)) : Timeout.InfiniteTimeSpan;
+                TimeSpan pause = kill
+                    ? TimeSpan.FromSeconds(s_secondsBetween.Least + random.NextDouble() * (s_secondsBetween.Most - s_secondsBetween.Least))
+                    : Timeout.InfiniteTimeSpan;
                 if (processes[0].WaitForExit(pause))
                 {
                     RequireUnchanged();
-                    return processes[0].ExitCode == 0 ? (SweepKills.Table(folder), callers, workers) : throw new InvalidOperationException($"The study ended with exit code {processes[0].ExitCode}.");
+                    return processes[0].ExitCode == 0
+                        ? (SweepKills.Table(folder), callers, workers)
+                        : throw new InvalidOperationException($"The study ended with exit code {processes[0].ExitCode}.");
                 }
 
                 int victim = random.Next(processes.Length);
@@ -64,7 +74,11 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
     /// <summary>A trial that was finished is not run again: another run would have taken another time.</summary>
     private void RequireUnchanged()
     {
-        using DbConnection? connection = server is not null ? new NpgsqlConnection(server) : File.Exists(Path.Combine(folder, "study.db")) ? new SqliteConnection($"Data Source={Path.Combine(folder, "study.db")};Pooling=False") : null;
+        using DbConnection? connection = server is not null
+            ? new NpgsqlConnection(server)
+            : File.Exists(Path.Combine(folder, "study.db"))
+                ? new SqliteConnection($"Data Source={Path.Combine(folder, "study.db")};Pooling=False")
+                : null;
         if (connection is null)
         {
             return;
@@ -72,7 +86,8 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
 
         connection.Open();
         using DbCommand command = connection.CreateCommand();
-        command.CommandText = $"SELECT trial, milliseconds FROM sorsa_trial WHERE study = '{(server is null ? "study" : Path.GetFileName(folder))}' AND state <> 'Running'";
+        string study = server is null ? "study" : Path.GetFileName(folder);
+        command.CommandText = $"SELECT trial, milliseconds FROM sorsa_trial WHERE study = '{study}' AND state <> 'Running'";
         try
         {
             using DbDataReader rows = command.ExecuteReader();

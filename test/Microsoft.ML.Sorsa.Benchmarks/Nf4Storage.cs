@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank]</c>. Bytes per parameter of the projections; ‖W − start‖ / ‖W‖ of plain NF4, of NF4 beside
-/// SORSA's leading triplets, and after five rounds of both; the time of reading a weight over that of the linear map with it (256 tokens, one thread, wall time, medians).
+/// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank]</c>. Bytes per parameter of the projections; ‖W − start‖ / ‖W‖ of
+/// plain NF4, of NF4 beside SORSA's leading triplets, and after five rounds of both; the time of reading a weight over that of the linear
+/// map with it (256 tokens, one thread, wall time, medians).
 /// </summary>
 internal static class Nf4Storage
 {
@@ -21,7 +22,7 @@ internal static class Nf4Storage
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.TinyLlama;
+        string folder = args.Length > 0 ? args[0] : Folders.TinyLlama;
         int rank = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 16;
         set_num_threads(1);
         using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
@@ -41,11 +42,13 @@ internal static class Nf4Storage
             ratios.Add(Ratio(weight, quantized));
         }
 
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(folder)}, {errors.Count} projections, {parameters:N0} parameters, r = {rank}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{Path.GetFileName(folder)}, {errors.Count} projections, {parameters:N0} parameters, r = {rank}"));
         Print("bytes per parameter (float32 4, bfloat16 2)", (double)bytes / parameters, "F3");
         Print("error of plain NF4", Statistics.Median(errors.Select(error => error.Plain)), "F4");
         Print("error beside the leading triplets", Statistics.Median(errors.Select(error => error.Residual!.Value)), "F4");
-        Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"), Statistics.Median(errors.Select(error => error.Initial)), "F4");
+        Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"),
+            Statistics.Median(errors.Select(error => error.Initial)), "F4");
         Print("reading the weight / linear map with it", Statistics.Median(ratios), "F2");
     }
 
@@ -74,5 +77,6 @@ internal static class Nf4Storage
     private static double Now() => Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency;
 
     private static void Print(string what, double value, string format) =>
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-46}{value.ToString(format, CultureInfo.InvariantCulture),8}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{what,-46}{value.ToString(format, CultureInfo.InvariantCulture),8}"));
 }

@@ -16,7 +16,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// <param name="Limit">What a step may cost, as a multiple of the base's; null: only measured.</param>
 /// <param name="Targets">The adapted projections; empty: all.</param>
 /// <param name="Create">Makes it, from the generator of its start and the steps of the run.</param>
-internal sealed record StepVariant(string Name, int? Rank, double? Limit, string[] Targets, Func<torch.Generator, int, AdapterMethod> Create)
+internal sealed record StepVariant(
+    string Name, int? Rank, double? Limit, string[] Targets, Func<torch.Generator, int, AdapterMethod> Create)
 {
     private const double Gamma = 4e-4;
 
@@ -29,13 +30,30 @@ internal sealed record StepVariant(string Name, int? Rank, double? Limit, string
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
         Of("DoRA", 1.5, (start, _) => new DoraMethod { Rank = 16, Scale = 1, Initialization = start }),
-        Of("AdaLoRA", 1.35, (start, steps) => new AdaLoraMethod { Rank = 16, Alpha = 16, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = steps, Initialization = start }),
+        Of("AdaLoRA", 1.35,
+            (start, steps) => new AdaLoraMethod
+            {
+                Rank = 16,
+                Alpha = 16,
+                Gamma = 0.5,
+                Budget = new RankBudget(),
+                TotalSteps = steps,
+                Initialization = start
+            }),
         new("partial", null, null, ["q_proj", "v_proj"], (_, _) => new WeightMethod { Everything = false }),
         new("full", null, 1.79, [], (_, _) => new WeightMethod { Everything = true }),
     ];
 
     private static StepVariant Sorsa(string name, int rank, double? limit, bool quantized = false) =>
-        new(name, rank, limit, [], (start, _) => new SorsaMethod { Rank = rank, Gamma = Gamma, Decomposition = Decomposition.Drawn(start), Quantized = quantized });
+        new(name, rank, limit, [],
+            (start, _) => new SorsaMethod
+            {
+                Rank = rank,
+                Gamma = Gamma,
+                Decomposition = Decomposition.Drawn(start),
+                Quantized = quantized
+            });
 
-    private static StepVariant Of(string name, double? limit, Func<torch.Generator, int, AdapterMethod> create) => new(name, 16, limit, [], create);
+    private static StepVariant Of(string name, double? limit, Func<torch.Generator, int, AdapterMethod> create) =>
+        new(name, 16, limit, [], create);
 }

@@ -3,7 +3,9 @@ using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
-/// <summary>What a study takes around its trials: the same calls of the store, the tuner, the rules and a monitor, with trials that take no time.</summary>
+/// <summary>
+/// What a study takes around its trials: the same calls of the store, the tuner, the rules and a monitor, with trials that take no time.
+/// </summary>
 internal static class StudyOverhead
 {
     private const int Trials = 64;
@@ -13,7 +15,9 @@ internal static class StudyOverhead
     {
         using var store = new SqliteStudyStore(path);
         store.Open(new StudyDefinition([]));
-        var study = new Study(store, SorsaSearchSpace.Paper(), new TreeParzenTuner(), new PruningRules(new PruningOptions()), 0, 1, isMaximized: false, [new Silent()]);
+        var study = new Study(
+            store, SorsaSearchSpace.Paper(), new TreeParzenTuner(), new PruningRules(new PruningOptions()), 0, 1, isMaximized: false,
+            [new Silent()]);
         var clock = Stopwatch.StartNew();
         study.RunAsync(new NoTime(store), Trials, () => false, CancellationToken.None).GetAwaiter().GetResult();
         return clock.Elapsed.TotalMilliseconds / Trials;
@@ -31,7 +35,13 @@ internal static class StudyOverhead
                 report(curve[^1]);
             }
 
-            var result = new TrialResult { TrialSettings = plan.Settings, State = TrialState.Completed, Metric = curve[^1].Loss, Curve = curve };
+            var result = new TrialResult
+            {
+                TrialSettings = plan.Settings,
+                State = TrialState.Completed,
+                Metric = curve[^1].Loss,
+                Curve = curve
+            };
             store.Finish(result);
             return Task.FromResult(result);
         }

@@ -5,9 +5,9 @@ using SweepGammaAndRank;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// Kills studies of 16 short trials (SIGKILL) at random moments and runs them again, until they are done: the table at the end must be that of a study that was left
-/// alone. Every second study is one with two workers on PostgreSQL, where there is one, and it is the caller or a worker that is killed. Ends with an error where a table
-/// differs.
+/// Kills studies of 16 short trials (SIGKILL) at random moments and runs them again, until they are done: the table at the end must be
+/// that of a study that was left alone. Every second study is one with two workers on PostgreSQL, where there is one, and it is the caller
+/// or a worker that is killed. Ends with an error where a table differs.
 /// </summary>
 internal static class SweepKills
 {
@@ -33,17 +33,26 @@ internal static class SweepKills
             for (int study = 1; done < kills; study++)
             {
                 bool remote = server is not null && study % 2 == 0;
-                var killed = new KilledStudy(Path.Combine(folder, $"study-{study}"), remote ? server!.ConnectionString : null, new Random(study));
+                var killed = new KilledStudy(
+                    Path.Combine(folder, $"study-{study}"), remote ? server!.ConnectionString : null, new Random(study));
 
                 // The last study takes what is left, so that a short run has one of each kind.
-                int share = server is not null && study == 1 ? Math.Min(KillsPerStudy, (kills + 1) / 2) : Math.Min(KillsPerStudy, kills - done);
+                int share = server is not null && study == 1
+                    ? Math.Min(KillsPerStudy, (kills + 1) / 2)
+                    : Math.Min(KillsPerStudy, kills - done);
                 (string[] table, int callers, int workers) = killed.Run(share);
                 done += callers + workers;
                 bool equal = table.SequenceEqual(expected);
-                Console.WriteLine(FormattableString.Invariant($"study {study} ({(remote ? "PostgreSQL, two workers" : "SQLite")}): caller killed {callers} times, workers {workers}; {table.Length} trials, table {(equal ? "equal" : "DIFFERS")}"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"study {study} ({(remote ? "PostgreSQL, two workers" : "SQLite")}): caller killed {callers} times, " +
+                    $"workers {workers}; {table.Length} trials, table {(equal ? "equal" : "DIFFERS")}"));
                 if (!equal)
                 {
-                    Console.WriteLine(string.Join(Environment.NewLine, expected.Zip(table).Where(pair => pair.First != pair.Second).Select(pair => $"- {pair.First}{Environment.NewLine}+ {pair.Second}")));
+                    Console.WriteLine(string.Join(
+                        Environment.NewLine,
+                        expected.Zip(table)
+                            .Where(pair => pair.First != pair.Second)
+                            .Select(pair => $"- {pair.First}{Environment.NewLine}+ {pair.Second}")));
                     return 1;
                 }
             }
@@ -60,10 +69,16 @@ internal static class SweepKills
     /// <summary>What the process runs that proposes the trials.</summary>
     public static int Caller(string folder, string? postgres)
     {
-        SweepTask task = SweepTask.Of(Places.TinyLlama, rows: 96, validationRows: 24);
-        SorsaExperiment experiment = task.Experiment(SorsaSearchSpace.Paper(32)).SetMaxModelToExplore(Trials).SetTuner(new TreeParzenTuner(startupTrials: 4)).SetMaxConcurrentTrials(2).SetThreadsPerTrial(1)
+        SweepTask task = SweepTask.Of(Folders.TinyLlama, rows: 96, validationRows: 24);
+        SorsaExperiment experiment = task.Experiment(SorsaSearchSpace.Paper(32))
+            .SetMaxModelToExplore(Trials)
+            .SetTuner(new TreeParzenTuner(startupTrials: 4))
+            .SetMaxConcurrentTrials(2)
+            .SetThreadsPerTrial(1)
             .SetDecompositionCache(Path.Combine(folder, "svd"));
-        experiment = postgres is null ? experiment.SetStudy(Path.Combine(folder, "study.db")) : experiment.SetHangfire(postgres, Path.GetFileName(folder));
+        experiment = postgres is null
+            ? experiment.SetStudy(Path.Combine(folder, "study.db"))
+            : experiment.SetHangfire(postgres, Path.GetFileName(folder));
         using ExperimentResult result = experiment.Run();
         string table = Path.Combine(folder, TableFile);
         File.WriteAllLines(table + ".tmp", result.Trials.Select(Line));
@@ -74,8 +89,12 @@ internal static class SweepKills
     /// <summary>What a worker process runs.</summary>
     public static int Worker(string folder, string postgres)
     {
-        var options = new SorsaSweepWorker.Options { InvisibilityTimeout = TimeSpan.FromSeconds(3), CacheFolder = Path.Combine(folder, "svd") };
-        new SorsaSweepWorker(new MLContext(), postgres, Places.TinyLlama, options).Run(CancellationToken.None);
+        var options = new SorsaSweepWorker.Options
+        {
+            InvisibilityTimeout = TimeSpan.FromSeconds(3),
+            CacheFolder = Path.Combine(folder, "svd")
+        };
+        new SorsaSweepWorker(new MLContext(), postgres, Folders.TinyLlama, options).Run(CancellationToken.None);
         return 0;
     }
 
@@ -84,7 +103,10 @@ internal static class SweepKills
 
     /// <summary>All of a trial but its duration.</summary>
     private static string Line(TrialResult trial) => string.Create(CultureInfo.InvariantCulture,
-        $"{trial.TrialSettings.TrialId} {string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))} {trial.State} {trial.Metric:R} {trial.Orthonormality:R} {string.Join(' ', trial.Curve.Select(point => $"{point.Step}:{point.Loss:R}"))}");
+        $"{trial.TrialSettings.TrialId} " +
+        $"{string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))} " +
+        $"{trial.State} {trial.Metric:R} {trial.Orthonormality:R} " +
+        $"{string.Join(' ', trial.Curve.Select(point => $"{point.Step}:{point.Loss:R}"))}");
 
     private static TemporaryServer? Without(string reason)
     {

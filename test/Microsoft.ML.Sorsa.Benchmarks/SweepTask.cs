@@ -14,7 +14,8 @@ internal sealed class SweepTask
 
     private readonly string _model;
 
-    private SweepTask(string model, IReadOnlyList<(string Question, string Answer)> train, IReadOnlyList<(string Question, string Answer)> validation)
+    private SweepTask(
+        string model, IReadOnlyList<(string Question, string Answer)> train, IReadOnlyList<(string Question, string Answer)> validation)
     {
         _model = model;
         Train = Data(train);
@@ -33,12 +34,13 @@ internal sealed class SweepTask
 
     public static SweepTask Of(string model, int rows, int validationRows)
     {
-        ArithmeticTask task = ArithmeticTask.Load(Places.TinyLlama);
+        ArithmeticTask task = ArithmeticTask.Load(Folders.TinyLlama);
         IReadOnlyList<(string Question, string Answer)> validation = task.Draw(validationRows, ValidationSeed);
         return new SweepTask(model, task.Draw(rows, TrainSeed, validation.Select(row => row.Question).ToHashSet()), validation);
     }
 
-    public Options Trainer() => new() { ModelFolder = _model, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n"), BatchSize = BatchSize };
+    public Options Trainer() =>
+        new() { ModelFolder = _model, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n"), BatchSize = BatchSize };
 
     public SorsaExperiment Experiment(SorsaSearchSpace space) =>
         Context.Sorsa().CreateExperiment().SetTrainer(Trainer()).SetDataset(Train, Validation).SetSearchSpace(space);

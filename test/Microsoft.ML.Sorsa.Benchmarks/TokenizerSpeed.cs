@@ -7,8 +7,9 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// How fast texts become ids, on one core: the questions and answers of GSM8K's training set, row by row and as one string, in megabytes of UTF-8
-/// per second of processor time (so that other programs' load does not count), median of several rounds. The first round row by row is given apart: it fills the cache of words.
+/// How fast texts become ids, on one core: the questions and answers of GSM8K's training set, row by row and as one string, in megabytes
+/// of UTF-8 per second of processor time (so that other programs' load does not count), median of several rounds. The first round row by
+/// row is given apart: it fills the cache of words.
 /// </summary>
 internal static class TokenizerSpeed
 {
@@ -17,18 +18,20 @@ internal static class TokenizerSpeed
     /// <param name="args">The folder that holds data/, models/ and tokenizers/; by default "shared" beside the solution's folder.</param>
     public static void Run(string[] args)
     {
-        string shared = args.FirstOrDefault() ?? Places.Shared;
+        string shared = args.FirstOrDefault() ?? Folders.Shared;
         string[] rows = [.. File.ReadLines(Path.Combine(shared, "data", "gsm8k", "train.jsonl"))
             .Select(line => JsonElement.Parse(line))
             .SelectMany(row => new[] { row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()! })];
         string whole = string.Join('\n', rows);
         double megabytes = Encoding.UTF8.GetByteCount(whole) / 1e6;
-        Write($"{"tokenizer",-18} {"load, s",8} {"first round",12} {"row by row",12} {"one string",12}   (MB/s; {rows.Length} rows, {megabytes:F2} MB)");
+        Write(
+            $"{"tokenizer",-18} {"load, s",8} {"first round",12} {"row by row",12} {"one string",12}   ",
+            $"(MB/s; {rows.Length} rows, {megabytes:F2} MB)");
 
         foreach ((string name, string folder) in new[]
         {
             ("smollm2", Path.Combine(shared, "models", "SmolLM2-135M-Instruct")),
-            ("tiny-llama-math", Places.TinyLlama),
+            ("tiny-llama-math", Folders.TinyLlama),
             ("llama3", Path.Combine(shared, "tokenizers", "llama3")),
             ("mistral-v1", Path.Combine(shared, "tokenizers", "mistral-v1")),
             ("mistral-v1-legacy", Path.Combine(shared, "tokenizers", "mistral-v1-legacy")),
@@ -66,5 +69,6 @@ internal static class TokenizerSpeed
         return (Environment.CpuUsage.TotalTime - start).TotalSeconds;
     }
 
-    private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+    private static void Write(params FormattableString[] pieces) =>
+        Console.WriteLine(string.Concat(pieces.Select(FormattableString.Invariant)));
 }

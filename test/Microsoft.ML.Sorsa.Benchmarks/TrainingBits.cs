@@ -8,8 +8,9 @@ using QuickStart;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What a change must leave as it is, to the last bit, on one machine: the first losses and a hash of the merged weights of QuickStart's training, and of every
-/// method on a golden model: <c>bits</c>. It uses the public surface alone, so that the same program runs before and after a change.
+/// What a change must leave as it is, to the last bit, on one machine: the first losses and a hash of the merged weights of QuickStart's
+/// training, and of every method on a golden model: <c>bits</c>. It uses the public surface alone, so that one program runs on both sides
+/// of a change.
 /// </summary>
 internal static class TrainingBits
 {
@@ -37,7 +38,7 @@ internal static class TrainingBits
     }
 
     public static SorsaFineTuningTrainer.Options QuickStartOptions() =>
-        new() { ModelFolder = Places.TinyLlama, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n") };
+        new() { ModelFolder = Folders.TinyLlama, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n") };
 
     private static IEnumerable<(string, SorsaFineTuningTrainer.Options)> Methods()
     {
@@ -58,7 +59,8 @@ internal static class TrainingBits
             yield return (method.ToString(), options);
         }
 
-        SorsaFineTuningTrainer.Options Sorsa() => new() { Rank = 4, BatchSize = 4, GradientAccumulationSteps = 2, NumberOfEpochs = 4, LearningRate = 2e-3 };
+        SorsaFineTuningTrainer.Options Sorsa() =>
+            new() { Rank = 4, BatchSize = 4, GradientAccumulationSteps = 2, NumberOfEpochs = 4, LearningRate = 2e-3 };
         SorsaFineTuningTrainer.Options hard = Sorsa(), quantized = Sorsa(), trailing = Sorsa();
         hard.HardOrthonormality = true;
         quantized.Quantization = BaseQuantization.NF4;
@@ -82,41 +84,55 @@ internal static class TrainingBits
         string hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(Path.Combine(saved, "model.safetensors"))));
         Directory.Delete(saved, recursive: true);
         byte[] bytes = [.. losses.SelectMany(BitConverter.GetBytes)];
-        string first = string.Join(" ", losses.Take(name == "quickstart" ? Losses : 2).Select(loss => loss.ToString("R", CultureInfo.InvariantCulture)));
-        Console.WriteLine($"{name}: {losses.Count} steps, losses {Convert.ToHexStringLower(SHA256.HashData(bytes))[..16]}, weights {hash[..16]}, first losses {first}");
+        string first = string.Join(
+            " ", losses.Take(name == "quickstart" ? Losses : 2).Select(loss => loss.ToString("R", CultureInfo.InvariantCulture)));
+        Console.WriteLine(
+            $"{name}: {losses.Count} steps, losses {Convert.ToHexStringLower(SHA256.HashData(bytes))[..16]}, weights {hash[..16]}, " +
+            $"first losses {first}");
     }
 
     public static IEnumerable<Row> QuickStartRows(int count = 2000)
     {
-        ArithmeticTask task = ArithmeticTask.Load(Places.TinyLlama);
+        ArithmeticTask task = ArithmeticTask.Load(Folders.TinyLlama);
         HashSet<string> asked = [.. task.Draw(200, 1).Select(row => row.Question)];
         return task.Draw(count, 2, asked).Select(row => new Row { Prompt = row.Question, Response = row.Answer });
     }
 
     private static IEnumerable<Row> GoldenRows() =>
-        Enumerable.Range(0, 40).Select(i => new Row { Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"), Response = FormattableString.Invariant($"{i + (i * 7 % 13)}.") });
+        Enumerable.Range(0, 40)
+            .Select(i => new Row
+            {
+                Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"),
+                Response = FormattableString.Invariant($"{i + (i * 7 % 13)}.")
+            });
 
     /// <summary>A golden model, which has weights alone, with a tokenizer of single letters.</summary>
     private static string GoldenModel(string folder)
     {
         string golden = Path.Combine(folder, "golden");
         Directory.CreateDirectory(golden);
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(Places.Root, "test", "data", "golden", "models", "llama-gqa-tied")))
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(Folders.Root, "test", "data", "golden", "models", "llama-gqa-tied")))
         {
             File.Copy(file, Path.Combine(golden, Path.GetFileName(file)));
         }
 
         string[] special = ["<unk>", "<s>", "</s>", "<pad>"];
-        var vocabulary = special.Concat(Letters.Select(letter => letter.ToString())).Select((token, id) => (token, id)).ToDictionary(pair => pair.token, pair => pair.id);
+        var vocabulary = special.Concat(Letters.Select(letter => letter.ToString()))
+            .Select((token, id) => (token, id))
+            .ToDictionary(pair => pair.token, pair => pair.id);
         var tokenizer = new
         {
             version = "1.0",
-            added_tokens = special.Select((content, id) => new { id, content, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true }),
+            added_tokens = special.Select(
+                (content, id) =>
+                    new { id, content, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true }),
             model = new { type = "BPE", unk_token = "<unk>", vocab = vocabulary, merges = Array.Empty<string>() },
             decoder = new { type = "Sequence", decoders = new object[] { new { type = "ByteFallback" }, new { type = "Fuse" } } },
         };
         File.WriteAllText(Path.Combine(golden, "tokenizer.json"), JsonSerializer.Serialize(tokenizer));
-        File.WriteAllText(Path.Combine(golden, "tokenizer_config.json"), JsonSerializer.Serialize(new { bos_token = "<s>", eos_token = "</s>", unk_token = "<unk>", pad_token = "<pad>" }));
+        File.WriteAllText(
+            Path.Combine(golden, "tokenizer_config.json"),
+            JsonSerializer.Serialize(new { bos_token = "<s>", eos_token = "</s>", unk_token = "<unk>", pad_token = "<pad>" }));
         return golden;
     }
 

@@ -11,8 +11,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// Resident memory and live tensors while training: <c>memory [model folder] [steps]</c>, the bundled model and 300 steps by default. Rows of
-/// random length, so that no two steps ask for the same memory.
+/// Resident memory and live tensors while training: <c>memory [model folder] [steps]</c>, the bundled model and 300 steps by default. Rows
+/// of random length, so that no two steps ask for the same memory.
 /// </summary>
 internal static class TrainingMemory
 {
@@ -20,15 +20,17 @@ internal static class TrainingMemory
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Places.TinyLlama;
+        string folder = args.Length > 0 ? args[0] : Folders.TinyLlama;
         int steps = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 300;
         using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
         using Generator generator = new(0);
         string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
-        AdapterSet adapters = AdapterSet.Inject(model, targets, new SorsaMethod { Rank = 16, Gamma = 4e-4, Decomposition = Decomposition.Drawn(generator) });
+        AdapterSet adapters = AdapterSet.Inject(
+            model, targets, new SorsaMethod { Rank = 16, Gamma = 4e-4, Decomposition = Decomposition.Drawn(generator) });
         Console.WriteLine($"{Path.GetFileName(folder)}, float32, {Rows} rows of 20 to 120 tokens a step");
         Console.WriteLine("step   resident MB   live tensors");
-        new TrainingLoop(model, adapters, new SorsaFineTuningTrainer.Options().ToSettings().Training).Run(Batches(), steps, validate: null, Report, CancellationToken.None);
+        new TrainingLoop(model, adapters, new SorsaFineTuningTrainer.Options().ToSettings().Training).Run(
+            Batches(), steps, validate: null, Report, CancellationToken.None);
 
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Batches()
         {
@@ -36,7 +38,8 @@ internal static class TrainingMemory
             for (int step = 0; step < steps; step++)
             {
                 yield return [[.. Enumerable.Range(0, Rows).Select(_ => new SupervisedExample(
-                    [.. Enumerable.Range(0, random.Next(20, 120)).Select(_ => random.Next(model.Spec.VocabularySize))], PromptLength: 10))]];
+                    [.. Enumerable.Range(0, random.Next(20, 120)).Select(_ => random.Next(model.Spec.VocabularySize))],
+                    PromptLength: 10))]];
             }
         }
 
@@ -44,7 +47,8 @@ internal static class TrainingMemory
         {
             if (progress.Step % Math.Max(1, steps / 6) == 0)
             {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{progress.Step,4}{Environment.WorkingSet / 1e6,14:F0}{Tensor.TotalCount,15}"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{progress.Step,4}{Environment.WorkingSet / 1e6,14:F0}{Tensor.TotalCount,15}"));
             }
         }
     }

@@ -30,7 +30,8 @@ public sealed class FineTuneGenAIModelsTests
         Fill(model);
         Dictionary<string, Tensor> before = model.state_dict().ToDictionary(named => named.Key, named => named.Value.detach().clone());
         var losses = new List<double>();
-        IDataView data = mlContext.Data.LoadFromEnumerable(Enumerable.Range(1, 12).Select(i => new Row { Prompt = $"{i} + {i}", Response = $"{i + i}" }));
+        IDataView data = mlContext.Data.LoadFromEnumerable(Enumerable.Range(1, 12)
+            .Select(i => new Row { Prompt = $"{i} + {i}", Response = $"{i + i}" }));
 
         using SorsaTransformer transformer = mlContext.Sorsa().FineTune(model, ByteTokenizer(), new SorsaFineTuningTrainer.Options
         {
@@ -54,14 +55,14 @@ public sealed class FineTuneGenAIModelsTests
 
     private static LlamaForCausalLM Llama() => new(new LlamaConfig
     {
-        HiddenSize = 16, IntermediateSize = 24, NumAttentionHeads = 4, NumKeyValueHeads = 2, NumHiddenLayers = 2, VocabSize = 264, MaxPositionEmbeddings = 128,
-        RopeTheta = 10000, DType = ScalarType.Float32,
+        HiddenSize = 16, IntermediateSize = 24, NumAttentionHeads = 4, NumKeyValueHeads = 2, NumHiddenLayers = 2, VocabSize = 264,
+        MaxPositionEmbeddings = 128, RopeTheta = 10000, DType = ScalarType.Float32,
     });
 
     private static MistralForCausalLM Mistral() => new(new MistralConfig
     {
-        HiddenSize = 16, IntermediateSize = 24, NumAttentionHeads = 4, NumKeyValueHeads = 2, HeadDim = 4, NumHiddenLayers = 2, VocabSize = 264, MaxPositionEmbeddings = 128,
-        RopeTheta = 10000, DType = ScalarType.Float32,
+        HiddenSize = 16, IntermediateSize = 24, NumAttentionHeads = 4, NumKeyValueHeads = 2, HeadDim = 4, NumHiddenLayers = 2,
+        VocabSize = 264, MaxPositionEmbeddings = 128, RopeTheta = 10000, DType = ScalarType.Float32,
     });
 
     private static void Fill(nn.Module model)
@@ -69,9 +70,11 @@ public sealed class FineTuneGenAIModelsTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var generator = new Generator(11);
-        foreach ((string key, Tensor weight) in model.state_dict().Where(named => named.Value.is_floating_point() && named.Key.EndsWith("weight", StringComparison.Ordinal)))
+        foreach ((string key, Tensor weight) in model.state_dict()
+            .Where(named => named.Value.is_floating_point() && named.Key.EndsWith("weight", StringComparison.Ordinal)))
         {
-            weight.copy_((randn(weight.shape, generator: generator) * 0.3) + (key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0));
+            weight.copy_(
+                (randn(weight.shape, generator: generator) * 0.3) + (key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0));
         }
     }
 
@@ -79,7 +82,9 @@ public sealed class FineTuneGenAIModelsTests
     private static TiktokenTokenizer ByteTokenizer()
     {
         string table = string.Join('\n', Enumerable.Range(0, Bytes).Select(i => $"{Convert.ToBase64String([(byte)i])} {i}"));
-        return TiktokenTokenizer.Create(new MemoryStream(System.Text.Encoding.ASCII.GetBytes(table)), null, null, new Dictionary<string, int> { ["<|end_of_text|>"] = EndToken });
+        return TiktokenTokenizer.Create(
+            new MemoryStream(System.Text.Encoding.ASCII.GetBytes(table)), null, null,
+            new Dictionary<string, int> { ["<|end_of_text|>"] = EndToken });
     }
 
     private sealed class Row

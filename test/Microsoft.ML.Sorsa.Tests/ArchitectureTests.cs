@@ -12,7 +12,9 @@ public sealed class ArchitectureTests
     private const string Root = "Microsoft.ML.Sorsa";
     private const string Surface = "the root";
 
-    /// <summary>What each folder may know, beside itself and what everybody may; whoever adds a folder draws its arrows here. The root may know everything.</summary>
+    /// <summary>
+    /// What each folder may know besides itself and what is open to all. A new folder draws its arrows here; the root may know everything.
+    /// </summary>
     private static readonly Dictionary<string, string[]> Arrows = new(StringComparer.Ordinal)
     {
         [Tensors] = [],
@@ -41,11 +43,14 @@ public sealed class ArchitectureTests
 
     private static readonly IReadOnlyDictionary<string, IReadOnlySet<string>> Dependencies = TypeDependencies.Of(Library.Location);
 
-    private static readonly Type[] OwnTypes = [.. Library.GetTypes().Where(type => $"{type.Namespace}.".StartsWith(Root + ".", StringComparison.Ordinal))];
+    private static readonly Type[] OwnTypes = [.. Library.GetTypes()
+        .Where(type => $"{type.Namespace}.".StartsWith(Root + ".", StringComparison.Ordinal))];
 
     /// <summary>The surface's enumerations are words that every folder may use: docs/decisions/public-enumerations.md.</summary>
-    private static readonly HashSet<string> Leaves = OwnTypes.Where(type => type.IsEnum && type.IsPublic && Folder(type.FullName!) == Surface)
-        .Select(type => type.FullName!).ToHashSet(StringComparer.Ordinal);
+    private static readonly HashSet<string> Leaves = OwnTypes
+        .Where(type => type.IsEnum && type.IsPublic && Folder(type.FullName!) == Surface)
+        .Select(type => type.FullName!)
+        .ToHashSet(StringComparer.Ordinal);
 
     private static readonly HashSet<string> OwnNames = OwnTypes.Select(type => type.FullName!).ToHashSet(StringComparer.Ordinal);
 
@@ -63,7 +68,9 @@ public sealed class ArchitectureTests
         Assert.IsEmpty(broken, string.Join(Environment.NewLine, broken));
     }
 
-    /// <summary>An arrow that nothing uses is no part of the drawing; and one that is there is seen, so that the check above means something.</summary>
+    /// <summary>
+    /// An arrow that nothing uses is no part of the drawing; and one that is there is seen, so that the check above means something.
+    /// </summary>
     [TestMethod]
     [DynamicData(nameof(Folders))]
     public void EveryArrowIsUsed(string folder)
@@ -78,7 +85,8 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void FoldersDoNotRunInACircle()
     {
-        IReadOnlyList<IReadOnlyList<string>> circles = Circles.Of(Arrows.ToDictionary(arrow => arrow.Key, arrow => (IEnumerable<string>)arrow.Value));
+        IReadOnlyList<IReadOnlyList<string>> circles = Circles.Of(Arrows.ToDictionary(
+            arrow => arrow.Key, arrow => (IEnumerable<string>)arrow.Value));
 
         Assert.IsEmpty(circles, string.Join("; ", circles.Select(circle => string.Join(", ", circle))));
     }
@@ -95,19 +103,26 @@ public sealed class ArchitectureTests
         Dictionary<string, IEnumerable<string>> known = TypeDependencies.Of(assembly.Location)
             .Where(type => files.ContainsKey(type.Key))
             .GroupBy(type => files[type.Key], StringComparer.Ordinal)
-            .ToDictionary(file => file.Key, file => file.SelectMany(type => type.Value).Where(files.ContainsKey).Select(type => files[type]).Where(other => other != file.Key));
+            .ToDictionary(
+                file => file.Key,
+                file => file.SelectMany(type => type.Value)
+                    .Where(files.ContainsKey)
+                    .Select(type => files[type])
+                    .Where(other => other != file.Key));
         Assert.IsNotEmpty(known);
 
         IReadOnlyList<IReadOnlyList<string>> circles = Circles.Of(known);
 
-        Assert.IsEmpty(circles, string.Join("; ", circles.Select(circle => string.Join(", ", circle.Select(file => Path.GetFileName(file))))));
+        Assert.IsEmpty(
+            circles, string.Join("; ", circles.Select(circle => string.Join(", ", circle.Select(file => Path.GetFileName(file))))));
     }
 
     /// <summary>What stands in the root is what users see.</summary>
     [TestMethod]
     public void TheRootIsTheSurfaceAlone()
     {
-        string[] machinery = [.. OwnTypes.Where(type => Folder(type.FullName!) == Surface && !type.IsNested && !type.IsPublic).Select(type => type.FullName!)];
+        string[] machinery = [.. OwnTypes.Where(type => Folder(type.FullName!) == Surface && !type.IsNested && !type.IsPublic)
+            .Select(type => type.FullName!)];
 
         Assert.IsEmpty(machinery, string.Join(", ", machinery));
     }
@@ -115,7 +130,9 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void EveryFolderIsInTheDrawing()
     {
-        string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!)).Distinct(StringComparer.Ordinal).Except([Surface, .. Arrows.Keys])];
+        string[] unknown = [.. OwnTypes.Select(type => Folder(type.FullName!))
+            .Distinct(StringComparer.Ordinal)
+            .Except([Surface, .. Arrows.Keys])];
 
         Assert.IsEmpty(unknown, string.Join(", ", unknown));
     }
@@ -137,7 +154,8 @@ public sealed class ArchitectureTests
     public void PackagesAreNotFriends()
     {
         string[] known = ["Microsoft.ML.Sorsa.Tests", "Microsoft.ML.Sorsa.Benchmarks"];
-        string[] friends = [.. PackageAssemblies.SelectMany(package => package.GetCustomAttributes<InternalsVisibleToAttribute>()).Select(friend => friend.AssemblyName)];
+        string[] friends = [.. PackageAssemblies.SelectMany(package => package.GetCustomAttributes<InternalsVisibleToAttribute>())
+            .Select(friend => friend.AssemblyName)];
 
         Assert.HasCount(2 * PackageAssemblies.Length, friends);
         Assert.IsEmpty(friends.Except(known, StringComparer.Ordinal));
@@ -146,7 +164,9 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void PublicTypesAreSealed()
     {
-        string[] open = [.. PackageAssemblies.SelectMany(package => package.GetExportedTypes()).Where(type => !type.IsSealed && !type.IsInterface).Select(type => type.FullName!)];
+        string[] open = [.. PackageAssemblies.SelectMany(package => package.GetExportedTypes())
+            .Where(type => !type.IsSealed && !type.IsInterface)
+            .Select(type => type.FullName!)];
 
         Assert.IsEmpty(open, string.Join(", ", open));
     }
@@ -155,7 +175,9 @@ public sealed class ArchitectureTests
     public void NamesSayWhatATypeDoes()
     {
         string[] endings = ["Utils", "Util", "Helper", "Helpers", "Manager", "Common"];
-        string[] vague = [.. PackageAssemblies.SelectMany(package => package.GetTypes()).Where(type => endings.Any(ending => type.Name.EndsWith(ending, StringComparison.Ordinal))).Select(type => type.FullName!)];
+        string[] vague = [.. PackageAssemblies.SelectMany(package => package.GetTypes())
+            .Where(type => endings.Any(ending => type.Name.EndsWith(ending, StringComparison.Ordinal)))
+            .Select(type => type.FullName!)];
 
         Assert.IsEmpty(vague, string.Join(", ", vague));
     }

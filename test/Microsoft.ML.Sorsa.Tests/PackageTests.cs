@@ -17,7 +17,8 @@ public sealed partial class PackageTests
     private const string Program = """
         using Microsoft.ML;
         using Microsoft.ML.Sorsa;
-        using var model = new MLContext().Sorsa().LoadModel(args[0], promptTemplate: Microsoft.ML.Sorsa.Data.PromptTemplate.Format("{prompt}"));
+        using Microsoft.ML.Sorsa.Data;
+        using var model = new MLContext().Sorsa().LoadModel(args[0], promptTemplate: PromptTemplate.Format("{prompt}"));
         Console.WriteLine($"answer: {model.Generate("12 + 5 = ")}");
         """;
 
@@ -27,13 +28,15 @@ public sealed partial class PackageTests
     {
         using var folder = new TemporaryFolder();
         string packages = Path.Combine(folder.Path, "packages"), consumer = Path.Combine(folder.Path, "consumer");
-        Dotnet(TestData.Root, "pack", Path.Combine("src", "Microsoft.ML.Sorsa"), "-c", Configuration, "--no-build", "-o", packages, $"-p:Version={Version}");
+        Dotnet(TestData.Root, "pack", Path.Combine("src", "Microsoft.ML.Sorsa"), "-c", Configuration, "--no-build", "-o", packages,
+            $"-p:Version={Version}");
         Directory.CreateDirectory(consumer);
         File.WriteAllText(Path.Combine(consumer, "Program.cs"), Program);
         File.WriteAllText(Path.Combine(consumer, "consumer.csproj"), Project(packages));
 
         // What another run left in the package cache is not this package.
-        string cached = Path.Combine(Dotnet(folder.Path, "nuget", "locals", "global-packages", "--list").Split(": ", 2)[1].Trim(), "microsoft.ml.sorsa", Version);
+        string cached = Path.Combine(
+            Dotnet(folder.Path, "nuget", "locals", "global-packages", "--list").Split(": ", 2)[1].Trim(), "microsoft.ml.sorsa", Version);
         Forget(cached);
         string output = Dotnet(consumer, "run", "-c", "Release", "--", TestData.TinyLlama);
         Dotnet(consumer, "publish", "-c", "Release", "-o", Path.Combine(folder.Path, "published"));
@@ -60,7 +63,8 @@ public sealed partial class PackageTests
     public void APackageDependsOnWhatItUsesAndNothingElse(string name, string dependencies)
     {
         using var folder = new TemporaryFolder();
-        Dotnet(TestData.Root, "pack", Path.Combine("src", name), "-c", Configuration, "--no-build", "-o", folder.Path, $"-p:Version={Version}");
+        Dotnet(TestData.Root, "pack", Path.Combine("src", name), "-c", Configuration, "--no-build", "-o", folder.Path,
+            $"-p:Version={Version}");
         using ZipArchive package = ZipFile.OpenRead(folder.File($"{name}.{Version}.nupkg"));
         using Stream specification = package.GetEntry($"{name}.nuspec")!.Open();
 
@@ -101,7 +105,12 @@ public sealed partial class PackageTests
 
     private static string Dotnet(string folder, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", arguments)
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        };
         using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();

@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>
-/// No call of the library makes a native scalar that nothing holds while native code reads it: see ScalarArithmetic. Looked for in the
-/// compiled code: conversions of a number to a Scalar that is not kept, here and inside TorchSharp, and whatever in TorchSharp comes to such
-/// a conversion (tensor + tensor does, by an alpha of 1).
+/// No call of the library makes a native scalar that nothing holds while native code reads it (see ScalarArithmetic). The compiled code is
+/// searched for conversions of a number to a Scalar that is not kept, here and inside TorchSharp, and for whatever in TorchSharp leads to
+/// such a conversion (tensor + tensor does, by an alpha of 1).
 /// </summary>
 [TestClass]
 public sealed class ScalarLifetimeTests
@@ -21,7 +21,9 @@ public sealed class ScalarLifetimeTests
         using AssemblyDefinition library = AssemblyDefinition.ReadAssembly(typeof(CausalLM).Assembly.Location);
 
         // The optimizer hands its compiled step scalars of its own; only numbers would be made into loose ones.
-        string[] loose = [.. Loose(library).Where(found => !found.Contains("AdamW::Step", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        string[] loose = [.. Loose(library)
+            .Where(found => !found.Contains("AdamW::Step", StringComparison.Ordinal))
+            .Order(StringComparer.Ordinal)];
 
         Assert.IsEmpty(loose, string.Join(Environment.NewLine, loose));
     }
@@ -54,13 +56,17 @@ public sealed class ScalarLifetimeTests
     /// <summary>The methods of TorchSharp that make a loose scalar themselves, and those that call one of these.</summary>
     private static HashSet<string> UnsafeMethods(AssemblyDefinition torchSharp)
     {
-        MethodDefinition[] methods = [.. Methods(torchSharp).Where(method => method.DeclaringType.FullName != Scalar && method.Name != "ToScalar")];
-        HashSet<string> found = [.. methods.Where(method => Calls(method).Any(call => IsLooseConversion(method, call))).Select(method => method.FullName)];
+        MethodDefinition[] methods = [.. Methods(torchSharp).Where(
+            method => method.DeclaringType.FullName != Scalar && method.Name != "ToScalar")];
+        HashSet<string> found = [.. methods.Where(method => Calls(method).Any(call => IsLooseConversion(method, call)))
+            .Select(method => method.FullName)];
         int before;
         do
         {
             before = found.Count;
-            found.UnionWith(methods.Where(method => Calls(method).Any(call => found.Contains(((MethodReference)call.Operand).GetElementMethod().FullName))).Select(method => method.FullName));
+            found.UnionWith(methods
+                .Where(method => Calls(method).Any(call => found.Contains(((MethodReference)call.Operand).GetElementMethod().FullName)))
+                .Select(method => method.FullName));
         }
         while (found.Count > before);
 
@@ -88,5 +94,6 @@ public sealed class ScalarLifetimeTests
         assembly.MainModule.GetTypes().SelectMany(type => type.Methods).Where(method => method.HasBody);
 
     private static IEnumerable<Instruction> Calls(MethodDefinition method) =>
-        method.Body.Instructions.Where(instruction => instruction.Operand is MethodReference && instruction.OpCode.FlowControl == FlowControl.Call);
+        method.Body.Instructions.Where(
+            instruction => instruction.Operand is MethodReference && instruction.OpCode.FlowControl == FlowControl.Call);
 }

@@ -30,7 +30,9 @@ public sealed class SorsaDisposeTests
     [TestMethod]
     public void NothingIsLeftOfADisposedModelThatWasTrained() => LeavesNothing(s_weights + s_projections * (ParametersPerAdapter + 1), () =>
     {
-        using SorsaTransformer model = s_ml.Sorsa().FineTune(TinyTask.Options()).Fit(s_ml.Data.TakeRows(TinyTask.Data(s_ml), 8), TinyTask.Data(s_ml));
+        using SorsaTransformer model = s_ml.Sorsa()
+            .FineTune(TinyTask.Options())
+            .Fit(s_ml.Data.TakeRows(TinyTask.Data(s_ml), 8), TinyTask.Data(s_ml));
         Assert.IsNotNull(model.Generate("1 + 1"));
     });
 
@@ -79,7 +81,9 @@ public sealed class SorsaDisposeTests
         Assert.Throws<ObjectDisposedException>(() => pieces.MoveNext());
     }
 
-    /// <param name="parameters">The Parameter objects that are made: each counts twice and goes once (TorchSharp 0.107), though its memory goes whole.</param>
+    /// <param name="parameters">
+    /// The Parameter objects that are made: each counts twice and goes once (TorchSharp 0.107), though its memory goes whole.
+    /// </param>
     /// <param name="act">What must free all that it takes.</param>
     private static void LeavesNothing(int parameters, Action act)
     {

@@ -35,6 +35,9 @@ internal static partial class SourceFiles
     private static partial Regex Namespace { get; }
 
     /// <summary>A declaration at the left edge: what is nested is indented.</summary>
-    [GeneratedRegex(@"^(?:(?:public|internal|sealed|abstract|static|partial|readonly|unsafe|ref) )*(?:class|record struct|record class|record|struct|interface|enum) (\w+)(?:<([^>]*)>)?", RegexOptions.Multiline)]
+    [GeneratedRegex(
+        @"^(?:(?:public|internal|sealed|abstract|static|partial|readonly|unsafe|ref) )*" +
+        @"(?:class|record struct|record class|record|struct|interface|enum) (\w+)(?:<([^>]*)>)?",
+        RegexOptions.Multiline)]
     private static partial Regex Declaration { get; }
 }

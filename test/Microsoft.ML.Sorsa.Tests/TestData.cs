@@ -37,7 +37,9 @@ internal static class TestData
         return path;
     }
 
-    /// <summary>One row per folder or file, for <see cref="DynamicDataAttribute"/>; a single row that <see cref="Require"/> skips where there is none.</summary>
+    /// <summary>
+    /// One row per folder or file, for <see cref="DynamicDataAttribute"/>; where there is none, one that <see cref="Require"/> skips.
+    /// </summary>
     public static IEnumerable<object[]> Rows(string folder, string pattern)
     {
         string[] found = Directory.Exists(folder) ? Directory.GetFileSystemEntries(folder, pattern) : [];
@@ -60,6 +62,7 @@ internal static class TestData
             }
         }
 
-        throw new DirectoryNotFoundException("The tests look for their data from the folder of Sorsa.MLNet.sln downwards; they must run from a build inside it.");
+        throw new DirectoryNotFoundException(
+            "The tests look for their data from the folder of Sorsa.MLNet.sln downwards; they must run from a build inside it.");
     }
 }

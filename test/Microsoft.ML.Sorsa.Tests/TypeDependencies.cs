@@ -54,7 +54,8 @@ internal static class TypeDependencies
             }
         }
 
-        IEnumerable<GenericParameter> parameters = type.GenericParameters.Concat(type.Methods.SelectMany(method => method.GenericParameters));
+        IEnumerable<GenericParameter> parameters = type.GenericParameters
+            .Concat(type.Methods.SelectMany(method => method.GenericParameters));
         foreach (GenericParameterConstraint constraint in parameters.SelectMany(parameter => parameter.Constraints))
         {
             Add(constraint.ConstraintType, names);

@@ -37,7 +37,9 @@ internal sealed class Checkpoint : IDisposable
     {
         if (!Directory.Exists(folder))
         {
-            throw new DirectoryNotFoundException($"The model folder '{folder}' does not exist. Name a folder in the Hugging Face layout (config.json, model.safetensors, tokenizer.json).");
+            throw new DirectoryNotFoundException(
+                $"The model folder '{folder}' does not exist. Name a folder in the Hugging Face layout (config.json, " +
+                "model.safetensors, tokenizer.json).");
         }
 
         var checkpoint = new Checkpoint(folder);
@@ -53,7 +55,9 @@ internal sealed class Checkpoint : IDisposable
             }
             else
             {
-                throw new FileNotFoundException($"The model folder '{folder}' has neither {SingleFile} nor {IndexFile}. Older checkpoints (pytorch_model.bin) are pickled programs and are not read: save the model as safetensors first.");
+                throw new FileNotFoundException(
+                    $"The model folder '{folder}' has neither {SingleFile} nor {IndexFile}. Older checkpoints (pytorch_model.bin) are " +
+                    "pickled programs and are not read: save the model as safetensors first.");
             }
 
             return checkpoint;
@@ -133,16 +137,20 @@ internal sealed class Checkpoint : IDisposable
             }
         }
 
-        faults.AddRange(_tensors.Keys.Where(name => !expected.ContainsKey(name) && !ignored(name)).Select(name => $"unexpected: {name} {Text(_tensors[name].shape)}"));
+        faults.AddRange(_tensors.Keys
+            .Where(name => !expected.ContainsKey(name) && !ignored(name))
+            .Select(name => $"unexpected: {name} {Text(_tensors[name].shape)}"));
         if (faults.Count > 0)
         {
-            throw new InvalidDataException($"The tensors in '{_source}' are not those of its configuration:{Environment.NewLine}  {string.Join(Environment.NewLine + "  ", faults)}");
+            throw new InvalidDataException(
+                $"The tensors in '{_source}' are not those of its configuration:{Environment.NewLine}  " +
+                $"{string.Join(Environment.NewLine + "  ", faults)}");
         }
     }
 
     /// <summary>
-    /// A hash of the tensors as they are stored, in whatever files: SHA-256 over each one's name, type, shape, and bytes: all of them up to 2,048 values, of larger
-    /// ones 64 evenly spaced pieces. Training moves every value a little, so that no fine-tuned model has its base's.
+    /// A SHA-256 over each stored tensor's name, type, shape and bytes: all of them up to 2,048 values, of larger ones 64 evenly spaced
+    /// pieces. Training moves every value a little, so that a fine-tuned model never has the hash of its base.
     /// </summary>
     /// <param name="names">Which tensors, in any order.</param>
     public string Fingerprint(IEnumerable<string> names)
@@ -225,7 +233,8 @@ internal sealed class Checkpoint : IDisposable
         {
             if (_tensors.ContainsKey(entry.Name))
             {
-                throw new InvalidDataException($"Tensor '{entry.Name}' is in more than one file of '{_source}'. Keep the files of one save only.");
+                throw new InvalidDataException(
+                    $"Tensor '{entry.Name}' is in more than one file of '{_source}'. Keep the files of one save only.");
             }
 
             _tensors.Add(entry.Name, map.Tensor(header.DataOffset + entry.Begin, entry.Type, entry.Shape).DetachFromDisposeScope());
@@ -240,7 +249,8 @@ internal sealed class Checkpoint : IDisposable
         {
             if (Path.GetFileName(shard) != shard || shard is "" or "." or ".." || shard.Contains('\\', StringComparison.Ordinal))
             {
-                throw new InvalidDataException($"'{index}' names the file '{shard}', which is not a plain file name: no file outside the model's folder is opened.");
+                throw new InvalidDataException(
+                    $"'{index}' names the file '{shard}', which is not a plain file name: no file outside the model's folder is opened.");
             }
 
             string path = Path.Combine(folder, shard);
@@ -254,7 +264,8 @@ internal sealed class Checkpoint : IDisposable
 
         if (weightMap.Keys.FirstOrDefault(name => !_tensors.ContainsKey(name)) is { } absent)
         {
-            throw new InvalidDataException($"'{index}' says that '{weightMap[absent]}' holds '{absent}', and it does not. The shards are not those of this index.");
+            throw new InvalidDataException(
+                $"'{index}' says that '{weightMap[absent]}' holds '{absent}', and it does not. The shards are not those of this index.");
         }
     }
 

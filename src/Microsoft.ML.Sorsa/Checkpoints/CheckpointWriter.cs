@@ -28,14 +28,19 @@ internal static class CheckpointWriter
         }
     }
 
-    /// <summary>Writes model.safetensors, or shards of at most <paramref name="shardSize"/> bytes and their index, into an existing folder.</summary>
-    public static void WriteFolder(string folder, IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize = DefaultShardSize)
+    /// <summary>
+    /// Writes model.safetensors, or shards of at most <paramref name="shardSize"/> bytes and their index, into an existing folder.
+    /// </summary>
+    public static void WriteFolder(
+        string folder, IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize = DefaultShardSize)
     {
         List<List<KeyValuePair<string, Tensor>>> shards = Split(tensors, type, shardSize);
         var index = new SortedDictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < shards.Count; i++)
         {
-            string name = shards.Count == 1 ? "model.safetensors" : string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors");
+            string name = shards.Count == 1
+                ? "model.safetensors"
+                : string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors");
             using FileStream stream = File.Create(Path.Combine(folder, name));
             Write(stream, shards[i], type);
             shards[i].ForEach(tensor => index[tensor.Key] = name);
@@ -50,7 +55,8 @@ internal static class CheckpointWriter
         }
     }
 
-    private static List<List<KeyValuePair<string, Tensor>>> Split(IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize)
+    private static List<List<KeyValuePair<string, Tensor>>> Split(
+        IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize)
     {
         var shards = new List<List<KeyValuePair<string, Tensor>>> { new() };
         long filled = 0;

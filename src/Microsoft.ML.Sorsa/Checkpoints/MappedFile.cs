@@ -49,7 +49,8 @@ internal sealed unsafe partial class MappedFile : IDisposable
 
         fixed (long* dimensions = shape)
         {
-            nint handle = THSTensor_new((nint)(_start + offset), _release, (nint)dimensions, shape.Length, (sbyte)type, (sbyte)type, (int)DeviceType.CPU, 0, 0);
+            nint handle = THSTensor_new(
+                (nint)(_start + offset), _release, (nint)dimensions, shape.Length, (sbyte)type, (sbyte)type, (int)DeviceType.CPU, 0, 0);
             if (handle == 0)
             {
                 Release();
@@ -82,5 +83,6 @@ internal sealed unsafe partial class MappedFile : IDisposable
 
     [DllImport("LibTorchSharp")]
     private static extern nint THSTensor_new(
-        nint data, Deleter deleter, nint dimensions, int count, sbyte type, sbyte dtype, int deviceType, int deviceIndex, byte requiresGrad);
+        nint data, Deleter deleter, nint dimensions, int count, sbyte type, sbyte dtype, int deviceType, int deviceIndex,
+        byte requiresGrad);
 }

@@ -60,7 +60,9 @@ internal sealed class SafetensorsHeader
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (headerLength > MaxLength || (long)headerLength > length - 8)
         {
-            throw Bad(source, $"its header claims {headerLength} bytes, and the file holds {length - 8} behind the length (at most {MaxLength} are read)");
+            throw Bad(source,
+                $"its header claims {headerLength} bytes, and the file holds {length - 8} behind the length (at most {MaxLength} are " +
+                "read)");
         }
 
         var json = new byte[headerLength];
@@ -106,7 +108,9 @@ internal sealed class SafetensorsHeader
 
     private static string TypeName(torch.ScalarType type) =>
         Types.FirstOrDefault(known => known.Value.Type == type).Key
-        ?? throw new NotSupportedException($"A tensor of type {type} cannot be written to safetensors; {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} can.");
+        ?? throw new NotSupportedException(
+            $"A tensor of type {type} cannot be written to safetensors; {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} " +
+            "can.");
 
     private static SafetensorsHeader Parse(byte[] json, long dataLength, string source)
     {
@@ -130,7 +134,9 @@ internal sealed class SafetensorsHeader
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
         {
-            throw new InvalidDataException($"'{source}' is not a safetensors file: its header is not the JSON that the format demands ({e.Message}). Fetch or write the file again.", e);
+            throw new InvalidDataException(
+                $"'{source}' is not a safetensors file: its header is not the JSON that the format demands ({e.Message}). " +
+                "Fetch or write the file again.", e);
         }
 
         entries.Sort((a, b) => (a.Begin, a.End).CompareTo((b.Begin, b.End)));
@@ -139,7 +145,9 @@ internal sealed class SafetensorsHeader
         {
             if (entry.Begin != expected)
             {
-                throw Bad(source, $"tensor '{entry.Name}' begins at byte {entry.Begin} and the one before it ends at {expected}: tensors neither overlap nor leave gaps");
+                throw Bad(source,
+                    $"tensor '{entry.Name}' begins at byte {entry.Begin} and the one before it ends at {expected}: " +
+                    "tensors neither overlap nor leave gaps");
             }
 
             expected = entry.End;
@@ -158,7 +166,9 @@ internal sealed class SafetensorsHeader
         string typeName = Required(property, "dtype", source).GetString() ?? "null";
         if (!Types.TryGetValue(typeName, out (torch.ScalarType Type, int Size) type))
         {
-            throw Bad(source, $"tensor '{property.Name}' has dtype '{typeName}', and {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} are read");
+            throw Bad(source,
+                $"tensor '{property.Name}' has dtype '{typeName}', and {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} are " +
+                "read");
         }
 
         long[] shape = [.. Required(property, "shape", source).EnumerateArray().Select(size => size.GetInt64())];
@@ -172,7 +182,8 @@ internal sealed class SafetensorsHeader
         {
             if (shape.Any(size => size < 0) || shape.Aggregate((long)type.Size, (bytes, size) => checked(bytes * size)) != end - begin)
             {
-                throw Bad(source, $"tensor '{property.Name}' of shape [{Text(shape)}] and dtype {typeName} does not fill its {end - begin} bytes");
+                throw Bad(source,
+                    $"tensor '{property.Name}' of shape [{Text(shape)}] and dtype {typeName} does not fill its {end - begin} bytes");
             }
         }
         catch (OverflowException)
@@ -197,7 +208,8 @@ internal sealed class SafetensorsHeader
         json.WriteEndArray();
     }
 
-    private static string Text(IEnumerable<long> values) => string.Join(", ", values.Select(value => value.ToString(CultureInfo.InvariantCulture)));
+    private static string Text(IEnumerable<long> values) =>
+        string.Join(", ", values.Select(value => value.ToString(CultureInfo.InvariantCulture)));
 
     private static InvalidDataException Bad(string source, string what) =>
         new($"'{source}' is not a whole safetensors file: {what}. Fetch or write the file again.");

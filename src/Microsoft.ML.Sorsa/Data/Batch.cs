@@ -53,7 +53,8 @@ internal sealed class Batch : IDisposable
         }
 
         return new Batch(
-            Owned(tensor(ids, [examples.Count, width], device: device)), Owned(tensor(labelPositions, device: device)), Owned(tensor(targets, device: device)));
+            Owned(tensor(ids, [examples.Count, width], device: device)), Owned(tensor(labelPositions, device: device)),
+            Owned(tensor(targets, device: device)));
 
         static Tensor Owned(Tensor tensor) => tensor.DetachFromDisposeScope();
     }

@@ -36,7 +36,10 @@ internal sealed class BatchPlan
     /// <param name="first">Counted from 0.</param>
     /// <param name="end">The first one that does not come any more.</param>
     public IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Steps(int first, int end) =>
-        Enumerable.Range(first / StepsPerEpoch, int.MaxValue - (first / StepsPerEpoch)).SelectMany(Epoch).Skip(first % StepsPerEpoch).Take(end - first);
+        Enumerable.Range(first / StepsPerEpoch, int.MaxValue - (first / StepsPerEpoch))
+            .SelectMany(Epoch)
+            .Skip(first % StepsPerEpoch)
+            .Take(end - first);
 
     /// <summary>The steps of one epoch; the last in its pool may hold fewer rows.</summary>
     public IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Epoch(int epoch)

@@ -42,7 +42,9 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
             if (promptIds.Length + responseIds.Length > maxPositions)
             {
                 throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                    $"{argument}: row {row} has {promptIds.Length} tokens of prompt and {responseIds.Length} of response, and the model has {maxPositions} positions. Lower MaxPromptLength (now {maxPromptLength}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."), argument);
+                    $"{argument}: row {row} has {promptIds.Length} tokens of prompt and {responseIds.Length} of response, and the model " +
+                    $"has {maxPositions} positions. Lower MaxPromptLength (now {maxPromptLength}) and MaxResponseLength (now " +
+                    $"{maxResponseLength}) so that their sum fits, or leave such rows out."), argument);
             }
 
             examples.Add(new SupervisedExample([.. promptIds, .. responseIds], promptIds.Length));
@@ -51,6 +53,7 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
         return examples.Count > 0
             ? new EncodedExamples(examples, dropped, truncated)
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. Give data whose prompt and response columns hold text."));
+                $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
+                $"Give data whose prompt and response columns hold text."));
     }
 }

@@ -24,7 +24,9 @@ internal sealed class PromptEncoder
 
     public PromptTemplate Template { get; }
 
-    /// <summary>The token ids of a prompt in its template. BOS stands in front where the tokenizer puts one and the template does not.</summary>
+    /// <summary>
+    /// The token ids of a prompt in its template. BOS stands in front where the tokenizer puts one and the template does not.
+    /// </summary>
     public int[] Encode(string prompt)
     {
         int[] ids = Tokenizer.Encode(Apply(prompt), addSpecialTokens: false);

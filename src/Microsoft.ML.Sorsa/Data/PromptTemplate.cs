@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Data;
 /// </summary>
 public sealed record PromptTemplate
 {
-    private const string Place = "{prompt}";
+    private const string Placeholder = "{prompt}";
     private const string ChatMark = "chat";
     private const string FormatMark = "format:";
 
@@ -44,10 +44,10 @@ public sealed record PromptTemplate
     public static PromptTemplate Format(string format)
     {
         ArgumentNullException.ThrowIfNull(format);
-        return format.Contains(Place, StringComparison.Ordinal)
+        return format.Contains(Placeholder, StringComparison.Ordinal)
             ? new PromptTemplate(format)
             : throw new ArgumentException(
-                $"The prompt template \"{format}\" must contain {Place} at least once: write it where the row's prompt belongs.",
+                $"The prompt template \"{format}\" must contain {Placeholder} at least once: write it where the row's prompt belongs.",
                 nameof(format));
     }
 
@@ -66,15 +66,15 @@ public sealed record PromptTemplate
     {
         if (format is not null)
         {
-            return format.Replace(Place, prompt, StringComparison.Ordinal);
+            return format.Replace(Placeholder, prompt, StringComparison.Ordinal);
         }
 
         return chat is not null
             ? chat.Render([new ChatMessage("user", prompt)], addGenerationPrompt: true, bosToken, eosToken)
             : throw new ArgumentException(
-                $"{nameof(PromptTemplate)}.{nameof(Chat)} needs the tokenizer's chat template, and the tokenizer has none " +
-                $"(a model folder holds it as chat_template in tokenizer_config.json, or as chat_template.jinja). Pass {nameof(PromptTemplate)}.{nameof(Alpaca)} or " +
-                $"{nameof(PromptTemplate)}.{nameof(Format)}.",
+                $"{nameof(PromptTemplate)}.{nameof(Chat)} needs the tokenizer's chat template, and the tokenizer has none (a model " +
+                "folder holds it as chat_template in tokenizer_config.json, or as chat_template.jinja). Pass " +
+                $"{nameof(PromptTemplate)}.{nameof(Alpaca)} or {nameof(PromptTemplate)}.{nameof(Format)}.",
                 nameof(chat));
     }
 
@@ -85,10 +85,10 @@ public sealed record PromptTemplate
     internal static PromptTemplate Deserialize(string text) => text switch
     {
         ChatMark => Chat,
-        _ when text.StartsWith(FormatMark, StringComparison.Ordinal) && text.Contains(Place, StringComparison.Ordinal) =>
+        _ when text.StartsWith(FormatMark, StringComparison.Ordinal) && text.Contains(Placeholder, StringComparison.Ordinal) =>
             new PromptTemplate(text[FormatMark.Length..]),
         _ => throw new InvalidDataException(
-            $"The stored prompt template is \"{text}\"; it must be \"{ChatMark}\", or begin with \"{FormatMark}\" and contain {Place}. " +
-            "Save the model again with this version of the library."),
+            $"The stored prompt template is \"{text}\"; it must be \"{ChatMark}\", or begin with \"{FormatMark}\" and contain " +
+            $"{Placeholder}. Save the model again with this version of the library."),
     };
 }

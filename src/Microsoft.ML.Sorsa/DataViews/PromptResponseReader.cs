@@ -15,13 +15,13 @@ public static class PromptResponseReader
     /// <exception cref="ArgumentOutOfRangeException">A column is not there or is not text.</exception>
     public static IEnumerable<(string Prompt, string Response)> Read(IDataView data, string promptColumnName, string responseColumnName)
     {
-        return Rows(
+        return Enumerate(
             data,
             TextColumns.Find(data.Schema, "PromptColumnName", promptColumnName),
             TextColumns.Find(data.Schema, "ResponseColumnName", responseColumnName));
     }
 
-    private static IEnumerable<(string Prompt, string Response)> Rows(
+    private static IEnumerable<(string Prompt, string Response)> Enumerate(
         IDataView data, DataViewSchema.Column promptColumn, DataViewSchema.Column responseColumn)
     {
         using DataViewRowCursor cursor = data.GetRowCursor([promptColumn, responseColumn]);

@@ -3,15 +3,15 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Sorsa.DataViews;
 
 /// <summary>
-/// Where the two columns stand, and the function between them: the output's schema is the input's, in its order, with the computed column
-/// behind it.
+/// Where the two columns stand, and the function between them. The output's schema is the input's with the computed column at its end.
 /// </summary>
 internal sealed class TextColumnBinding
 {
     private readonly Func<IReadOnlyList<string>, IReadOnlyList<string>> _map;
 
     public TextColumnBinding(
-        DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName, int batchSize, Func<IReadOnlyList<string>, IReadOnlyList<string>> map)
+        DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName, int batchSize,
+        Func<IReadOnlyList<string>, IReadOnlyList<string>> map)
     {
         _map = map;
         BatchSize = batchSize;
@@ -42,8 +42,8 @@ internal sealed class TextColumnBinding
         return mapped.Count == texts.Count
             ? mapped
             : throw new InvalidOperationException(
-                $"The function that computes the column '{OutputSchema[InputSchema.Count].Name}' got {texts.Count} texts and gave {mapped.Count}; "
-                + "it must give one for each.");
+                $"The function that computes the column '{OutputSchema[InputSchema.Count].Name}' got {texts.Count} texts and gave "
+                + $"{mapped.Count}; it must give one for each.");
     }
 
     /// <summary>Whether the column of the output schema is the computed one; any other has its index in the input too.</summary>

@@ -35,7 +35,8 @@ internal sealed class ConfigReader : IDisposable
         _source = source;
     }
 
-    public IEnumerable<string> Keys => _object.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null).Select(property => property.Name);
+    public IEnumerable<string> Keys =>
+        _object.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null).Select(property => property.Name);
 
     public bool Has(string key) => Find(key) is not null;
 
@@ -44,7 +45,9 @@ internal sealed class ConfigReader : IDisposable
 
     /// <summary>The object at <paramref name="key"/>; valid as long as this reader is.</summary>
     public ConfigReader? Section(string key) => Find(key) is { } value
-        ? value.ValueKind == JsonValueKind.Object ? new ConfigReader(value, $"{_source}: {key}") : throw Bad($"{key} is {value.GetRawText()} and must be an object")
+        ? value.ValueKind == JsonValueKind.Object
+            ? new ConfigReader(value, $"{_source}: {key}")
+            : throw Bad($"{key} is {value.GetRawText()} and must be an object")
         : null;
 
     public string Text(string key, string? defaultValue = null) => Find(key) is { } value
@@ -109,7 +112,8 @@ internal sealed class ConfigReader : IDisposable
             : throw Bad($"{key} is {value.GetRawText()} and must be a whole number or a list of them"))];
     }
 
-    public InvalidDataException Bad(string what) => new(string.Create(CultureInfo.InvariantCulture, $"'{_source}' cannot be used: {what}."));
+    public InvalidDataException Bad(string what) =>
+        new(string.Create(CultureInfo.InvariantCulture, $"'{_source}' cannot be used: {what}."));
 
     public NotSupportedException NotImplemented(string what) => new($"'{_source}' asks for {what}.");
 
@@ -117,5 +121,6 @@ internal sealed class ConfigReader : IDisposable
 
     private InvalidDataException Missing(string key) => Bad($"{key} is missing");
 
-    private JsonElement? Find(string key) => _object.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Find(string key) =>
+        _object.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 }

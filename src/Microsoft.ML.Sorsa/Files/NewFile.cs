@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Files;
 
 /// <summary>
-/// A file that appears whole or not at all: it is written under a temporary name beside its place, to the disk, and renamed. One that is
-/// there is replaced.
+/// A file that appears whole or not at all: it is written to the disk under a temporary name beside its place, then renamed. It replaces
+/// one that is there.
 /// </summary>
 internal static class NewFile
 {

@@ -13,7 +13,9 @@ internal sealed class NewFolder : IDisposable
         _target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         if (File.Exists(_target) || (Directory.Exists(_target) && Directory.EnumerateFileSystemEntries(_target).Any()))
         {
-            throw new ArgumentException($"{argument}: '{target}' exists already and is not an empty folder. Name a new folder, or remove this one first.", argument);
+            throw new ArgumentException(
+                $"{argument}: '{target}' exists already and is not an empty folder. Name a new folder, or remove this one first.",
+                argument);
         }
 
         TemporaryPath = $"{_target}.{Guid.NewGuid():N}.tmp";

@@ -35,7 +35,8 @@ internal sealed class OptionRangeAttribute(double minimum, double maximum, strin
         }
     }
 
-    public override bool IsValid(object? value) => value is null || (Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number)
+    public override bool IsValid(object? value) =>
+        value is null || (Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number)
         && (MinimumIsExclusive ? number > minimum : number >= minimum) && (MaximumIsExclusive ? number < maximum : number <= maximum));
 
     public override string FormatErrorMessage(string name) => $"{name} must be {Limit}. {remedy}.";
@@ -101,7 +102,8 @@ internal static class OptionRange
     {
         if (!fits)
         {
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} is {value ?? "null"}, and {other}. {remedy}."), name);
+            throw new ArgumentException(
+                string.Create(CultureInfo.InvariantCulture, $"{name} is {value ?? "null"}, and {other}. {remedy}."), name);
         }
     }
 

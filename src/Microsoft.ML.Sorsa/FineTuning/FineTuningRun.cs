@@ -13,7 +13,7 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// <summary>
 /// One fine-tuning: from a model that is opened, and rows, to the merged model. A trainer makes one, a sweep one for every trial.
 /// </summary>
-internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IBaseModel start)
+internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IPretrainedModel start)
 {
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
@@ -25,11 +25,15 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     /// <param name="prompts">With the model's tokenizer.</param>
     /// <param name="rows">Prompts and responses.</param>
     /// <param name="argument">What errors call the rows.</param>
-    public IReadOnlyList<SupervisedExample> Encode(PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
+    public IReadOnlyList<SupervisedExample> Encode(
+        PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
     {
-        var encoder = new ExampleEncoder(prompts, start.EndTokenId, settings.MaxPromptLength, settings.MaxResponseLength, start.MaxPositions);
+        var encoder = new ExampleEncoder(
+            prompts, start.EndTokenId, settings.MaxPromptLength, settings.MaxResponseLength, start.MaxPositions);
         EncodedExamples encoded = encoder.Encode(rows, argument, settings.CancellationToken);
-        Info($"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} cut at MaxPromptLength or MaxResponseLength.");
+        Info(
+            $"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} ",
+            $"cut at MaxPromptLength or MaxResponseLength.");
         return encoded.Examples;
     }
 
@@ -42,12 +46,14 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         using var dropout = new Generator(unchecked((ulong)training.Seed), start.Device);
         AdapterMethod method = settings.Method.Create(
-            settings.MethodSettings, new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
+            settings.MethodSettings,
+            new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
         using AdaptedModel model = start.Adapt(settings.TargetModules, method, settings.CancellationToken);
         Announce(model.Adapters, totalSteps);
 
         int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
-        int evaluationSteps = training.EvaluationSteps ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
+        int evaluationSteps = training.EvaluationSteps
+            ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
         new TrainingLoop(model.Model, model.Adapters, training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId }).Run(
             plan.Steps(0, totalSteps), totalSteps,
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model.Model, validation, training.BatchSize, padTokenId),
@@ -61,13 +67,15 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     private void Announce(AdapterSet adapters, int totalSteps)
     {
         long parameters = adapters.Trainable.Sum(named => named.Value.numel());
-        Info($"{settings.Method.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, for {totalSteps} steps.");
+        Info(
+            $"{settings.Method.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, ",
+            $"for {totalSteps} steps.");
         if (Math.Ceiling(totalSteps * settings.Training.WarmupRatio) >= totalSteps)
         {
             channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
-                $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak (a run of one step changes nothing). "
-                + $"Lower WarmupRatio (now {settings.Training.WarmupRatio}) or BatchSize (now {settings.Training.BatchSize}), "
-                + $"or raise NumberOfEpochs (now {settings.Training.NumberOfEpochs})."));
+                $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak (a run of one step "
+                + $"changes nothing). Lower WarmupRatio (now {settings.Training.WarmupRatio}) or BatchSize (now "
+                + $"{settings.Training.BatchSize}), or raise NumberOfEpochs (now {settings.Training.NumberOfEpochs})."));
         }
     }
 
@@ -78,7 +86,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             return null;
         }
 
-        double deviation = new OrthonormalityRegularizer(factors, settings.MethodSettings.RegularizerReduction == RegularizerReduction.Mean).Measure();
+        double deviation = new OrthonormalityRegularizer(
+            factors, settings.MethodSettings.RegularizerReduction == RegularizerReduction.Mean).Measure();
         Info($"Singular vectors: L_reg of Eq. (9) is {deviation:G3} at the end.");
         return deviation;
     }
@@ -87,12 +96,19 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     private void Report(SorsaTrainingProgress progress)
     {
         settings.Progress?.Report(progress);
-        if (progress.Step % Math.Max(1, progress.TotalSteps / 10) == 0 || progress.Step == progress.TotalSteps || progress.ValidationLoss is not null)
+        if (progress.Step % Math.Max(1, progress.TotalSteps / 10) == 0
+            || progress.Step == progress.TotalSteps
+            || progress.ValidationLoss is not null)
         {
-            string validation = progress.ValidationLoss is { } loss ? string.Create(CultureInfo.InvariantCulture, $", validation loss {loss:F4}") : "";
-            Info($"Step {progress.Step} of {progress.TotalSteps}: loss {progress.Loss:F4}{validation}, learning rate {progress.LearningRate:G3}, gradient norm {progress.GradientNorm:G3}.");
+            string validation = progress.ValidationLoss is { } loss
+                ? string.Create(CultureInfo.InvariantCulture, $", validation loss {loss:F4}")
+                : "";
+            Info(
+                $"Step {progress.Step} of {progress.TotalSteps}: loss {progress.Loss:F4}{validation}, learning rate ",
+                $"{progress.LearningRate:G3}, gradient norm {progress.GradientNorm:G3}.");
         }
     }
 
-    private void Info(FormattableString text) => channel.Info(MessageSensitivity.None, text.ToString(CultureInfo.InvariantCulture));
+    private void Info(params FormattableString[] pieces) =>
+        channel.Info(MessageSensitivity.None, string.Concat(pieces.Select(FormattableString.Invariant)));
 }

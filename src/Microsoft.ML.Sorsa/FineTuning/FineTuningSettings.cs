@@ -12,7 +12,8 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 internal sealed record FineTuningSettings
 {
     /// <summary>Every projection of a decoder layer, as in the paper.</summary>
-    public static readonly IReadOnlyList<string> DefaultTargetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    public static readonly IReadOnlyList<string> DefaultTargetModules =
+        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     /// <summary>Empty where the model is an object.</summary>
     public required string ModelFolder { get; init; }
@@ -56,7 +57,9 @@ internal sealed record FineTuningSettings
     {
         if (string.IsNullOrWhiteSpace(ModelFolder))
         {
-            throw new ArgumentException($"{nameof(ModelFolder)} is '{ModelFolder}'; it must not be empty. Name a folder in the Hugging Face layout.", nameof(ModelFolder));
+            throw new ArgumentException(
+                $"{nameof(ModelFolder)} is '{ModelFolder}'; it must not be empty. Name a folder in the Hugging Face layout.",
+                nameof(ModelFolder));
         }
 
         Verify();
@@ -73,7 +76,8 @@ internal sealed record FineTuningSettings
             $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or fine-tune from a model folder");
         MethodSettings.VerifyForModule(Remedy);
         Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
-        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have", Remedy);
+        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have",
+            Remedy);
     }
 
     private void Verify()
@@ -81,7 +85,8 @@ internal sealed record FineTuningSettings
         if (ComputeType == WeightType.Float16)
         {
             throw new ArgumentException(
-                $"{nameof(ComputeType)} is {ComputeType}, in which small gradients vanish. Train in Float32 or BFloat16; {nameof(SavedType)} may still be Float16.",
+                $"{nameof(ComputeType)} is {ComputeType}, in which small gradients vanish. Train in Float32 or BFloat16; " +
+                $"{nameof(SavedType)} may still be Float16.",
                 nameof(ComputeType));
         }
 
@@ -91,7 +96,9 @@ internal sealed record FineTuningSettings
         }
 
         Method.Verify(MethodSettings);
-        Fit(!Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint), nameof(ComputeType), ComputeType,
+        Fit(
+            !Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint),
+            nameof(ComputeType), ComputeType,
             "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
     }
 }

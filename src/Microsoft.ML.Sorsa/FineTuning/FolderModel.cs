@@ -13,11 +13,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.FineTuning;
 
 /// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
-internal sealed class FolderModel : IBaseModel
+internal sealed class FolderModel : IPretrainedModel
 {
     /// <summary>What beside the weights decides what a model computes from a text.</summary>
     private static readonly string[] s_files =
-        ["config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+    [
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+        "special_tokens_map.json", "chat_template.jinja",
+    ];
 
     private readonly string _folder;
     private readonly DecoderConfig _config;
@@ -41,7 +44,8 @@ internal sealed class FolderModel : IBaseModel
         Tokenizer = TextTokenizer.Load(folder);
         TextModel.VerifyTokenizer(config, Tokenizer, folder);
         EndTokenId = Tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
-            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. Set eos_token in tokenizer_config.json."));
+            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
+            "Set eos_token in tokenizer_config.json."));
         _checkpoint = Checkpoint.OpenFolder(folder);
         try
         {

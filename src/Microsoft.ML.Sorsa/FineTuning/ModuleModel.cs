@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.FineTuning;
 
 /// <summary>A model object of the user's own class. Its weights are written in place; a run that fails puts them back.</summary>
-internal sealed class ModuleModel : IBaseModel
+internal sealed class ModuleModel : IPretrainedModel
 {
     private readonly ForeignModel _model;
     private readonly IReadOnlyList<TargetWeight> _targets;
@@ -20,7 +20,9 @@ internal sealed class ModuleModel : IBaseModel
     /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names.</param>
     /// <param name="targetModules">Names of modules to adapt.</param>
     /// <param name="largestRank">What a target must allow; null for methods without a rank.</param>
-    public ModuleModel(nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId, IReadOnlyList<string> targetModules, int? largestRank)
+    public ModuleModel(
+        nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId, IReadOnlyList<string> targetModules,
+        int? largestRank)
     {
         _targets = TargetWeight.Find(module, targetModules);
         foreach (TargetWeight target in _targets)
@@ -31,12 +33,14 @@ internal sealed class ModuleModel : IBaseModel
         _model = ForeignModel.Bind(module, forward);
         Tokenizer = new UserTokenizer(tokenizer, endTokenId);
         EndTokenId = Tokenizer.EosTokenId ?? throw new ArgumentException(
-            $"endTokenId is null, and {tokenizer.GetType()} names no token that ends a text. Give the id of the one that the model was trained with.", nameof(endTokenId));
+            $"endTokenId is null, and {tokenizer.GetType()} names no token that ends a text. " +
+            "Give the id of the one that the model was trained with.", nameof(endTokenId));
         int ids = Math.Max(Tokenizer.VocabularySize ?? 0, EndTokenId + 1);
         if (EndTokenId < 0 || ids > _model.VocabularySize)
         {
             throw new ArgumentException(
-                $"tokenizer has {ids} tokens, its end token is {EndTokenId}, and the model gives scores for {_model.VocabularySize}. Use the tokenizer of this model.",
+                $"tokenizer has {ids} tokens, its end token is {EndTokenId}, and the model gives scores for {_model.VocabularySize}. " +
+                "Use the tokenizer of this model.",
                 nameof(tokenizer));
         }
     }
@@ -55,8 +59,10 @@ internal sealed class ModuleModel : IBaseModel
         var frozen = new FrozenModule(_model.Module);
         try
         {
-            var adapters = AdapterSet.Inject(_targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, cancellationToken);
-            return new AdaptedModule(_model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
+            var adapters = AdapterSet.Inject(
+                _targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, cancellationToken);
+            return new AdaptedModule(
+                _model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
         }
         catch
         {

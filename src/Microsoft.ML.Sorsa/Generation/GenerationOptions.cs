@@ -8,18 +8,28 @@ namespace Microsoft.ML.Sorsa.Generation;
 public sealed record GenerationOptions
 {
     /// <summary>The most tokens that are generated for a prompt, the end token included. Default 256; range 1 and above.</summary>
-    /// <remarks>A text also ends where the model's positions end. The memory for keys and values is taken for all of them at the start.</remarks>
+    /// <remarks>
+    /// A text also ends where the model's positions end. The memory for keys and values is taken for all of them at the start.
+    /// </remarks>
     public int MaxNewTokens
     {
         get;
-        init => field = value >= 1 ? value : throw OutOfRange(nameof(MaxNewTokens), value, "at least 1", "Set the number of tokens that an answer may have");
+        init => field = value >= 1
+            ? value
+            : throw OutOfRange(nameof(MaxNewTokens), value, "at least 1", "Set the number of tokens that an answer may have");
     } = 256;
 
-    /// <summary>What the logits are divided by before a token is drawn: below 1 bolder, above 1 more varied. Default 0: greedy, nothing is drawn; range 0 and above.</summary>
+    /// <summary>
+    /// What the logits are divided by before a token is drawn: below 1 bolder, above 1 more varied. Default 0, which is greedy and draws
+    /// nothing; at least 0.
+    /// </summary>
     public double Temperature
     {
         get;
-        init => field = value >= 0 && double.IsFinite(value) ? value : throw OutOfRange(nameof(Temperature), value, "a finite number, at least 0", "Use 0 for greedy decoding, 0.7 to 1 for drawing");
+        init => field = value >= 0 && double.IsFinite(value)
+            ? value
+            : throw OutOfRange(
+                nameof(Temperature), value, "a finite number, at least 0", "Use 0 for greedy decoding, 0.7 to 1 for drawing");
     }
 
     /// <summary>
@@ -29,7 +39,10 @@ public sealed record GenerationOptions
     public double TopP
     {
         get;
-        init => field = value is > 0 and <= 1 ? value : throw OutOfRange(nameof(TopP), value, "above 0 and at most 1", "Use 1 to draw among all tokens, 0.9 to leave the unlikely ones out");
+        init => field = value is > 0 and <= 1
+            ? value
+            : throw OutOfRange(nameof(TopP), value, "above 0 and at most 1",
+                "Use 1 to draw among all tokens, 0.9 to leave the unlikely ones out");
     } = 1;
 
     /// <summary>
@@ -49,23 +62,32 @@ public sealed record GenerationOptions
     public double RepetitionPenalty
     {
         get;
-        init => field = value > 0 && double.IsFinite(value) ? value : throw OutOfRange(nameof(RepetitionPenalty), value, "a finite number above 0", "Use 1 for no penalty, 1.1 to 1.3 against repetition");
+        init => field = value > 0 && double.IsFinite(value)
+            ? value
+            : throw OutOfRange(
+                nameof(RepetitionPenalty), value, "a finite number above 0", "Use 1 for no penalty, 1.1 to 1.3 against repetition");
     } = 1;
 
-    /// <summary>A text ends before the first of these to be complete, compared ordinally, wherever tokens begin and end. Default none.</summary>
+    /// <summary>
+    /// A text ends before the first of these to be complete, compared ordinally, wherever tokens begin and end. Default none.
+    /// </summary>
     public IReadOnlyList<string> StopStrings
     {
         get;
         init => field = value is not null && !value.Any(string.IsNullOrEmpty)
             ? [.. value]
-            : throw new ArgumentException($"{nameof(StopStrings)} is null or holds an empty text, which would end every text at once; leave it out.", nameof(StopStrings));
+            : throw new ArgumentException(
+                $"{nameof(StopStrings)} is null or holds an empty text, which would end every text at once; leave it out.",
+                nameof(StopStrings));
     } = [];
 
     /// <summary>How many prompts are decoded together. It changes speed and memory, not the texts. Default 8; range 1 to 4096.</summary>
     public int BatchSize
     {
         get;
-        init => field = value is >= 1 and <= 4096 ? value : throw OutOfRange(nameof(BatchSize), value, "from 1 to 4096", "Use 1 for the least memory");
+        init => field = value is >= 1 and <= 4096
+            ? value
+            : throw OutOfRange(nameof(BatchSize), value, "from 1 to 4096", "Use 1 for the least memory");
     } = 8;
 
     /// <summary>
@@ -82,8 +104,12 @@ public sealed record GenerationOptions
             return;
         }
 
-        (string name, string value, int off) = TopK > 0 ? (nameof(TopK), FormattableString.Invariant($"{TopK}"), 0) : (nameof(TopP), FormattableString.Invariant($"{TopP}"), 1);
-        throw new ArgumentException($"{name} is {value} and Temperature is 0, which takes the most likely token and draws nothing. Set Temperature above 0 (1 leaves the model's probabilities) or {name} to {off}.", name);
+        (string name, string value, int off) = TopK > 0
+            ? (nameof(TopK), FormattableString.Invariant($"{TopK}"), 0)
+            : (nameof(TopP), FormattableString.Invariant($"{TopP}"), 1);
+        throw new ArgumentException(
+            $"{name} is {value} and Temperature is 0, which takes the most likely token and draws nothing. Set Temperature above 0 (1 " +
+            $"leaves the model's probabilities) or {name} to {off}.", name);
     }
 
     private static ArgumentOutOfRangeException OutOfRange(string name, IFormattable value, string limit, string remedy) =>

@@ -23,11 +23,13 @@ internal interface ILanguageModel
 /// <summary>Texts that are decoded together, token by token.</summary>
 internal interface IDecoding : IDisposable
 {
-    /// <summary>Reads the prompts: the scores of each row's first new token, float32 [B, vocabulary] in main memory; the caller owns them.</summary>
+    /// <summary>
+    /// Reads the prompts: the scores of each row's first new token, float32 [B, vocabulary] in main memory; the caller owns them.
+    /// </summary>
     Tensor Prefill();
 
     /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Prefill"/> does.</summary>
     /// <param name="ids">[B]; a row that is finished takes any id.</param>
-    /// <param name="finished">[B]: rows whose token is padding; nobody looks at their scores.</param>
+    /// <param name="finished">[B]: rows whose token is padding and whose scores are not used.</param>
     Tensor Next(long[] ids, bool[] finished);
 }

@@ -29,8 +29,10 @@ internal sealed class TextGenerator
 
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>
     /// <param name="prompts">The rows' prompts, without their template.</param>
-    /// <param name="cancellationToken">Looked at before every token.</param>
-    /// <exception cref="ArgumentException">A prompt that leaves no room in the model's positions, named by its index; nothing was generated then.</exception>
+    /// <param name="cancellationToken">Checked before every token.</param>
+    /// <exception cref="ArgumentException">
+    /// A prompt that leaves no room in the model's positions, named by its index; nothing was generated then.
+    /// </exception>
     public string[] Generate(IReadOnlyList<string> prompts, CancellationToken cancellationToken = default)
     {
         GenerationRow[] rows = [.. prompts.Select((prompt, index) => CreateRow(prompt, index))];

@@ -32,18 +32,24 @@ internal sealed class TokenGenerator
         int positions = _model.MaxPositions;
         if (prompt.Length == 0)
         {
-            throw new ArgumentException($"Prompt {index} has 0 tokens; at least 1 is needed to start from. Give a text, or a tokenizer that puts a begin token in front.", nameof(prompt));
+            throw new ArgumentException(
+                $"Prompt {index} has 0 tokens; at least 1 is needed to start from. " +
+                "Give a text, or a tokenizer that puts a begin token in front.", nameof(prompt));
         }
 
         if (prompt.Length > positions - 1)
         {
-            throw new ArgumentException($"Prompt {index} has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave room for a new token. Shorten the prompt, or use a model with more positions.", nameof(prompt));
+            throw new ArgumentException(
+                $"Prompt {index} has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave " +
+                "room for a new token. Shorten the prompt, or use a model with more positions.", nameof(prompt));
         }
 
         int vocabulary = _model.VocabularySize;
         if (Array.FindIndex(prompt, id => id < 0 || id >= vocabulary) is var at and >= 0)
         {
-            throw new ArgumentException($"Prompt {index} has the token id {prompt[at]}; the model's ids are 0 to {vocabulary - 1}. Use the tokenizer of this model.", nameof(prompt));
+            throw new ArgumentException(
+                $"Prompt {index} has the token id {prompt[at]}; the model's ids are 0 to {vocabulary - 1}. " +
+                "Use the tokenizer of this model.", nameof(prompt));
         }
 
         return new GenerationRow(prompt, Math.Min(_options.MaxNewTokens, positions - prompt.Length), _options.Seed, text);

@@ -12,9 +12,14 @@ internal sealed class CacheFields
     private readonly (nn.Module Owner, FieldInfo Field)[] _fields;
 
     public CacheFields(nn.Module module) =>
-        _fields = [.. from owner in module.modules().Prepend(module).Distinct() from field in Fields(owner.GetType()) select (owner, field)];
+        _fields = [..
+            from owner in module.modules().Prepend(module).Distinct()
+            from field in Fields(owner.GetType())
+            select (owner, field)];
 
-    /// <summary>Empties them. The caches are not disposed of: GenAI's own scopes hold tensors that are none of theirs, weights among them.</summary>
+    /// <summary>
+    /// Empties them. The caches are not disposed of: GenAI's own scopes hold tensors that are none of theirs, weights among them.
+    /// </summary>
     public void Clear()
     {
         foreach ((nn.Module owner, FieldInfo field) in _fields)

@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Interop;
 
-/// <summary>A model object of a class that is not ours, as a function from token ids to logits. What it gives is checked at every call.</summary>
+/// <summary>
+/// A model object of a class that is not ours, as a function from token ids to logits. What it gives is checked at every call.
+/// </summary>
 internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 {
     private readonly Func<Tensor, Tensor?> _forward;
@@ -43,18 +45,24 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 
     /// <summary>Finds out how a model is called, and calls it with one token.</summary>
     /// <param name="module">Not owned, and in evaluation mode where it matters.</param>
-    /// <param name="forward">From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see <see cref="LogitsBinding"/>.</param>
+    /// <param name="forward">
+    /// From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see <see cref="LogitsBinding"/>.
+    /// </param>
     /// <param name="maxPositions">How many tokens a text may have.</param>
     /// <exception cref="NotSupportedException">Without a delegate, the class has no shape that is understood.</exception>
     /// <exception cref="ArgumentException">What it gives are no logits.</exception>
-    public static ForeignModel Bind(nn.Module module, Func<Tensor, Tensor>? forward = null, int maxPositions = int.MaxValue) => new(module, forward, maxPositions);
+    public static ForeignModel Bind(nn.Module module, Func<Tensor, Tensor>? forward = null, int maxPositions = int.MaxValue) =>
+        new(module, forward, maxPositions);
 
-    /// <summary>Logits [B, T, vocabulary] of ids int64 [B, T], with no memory of the calls before; in the caller's gradient mode and dispose scope.</summary>
+    /// <summary>
+    /// Logits [B, T, vocabulary] of ids int64 [B, T], with no memory of the calls before; in the caller's gradient mode and dispose scope.
+    /// </summary>
     /// <exception cref="ArgumentException">What the model gives are no logits.</exception>
     public Tensor Logits(Tensor ids)
     {
         _caches.Clear();
-        Tensor logits = _forward(ids) ?? throw new ArgumentException($"{_source} gave null for logits. It must give them whenever it is given token ids.");
+        Tensor logits = _forward(ids)
+            ?? throw new ArgumentException($"{_source} gave null for logits. It must give them whenever it is given token ids.");
         (long rows, long tokens) = (ids.shape[0], ids.shape[1]);
         bool fits = logits.shape is [long batch, long length, long scores] && (batch, length) == (rows, tokens)
             && (VocabularySize > 0 ? scores == VocabularySize : scores > 0);
@@ -62,7 +70,9 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
         {
             string vocabulary = VocabularySize > 0 ? VocabularySize.ToString(CultureInfo.InvariantCulture) : "vocabulary";
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"{_source} gave {logits.dtype} [{string.Join(", ", logits.shape)}] for token ids [{rows}, {tokens}]; logits must be floating-point numbers [{rows}, {tokens}, {vocabulary}], one row for each token. Give a delegate Func<Tensor, Tensor> that returns these."));
+                $"{_source} gave {logits.dtype} [{string.Join(", ", logits.shape)}] for token ids [{rows}, {tokens}]; logits must be " +
+                $"floating-point numbers [{rows}, {tokens}, {vocabulary}], one row for each token. " +
+                $"Give a delegate Func<Tensor, Tensor> that returns these."));
         }
 
         return logits;

@@ -28,7 +28,9 @@ internal sealed record TargetWeight(string Path, Tensor Weight)
             {
                 if (QuantisedNames.Contains(name, StringComparer.Ordinal))
                 {
-                    throw new NotSupportedException($"The model is quantised: its module '{path}' holds '{name}'. A quantised weight cannot be adapted; load the model without quantisation.");
+                    throw new NotSupportedException(
+                        $"The model is quantised: its module '{path}' holds '{name}'. " +
+                        "A quantised weight cannot be adapted; load the model without quantisation.");
                 }
 
                 if (name == WeightName && tensor.dim() == 2 && tensor.is_floating_point() && seen.Add(tensor))
@@ -39,9 +41,13 @@ internal sealed record TargetWeight(string Path, Tensor Weight)
         }
 
         TargetWeight[] found = [.. all
-            .Where(found => targetModules?.Contains(LastPart(found.Target.Path), StringComparer.Ordinal) ?? found.Owner is not (Embedding or EmbeddingBag))
+            .Where(
+                found => targetModules?.Contains(LastPart(found.Target.Path), StringComparer.Ordinal)
+                    ?? found.Owner is not (Embedding or EmbeddingBag))
             .Select(found => found.Target)];
-        return found.Length > 0 ? found : throw None(targetModules, [.. all.Select(found => LastPart(found.Target.Path)).Distinct(StringComparer.Ordinal)]);
+        return found.Length > 0
+            ? found
+            : throw None(targetModules, [.. all.Select(found => LastPart(found.Target.Path)).Distinct(StringComparer.Ordinal)]);
     }
 
     private static ArgumentException None(IReadOnlyCollection<string>? targetModules, string[] names)

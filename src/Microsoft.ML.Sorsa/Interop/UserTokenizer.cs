@@ -25,7 +25,9 @@ internal sealed class UserTokenizer : ITextTokenizer
 
         // What a tokenizer puts around a text covers nothing of it; few of the classes can be asked for it.
         int[] around = [.. tokenizer.EncodeToIds(Letter)];
-        int[] letter = [.. tokenizer.EncodeToTokens(Letter, out _).Where(token => !token.Offset.Start.Equals(token.Offset.End)).Select(token => token.Id)];
+        int[] letter = [.. tokenizer.EncodeToTokens(Letter, out _)
+            .Where(token => !token.Offset.Start.Equals(token.Offset.End))
+            .Select(token => token.Id)];
         int start = Math.Max(around.AsSpan().IndexOf(letter), 0);
         (_front, _behind) = (around[..start], around[(start + letter.Length)..]);
 
@@ -77,7 +79,9 @@ internal sealed class UserTokenizer : ITextTokenizer
         return name is null ? null : special[name];
     }
 
-    /// <summary>Decodes all ids anew for each: the classes decode only whole texts. Nothing comes out while the last character is unfinished.</summary>
+    /// <summary>
+    /// Decodes all ids anew for each: the classes decode only whole texts. Nothing comes out while the last character is unfinished.
+    /// </summary>
     private sealed class Stream(UserTokenizer tokenizer) : ITextStream
     {
         private readonly List<int> _ids = [];

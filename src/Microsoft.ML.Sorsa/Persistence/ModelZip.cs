@@ -11,8 +11,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Persistence;
 
 /// <summary>
-/// What a text transformer writes into ML.NET's model zip, in this order: the columns, the prompt template, how it generates, its types;
-/// then, as entries of their own, config.json, the tokenizer's files and model.safetensors, as in a Hugging Face folder, and the weights' SHA-256.
+/// What a text transformer writes into ML.NET's model zip, in this order: columns, prompt template, generation options, types; then, as
+/// entries of their own, the files of a Hugging Face folder (config.json, the tokenizer's, model.safetensors) and the weights' SHA-256.
 /// </summary>
 internal static class ModelZip
 {
@@ -79,7 +79,9 @@ internal static class ModelZip
         return new TextModel(network, prompts, generation, savedType, promptColumn, outputColumn);
     }
 
-    /// <summary>The zip itself checks no content: a byte that was changed in a gigabyte of weights would only make the answers worse.</summary>
+    /// <summary>
+    /// The zip itself checks no content: a byte that was changed in a gigabyte of weights would only make the answers worse.
+    /// </summary>
     private static Checkpoint ReadWeights(ModelLoadContext ctx)
     {
         using var hash = SHA256.Create();
@@ -144,7 +146,8 @@ internal static class ModelZip
     private static ScalarType LoadType(ModelLoadContext ctx)
     {
         string name = ctx.LoadNonEmptyString();
-        return Enum.TryParse(name, out ScalarType type) && type is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16
+        return Enum.TryParse(name, out ScalarType type)
+            && type is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16
             ? type
             : throw Damaged($"it names the weight type '{name}'");
     }

@@ -5,9 +5,9 @@ namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
 /// Arithmetic that goes through scalars. TorchSharp 0.107 turns a number into a native scalar that nothing holds while native code
-/// reads it (its pull request 1434 is open): when the garbage collector runs in that moment, the call reads freed memory. Adding two tensors
-/// does so too, by an alpha of 1. Seen here as "Unknown scalar type" after some hundred thousand calls. Here every scalar outlives its
-/// call; a test over the compiled code keeps the library from TorchSharp's own way.
+/// reads it (its pull request 1434 is open): when the garbage collector runs in that moment, the call reads freed memory. Adding two
+/// tensors does so too, by an alpha of 1. Seen here as "Unknown scalar type" after some hundred thousand calls. Here every scalar outlives
+/// its call; a test over the compiled code keeps the library from TorchSharp's own way.
 /// </summary>
 internal static class ScalarArithmetic
 {

@@ -7,7 +7,9 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <summary>Where to compute, decided as in ML.NET's own deep-learning trainers.</summary>
 internal static class TorchDevice
 {
-    /// <summary>The GPU that MLContext.GpuDeviceId names; without one, or where there is none and FallbackToCpu allows it, the CPU.</summary>
+    /// <summary>
+    /// The GPU that MLContext.GpuDeviceId names; without one, or where there is none and FallbackToCpu allows it, the CPU.
+    /// </summary>
     /// <exception cref="InvalidOperationException">A GPU is asked for, there is none, and FallbackToCpu is false.</exception>
     public static Device Of(IHostEnvironment env)
     {
@@ -26,6 +28,7 @@ internal static class TorchDevice
         return settings.FallbackToCpu
             ? CPU
             : throw new InvalidOperationException(
-                $"MLContext.GpuDeviceId is {gpu}, and {count} CUDA devices can be used. Set it to null, set FallbackToCpu to true, or build with the CUDA package (-p:TorchBackend=cuda).");
+                $"MLContext.GpuDeviceId is {gpu}, and {count} CUDA devices can be used. Set it to null, set FallbackToCpu to true, or " +
+                "build with the CUDA package (-p:TorchBackend=cuda).");
     }
 }

@@ -9,7 +9,9 @@ internal static class AddedTokenReader
     public static AddedToken Read(string key, JsonPart part)
     {
         part.AllowOnly("content", "single_word", "lstrip", "rstrip", "normalized", "special");
-        return int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? Read(id, part) : throw part.Invalid("needs an id as its key");
+        return int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+            ? Read(id, part)
+            : throw part.Invalid("needs an id as its key");
     }
 
     /// <summary>An entry of added_tokens, and whether it is found only after the normalizer.</summary>

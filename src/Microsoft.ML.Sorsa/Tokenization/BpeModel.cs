@@ -4,11 +4,10 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Byte-pair encoding of one word after the other, for all formats. By hand, because Microsoft.ML.Tokenizers has no model for Llama 2 and Mistral
-/// that gives the right ids: its SentencePieceTokenizer does not take the leftmost of equal merges (34 of 747 golden rows differ, 91 with
-/// Metaspace), and its BpeTokenizer has neither fallback to bytes nor ignore_merges. For byte-level files BpeTokenizer and TiktokenTokenizer
-/// would do but for their patterns over UTF-16 units (4 to 6 rows); one model for all is less code than three behind adapters.
-/// Tokenizers.DotNet, a native binding, cannot leave special tokens away when encoding nor keep them when decoding, and does not stream.
+/// Byte-pair encoding of one word after the other, for all formats. Microsoft.ML.Tokenizers has no model that gives the right ids of Llama
+/// 2 and Mistral: its SentencePieceTokenizer does not take the leftmost of equal merges (34 of 747 golden rows differ, 91 with Metaspace),
+/// and its BpeTokenizer has neither fallback to bytes nor ignore_merges. For byte-level files only their patterns over UTF-16 units are
+/// wrong (4 to 6 rows), but one model for all is less code than three behind adapters.
 /// </summary>
 internal sealed class BpeModel(Vocabulary vocabulary, SymbolAlphabet alphabet, MergeTable merges, bool wholeWordsFirst) : IPieceSink
 {

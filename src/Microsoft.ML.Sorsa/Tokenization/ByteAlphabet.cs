@@ -36,7 +36,9 @@ internal sealed class ByteAlphabet : SymbolAlphabet
         }
     });
 
-    /// <summary>The bytes that a token stands for. One with a character outside the table (a special token, say) is its own UTF-8.</summary>
+    /// <summary>
+    /// The bytes that a token stands for. One with a character outside the table (a special token, say) is its own UTF-8.
+    /// </summary>
     public static void Read(string token, IBufferWriter<byte> bytes)
     {
         Span<byte> target = bytes.GetSpan(Encoding.UTF8.GetMaxByteCount(token.Length));

@@ -6,9 +6,9 @@ using System.Text.Unicode;
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Tokens are text with marks for spaces, or single bytes. A run of bytes that is not valid UTF-8 as a whole becomes one U+FFFD per byte, as in the
-/// tokenizers library (SentencePiece keeps the valid characters of the run). At the very beginning up to <paramref name="stripped"/>
-/// characters <paramref name="strippedChar"/> go.
+/// Tokens are text with marks for spaces, or single bytes. A run of bytes that is not valid UTF-8 as a whole becomes one U+FFFD per byte,
+/// as in the tokenizers library (SentencePiece keeps the valid characters of the run). At the very beginning up to
+/// <paramref name="stripped"/> characters <paramref name="strippedChar"/> go.
 /// </summary>
 /// <param name="replacements">What is replaced in a token, in this order ("▁" by a space).</param>
 /// <param name="strippedChar">The character that is stripped.</param>
@@ -78,8 +78,8 @@ internal sealed class ByteFallbackDecoder(IReadOnlyList<ReplaceRewrite> replacem
     }
 
     /// <summary>
-    /// Emits each character of a run of bytes when it is complete. Whether the run stays valid shows only later, so in a run with stray bytes the
-    /// valid characters remain here.
+    /// Emits each character of a run of bytes when it is complete. Whether the run stays valid shows only later, so in a run with stray
+    /// bytes the valid characters remain here.
     /// </summary>
     private sealed class Stream(ByteFallbackDecoder decoder) : TokenStreamDecoder
     {

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
-/// <summary>Tokens are bytes and the bytes are UTF-8; what is not becomes one U+FFFD per maximal invalid part, as .NET's decoder does it.</summary>
+/// <summary>
+/// Tokens are bytes and the bytes are UTF-8; what is not becomes one U+FFFD per maximal invalid part, as .NET's decoder does it.
+/// </summary>
 internal sealed class ByteLevelDecoder : TokenDecoder
 {
     public override string Decode(IReadOnlyList<string> tokens)

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
-/// <summary>The symbols are characters (code points); one that the vocabulary lacks becomes its bytes, where the model falls back to bytes.</summary>
+/// <summary>
+/// The symbols are characters (code points); one that the vocabulary lacks becomes its bytes, where the model falls back to bytes.
+/// </summary>
 internal sealed class CharacterAlphabet : SymbolAlphabet
 {
     private readonly Vocabulary _vocabulary;
@@ -24,7 +26,8 @@ internal sealed class CharacterAlphabet : SymbolAlphabet
         Array.Fill(_idOfCommon, Missing);
         foreach ((string token, int id) in vocabulary.Ids)
         {
-            if (Rune.DecodeFromUtf16(token, out Rune character, out int length) == System.Buffers.OperationStatus.Done && length == token.Length)
+            if (Rune.DecodeFromUtf16(token, out Rune character, out int length) == System.Buffers.OperationStatus.Done
+                && length == token.Length)
             {
                 if (character.Value < TableSize)
                 {
@@ -41,7 +44,8 @@ internal sealed class CharacterAlphabet : SymbolAlphabet
         {
             _idOfByte = [.. Enumerable.Range(0, 256).Select(value => vocabulary.TryFind(ByteToken((byte)value), out int id)
                 ? id
-                : throw new InvalidDataException($"{file}: the model falls back to bytes, but the vocabulary has no '{ByteToken((byte)value)}'."))];
+                : throw new InvalidDataException(
+                    $"{file}: the model falls back to bytes, but the vocabulary has no '{ByteToken((byte)value)}'."))];
         }
     }
 

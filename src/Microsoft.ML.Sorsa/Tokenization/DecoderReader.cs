@@ -3,7 +3,8 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// <summary>Reads the decoder of tokenizer.json: ByteLevel, or a sequence in the order Replace, ByteFallback, Fuse, Strip.</summary>
 internal static class DecoderReader
 {
-    private const string Supported = "supported decoders are ByteLevel, and the Sequence Replace (of strings), ByteFallback, Fuse, Strip (at the start; optional)";
+    private const string Supported =
+        "supported decoders are ByteLevel, and the Sequence Replace (of strings), ByteFallback, Fuse, Strip (at the start; optional)";
 
     public static TokenDecoder Read(JsonPart part)
     {

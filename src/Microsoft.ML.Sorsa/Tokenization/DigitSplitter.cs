@@ -3,8 +3,8 @@ using System.Text;
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// The pre-tokenizer Digits: numbers apart from the rest, each character on its own or a run together. A number is any character of the classes
-/// Nd, Nl and No, so "½", "²" and "Ⅷ" too.
+/// The pre-tokenizer Digits: numbers apart from the rest, each character on its own or a run together. A number is any character of the
+/// classes Nd, Nl and No, so "½", "²" and "Ⅷ" too.
 /// </summary>
 internal sealed class DigitSplitter(bool individual, IPieceSink next) : IPieceSink
 {

@@ -1,12 +1,16 @@
 namespace Microsoft.ML.Sorsa.Tokenization;
 
-/// <summary>A model's tokenizer, as the encoders and the generator see it: one that was read from files, or one that a user has in hand.</summary>
+/// <summary>
+/// A model's tokenizer, as the encoders and the generator see it: one that was read from files, or one that a user has in hand.
+/// </summary>
 internal interface ITextTokenizer
 {
     /// <summary>The files that it was read from; null: it was made in code, and there is nothing to save.</summary>
     TokenizerFiles? Files { get; }
 
-    /// <summary>The highest id + 1, added tokens included; a model's embedding needs at least so many rows. Null where it is not known.</summary>
+    /// <summary>
+    /// The highest id + 1, added tokens included; a model's embedding needs at least so many rows. Null where it is not known.
+    /// </summary>
     int? VocabularySize { get; }
 
     /// <summary>The token that begins a text; null where none is named.</summary>
@@ -39,7 +43,9 @@ internal interface ITextTokenizer
     ITextStream CreateStream();
 }
 
-/// <summary>Decodes ids one by one, as they are generated. All pieces together, with the one of <see cref="Flush"/>, are the text.</summary>
+/// <summary>
+/// Decodes ids one by one, as they are generated. All pieces together, with the one of <see cref="Flush"/>, are the text.
+/// </summary>
 internal interface ITextStream
 {
     /// <summary>The text that this id completes; empty where it completes none.</summary>

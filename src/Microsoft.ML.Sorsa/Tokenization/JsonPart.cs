@@ -37,9 +37,11 @@ internal readonly struct JsonPart
         }
     }
 
-    public bool Flag => _value.ValueKind is JsonValueKind.True or JsonValueKind.False ? _value.GetBoolean() : throw Invalid("must be true or false");
+    public bool Flag =>
+        _value.ValueKind is JsonValueKind.True or JsonValueKind.False ? _value.GetBoolean() : throw Invalid("must be true or false");
 
-    public int Number => _value.ValueKind == JsonValueKind.Number && _value.TryGetInt32(out int number) ? number : throw Invalid("must be an integer");
+    public int Number =>
+        _value.ValueKind == JsonValueKind.Number && _value.TryGetInt32(out int number) ? number : throw Invalid("must be an integer");
 
     public bool IsText => _value.ValueKind == JsonValueKind.String;
 

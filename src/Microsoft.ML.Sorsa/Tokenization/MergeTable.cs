@@ -6,8 +6,8 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// The merges of byte-pair encoding: which two neighbouring symbols become one, and in which order. Of all merges that a word allows, the one
-/// of the lowest rank comes first, the leftmost among equals. The rank is the place in the merge list, not the id.
+/// The merges of byte-pair encoding: which two neighbouring symbols become one, and in which order. Of all merges that a word allows, the
+/// one of the lowest rank comes first, the leftmost among equals. The rank is the place in the merge list, not the id.
 /// </summary>
 internal sealed class MergeTable
 {
@@ -23,7 +23,9 @@ internal sealed class MergeTable
     /// <summary>The ids that merges lead to.</summary>
     public IEnumerable<int> Products => _merges.Values.Select(merge => merge.Id);
 
-    /// <summary>The merges in the order of a list; of a pair that comes twice the last place counts, as in the tokenizers library.</summary>
+    /// <summary>
+    /// The merges in the order of a list; of a pair that comes twice the last place counts, as in the tokenizers library.
+    /// </summary>
     public static MergeTable FromList(IReadOnlyCollection<(int Left, int Right, int Product)> list)
     {
         Dictionary<Pair, Merge> merges = new(list.Count);
@@ -106,8 +108,8 @@ internal sealed class MergeTable
     }
 
     /// <summary>
-    /// A linked list of symbols and a queue of the merges seen: n log n, so that a megabyte without a space is no trap. A merge whose symbols
-    /// have changed since is recognised when its turn comes: symbols only grow, so the same product at the same place is the same merge.
+    /// A linked list of symbols and a queue of the merges seen: n log n, so that a megabyte without a space is no trap. A merge whose
+    /// symbols have changed is recognised in its turn: symbols only grow, so the same product at the same place is the same merge.
     /// </summary>
     private int ApplyToLong(Span<int> symbols)
     {

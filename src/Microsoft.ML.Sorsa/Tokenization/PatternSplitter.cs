@@ -7,8 +7,8 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
 /// Cuts a text into the matches of a pattern and what lies between them (Split with the behavior Isolated, and ByteLevel's own pattern).
-/// Patterns are meant for code points, .NET's Regex sees UTF-16 units; so where a text has surrogate pairs, the pattern runs over a copy in which
-/// each of them is one character of the same Unicode category. (Microsoft.ML.Tokenizers' RegexPreTokenizer does not, hence this class.)
+/// Patterns are meant for code points and .NET's Regex sees UTF-16 units: where a text has surrogate pairs, the pattern runs over a copy
+/// in which each is one character of the same Unicode category. (Microsoft.ML.Tokenizers' RegexPreTokenizer does not do so.)
 /// </summary>
 internal sealed partial class PatternSplitter(Regex pattern, IPieceSink next) : IPieceSink
 {
@@ -18,7 +18,9 @@ internal sealed partial class PatternSplitter(Regex pattern, IPieceSink next) : 
     private static readonly Dictionary<UnicodeCategory, char> s_standIns = StandIns();
 
     /// <summary>Reads a pattern.</summary>
-    /// <exception cref="ArgumentException">It is no regular expression, or one that .NET may read otherwise than the tokenizers library.</exception>
+    /// <exception cref="ArgumentException">
+    /// It is no regular expression, or one that .NET may read otherwise than the tokenizers library.
+    /// </exception>
     public static Regex Compile(string pattern) => MeaningDiffers().Match(pattern) is { Success: true } part
         ? throw new ArgumentException($"'{part.Value}' may mean something else in .NET than in the tokenizers library.", nameof(pattern))
         : new Regex(pattern, RegexOptions.Compiled | RegexOptions.CultureInvariant);
@@ -96,7 +98,8 @@ internal sealed partial class PatternSplitter(Regex pattern, IPieceSink next) : 
         return standIns;
     }
 
-    // Escapes other than \s \S \r \n \t, general categories and punctuation; options, groups and classes of other syntax; anchors; possessives.
+    // Escapes other than \s \S \r \n \t, general categories and punctuation; options, groups and classes of other syntax; anchors;
+    // possessives.
     [GeneratedRegex(
         @"\\(?:[^sSrntpP\W_]|[pP](?!\{[LMNPSZC][a-z]?\}))|\(\?\w*[xmsnU]\w*[:)]|\(\?[<>P#]|\[\[:|&&|\$|\^(?<!\[\^)|[+*?]\+",
         RegexOptions.CultureInvariant)]

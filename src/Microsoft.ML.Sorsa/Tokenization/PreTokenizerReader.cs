@@ -32,7 +32,9 @@ internal sealed class PreTokenizerReader
     /// <summary>The stages, one behind the other, with the model at the end.</summary>
     public IPieceSink Chain(BpeModel model)
     {
-        IPieceSink chain = !ByteLevel && model.AllowsCutAt(MarkSplitter.Space) ? new MarkSplitter(MarkSplitter.Space, everyMark: false, model) : model;
+        IPieceSink chain = !ByteLevel && model.AllowsCutAt(MarkSplitter.Space)
+            ? new MarkSplitter(MarkSplitter.Space, everyMark: false, model)
+            : model;
         for (int i = _stages.Count - 1; i >= 0; i--)
         {
             chain = _stages[i](chain);

@@ -3,8 +3,9 @@ using Google.Protobuf;
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Reads tokenizer.model as SentencePiece writes it (sentencepiece_model.proto). Microsoft.ML.Tokenizers' SentencePieceTokenizer reads it too,
-/// but merges in another order (see <see cref="BpeModel"/>) and keeps scores and piece types to itself; so only its protobuf library is used here.
+/// Reads tokenizer.model as SentencePiece writes it (sentencepiece_model.proto). Microsoft.ML.Tokenizers' SentencePieceTokenizer reads it
+/// too, but merges in another order (see <see cref="BpeModel"/>) and does not show scores and piece types; only its protobuf library is
+/// used.
 /// </summary>
 internal static class SentencePieceReader
 {
@@ -41,7 +42,8 @@ internal static class SentencePieceReader
         Vocabulary vocabulary = new(ids, File);
         MergeTable merges = MergeTable.FromRanks(vocabulary, Ranks(model.Pieces));
         UnknownToken unknown = new(IdOf(model, PieceType.Unknown), Fuse: true);
-        BpeModel bpe = new(vocabulary, new CharacterAlphabet(vocabulary, unknown, model.ByteFallback, File), merges, wholeWordsFirst: false);
+        BpeModel bpe = new(
+            vocabulary, new CharacterAlphabet(vocabulary, unknown, model.ByteFallback, File), merges, wholeWordsFirst: false);
         ReplaceRewrite mark = new(" ", MarkSplitter.Space.ToString());
         return new TokenizerParts
         {
@@ -56,7 +58,9 @@ internal static class SentencePieceReader
         };
     }
 
-    /// <summary>Pieces merge by score, the highest first; equal scores have equal ranks, so that among them the leftmost is first.</summary>
+    /// <summary>
+    /// Pieces merge by score, the highest first; equal scores have equal ranks, so that among them the leftmost is first.
+    /// </summary>
     private static Dictionary<int, int> Ranks(List<Piece> pieces)
     {
         Dictionary<float, int> rankOfScore = pieces.Where(piece => piece.Type == PieceType.Normal).Select(piece => piece.Score).Distinct()
@@ -74,7 +78,8 @@ internal static class SentencePieceReader
         return settings.AddedTokens.Concat(own).DistinctBy(token => token.Content, StringComparer.Ordinal);
     }
 
-    private static int? IdOf(Model model, PieceType type) => model.Pieces.FindIndex(piece => piece.Type == type) is >= 0 and int id ? id : null;
+    private static int? IdOf(Model model, PieceType type) =>
+        model.Pieces.FindIndex(piece => piece.Type == type) is >= 0 and int id ? id : null;
 
     private static string? PieceAt(Model model, int id) => id >= 0 && id < model.Pieces.Count ? model.Pieces[id].Text : null;
 
@@ -91,7 +96,8 @@ internal static class SentencePieceReader
             : model.RemovesSpaces ? "remove_extra_whitespaces"
             : !model.EscapesSpaces ? "escape_whitespaces = false"
             : model.SpaceIsSuffix ? "treat_whitespace_as_suffix"
-            : model.Pieces.Find(piece => piece.Type is PieceType.UserDefined or PieceType.Unused) is { } odd ? $"the piece '{odd.Text}' of the type {odd.Type}"
+            : model.Pieces.Find(piece => piece.Type is PieceType.UserDefined or PieceType.Unused) is { } odd
+                ? $"the piece '{odd.Text}' of the type {odd.Type}"
             : null;
         if (fault is not null)
         {

@@ -14,8 +14,8 @@ internal abstract class SymbolAlphabet
 }
 
 /// <summary>
-/// The token for what the vocabulary lacks. Without one it is dropped without a word, as Hugging Face and llama.cpp do (SmolLM2 has no token
-/// for 21 bytes), and its neighbours become neighbours.
+/// The token for what the vocabulary lacks. Without one it is dropped without a word, as Hugging Face and llama.cpp do (SmolLM2 has no
+/// token for 21 bytes), and its neighbours become neighbours.
 /// </summary>
 /// <param name="Id">The unknown token; null where there is none.</param>
 /// <param name="Fuse">Whether a run of unknown symbols is one token.</param>

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Decodes ids one by one, as they are generated. A character comes out with its last byte and never in part; special tokens are skipped. All
-/// pieces together, with the one of <see cref="Flush"/>, are the text.
+/// Decodes ids one by one, as they are generated. A character comes out with its last byte and never in part; special tokens are skipped.
+/// All pieces together, with the one of <see cref="Flush"/>, are the text.
 /// </summary>
 /// <param name="tokenOf">The token of an id.</param>
 /// <param name="isSpecial">Whether an id is a special token's.</param>

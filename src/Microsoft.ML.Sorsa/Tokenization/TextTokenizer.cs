@@ -2,8 +2,8 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
 /// A model's tokenizer: text to ids and back. It gives the ids that Hugging Face's tokenizers library gives from tokenizer.json as it is
-/// written; where a folder has only tokenizer.model, those of SentencePiece or of Llama 3's tiktoken file. Encode and Decode may be called from
-/// several threads at once.
+/// written; where a folder has only tokenizer.model, those of SentencePiece or of Llama 3's tiktoken file. Encode and Decode may be called
+/// from several threads at once.
 /// </summary>
 internal sealed class TextTokenizer : ITextTokenizer
 {
@@ -32,7 +32,8 @@ internal sealed class TextTokenizer : ITextTokenizer
         {
             if ((_tokens[token.Id] ?? token.Content) != token.Content)
             {
-                throw new InvalidDataException($"{files.Names[0]}: the tokens '{_tokens[token.Id]}' and '{token.Content}' have the same id, {token.Id}.");
+                throw new InvalidDataException(
+                    $"{files.Names[0]}: the tokens '{_tokens[token.Id]}' and '{token.Content}' have the same id, {token.Id}.");
             }
 
             if (_parts.Vocabulary.TryFind(token.Content, out int id) && id != token.Id)
@@ -59,7 +60,8 @@ internal sealed class TextTokenizer : ITextTokenizer
         {
             if (id < 0 || id >= VocabularySize || _tokens[id] is null)
             {
-                throw new InvalidDataException($"{TokenizerFiles.TokenizerJson}: the post_processor names the id {id}, which no token has.");
+                throw new InvalidDataException(
+                    $"{TokenizerFiles.TokenizerJson}: the post_processor names the id {id}, which no token has.");
             }
         }
     }
@@ -97,12 +99,16 @@ internal sealed class TextTokenizer : ITextTokenizer
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="FileNotFoundException">It holds neither tokenizer.json nor tokenizer.model.</exception>
     /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
-    /// <exception cref="NotSupportedException">A file asks for something that is not supported; the message names it and what is.</exception>
+    /// <exception cref="NotSupportedException">
+    /// A file asks for something that is not supported; the message names it and what is.
+    /// </exception>
     public static TextTokenizer Load(string folder) => Load(TokenizerFiles.FromFolder(folder));
 
     /// <summary>Reads the tokenizer from files in memory.</summary>
     /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
-    /// <exception cref="NotSupportedException">A file asks for something that is not supported; the message names it and what is.</exception>
+    /// <exception cref="NotSupportedException">
+    /// A file asks for something that is not supported; the message names it and what is.
+    /// </exception>
     public static TextTokenizer Load(TokenizerFiles files)
     {
         ArgumentNullException.ThrowIfNull(files);

@@ -6,8 +6,9 @@ using System.Text;
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Reads Llama 3's tokenizer.model, a tiktoken file: a line per token, its bytes in base64 and its rank. Pattern and special tokens are not in it
-/// and are Llama 3's. (Microsoft.ML.Tokenizers' TiktokenTokenizer reads it too; its patterns see UTF-16 units, 6 of 747 rows come out otherwise.)
+/// Reads Llama 3's tokenizer.model, a tiktoken file: a line per token, its bytes in base64 and its rank. Pattern and special tokens are
+/// not in it and are Llama 3's. (Microsoft.ML.Tokenizers' TiktokenTokenizer has patterns over UTF-16 units: 6 of 747 rows come out
+/// otherwise.)
 /// </summary>
 internal static class TiktokenReader
 {
@@ -66,7 +67,8 @@ internal static class TiktokenReader
             {
                 string shown = Encoding.UTF8.GetString(line[..Math.Min(line.Length, 40)]);
                 throw new InvalidDataException(
-                    $"{File}, line {number} is '{shown}'; it must be a token's bytes in base64, a space and its rank (the file is neither SentencePiece nor tiktoken).");
+                    $"{File}, line {number} is '{shown}'; it must be a token's bytes in base64, " +
+                    "a space and its rank (the file is neither SentencePiece nor tiktoken).");
             }
 
             if (!ids.TryAdd(ByteAlphabet.Write(bytes.AsSpan(0, length)), rank))

@@ -13,15 +13,20 @@ internal sealed class TokenizerFiles
     public const string SpecialTokensMap = "special_tokens_map.json";
     public const string ChatTemplate = "chat_template.jinja";
 
-    /// <summary>Not the tokenizer's, but as small, and the only place where some chat models name all the tokens that end an answer.</summary>
+    /// <summary>
+    /// Not the tokenizer's, but as small, and the only place where some chat models name all the tokens that end an answer.
+    /// </summary>
     public const string GenerationConfig = "generation_config.json";
 
-    private static readonly string[] s_known = [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
+    private static readonly string[] s_known =
+        [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
 
     private readonly FrozenDictionary<string, byte[]> _files;
 
     /// <summary>Takes the files by name.</summary>
-    /// <exception cref="InvalidDataException">A name is not a tokenizer file's plain name, comes twice, or neither vocabulary is there.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A name is not a tokenizer file's plain name, comes twice, or neither vocabulary is there.
+    /// </exception>
     public TokenizerFiles(IEnumerable<KeyValuePair<string, byte[]>> files)
     {
         Dictionary<string, byte[]> taken = new(StringComparer.Ordinal);
@@ -29,7 +34,8 @@ internal sealed class TokenizerFiles
         {
             if (!s_known.Contains(name, StringComparer.Ordinal))
             {
-                throw new InvalidDataException($"'{name}' is not a tokenizer file; they are {string.Join(", ", s_known)}, without a folder.");
+                throw new InvalidDataException(
+                    $"'{name}' is not a tokenizer file; they are {string.Join(", ", s_known)}, without a folder.");
             }
 
             if (!taken.TryAdd(name, content))
@@ -40,7 +46,8 @@ internal sealed class TokenizerFiles
 
         if (!taken.ContainsKey(TokenizerJson) && !taken.ContainsKey(TokenizerModel))
         {
-            throw new InvalidDataException($"A tokenizer needs {TokenizerJson} or {TokenizerModel}; there are only: {string.Join(", ", taken.Keys)}.");
+            throw new InvalidDataException(
+                $"A tokenizer needs {TokenizerJson} or {TokenizerModel}; there are only: {string.Join(", ", taken.Keys)}.");
         }
 
         _files = taken.ToFrozenDictionary(StringComparer.Ordinal);
@@ -76,7 +83,9 @@ internal sealed class TokenizerFiles
     /// <summary>The content of a file, or null where it is not there.</summary>
     public byte[]? Find(string name) => _files.GetValueOrDefault(name);
 
-    /// <summary>Writes all files into <paramref name="folder"/>, byte for byte as they were read; each appears only when it is complete.</summary>
+    /// <summary>
+    /// Writes all files into <paramref name="folder"/>, byte for byte as they were read; each appears only when it is complete.
+    /// </summary>
     public void WriteTo(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);

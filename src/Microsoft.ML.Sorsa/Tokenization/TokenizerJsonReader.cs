@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Reads tokenizer.json, the format of Hugging Face's tokenizers library, which Microsoft.ML.Tokenizers does not read. The file describes a
-/// pipeline (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder); each part is honoured as it is written or refused by name.
+/// Reads tokenizer.json, the format of Hugging Face's tokenizers library, which Microsoft.ML.Tokenizers does not read. The file describes
+/// a pipeline (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder); what is not supported in it is refused by name.
 /// </summary>
 internal static class TokenizerJsonReader
 {
@@ -13,9 +13,10 @@ internal static class TokenizerJsonReader
     public static TokenizerParts Read(ReadOnlySpan<byte> json)
     {
         JsonPart root = JsonPart.Parse(File, json);
-        root.AllowOnly("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
+        root.AllowOnly(
+            "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
 
-        // "truncation" and "padding" are what the file was last used with; transformers sets them aside too, and cuts and pads as it is told.
+        // "truncation" and "padding" are what the file was last used with; transformers sets them aside, too.
 
         JsonPart model = root["model"];
         Vocabulary vocabulary = ReadVocabulary(model["vocab"]);
@@ -24,7 +25,8 @@ internal static class TokenizerJsonReader
         if (normalizer.Rewrites.Count > 0 && added.FirstOrDefault(token => token.Late).Token is { } late)
         {
             throw new NotSupportedException(
-                $"{File}: the added token '{late.Content}' has normalized = true beside a normalizer, which is not supported; set it to false.");
+                $"{File}: the added token '{late.Content}' has normalized = true beside a normalizer, which is not supported; " +
+                "set it to false.");
         }
 
         PreTokenizerReader preTokenizer = PreTokenizerReader.Read(root.Find("pre_tokenizer"));
@@ -51,7 +53,9 @@ internal static class TokenizerJsonReader
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
         foreach ((string token, JsonPart id) in part.Members)
         {
-            ids[token] = id.Number is >= 0 and <= Vocabulary.HighestId ? id.Number : throw id.Invalid($"must be from 0 to {Vocabulary.HighestId}");
+            ids[token] = id.Number is >= 0 and <= Vocabulary.HighestId
+                ? id.Number
+                : throw id.Invalid($"must be from 0 to {Vocabulary.HighestId}");
         }
 
         return new Vocabulary(ids, File);

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// What tokenizer_config.json, special_tokens_map.json and chat_template.jinja add to the tokenizer itself: which tokens begin, end and pad,
-/// and the chat template. The two JSON files are open-ended (transformers writes any argument of its classes there), so other keys stay unread.
+/// What tokenizer_config.json, special_tokens_map.json and chat_template.jinja add to the tokenizer itself: which tokens begin, end and
+/// pad, and the chat template. Other keys stay unread: transformers writes any argument of its classes into the two JSON files.
 /// </summary>
 internal sealed class TokenizerSettings
 {
@@ -35,7 +35,11 @@ internal sealed class TokenizerSettings
             Pad = Token("pad_token"),
             AddBos = config?.Find("add_bos_token")?.Flag,
             AddEos = config?.Find("add_eos_token")?.Flag,
-            AddedTokens = [.. config?.Find("added_tokens_decoder")?.Members.Select(member => AddedTokenReader.Read(member.Key, member.Value)) ?? []],
+            AddedTokens =
+            [
+                .. config?.Find("added_tokens_decoder")?.Members
+                    .Select(member => AddedTokenReader.Read(member.Key, member.Value)) ?? [],
+            ],
             ChatTemplate = files.Find(TokenizerFiles.ChatTemplate) is { } template
                 ? System.Text.Encoding.UTF8.GetString(template)
                 : DefaultTemplate(config?.Find("chat_template")),
@@ -53,7 +57,10 @@ internal sealed class TokenizerSettings
     private static string? DefaultTemplate(JsonPart? template) => template switch
     {
         null => null,
-        { IsArray: true } list => list.Items.Where(item => item["name"].Text == "default").Select(item => item["template"].Text).FirstOrDefault(),
+        { IsArray: true } list => list.Items
+            .Where(item => item["name"].Text == "default")
+            .Select(item => item["template"].Text)
+            .FirstOrDefault(),
         { } text => text.Text,
     };
 }

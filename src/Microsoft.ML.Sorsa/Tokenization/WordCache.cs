@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// Remembers the ids of words that came lately: a fixed number of places, each word has one, the newer word stays. Threads share it without a
-/// lock, since an entry never changes and a place is written in one go; the worst of a race is a word encoded twice.
+/// Remembers the ids of words that came lately: a fixed number of places, each word has one, the newer word stays. Threads share it
+/// without a lock, since an entry never changes and a place is written in one go; the worst of a race is a word encoded twice.
 /// </summary>
 internal sealed class WordCache
 {

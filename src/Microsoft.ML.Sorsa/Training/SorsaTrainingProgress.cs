@@ -19,15 +19,15 @@ public sealed record SorsaTrainingProgress
     public required double LearningRate { get; init; }
 
     /// <summary>
-    /// The global norm of the loss's gradient before clipping. SORSA's regularizer is not included, which joins the clipped gradient;
-    /// AdaLoRA's is.
+    /// The global norm of the loss's gradient before clipping. It does not include SORSA's regularizer, which is added after clipping, but
+    /// does include AdaLoRA's, which is part of the loss.
     /// </summary>
     public required double GradientNorm { get; init; }
 
     /// <summary>L_reg of Eq. (9) before this step; null where γ = 0, which computes none, and for methods without it.</summary>
     public required double? Orthonormality { get; init; }
 
-    /// <summary>The mean loss of the validation rows, where this step was followed by a look at them.</summary>
+    /// <summary>The mean loss of the validation rows, where they were evaluated after this step.</summary>
     public required double? ValidationLoss { get; init; }
 
     /// <summary>Tokens (padding not counted) per second since the start.</summary>

@@ -42,7 +42,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     /// <param name="totalSteps">The steps of the whole run.</param>
     /// <param name="validate">The loss of the validation rows, or null.</param>
     /// <param name="report">Told of every step.</param>
-    /// <param name="cancellationToken">Looked at before every step.</param>
+    /// <param name="cancellationToken">Checked before every step.</param>
     public void Continue(
         TrainingState state, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
         Action<SorsaTrainingProgress> report, CancellationToken cancellationToken)
@@ -59,11 +59,13 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             double learningRate = settings.LearningRate * schedule.Factor(state.Step);
             (double loss, double norm, double? orthonormality) = Step(state, microBatches, learningRate);
 
-            bool evaluates = validate is not null && (state.Step % (settings.EvaluationSteps ?? int.MaxValue) == 0 || state.Step == totalSteps);
+            bool evaluates = validate is not null
+                && (state.Step % (settings.EvaluationSteps ?? int.MaxValue) == 0 || state.Step == totalSteps);
             double? validationLoss = evaluates ? Validate(validate!) : null;
             if (!double.IsFinite((validationLoss ?? 0) + (orthonormality ?? 0)))
             {
-                throw Diverged(state.Step, string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
+                throw Diverged(state.Step,
+                    string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
             }
 
             tokens += microBatches.Sum(rows => rows.Sum(example => (long)example.Ids.Length));
@@ -154,9 +156,11 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         }
 
         using var scope = NewDisposeScope();
-        string matrix = model.NamedWeights.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight ? $"'{weight}' holds such a value itself"
-            : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first ? $"the gradient of '{first}' is the first that is not finite"
-            : "every single gradient is finite, but their norm is not";
+        string matrix = model.NamedWeights.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight
+            ? $"'{weight}' holds such a value itself"
+            : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first
+                ? $"the gradient of '{first}' is the first that is not finite"
+                : "every single gradient is finite, but their norm is not";
         throw Diverged(step + 1, string.Create(CultureInfo.InvariantCulture, $"the loss is {loss}, the gradient's norm {norm}; {matrix}"));
 
         static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();

@@ -26,7 +26,9 @@ public sealed class CheckpointTests
 
         string[] files = [.. Directory.GetFiles(folder.Path, "*.safetensors").Order(StringComparer.Ordinal)];
         Assert.HasCount(count, files);
-        string[] names = count == 1 ? ["model.safetensors"] : [.. Enumerable.Range(1, count).Select(i => $"model-{i:D5}-of-{count:D5}.safetensors")];
+        string[] names = count == 1
+            ? ["model.safetensors"]
+            : [.. Enumerable.Range(1, count).Select(i => $"model-{i:D5}-of-{count:D5}.safetensors")];
         CollectionAssert.AreEqual(names, files.Select(Path.GetFileName).ToArray());
         var shards = files.Select(file => (File: Path.GetFileName(file), Tensors: RawSafetensors.Read(File.ReadAllBytes(file)))).ToList();
         var written = shards.SelectMany(shard => shard.Tensors.Select(tensor => (shard.File, tensor.Name))).ToList();
@@ -37,7 +39,8 @@ public sealed class CheckpointTests
         {
             using JsonDocument index = JsonDocument.Parse(File.ReadAllBytes(folder.File("model.safetensors.index.json")));
             Assert.AreEqual(55 * 4, index.RootElement.GetProperty("metadata").GetProperty("total_size").GetInt32());
-            Assert.IsTrue(written.All(tensor => index.RootElement.GetProperty("weight_map").GetProperty(tensor.Name).GetString() == tensor.File));
+            Assert.IsTrue(written.All(
+                tensor => index.RootElement.GetProperty("weight_map").GetProperty(tensor.Name).GetString() == tensor.File));
         }
 
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder.Path);
@@ -116,7 +119,8 @@ public sealed class CheckpointTests
         File.WriteAllBytes(folder.File("two"), OneTensor("a"));
         WriteIndex(folder.Path, ("a", "one"), ("b", "two"));
 
-        Assert.Contains("'a' is in more than one file", Assert.ThrowsExactly<InvalidDataException>(() => Checkpoint.OpenFolder(folder.Path)).Message);
+        Assert.Contains(
+            "'a' is in more than one file", Assert.ThrowsExactly<InvalidDataException>(() => Checkpoint.OpenFolder(folder.Path)).Message);
     }
 
     [TestMethod]
@@ -126,7 +130,8 @@ public sealed class CheckpointTests
         File.WriteAllText(folder.File("pytorch_model.bin"), "x");
 
         Assert.Contains("pytorch_model.bin", Assert.ThrowsExactly<FileNotFoundException>(() => Checkpoint.OpenFolder(folder.Path)).Message);
-        Assert.Contains("does not exist", Assert.ThrowsExactly<DirectoryNotFoundException>(() => Checkpoint.OpenFolder(folder.File("none"))).Message);
+        Assert.Contains(
+            "does not exist", Assert.ThrowsExactly<DirectoryNotFoundException>(() => Checkpoint.OpenFolder(folder.File("none"))).Message);
     }
 
     [TestMethod]
@@ -139,7 +144,14 @@ public sealed class CheckpointTests
                 RawSafetensors.Entry("extra", "F32", "1", "8, 12"), RawSafetensors.Entry("counted", "I32", "1", "12, 16"),
                 RawSafetensors.Entry("ignored", "F32", "1", "16, 20")) + "}", new byte[20]));
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder.Path);
-        var expected = new Dictionary<string, long[]> { ["good"] = [1], ["bent"] = [2, 1], ["gone"] = [3], ["away"] = [], ["counted"] = [1] };
+        var expected = new Dictionary<string, long[]>
+        {
+            ["good"] = [1],
+            ["bent"] = [2, 1],
+            ["gone"] = [3],
+            ["away"] = [],
+            ["counted"] = [1]
+        };
 
         var error = Assert.ThrowsExactly<InvalidDataException>(() => checkpoint.Verify(expected, name => name == "ignored"));
 
@@ -161,7 +173,8 @@ public sealed class CheckpointTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllBytes(folder.File("model.safetensors"), RawSafetensors.File(
-            "{" + RawSafetensors.Entry("a", "F32", "2", "0, 8") + "," + RawSafetensors.Entry("b", "BF16", "5", "8, 18") + "}", new byte[18]));
+            "{" + RawSafetensors.Entry("a", "F32", "2", "0, 8") + "," + RawSafetensors.Entry("b", "BF16", "5", "8, 18") + "}",
+            new byte[18]));
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder.Path);
 
         Assert.AreEqual(ScalarType.BFloat16, checkpoint.StoredType);
@@ -266,7 +279,8 @@ public sealed class CheckpointTests
             return (Convert.ToUInt64(range[0], 16), Convert.ToUInt64(range[1], 16));
         })];
 
-    private static byte[] OneTensor(string name) => RawSafetensors.File("{" + RawSafetensors.Entry(name, "F32", "1", "0, 4") + "}", new byte[4]);
+    private static byte[] OneTensor(string name) =>
+        RawSafetensors.File("{" + RawSafetensors.Entry(name, "F32", "1", "0, 4") + "}", new byte[4]);
 
     private static void WriteIndex(string folder, params (string Name, string Shard)[] map) => File.WriteAllText(
         Path.Combine(folder, "model.safetensors.index.json"),

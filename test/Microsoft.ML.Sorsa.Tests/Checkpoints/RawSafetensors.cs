@@ -4,7 +4,9 @@ using System.Text.Json;
 
 namespace Microsoft.ML.Sorsa.Tests.Checkpoints;
 
-/// <summary>The safetensors format written and read from its description alone, so that our writer and reader do not check each other.</summary>
+/// <summary>
+/// The safetensors format written and read from its description alone, so that our writer and reader do not check each other.
+/// </summary>
 internal static class RawSafetensors
 {
     /// <summary>Length, header, data: each as given, right or wrong.</summary>

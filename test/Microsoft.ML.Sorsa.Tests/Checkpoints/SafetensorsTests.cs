@@ -33,9 +33,12 @@ public sealed class SafetensorsTests
         [Tensor("F32", "6", "0, 24, 48"), "claims the bytes [0, 24, 48]"],
         [Tensor("F32", "3", "0, 12"), "take 12 bytes and 24 are there"],
         [Tensor("F32", "3", "12, 24"), "begins at byte 12 and the one before it ends at 0"],
-        [Tensor("F32", "4", "0, 16") + "," + RawSafetensors.Entry("b", "F32", "4", "8, 24"), "begins at byte 8 and the one before it ends at 16"],
-        [Tensor("F32", "6", "0, 24") + "," + RawSafetensors.Entry("b", "F32", "6", "0, 24"), "begins at byte 0 and the one before it ends at 24"],
-        [Tensor("F32", "2", "0, 8") + "," + RawSafetensors.Entry("b", "F32", "2", "16, 24"), "begins at byte 16 and the one before it ends at 8"],
+        [Tensor("F32", "4", "0, 16") + "," + RawSafetensors.Entry("b", "F32", "4", "8, 24"),
+            "begins at byte 8 and the one before it ends at 16"],
+        [Tensor("F32", "6", "0, 24") + "," + RawSafetensors.Entry("b", "F32", "6", "0, 24"),
+            "begins at byte 0 and the one before it ends at 24"],
+        [Tensor("F32", "2", "0, 8") + "," + RawSafetensors.Entry("b", "F32", "2", "16, 24"),
+            "begins at byte 16 and the one before it ends at 8"],
         [Tensor("F32", "6", "0, 24") + "," + Tensor("F32", "6", "0, 24"), "'a' is named twice"],
         [Tensor("F8_E4M3", "24", "0, 24"), "dtype 'F8_E4M3'"],
         [Tensor("f32", "6", "0, 24"), "dtype 'f32'"],
@@ -150,7 +153,8 @@ public sealed class SafetensorsTests
 
     [TestMethod]
     [DynamicData(nameof(BadHeaders))]
-    public void ABadHeaderIsRefused(string tensors, string message) => AssertRefused(RawSafetensors.File("{" + tensors + "}", Data), message);
+    public void ABadHeaderIsRefused(string tensors, string message) =>
+        AssertRefused(RawSafetensors.File("{" + tensors + "}", Data), message);
 
     [TestMethod]
     [DataRow("")]
@@ -158,14 +162,16 @@ public sealed class SafetensorsTests
     [DataRow("null")]
     [DataRow("pickle")]
     [DataRow("{} {}")]
-    public void AHeaderThatIsNoObjectIsRefused(string header) => AssertRefused(RawSafetensors.File(header, []), "not the JSON that the format demands");
+    public void AHeaderThatIsNoObjectIsRefused(string header) =>
+        AssertRefused(RawSafetensors.File(header, []), "not the JSON that the format demands");
 
     [TestMethod]
     [DataRow(ulong.MaxValue, "claims 18446744073709551615 bytes")]
     [DataRow(1UL << 63, "claims 9223372036854775808 bytes")]
     [DataRow(100_000_001UL, "claims 100000001 bytes")]
     [DataRow(1_000UL, "claims 1000 bytes")]
-    public void AHeaderLengthBeyondTheFileIsRefused(ulong length, string message) => AssertRefused(RawSafetensors.File("{}", Data, length), message);
+    public void AHeaderLengthBeyondTheFileIsRefused(ulong length, string message) =>
+        AssertRefused(RawSafetensors.File("{}", Data, length), message);
 
     [TestMethod]
     public void AHeaderOver100MegabytesIsRefusedThoughItIsThere()
@@ -216,7 +222,8 @@ public sealed class SafetensorsTests
     {
         using Tensor values = zeros(2);
 
-        Assert.ThrowsExactly<NotSupportedException>(() => CheckpointWriter.Write(Stream.Null, [new("a", values)], ScalarType.ComplexFloat64));
+        Assert.ThrowsExactly<NotSupportedException>(
+            () => CheckpointWriter.Write(Stream.Null, [new("a", values)], ScalarType.ComplexFloat64));
     }
 
     private static void AssertRefused(byte[] file, string message)

@@ -58,7 +58,8 @@ public sealed class BatchPlanTests
             Assert.IsTrue(whole.Zip(cut).All(pair => pair.First.SequenceEqual(pair.Second)));
         }
 
-        int[][] Steps(int batchSize, int accumulation) => [.. new BatchPlan(rows, batchSize, accumulation, 7).Epoch(0).Select(step => Ids(step).ToArray())];
+        int[][] Steps(int batchSize, int accumulation) =>
+            [.. new BatchPlan(rows, batchSize, accumulation, 7).Epoch(0).Select(step => Ids(step).ToArray())];
     }
 
     [TestMethod]
@@ -88,7 +89,8 @@ public sealed class BatchPlanTests
         return [.. Enumerable.Range(0, count).Select(i => new SupervisedExample([i, .. new int[random.Next(1, 100)]], 1))];
     }
 
-    private static IEnumerable<int> Ids(IReadOnlyList<IReadOnlyList<SupervisedExample>> step) => step.SelectMany(micro => micro).Select(row => row.Ids[0]);
+    private static IEnumerable<int> Ids(IReadOnlyList<IReadOnlyList<SupervisedExample>> step) =>
+        step.SelectMany(micro => micro).Select(row => row.Ids[0]);
 
     /// <summary>The share of a batch's places that is padding.</summary>
     private static double Padding(IEnumerable<IReadOnlyList<SupervisedExample>> batches)

@@ -30,7 +30,10 @@ public sealed class ExampleEncoderTests
     public void EachIsCutAtItsOwnLengthAndTheEndTokenIsCutFirst()
     {
         int fits = s_responseIds.Length;
-        foreach ((int prompt, int response, int truncated) in new[] { (3, 100, 1), (100, 4, 1), (3, 4, 1), (s_promptIds.Length, fits, 0), (s_promptIds.Length, fits - 1, 1) })
+        foreach ((int prompt, int response, int truncated) in new[]
+        {
+            (3, 100, 1), (100, 4, 1), (3, 4, 1), (s_promptIds.Length, fits, 0), (s_promptIds.Length, fits - 1, 1),
+        })
         {
             EncodedExamples encoded = Encode(prompt, response, 200, (Prompt, Response));
             SupervisedExample example = encoded.Examples.Single();
@@ -63,7 +66,9 @@ public sealed class ExampleEncoderTests
         var error = Assert.ThrowsExactly<ArgumentException>(() => Encode(100, 100, length - 1, ("", ""), (Prompt, Response)));
 
         Assert.AreEqual("data", error.ParamName);
-        Assert.Contains($"row 2 has {s_promptIds.Length} tokens of prompt and {s_responseIds.Length} of response, and the model has {length - 1} positions", error.Message);
+        Assert.Contains(
+            $"row 2 has {s_promptIds.Length} tokens of prompt and {s_responseIds.Length} of response, " +
+            $"and the model has {length - 1} positions", error.Message);
     }
 
     [TestMethod]

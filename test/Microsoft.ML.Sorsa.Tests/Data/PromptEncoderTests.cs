@@ -55,7 +55,9 @@ public sealed class PromptEncoderTests
         TokenizerFiles files = TokenizerFiles.FromFolder(TestData.TinyLlama);
         TextTokenizer tokenizer = TextTokenizer.Load(files);
         Assert.IsNull(tokenizer.ChatTemplateText);
-        Assert.Contains("PromptTemplate.Chat needs", Assert.ThrowsExactly<ArgumentException>(() => new PromptEncoder(tokenizer, PromptTemplate.Chat)).Message);
+        Assert.Contains(
+            "PromptTemplate.Chat needs",
+            Assert.ThrowsExactly<ArgumentException>(() => new PromptEncoder(tokenizer, PromptTemplate.Chat)).Message);
     }
 
     [TestMethod]
@@ -67,13 +69,15 @@ public sealed class PromptEncoderTests
         var prompts = new PromptEncoder(tokenizer, PromptTemplate.Alpaca);
         var encoder = new ExampleEncoder(prompts, tokenizer.EosTokenId!.Value, 512, 512, 4096);
         string golden = TestData.Golden("graders", "prompts.jsonl");
-        foreach (string line in File.ReadLines(TestData.Require(File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl"))))
+        string file = File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl");
+        foreach (string line in File.ReadLines(TestData.Require(file)))
         {
             using JsonDocument row = JsonDocument.Parse(line);
             string Field(string name) => row.RootElement.GetProperty(name).GetString()!;
             if (Field("kind") == "authors_train")
             {
-                SupervisedExample example = encoder.Encode([(Field("question"), Field("response"))], "data", CancellationToken.None).Examples.Single();
+                SupervisedExample example = encoder.Encode(
+                    [(Field("question"), Field("response"))], "data", CancellationToken.None).Examples.Single();
                 int[] query = tokenizer.Encode(Field("query_text"), addSpecialTokens: false);
 
                 // "</s>" behind the text is a token of its own, so the text's own tokens are not touched by it.

@@ -20,7 +20,8 @@ internal sealed class ShoutTransformer : ITransformer
 
     private readonly TextColumnMapper _mapper;
 
-    public ShoutTransformer(string outputColumnName, string inputColumnName, int batchSize = 4, byte[]? tokenizer = null, byte[]? weights = null)
+    public ShoutTransformer(
+        string outputColumnName, string inputColumnName, int batchSize = 4, byte[]? tokenizer = null, byte[]? weights = null)
     {
         _mapper = new TextColumnMapper(outputColumnName, inputColumnName, batchSize, Shout, "PromptColumnName");
         Tokenizer = tokenizer ?? "{}"u8.ToArray();

@@ -268,7 +268,8 @@ public sealed class TextColumnViewTests
         Assert.ThrowsExactly<InvalidOperationException>(() => getter(ref value), "before the first row");
         Assert.ThrowsExactly<InvalidOperationException>(() => cursor.GetGetter<float>(view.Schema["Answer"]), "text as a number");
         Assert.ThrowsExactly<InvalidOperationException>(() => cursor.GetGetter<double>(view.Schema["Number"]), "float as double");
-        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => cursor.GetGetter<ReadOnlyMemory<char>>(view.Schema["Prompt"]), "not active");
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => cursor.GetGetter<ReadOnlyMemory<char>>(view.Schema["Prompt"]), "not active");
         while (cursor.MoveNext())
         {
         }

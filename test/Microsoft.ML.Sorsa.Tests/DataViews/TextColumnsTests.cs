@@ -60,7 +60,8 @@ public sealed class TextColumnsTests
             builder.AddColumn($"C{i}", NumberDataViewType.Single);
         }
 
-        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => TextColumns.Find(builder.ToSchema(), "PromptColumnName", "Text"));
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => TextColumns.Find(builder.ToSchema(), "PromptColumnName", "Text"));
         Assert.Contains("'C19' (Single) and 5 more.", error.Message);
     }
 

@@ -13,7 +13,16 @@ public sealed class GenerationDecodingTests
 
     private static readonly int[] Lengths = [5, 1, 8, 3, 5, 2, 7];
 
-    private static readonly GenerationOptions Sampled = new() { MaxNewTokens = 9, Temperature = 1.3, TopK = 20, TopP = 0.95, RepetitionPenalty = 1.1, Seed = 7, BatchSize = Batch };
+    private static readonly GenerationOptions Sampled = new()
+    {
+        MaxNewTokens = 9,
+        Temperature = 1.3,
+        TopK = 20,
+        TopP = 0.95,
+        RepetitionPenalty = 1.1,
+        Seed = 7,
+        BatchSize = Batch
+    };
 
     public static IEnumerable<object[]> Folders => TestData.Rows(TestData.Golden("models"), "*");
 
@@ -34,7 +43,9 @@ public sealed class GenerationDecodingTests
         }
     }
 
-    /// <summary>A row that has used up the positions stays in the batch; dynamic RoPE must not turn the others by where it would be.</summary>
+    /// <summary>
+    /// A row that has used up the positions stays in the batch; dynamic RoPE must not turn the others by where it would be.
+    /// </summary>
     [TestMethod]
     [DynamicData(nameof(Folders))]
     public void AFinishedRowChangesNoOther(string folder)
@@ -90,7 +101,8 @@ public sealed class GenerationDecodingTests
             int stopped = text.IndexOf(stop[0], StringComparison.Ordinal);
             Assert.AreEqual(stopped >= 0 ? text[..stopped] : text, rows[i].Text!.Take(), $"prompt {i}");
             Assert.AreEqual(stopped >= 0 ? StopReason.StopString : ended >= 0 ? StopReason.EndToken : StopReason.Length, rows[i].Stopped);
-            CollectionAssert.AreEqual(unstopped[i].Take(stopped >= 0 ? stopped + 2 : ended >= 0 ? ended + 1 : 9).ToArray(), rows[i].NewIds.ToArray());
+            CollectionAssert.AreEqual(
+                unstopped[i].Take(stopped >= 0 ? stopped + 2 : ended >= 0 ? ended + 1 : 9).ToArray(), rows[i].NewIds.ToArray());
         }
 
         Assert.AreEqual(StopReason.EndToken, rows[0].Stopped);
@@ -111,7 +123,9 @@ public sealed class GenerationDecodingTests
         Assert.HasCount(3, rows[1].NewIds);
         Assert.IsTrue(rows.All(row => row.Stopped == StopReason.Length));
         ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => Rows(model, new(), [Prompt(3), Prompt(positions)], []));
-        Assert.StartsWith($"Prompt 1 has {positions} tokens; the model has {positions} positions, so that at most {positions - 1} leave room", error.Message);
+        Assert.StartsWith(
+            $"Prompt 1 has {positions} tokens; the model has {positions} positions, so that at most {positions - 1} leave room",
+            error.Message);
     }
 
     [TestMethod]
@@ -139,7 +153,8 @@ public sealed class GenerationDecodingTests
         using CausalLM model = Load(folder);
         using DecodingBatch batch = new(model, Prompts(model)[..Batch], 6);
         batch.Prefill();
-        (Tensor Keys, Tensor Values)[] before = [.. Enumerable.Range(0, model.Spec.LayerCount).Select(layer => PastOf(model.Spec, batch.Cache, layer))];
+        (Tensor Keys, Tensor Values)[] before = [.. Enumerable.Range(0, model.Spec.LayerCount)
+            .Select(layer => PastOf(model.Spec, batch.Cache, layer))];
         Tensor[] keptKeys = [.. before.Select(past => past.Keys.clone())], keptValues = [.. before.Select(past => past.Values.clone())];
 
         for (int step = 0; step < 5; step++)
@@ -221,7 +236,8 @@ public sealed class GenerationDecodingTests
     private static CausalLM LoadAny() => Load(TestData.TinyLlama);
 
     private static int[][] Prompts(CausalLM model) =>
-        [.. Lengths.Select((length, row) => Enumerable.Range(0, length).Select(i => ((i * 7) + (row * 13) + 3) % model.Spec.VocabularySize).ToArray())];
+        [.. Lengths.Select(
+            (length, row) => Enumerable.Range(0, length).Select(i => ((i * 7) + (row * 13) + 3) % model.Spec.VocabularySize).ToArray())];
 
     private static char Letter(int id) => (char)('a' + id);
 
@@ -237,7 +253,9 @@ public sealed class GenerationDecodingTests
     private static int[][] Generate(CausalLM model, GenerationOptions options, int[][] prompts) =>
         [.. Rows(model, options, prompts, []).Select(row => row.NewIds.ToArray())];
 
-    /// <summary>What follows each token of a text but the last, by one forward pass without cache, batch or padding; then the prompt's part is left out.</summary>
+    /// <summary>
+    /// What follows each token of a text but the last, by one forward pass without cache, batch or padding; without the prompt's part.
+    /// </summary>
     private static int[] FullForward(CausalLM model, int[] prompt, int[] newIds)
     {
         using var scope = NewDisposeScope();

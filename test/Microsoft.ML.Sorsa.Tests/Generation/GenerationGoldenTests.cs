@@ -40,14 +40,18 @@ public sealed class GenerationGoldenTests
             {
                 // The reference's tokens are fed, so that one wrong token would not hide what follows.
                 using var scope = NewDisposeScope();
-                Tensor logits = step == 0 ? batch.Prefill() : batch.Next([.. rows.Select(row => (long)row.NewIds[Math.Min(step, row.NewIds.Length) - 1])], new bool[rows.Length]);
+                Tensor logits = step == 0
+                    ? batch.Prefill()
+                    : batch.Next([.. rows.Select(row => (long)row.NewIds[Math.Min(step, row.NewIds.Length) - 1])], new bool[rows.Length]);
                 Tensor logProbabilities = logits.to(ScalarType.Float64).log_softmax(-1);
                 for (int i = 0; i < rows.Length; i++)
                 {
                     if (step < rows[i].NewIds.Length)
                     {
                         Assert.AreEqual(rows[i].NewIds[step], logits[i].argmax().item<long>(), $"{rows[i].Name}, step {step}");
-                        Assert.AreEqual(rows[i].Logprobs[step], logProbabilities[i, rows[i].NewIds[step]].item<double>(), Tolerance, $"{rows[i].Name}, step {step}");
+                        Assert.AreEqual(
+                            rows[i].Logprobs[step], logProbabilities[i, rows[i].NewIds[step]].item<double>(), Tolerance,
+                            $"{rows[i].Name}, step {step}");
                     }
 
                     foreach (Top top in step == 0 ? rows[i].FirstTop5 : [])
@@ -78,7 +82,8 @@ public sealed class GenerationGoldenTests
 
             // Alone the shortest, which is padded most in its batch.
             Row alone = rows.MinBy(row => row.PromptIds.Length)!;
-            CollectionAssert.AreEqual(alone.NewIds, Generate(model, tokenizer, group.Key, [alone.PromptIds])[0].NewIds.ToArray(), alone.Name);
+            CollectionAssert.AreEqual(
+                alone.NewIds, Generate(model, tokenizer, group.Key, [alone.PromptIds])[0].NewIds.ToArray(), alone.Name);
         }
     }
 
@@ -87,7 +92,9 @@ public sealed class GenerationGoldenTests
     {
         CausalLM model = Load();
         Row[] rows = [.. ReadRows().OrderBy(row => row.NewIds.Length).Take(2)];
-        TextGenerator generator = new(new CachedModel(model), GenerationTextTests.Plain(TestData.SmolLM2), new() { MaxNewTokens = rows.Max(row => row.NewIds.Length) });
+        TextGenerator generator = new(
+            new CachedModel(model), GenerationTextTests.Plain(TestData.SmolLM2),
+            new() { MaxNewTokens = rows.Max(row => row.NewIds.Length) });
 
         string[] texts = generator.Generate([.. rows.Select(row => row.Prompt)]);
 
@@ -129,7 +136,11 @@ public sealed class GenerationGoldenTests
 
             Tensor logProbabilities = model.Logits(model.Forward(model.Embed(ids))).to(ScalarType.Float64).log_softmax(-1);
 
-            double[] actual = [.. logProbabilities[0].narrow(0, 0, golden.Logprobs.Length).gather(-1, ids[0].narrow(0, 1, golden.Logprobs.Length).unsqueeze(-1)).flatten().data<double>()];
+            double[] actual = [.. logProbabilities[0]
+                .narrow(0, 0, golden.Logprobs.Length)
+                .gather(-1, ids[0].narrow(0, 1, golden.Logprobs.Length).unsqueeze(-1))
+                .flatten()
+                .data<double>()];
             for (int i = 0; i < actual.Length; i++)
             {
                 Assert.AreEqual(golden.Logprobs[i], actual[i], Tolerance);
@@ -163,7 +174,9 @@ public sealed class GenerationGoldenTests
         return rows;
     }
 
-    private sealed record Row(string Name, string Prompt, int[] PromptIds, int MaxNewTokens, int[] NewIds, string Stopped, string Text, Top[] FirstTop5, double[] Logprobs);
+    private sealed record Row(
+        string Name, string Prompt, int[] PromptIds, int MaxNewTokens, int[] NewIds, string Stopped, string Text, Top[] FirstTop5,
+        double[] Logprobs);
 
     private sealed record Top(int Id, double Logit);
 

@@ -85,7 +85,9 @@ public sealed class GenerationSamplingTests
 
             // A token goes where those at most as likely as it hold no more than 1 − mass; the most likely never goes.
             float[] expected = [.. logits.Select(z =>
-                z < logits.Max() && logits.Where(other => other <= z).Sum(other => Math.Exp(other)) / total <= 1 - mass ? float.NegativeInfinity : z)];
+                z < logits.Max() && logits.Where(other => other <= z).Sum(other => Math.Exp(other)) / total <= 1 - mass
+                    ? float.NegativeInfinity
+                    : z)];
 
             new TopP(mass).Apply(logits, Nothing);
 
@@ -112,7 +114,8 @@ public sealed class GenerationSamplingTests
         new TopP(0.5).Apply(logits, Nothing);
 
         // 0.4 of the 0.7 that are left is more than half.
-        CollectionAssert.AreEqual(new[] { MathF.Log(0.4f), float.NegativeInfinity, float.NegativeInfinity, float.NegativeInfinity }, logits);
+        CollectionAssert.AreEqual(
+            new[] { MathF.Log(0.4f), float.NegativeInfinity, float.NegativeInfinity, float.NegativeInfinity }, logits);
     }
 
     public static IEnumerable<object[]> Rules()
@@ -184,7 +187,9 @@ public sealed class GenerationSamplingTests
     [DataRow(float.NaN)]
     [DataRow(float.PositiveInfinity)]
     public void ScoresThatAreNoNumbersAreRefused(float broken) =>
-        Assert.Contains("not finite", Assert.ThrowsExactly<InvalidDataException>(() => new TokenSampler(new()).Choose([1, broken, 0], Nothing, 0)).Message);
+        Assert.Contains(
+            "not finite",
+            Assert.ThrowsExactly<InvalidDataException>(() => new TokenSampler(new()).Choose([1, broken, 0], Nothing, 0)).Message);
 
     [TestMethod]
     public void RandomNumbersAreEvenAndBelongToSeedAndPrompt()
@@ -202,7 +207,8 @@ public sealed class GenerationSamplingTests
         Assert.IsLessThan(180.0, bins.Sum(count => (count - 1000.0) * (count - 1000.0) / 1000));
 
         Assert.AreEqual(random.Uniform(5), new RowRandom(0, [7]).Uniform(5));
-        double[] others = [.. new RowRandom[] { new(0, [7]), new(1, [7]), new(-1, [7]), new(0, [8]), new(0, [7, 7]), new(0, [0]), new(0, []) }.Select(other => other.Uniform(5))];
+        RowRandom[] randoms = [new(0, [7]), new(1, [7]), new(-1, [7]), new(0, [8]), new(0, [7, 7]), new(0, [0]), new(0, [])];
+        double[] others = [.. randoms.Select(other => other.Uniform(5))];
         Assert.HasCount(others.Length, others.Distinct());
     }
 

@@ -20,7 +20,9 @@ public sealed class GenerationStopStringTests
     public void TheTextEndsBeforeTheFirstCompleteStopString(string text, string stops, string expected)
     {
         // However the text is cut into two or single-character pieces.
-        IEnumerable<string[]> cuts = [[text], [.. text.Select(c => c.ToString())], .. Enumerable.Range(0, text.Length).Select(at => new[] { text[..at], text[at..] })];
+        IEnumerable<string[]> cuts = [
+            [text], [.. text.Select(c => c.ToString())],
+            .. Enumerable.Range(0, text.Length).Select(at => new[] { text[..at], text[at..] })];
         foreach (string[] pieces in cuts)
         {
             StopStringFilter filter = new(stops.Split('|'));

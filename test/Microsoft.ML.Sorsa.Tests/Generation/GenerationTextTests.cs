@@ -50,7 +50,8 @@ public sealed class GenerationTextTests
         using CausalLM model = Load();
         TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
         TokenGenerator ids = new(new CachedModel(model), Ways[1], [tokenizer.EosTokenId!.Value]);
-        GenerationRow[] rows = [.. Prompts.Select((prompt, i) => ids.CreateRow(prompt.Length > 0 ? tokenizer.Encode(prompt, true) : [tokenizer.BosTokenId!.Value], i))];
+        GenerationRow[] rows = [.. Prompts.Select(
+            (prompt, i) => ids.CreateRow(prompt.Length > 0 ? tokenizer.Encode(prompt, true) : [tokenizer.BosTokenId!.Value], i))];
         ids.Complete(rows, CancellationToken.None);
 
         string[] texts = new TextGenerator(new CachedModel(model), Plain(TestData.TinyLlama), Ways[1]).Generate(Prompts);
@@ -86,9 +87,11 @@ public sealed class GenerationTextTests
         using CausalLM model = Load();
         PromptEncoder prompts = Plain(TestData.Require(TestData.Tokenizers("mistral-v1")));
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => TextModel.VerifyTokenizer(model.Config, prompts.Tokenizer, "here")).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => TextModel.VerifyTokenizer(model.Config, prompts.Tokenizer, "here")).Message;
 
-        Assert.Contains($"The tokenizer in 'here' has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Spec.VocabularySize}", message);
+        Assert.Contains(
+            $"The tokenizer in 'here' has {prompts.Tokenizer.VocabularySize} tokens and the model {model.Spec.VocabularySize}", message);
     }
 
     [TestMethod]
@@ -96,7 +99,8 @@ public sealed class GenerationTextTests
     {
         using CausalLM model = Load();
 
-        Assert.ThrowsExactly<ArgumentException>(() => new TextGenerator(new CachedModel(model), Plain(TestData.TinyLlama), new() { TopK = 3 }));
+        Assert.ThrowsExactly<ArgumentException>(
+            () => new TextGenerator(new CachedModel(model), Plain(TestData.TinyLlama), new() { TopK = 3 }));
     }
 
     /// <summary>The prompt itself, without a template.</summary>

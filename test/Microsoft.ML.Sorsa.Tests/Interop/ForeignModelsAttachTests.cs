@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
-/// <summary>Adapters on a module of the user's, in the user's own loop: a small vision transformer that tells stripes that lie from stripes that stand.</summary>
+/// <summary>
+/// Adapters on a module of the user's, in the user's own loop: a small vision transformer that tells horizontal from vertical stripes.
+/// </summary>
 [TestClass]
 [DoNotParallelize]
 public sealed class ForeignModelsAttachTests
@@ -22,7 +24,9 @@ public sealed class ForeignModelsAttachTests
         using var scope = NewDisposeScope();
         using var model = new VisionTransformer(seed: 4);
         Tensor[] parameters = [.. model.parameters()];
-        using SorsaAdapters adapters = SorsaAdapters.Attach(model, new SorsaAdapterOptions { Method = method, Rank = method == FineTuningMethod.Partial ? null : 4, TargetModules = Blocks });
+        using SorsaAdapters adapters = SorsaAdapters.Attach(
+            model,
+            new SorsaAdapterOptions { Method = method, Rank = method == FineTuningMethod.Partial ? null : 4, TargetModules = Blocks });
 
         List<double> losses = Train(model, adapters, steps: 60);
         adapters.Synchronize();
@@ -43,7 +47,8 @@ public sealed class ForeignModelsAttachTests
     [TestMethod]
     public void ThePenaltyAndTheRetractionKeepVectorsOrthonormal()
     {
-        double free = Drift(new SorsaAdapterOptions { Rank = 4, Gamma = 0, TargetModules = Blocks }), kept = Drift(new SorsaAdapterOptions { Rank = 4, Gamma = 0.1, TargetModules = Blocks }),
+        double free = Drift(new SorsaAdapterOptions { Rank = 4, Gamma = 0, TargetModules = Blocks }),
+            kept = Drift(new SorsaAdapterOptions { Rank = 4, Gamma = 0.1, TargetModules = Blocks }),
             exact = Drift(new SorsaAdapterOptions { Rank = 4, HardOrthonormality = true, TargetModules = Blocks });
 
         Assert.IsLessThan(0.5 * free, kept);
@@ -90,7 +95,8 @@ public sealed class ForeignModelsAttachTests
             adapters.Backward(() => nn.functional.cross_entropy(model.call(images.narrow(0, half, 8)), labels.narrow(0, half, 8)) / 2);
         }
 
-        Assert.IsTrue(whole.Zip(adapters.Parameters, (expected, parameter) => (expected - parameter.grad!).abs().max().item<float>()).Max() < 1e-5);
+        Assert.IsTrue(
+            whole.Zip(adapters.Parameters, (expected, parameter) => (expected - parameter.grad!).abs().max().item<float>()).Max() < 1e-5);
         Assert.IsTrue(model.parameters().All(parameter => parameter.grad is null));
     }
 
@@ -104,7 +110,8 @@ public sealed class ForeignModelsAttachTests
     {
         using var model = new VisionTransformer(seed: 4);
 
-        ArgumentException error = Assert.Throws<ArgumentException>(() => SorsaAdapters.Attach(model, new SorsaAdapterOptions { Method = method, Rank = rank, Gamma = gamma }));
+        ArgumentException error = Assert.Throws<ArgumentException>(
+            () => SorsaAdapters.Attach(model, new SorsaAdapterOptions { Method = method, Rank = rank, Gamma = gamma }));
 
         Assert.Contains(message, error.Message);
     }
@@ -114,7 +121,8 @@ public sealed class ForeignModelsAttachTests
     {
         using var model = new VisionTransformer(seed: 4);
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => SorsaAdapters.Attach(model, new SorsaAdapterOptions { TargetModules = ["q_proj"] })).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => SorsaAdapters.Attach(model, new SorsaAdapterOptions { TargetModules = ["q_proj"] })).Message;
 
         Assert.Contains("'q_proj' matches no module", message);
         foreach (string name in Blocks.Append("patches").Append("head"))

@@ -23,7 +23,8 @@ public sealed class ForeignModelsBindingTests
         using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> theirs = LookAlikes.Load(name, TestData.TinyLlama);
         Tensor ids = Ids(2, 9, ours.Spec.VocabularySize);
 
-        Tensor first = theirs.forward(new CausalLookAlikeInput(ids)).Logits!, second = theirs.forward(new CausalLookAlikeInput(ids)).Logits!;
+        Tensor first = theirs.forward(new CausalLookAlikeInput(ids)).Logits!,
+            second = theirs.forward(new CausalLookAlikeInput(ids)).Logits!;
 
         Assert.IsLessThan(1e-4, Distance(first, ours.Logits(ours.Forward(ours.Embed(ids)))));
         Assert.IsGreaterThan(1e-2, Distance(first, second));
@@ -35,7 +36,8 @@ public sealed class ForeignModelsBindingTests
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> byHand = LookAlikes.Random(name, TinyModel.Config().Spec), bound = LookAlikes.Random(name, TinyModel.Config().Spec);
+        using nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> byHand = LookAlikes.Random(name, TinyModel.Config().Spec),
+            bound = LookAlikes.Random(name, TinyModel.Config().Spec);
         GrowingCache cache = LookAlikes.Cache(bound)!;
         Tensor ids = Ids(3, 7, TinyModel.VocabularySize);
         Tensor expected = byHand.forward(new CausalLookAlikeInput(ids, useCache: false)).Logits!;
@@ -76,7 +78,10 @@ public sealed class ForeignModelsBindingTests
         using Pair pair = new(plain);
         Tensor ids = Ids(2, 3, 11), expected = plain.forward(ids);
 
-        foreach (ForeignModel model in new[] { ForeignModel.Bind(plain), ForeignModel.Bind(pair, given => pair.forward(given, 0)), ForeignModel.Bind(new RecordInput(plain)) })
+        foreach (ForeignModel model in new[]
+        {
+            ForeignModel.Bind(plain), ForeignModel.Bind(pair, given => pair.forward(given, 0)), ForeignModel.Bind(new RecordInput(plain)),
+        })
         {
             Assert.AreEqual(0, Distance(expected, model.Logits(ids)));
             Assert.AreEqual(11, model.VocabularySize);
@@ -92,7 +97,10 @@ public sealed class ForeignModelsBindingTests
             string message = Assert.ThrowsExactly<NotSupportedException>(() => ForeignModel.Bind(module)).Message;
 
             Assert.StartsWith($"The model class {module.GetType()} has no shape that is understood.", message);
-            foreach (string part in new[] { "Module<Tensor, Tensor>", "forward(input)", "Logits", "inputIds", "LlamaForCausalLM", "a delegate Func<Tensor, Tensor>" })
+            foreach (string part in new[]
+            {
+                "Module<Tensor, Tensor>", "forward(input)", "Logits", "inputIds", "LlamaForCausalLM", "a delegate Func<Tensor, Tensor>",
+            })
             {
                 Assert.Contains(part, message);
             }
@@ -106,7 +114,8 @@ public sealed class ForeignModelsBindingTests
         using nn.Module<Tensor, Tensor> plain = nn.Sequential(nn.Embedding(11, 4), nn.Linear(4, 11));
         (Func<Tensor, Tensor> Forward, string Message)[] cases =
         [
-            (ids => plain.forward(ids)[.., -1], "The delegate gave Float32 [1, 11] for token ids [1, 1]; logits must be floating-point numbers [1, 1, vocabulary]"),
+            (ids => plain.forward(ids)[.., -1],
+                "The delegate gave Float32 [1, 11] for token ids [1, 1]; logits must be floating-point numbers [1, 1, vocabulary]"),
             (ids => plain.forward(ids).transpose(1, 2), "The delegate gave Float32 [1, 11, 1] for token ids [1, 1]"),
             (ids => ids.unsqueeze(2), "The delegate gave Int64 [1, 1, 1]"),
             (ids => plain.forward(ids).sum(), "The delegate gave Float32 [] for token ids [1, 1]"),
@@ -131,15 +140,20 @@ public sealed class ForeignModelsBindingTests
         ForeignModel lastOnly = ForeignModel.Bind(plain, ids => plain.forward(ids).narrow(1, ids.shape[1] - 1, 1));
         ForeignModel grows = ForeignModel.Bind(plain, ids => plain.forward(ids)[.., .., ..(Index)(int)(ids.shape[1] + 8)]);
 
-        Assert.StartsWith("The delegate gave Float32 [2, 1, 11] for token ids [2, 3]; logits must be floating-point numbers [2, 3, 11]", Assert.ThrowsExactly<ArgumentException>(() => lastOnly.Logits(Ids(2, 3, 11))).Message);
-        Assert.StartsWith("The delegate gave Float32 [1, 2, 10] for token ids [1, 2]; logits must be floating-point numbers [1, 2, 9]", Assert.ThrowsExactly<ArgumentException>(() => grows.Logits(Ids(1, 2, 9))).Message);
+        Assert.StartsWith(
+            "The delegate gave Float32 [2, 1, 11] for token ids [2, 3]; logits must be floating-point numbers [2, 3, 11]",
+            Assert.ThrowsExactly<ArgumentException>(() => lastOnly.Logits(Ids(2, 3, 11))).Message);
+        Assert.StartsWith(
+            "The delegate gave Float32 [1, 2, 10] for token ids [1, 2]; logits must be floating-point numbers [1, 2, 9]",
+            Assert.ThrowsExactly<ArgumentException>(() => grows.Logits(Ids(1, 2, 9))).Message);
     }
 
     [TestMethod]
     public void WhatAModelThrowsComesThroughAsItIs()
     {
         using nn.Module<Tensor, Tensor> plain = nn.Sequential(nn.Embedding(11, 4), nn.Linear(4, 11));
-        ForeignModel model = ForeignModel.Bind(plain, ids => ids.shape[1] == 1 ? plain.forward(ids) : throw new InvalidOperationException("theirs"));
+        ForeignModel model = ForeignModel.Bind(
+            plain, ids => ids.shape[1] == 1 ? plain.forward(ids) : throw new InvalidOperationException("theirs"));
 
         Assert.AreEqual("theirs", Assert.ThrowsExactly<InvalidOperationException>(() => model.Logits(Ids(1, 2, 11))).Message);
     }

@@ -14,7 +14,9 @@ public sealed class ForeignModelsRefusalTests
 
     public static IEnumerable<object[]> Refusals =>
     [
-        ["Method is Full, and of a model object only the targets can train", With(options => (options.Method, options.Rank, options.TargetModules) = (FineTuningMethod.Full, null, new Options().TargetModules))],
+        ["Method is Full, and of a model object only the targets can train",
+            With(options =>
+                (options.Method, options.Rank, options.TargetModules) = (FineTuningMethod.Full, null, new Options().TargetModules))],
         ["Dropout is 0.1, and a model object computes with the adapted weight itself", With(options => options.Dropout = 0.1)],
         ["Quantization is NF4, and a model object", With(options => options.Quantization = BaseQuantization.NF4)],
         ["ComputeType is BFloat16, and a model object", With(options => options.ComputeType = WeightType.BFloat16)],
@@ -32,26 +34,35 @@ public sealed class ForeignModelsRefusalTests
         Options options = ForeignModelsTrainingTests.Settings([]);
         set(options);
 
-        Assert.Contains(message, Assert.Throws<ArgumentException>(() => s_ml.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), options)).Message);
+        Assert.Contains(
+            message,
+            Assert.Throws<ArgumentException>(() => s_ml.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), options)).Message);
     }
 
     [TestMethod]
     public void ModelAndTokenizerMustFit()
     {
         using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
-        using var narrow = LookAlikes.Random("llama", DecoderConfig.Parse(
-            Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(ForeignModelsTrainingTests.Config.Json).Replace("264", "100", StringComparison.Ordinal)), "config.json").Spec);
+        string json = Encoding.UTF8.GetString(ForeignModelsTrainingTests.Config.Json).Replace("264", "100", StringComparison.Ordinal);
+        using var narrow = LookAlikes.Random("llama", DecoderConfig.Parse(Encoding.UTF8.GetBytes(json), "config.json").Spec);
         Options options = ForeignModelsTrainingTests.Settings([]);
         BpeTokenizer endless = ForeignModelsTokenizerTests.Pieces(null, null);
 
-        Assert.Contains("endTokenId is null", Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().FineTune(model, endless, options)).Message);
+        Assert.Contains(
+            "endTokenId is null", Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().FineTune(model, endless, options)).Message);
         Assert.IsNotNull(s_ml.Sorsa().FineTune(model, endless, options, endTokenId: 2));
-        Assert.Contains("its end token is 700", Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().FineTune(model, endless, options, endTokenId: 700)).Message);
-        Assert.Contains("the model gives scores for 100", Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().FineTune(narrow, ForeignModelsTrainingTests.Tokens(), options)).Message);
+        Assert.Contains(
+            "its end token is 700",
+            Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().FineTune(model, endless, options, endTokenId: 700)).Message);
+        Assert.Contains(
+            "the model gives scores for 100",
+            Assert.ThrowsExactly<ArgumentException>(
+                () => s_ml.Sorsa().FineTune(narrow, ForeignModelsTrainingTests.Tokens(), options)).Message);
         Assert.Contains("logits must be floating-point numbers", Assert.ThrowsExactly<ArgumentException>(
             () => s_ml.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), options, ids => ids)).Message);
         Assert.Contains("has no shape that is understood", Assert.ThrowsExactly<NotSupportedException>(
-            () => s_ml.Sorsa().FineTune(new LookAlikeAttentionOnly(ForeignModelsTrainingTests.Config.Spec), ForeignModelsTrainingTests.Tokens(), options)).Message);
+            () => s_ml.Sorsa().FineTune(
+                new LookAlikeAttentionOnly(ForeignModelsTrainingTests.Config.Spec), ForeignModelsTrainingTests.Tokens(), options)).Message);
     }
 
     private static Action<Options> With(Action<Options> set) => set;

@@ -40,8 +40,10 @@ public sealed class ForeignModelsTargetTests
 
         string[] found = [.. TargetWeight.Find(model).Select(target => $"{target.Path}.weight")];
 
-        CollectionAssert.AreEquivalent(
-            model.state_dict().Where(named => named.Value.dim() == 2 && !named.Key.Contains("embed", StringComparison.Ordinal)).Select(named => named.Key).ToArray(), found);
+        string[] expected = [.. model.state_dict()
+            .Where(named => named.Value.dim() == 2 && !named.Key.Contains("embed", StringComparison.Ordinal))
+            .Select(named => named.Key)];
+        CollectionAssert.AreEquivalent(expected, found);
     }
 
     [TestMethod]
@@ -71,14 +73,16 @@ public sealed class ForeignModelsTargetTests
 
         string message = Assert.ThrowsExactly<ArgumentException>(() => TargetWeight.Find(model, ["query", "norm"])).Message;
 
-        Assert.StartsWith("TargetModules: 'query, norm' matches no module with a floating-point matrix called weight. Name one or more of ", message);
+        Assert.StartsWith(
+            "TargetModules: 'query, norm' matches no module with a floating-point matrix called weight. Name one or more of ", message);
         foreach (string name in Projections.Append("lm_head").Append("embed_tokens"))
         {
             Assert.HasCount(2, message.Split($" {name}"), $"{name} is not named once");
         }
 
         Assert.Contains("has no such module at all", Assert.ThrowsExactly<ArgumentException>(() => TargetWeight.Find(nn.ReLU())).Message);
-        Assert.Contains("no module but embeddings", Assert.ThrowsExactly<ArgumentException>(() => TargetWeight.Find(nn.Embedding(3, 4))).Message);
+        Assert.Contains(
+            "no module but embeddings", Assert.ThrowsExactly<ArgumentException>(() => TargetWeight.Find(nn.Embedding(3, 4))).Message);
     }
 
     [TestMethod]

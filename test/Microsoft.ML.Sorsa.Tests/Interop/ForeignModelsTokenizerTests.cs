@@ -27,7 +27,9 @@ public sealed class ForeignModelsTokenizerTests
             {
                 int[] plain = ours.Encode(text, addSpecialTokens: false);
                 CollectionAssert.AreEqual(plain, theirs.Encode(text, addSpecialTokens: false));
-                CollectionAssert.AreEqual((int[])[.. addsBos ? [1] : Array.Empty<int>(), .. plain, .. addsEos ? [2] : Array.Empty<int>()], theirs.Encode(text, addSpecialTokens: true));
+                CollectionAssert.AreEqual(
+                    (int[])[.. addsBos ? [1] : Array.Empty<int>(), .. plain, .. addsEos ? [2] : Array.Empty<int>()],
+                    theirs.Encode(text, addSpecialTokens: true));
             }
 
             Assert.IsEmpty(theirs.Encode("", addSpecialTokens: false));
@@ -55,12 +57,17 @@ public sealed class ForeignModelsTokenizerTests
     [TestMethod]
     public void ACharacterComesWithItsLastByteAndSpecialTokensNever()
     {
-        foreach (UserTokenizer tokenizer in new[] { new UserTokenizer(Llama(true, true)), new UserTokenizer(Bytes()), new UserTokenizer(Pieces("<s>", "</s>")) })
+        foreach (UserTokenizer tokenizer in new[]
+        {
+            new UserTokenizer(Llama(true, true)), new UserTokenizer(Bytes()), new UserTokenizer(Pieces("<s>", "</s>")),
+        })
         {
             ITextStream stream = tokenizer.CreateStream();
             foreach (string text in Texts)
             {
-                string[] pieces = [.. tokenizer.Encode(text, addSpecialTokens: true).Append(tokenizer.EosTokenId!.Value).Select(stream.Push)];
+                string[] pieces = [.. tokenizer.Encode(text, addSpecialTokens: true)
+                    .Append(tokenizer.EosTokenId!.Value)
+                    .Select(stream.Push)];
 
                 Assert.AreEqual(text.TrimStart(), string.Concat(pieces).TrimStart());
                 Assert.IsFalse(pieces.Any(piece => piece.Contains('\uFFFD', StringComparison.Ordinal)));
@@ -102,7 +109,8 @@ public sealed class ForeignModelsTokenizerTests
     [TestMethod]
     public void ItHasNoChatTemplate()
     {
-        string message = Assert.ThrowsExactly<ArgumentException>(() => new PromptEncoder(new UserTokenizer(Bytes()), PromptTemplate.Chat)).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => new PromptEncoder(new UserTokenizer(Bytes()), PromptTemplate.Chat)).Message;
 
         Assert.Contains("the tokenizer has none", message);
         Assert.Contains("PromptTemplate.Format", message);
@@ -117,20 +125,24 @@ public sealed class ForeignModelsTokenizerTests
     }
 
     private static EncodedExamples Examples(ITextTokenizer tokenizer, (string, string)[] rows) =>
-        new ExampleEncoder(new PromptEncoder(tokenizer, PromptTemplate.Format("Q: {prompt}")), tokenizer.EosTokenId!.Value, 64, 64, 128).Encode(rows, "rows", CancellationToken.None);
+        new ExampleEncoder(new PromptEncoder(tokenizer, PromptTemplate.Format("Q: {prompt}")), tokenizer.EosTokenId!.Value, 64, 64, 128)
+            .Encode(rows, "rows", CancellationToken.None);
 
     /// <summary>Every byte is a token, and some are special, as with Llama 3.</summary>
-    private static TiktokenTokenizer Bytes() => TiktokenTokenizer.Create(ByteTable(), null, null, new Dictionary<string, int> { ["<|eot_id|>"] = 301, ["<|end_of_text|>"] = 300 });
+    private static TiktokenTokenizer Bytes() =>
+        TiktokenTokenizer.Create(ByteTable(), null, null, new Dictionary<string, int> { ["<|eot_id|>"] = 301, ["<|end_of_text|>"] = 300 });
 
     private static MemoryStream ByteTable() =>
-        new(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 256).Select(value => $"{Convert.ToBase64String([(byte)value])} {value}\n"))));
+        new(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 256)
+            .Select(value => $"{Convert.ToBase64String([(byte)value])} {value}\n"))));
 
     /// <summary>Every byte is a token, written in GPT-2's alphabet.</summary>
     internal static BpeTokenizer Pieces(string? begin, string? end)
     {
         int hidden = 256;
         IEnumerable<KeyValuePair<string, int>> alphabet = Enumerable.Range(0, 256).Select(value =>
-            KeyValuePair.Create(((char)(value is (>= 33 and <= 126) or (>= 161 and <= 172) or >= 174 ? value : hidden++)).ToString(), value));
+            KeyValuePair.Create(
+                ((char)(value is (>= 33 and <= 126) or (>= 161 and <= 172) or >= 174 ? value : hidden++)).ToString(), value));
         return BpeTokenizer.Create(new BpeOptions([.. alphabet, KeyValuePair.Create("<s>", 256), KeyValuePair.Create("</s>", 257)])
         {
             ByteLevel = true,

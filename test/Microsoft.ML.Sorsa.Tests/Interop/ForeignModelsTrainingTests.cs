@@ -24,12 +24,13 @@ public sealed class ForeignModelsTrainingTests
 
     internal static readonly DecoderConfig Config = DecoderConfig.Parse(
         Encoding.UTF8.GetBytes("""
-            {"model_type": "llama", "vocab_size": 264, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
-             "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": false}
+            {"model_type": "llama", "vocab_size": 264, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": false}
             """),
         "config.json");
 
-    public static IEnumerable<object[]> Methods => Enum.GetValues<FineTuningMethod>().Where(method => method != FineTuningMethod.Full).Select(method => new object[] { method });
+    public static IEnumerable<object[]> Methods =>
+        Enum.GetValues<FineTuningMethod>().Where(method => method != FineTuningMethod.Full).Select(method => new object[] { method });
 
     [TestMethod]
     [DataRow("llama", false)]
@@ -41,17 +42,21 @@ public sealed class ForeignModelsTrainingTests
         using var scope = NewDisposeScope();
         using var model = LookAlikes.Random(name, Config.Spec);
         model.eval();
-        Dictionary<string, Tensor> tensors = model.state_dict().ToDictionary(named => named.Key, named => named.Value), before = Copy(model);
+        Dictionary<string, Tensor> tensors = model.state_dict().ToDictionary(named => named.Key, named => named.Value),
+            before = Copy(model);
         bool[] trainable = [.. model.parameters().Select(parameter => parameter.requires_grad)];
         var losses = new List<double>();
         Options options = Settings(losses);
 
-        using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options, byDelegate ? Forward : null).Fit(TinyTask.Data(s_ml));
+        using SorsaTransformer transformer = s_ml.Sorsa()
+            .FineTune(model, Tokens(), options, byDelegate ? Forward : null)
+            .Fit(TinyTask.Data(s_ml));
 
         Assert.IsLessThan(0.8 * losses[0], losses[^1]);
         foreach ((string key, Tensor tensor) in model.state_dict())
         {
-            bool target = key.EndsWith("q_proj.weight", StringComparison.Ordinal) || key.EndsWith("down_proj.weight", StringComparison.Ordinal);
+            bool target = key.EndsWith("q_proj.weight", StringComparison.Ordinal)
+                || key.EndsWith("down_proj.weight", StringComparison.Ordinal);
             Assert.AreSame(tensors[key], tensor);
             Assert.AreNotEqual(target, tensor.bytes.SequenceEqual(before[key].bytes), key);
         }
@@ -102,7 +107,8 @@ public sealed class ForeignModelsTrainingTests
         List<double> expected = Train(ours, AdapterSet.Inject(ours, ["q_proj", "down_proj"], Method()));
         Sorsa.Interop.ForeignModel foreign = Sorsa.Interop.ForeignModel.Bind(theirs);
         List<double> actual = Train(foreign, AdapterSet.Inject(
-            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new TensorTarget(target.Path, target.Weight)), Method()));
+            Sorsa.Interop.TargetWeight.Find(theirs, ["q_proj", "down_proj"]).Select(target => new TensorTarget(target.Path, target.Weight)),
+            Method()));
 
         foreach ((double wanted, double got) in expected.Zip(actual))
         {
@@ -117,7 +123,8 @@ public sealed class ForeignModelsTrainingTests
         {
             var losses = new List<double>();
             new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 }).Run(
-                rows.Chunk(4).Select(chunk => chunk.Chunk(2).ToArray()), 6, null, progress => losses.Add(progress.Loss), CancellationToken.None);
+                rows.Chunk(4).Select(chunk => chunk.Chunk(2).ToArray()), 6, null, progress => losses.Add(progress.Loss),
+                CancellationToken.None);
             return losses;
         }
     }
@@ -176,7 +183,9 @@ public sealed class ForeignModelsTrainingTests
         }
     }
 
-    /// <summary>Whoever learns another answer by heart forgets this one: the loss on these rows is at its best early, and far above it at the end.</summary>
+    /// <summary>
+    /// Whoever learns another answer by heart forgets this one: the loss on these rows is at its best early, and far above it at the end.
+    /// </summary>
     [TestMethod]
     public void ValidationKeepsTheBestWeights()
     {
@@ -185,14 +194,15 @@ public sealed class ForeignModelsTrainingTests
         var log = new List<SorsaTrainingProgress>();
         Options options = Settings([]);
         (options.EvaluationSteps, options.LearningRateDecay, options.Progress) = (1, LearningRateDecay.Constant, new Listener(log.Add));
-        IDataView other = s_ml.Data.LoadFromEnumerable(TinyTask.Rows.Select(row => new TinyTask.Row { Prompt = row.Prompt, Response = "No." }));
+        IDataView other = s_ml.Data.LoadFromEnumerable(
+            TinyTask.Rows.Select(row => new TinyTask.Row { Prompt = row.Prompt, Response = "No." }));
 
         using SorsaTransformer transformer = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(other, TinyTask.Data(s_ml));
 
         double best = log.Min(progress => progress.ValidationLoss!.Value);
         Assert.IsGreaterThan(best + 0.1, log[^1].ValidationLoss!.Value);
 
-        // Looked at again, after a step that moves nothing: the object holds the weights of that look.
+        // One more evaluation, after a step that moves nothing: the object holds the weights of the best one.
         (options.MaxSteps, options.LearningRate) = (1, 1e-30);
         using SorsaTransformer again = s_ml.Sorsa().FineTune(model, Tokens(), options).Fit(TinyTask.Data(s_ml), TinyTask.Data(s_ml));
         Assert.AreEqual(best, log[^1].ValidationLoss!.Value, 1e-4);
@@ -229,12 +239,16 @@ public sealed class ForeignModelsTrainingTests
 
     internal static BpeTokenizer Tokens() => ForeignModelsTokenizerTests.Pieces("<s>", "</s>");
 
-    private static Dictionary<string, Tensor> Copy(nn.Module model) => model.state_dict().ToDictionary(named => named.Key, named => named.Value.detach().clone());
+    private static Dictionary<string, Tensor> Copy(nn.Module model) =>
+        model.state_dict().ToDictionary(named => named.Key, named => named.Value.detach().clone());
 
     private static CausalLM SameWeights(nn.Module model)
     {
         using var stream = new MemoryStream();
-        CheckpointWriter.Write(stream, [.. model.state_dict().OrderBy(named => named.Key, StringComparer.Ordinal).Select(named => KeyValuePair.Create(named.Key, named.Value))], ScalarType.Float32);
+        KeyValuePair<string, Tensor>[] weights = [.. model.state_dict()
+            .OrderBy(named => named.Key, StringComparer.Ordinal)
+            .Select(named => KeyValuePair.Create(named.Key, named.Value))];
+        CheckpointWriter.Write(stream, weights, ScalarType.Float32);
         stream.Position = 0;
         using Checkpoint checkpoint = Checkpoint.Read(stream, stream.Length, "a look-alike");
         return CausalLM.Load(Config, checkpoint, ScalarType.Float32, CPU);

@@ -33,7 +33,8 @@ public sealed class ForeignModelsTransformerTests
         CollectionAssert.AreEqual(answers, TinyTask.Rows.Take(3).Select(row => theirs.Generate(row.Prompt)).ToArray());
         Assert.AreEqual(answers[0], string.Concat(theirs.Stream(TinyTask.Rows[0].Prompt)));
         Assert.Contains(answer => answer.Length > 0, answers);
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(theirs);
+        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine =
+            s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(theirs);
         Assert.AreEqual(answers[1], engine.Predict(TinyTask.Rows[1]).Answer);
     }
 
@@ -45,7 +46,10 @@ public sealed class ForeignModelsTransformerTests
         using var folder = new TemporaryFolder();
         using var zip = new MemoryStream();
 
-        foreach (Action save in new Action[] { () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip) })
+        foreach (Action save in new Action[]
+        {
+            () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip),
+        })
         {
             string message = Assert.ThrowsExactly<NotSupportedException>(save).Message;
             Assert.Contains("an object of your own class", message);

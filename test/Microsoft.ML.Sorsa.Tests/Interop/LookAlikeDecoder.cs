@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
-/// <summary>Makes itself a cache in a private field, and from then on a call reads on where the one before ended, unless the cache is taken away.</summary>
+/// <summary>
+/// Makes itself a cache in a private field, and from then on a call reads on where the one before ended, unless the cache is taken away.
+/// </summary>
 internal abstract class CacheHolder(string name) : nn.Module<CausalLookAlikeInput, Tensor>(name)
 {
     private IKVCache? _cache = new GrowingCache();
@@ -26,7 +28,8 @@ internal sealed class LookAlikeDecoder(DecoderSpec spec, bool keepsCache) : Cach
     private readonly Embedding _embedding = nn.Embedding(spec.VocabularySize, spec.HiddenSize);
 
     [ComponentName(Name = "layers")]
-    private readonly ModuleList<LookAlikeLayer> _layers = new([.. Enumerable.Range(0, spec.LayerCount).Select(index => new LookAlikeLayer(spec, index))]);
+    private readonly ModuleList<LookAlikeLayer> _layers = new(
+        [.. Enumerable.Range(0, spec.LayerCount).Select(index => new LookAlikeLayer(spec, index))]);
 
     [ComponentName(Name = "norm")]
     private readonly LookAlikeNorm _norm = new(spec);

@@ -36,7 +36,8 @@ internal sealed class LookAlikeNorm(DecoderSpec spec) : nn.Module<Tensor, Tensor
     [ComponentName(Name = "weight")]
     private readonly Parameter _weight = new(ones(spec.HiddenSize));
 
-    public override Tensor forward(Tensor input) => input * (input.square().mean([-1], keepdim: true) + spec.Norm.Epsilon).rsqrt() * _weight;
+    public override Tensor forward(Tensor input) =>
+        input * (input.square().mean([-1], keepdim: true) + spec.Norm.Epsilon).rsqrt() * _weight;
 }
 
 internal sealed class LookAlikeFeedForward(DecoderSpec spec) : nn.Module<Tensor, Tensor>(nameof(LookAlikeFeedForward))
@@ -55,7 +56,8 @@ internal sealed class LookAlikeFeedForward(DecoderSpec spec) : nn.Module<Tensor,
     public void Quantise(string name) => _up.Quantise(name);
 }
 
-internal sealed class LookAlikeAttention(DecoderSpec spec, int layer) : nn.Module<LookAlikeLayerInput, Tensor>(nameof(LookAlikeAttention))
+internal sealed class LookAlikeAttention(DecoderSpec spec, int layer)
+    : nn.Module<LookAlikeLayerInput, Tensor>(nameof(LookAlikeAttention))
 {
     [ComponentName(Name = "q_proj")]
     private readonly BufferLinear _query = new(spec.HiddenSize, spec.Attention.HeadCount * spec.Attention.HeadDim);

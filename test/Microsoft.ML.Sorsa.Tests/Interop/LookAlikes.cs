@@ -65,7 +65,8 @@ internal static class LookAlikes
         nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, spec);
         foreach ((string key, Tensor weight) in model.state_dict().OrderBy(named => named.Key, StringComparer.Ordinal))
         {
-            weight.copy_((randn(weight.shape, generator: generator) * 0.3) + (key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0));
+            weight.copy_(
+                (randn(weight.shape, generator: generator) * 0.3) + (key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0));
             weight.DetachFromDisposeScope();
         }
 

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
-/// <summary>A vision transformer (Dosovitskiy et al., arXiv 2010.11929) as a user would write it: patches of 4 × 4 of an image 16 × 16, two blocks, two classes.</summary>
+/// <summary>
+/// A vision transformer (Dosovitskiy et al., arXiv 2010.11929) as a user would write it: images of 16 × 16 in patches of 4 × 4, two
+/// classes.
+/// </summary>
 internal sealed class VisionTransformer : nn.Module<Tensor, Tensor>
 {
     private const int Width = 32;
@@ -58,7 +61,10 @@ internal sealed class VisionTransformer : nn.Module<Tensor, Tensor>
 
         public override Tensor forward(Tensor tokens)
         {
-            Tensor[] parts = qkv.forward(before.forward(tokens)).view(tokens.shape[0], tokens.shape[1], 3 * Heads, -1).transpose(1, 2).chunk(3, 1);
+            Tensor[] parts = qkv.forward(before.forward(tokens))
+                .view(tokens.shape[0], tokens.shape[1], 3 * Heads, -1)
+                .transpose(1, 2)
+                .chunk(3, 1);
             Tensor mixed = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2]).transpose(1, 2).reshape(tokens.shape);
             Tensor attended = tokens + @out.forward(mixed);
             return attended + down.forward(nn.functional.gelu(up.forward(between.forward(attended))));

@@ -41,7 +41,9 @@ public sealed class TextClassificationTests
         IDataView rows = TinyTask.Data(ml);
         using SorsaTransformer sorsa = ml.Sorsa().FineTune(TinyTask.Options()).Fit(rows);
         Assert.HasCount(TinyTask.Rows.Length, TinyTask.Answers(sorsa, rows));
-        AssemblyName loaded = AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetName()).Single(name => name.Name == "TorchSharp");
+        AssemblyName loaded = AppDomain.CurrentDomain.GetAssemblies()
+            .Select(assembly => assembly.GetName())
+            .Single(name => name.Name == "TorchSharp");
         Assert.AreEqual(new Version(0, 107), new Version(loaded.Version!.Major, loaded.Version.Minor));
     }
 
@@ -85,7 +87,8 @@ public sealed class TextClassificationTests
             }
         }
 
-        Assert.Contains("functional.interpolate(Tensor, Int64[], Double[], InterpolationMode, System.Nullable`1<Boolean>, Boolean)", missing.Single());
+        Assert.Contains(
+            "functional.interpolate(Tensor, Int64[], Double[], InterpolationMode, System.Nullable`1<Boolean>, Boolean)", missing.Single());
     }
 
     /// <summary>The model that the estimator trains and its options are not public.</summary>

@@ -65,8 +65,12 @@ public sealed class ArchiveTests
     [DataRow(99_999, "has 99999 bytes, but the model was saved with 100000")]
     public void AnEntryThatIsNotAsItWasSavedIsAnError(int length, string problem)
     {
-        using MemoryStream packed = ModelZip.Repack(Valid(), (name, content) => name != Name ? content : length < 0 ? null : content[..length]);
-        foreach (Func<ModelLoadContext, byte[]> read in new Func<ModelLoadContext, byte[]>[] { ctx => ReadAll(ctx, Name), ctx => ArchiveReader.ReadBytes(ctx, Name) })
+        using MemoryStream packed = ModelZip.Repack(
+            Valid(), (name, content) => name != Name ? content : length < 0 ? null : content[..length]);
+        foreach (Func<ModelLoadContext, byte[]> read in new Func<ModelLoadContext, byte[]>[]
+        {
+            ctx => ReadAll(ctx, Name), ctx => ArchiveReader.ReadBytes(ctx, Name),
+        })
         {
             var error = Assert.ThrowsExactly<InvalidDataException>(() => ModelZip.Read(packed, read));
             Assert.Contains($"The entry '{Name}' of the model zip {problem}", error.Message);

@@ -16,11 +16,19 @@ public sealed class FormatsTests
     private static readonly PromptTemplate s_template = PromptTemplate.Format("{prompt} = ");
 
     private static readonly Row[] s_rows =
-        [.. Enumerable.Range(0, 24).Select(i => new Row { Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"), Response = FormattableString.Invariant($"{i + (i * 7 % 13)}.") })];
+    [
+        .. Enumerable.Range(0, 24).Select(i => new Row
+        {
+            Prompt = FormattableString.Invariant($"{i} + {i * 7 % 13}"),
+            Response = FormattableString.Invariant($"{i + (i * 7 % 13)}."),
+        }),
+    ];
 
-    private static readonly Dictionary<string, string[]> s_answers = JsonSerializer.Deserialize<Dictionary<string, string[]>>(File.ReadAllText(Path.Combine(s_files, "answers.json")))!;
+    private static readonly Dictionary<string, string[]> s_answers =
+        JsonSerializer.Deserialize<Dictionary<string, string[]>>(File.ReadAllText(Path.Combine(s_files, "answers.json")))!;
 
-    public static IEnumerable<object[]> Adapters => s_answers.Keys.Select(method => new object[] { method, "adapter-" + method.ToLowerInvariant() }).Append(["Pissa", "peft-pissa"]);
+    public static IEnumerable<object[]> Adapters =>
+        s_answers.Keys.Select(method => new object[] { method, "adapter-" + method.ToLowerInvariant() }).Append(["Pissa", "peft-pissa"]);
 
     [TestMethod]
     public void AZipAnswersAsItDid()
@@ -76,7 +84,9 @@ public sealed class FormatsTests
         foreach ((TrialResult trial, JsonElement written) in result.Trials.Zip(table.RootElement.EnumerateArray()))
         {
             Assert.AreEqual(written.GetProperty("Metric").GetDouble(), trial.Metric);
-            CollectionAssert.AreEqual(written.GetProperty("Curve").EnumerateArray().Select(loss => loss.GetDouble()).ToList(), trial.Curve.Select(point => point.Loss).ToList());
+            CollectionAssert.AreEqual(
+                written.GetProperty("Curve").EnumerateArray().Select(loss => loss.GetDouble()).ToList(),
+                trial.Curve.Select(point => point.Loss).ToList());
         }
     }
 
@@ -85,7 +95,9 @@ public sealed class FormatsTests
     {
         string folder = Directory.CreateDirectory(temporary.File("base")).FullName;
         string golden = TestData.Golden("models", "llama-gqa-tied");
-        string[] files = [Path.Combine(golden, "config.json"), Path.Combine(golden, "model.safetensors"), .. Directory.GetFiles(Path.Combine(s_files, "base"))];
+        string[] files = [
+            Path.Combine(golden, "config.json"), Path.Combine(golden, "model.safetensors"),
+            .. Directory.GetFiles(Path.Combine(s_files, "base"))];
         foreach (string file in files)
         {
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));

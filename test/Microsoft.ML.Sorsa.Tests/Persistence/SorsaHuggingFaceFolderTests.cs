@@ -45,7 +45,8 @@ public sealed class SorsaHuggingFaceFolderTests
         string[] known = [TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerConfig, TokenizerFiles.SpecialTokensMap];
         foreach (string name in known)
         {
-            CollectionAssert.AreEqual(File.ReadAllBytes(Path.Combine(TestData.TinyLlama, name)), File.ReadAllBytes(parent.File("tuned", name)), name);
+            CollectionAssert.AreEqual(
+                File.ReadAllBytes(Path.Combine(TestData.TinyLlama, name)), File.ReadAllBytes(parent.File("tuned", name)), name);
         }
     }
 
@@ -101,7 +102,8 @@ public sealed class SorsaHuggingFaceFolderTests
         Assert.IsEmpty(Directory.GetFileSystemEntries(parent.Path));
     }
 
-    private static JsonElement Config(string folder) => JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "config.json"))).RootElement;
+    private static JsonElement Config(string folder) =>
+        JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "config.json"))).RootElement;
 
     private static string[] Answers(SorsaTransformer model) => [.. model.Transform(Data).GetColumn<string>("Answer")];
 }

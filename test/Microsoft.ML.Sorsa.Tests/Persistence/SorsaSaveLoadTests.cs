@@ -140,8 +140,12 @@ public sealed class SorsaSaveLoadTests
         s_ml.Model.Save(chain, Data.Schema, folder.File(ZipFile));
         File.WriteAllText(folder.File(AnswersFile), JsonSerializer.Serialize(Answers(chain)));
 
-        string program = Path.Combine(AppContext.BaseDirectory, typeof(SorsaSaveLoadTests).Assembly.GetName().Name! + (OperatingSystem.IsWindows() ? ".exe" : ""));
-        var start = new ProcessStartInfo(program, ["--filter", $"FullyQualifiedName~{nameof(SorsaSaveLoadTests)}.{nameof(AFreshProcessLoadsItWithMLNetAlone)}", "--results-directory", folder.Path])
+        string program = Path.Combine(AppContext.BaseDirectory,
+            typeof(SorsaSaveLoadTests).Assembly.GetName().Name! + (OperatingSystem.IsWindows() ? ".exe" : ""));
+        var start = new ProcessStartInfo(
+            program,
+            ["--filter", $"FullyQualifiedName~{nameof(SorsaSaveLoadTests)}.{nameof(AFreshProcessLoadsItWithMLNetAlone)}",
+                "--results-directory", folder.Path])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -161,7 +165,8 @@ public sealed class SorsaSaveLoadTests
         using var model = (IDisposable)loaded;
 
         Assert.IsTrue(schema.Any(column => column.Name == "Prompt"));
-        CollectionAssert.AreEqual(JsonSerializer.Deserialize<string[]>(File.ReadAllText(Path.Combine(folder, AnswersFile))), Answers(loaded));
+        CollectionAssert.AreEqual(
+            JsonSerializer.Deserialize<string[]>(File.ReadAllText(Path.Combine(folder, AnswersFile))), Answers(loaded));
         File.WriteAllText(Path.Combine(folder, "done"), "");
     }
 
@@ -192,7 +197,8 @@ public sealed class SorsaSaveLoadTests
     private static TransformerChain<ITransformer> Chain()
     {
         ITransformer before = s_ml.Transforms.CopyColumns("Copy", "Prompt").Fit(Data);
-        ITransformer behind = s_ml.Transforms.Text.NormalizeText("Answer", "Answer", TextNormalizingEstimator.CaseMode.Upper, keepPunctuations: true)
+        ITransformer behind = s_ml.Transforms.Text
+            .NormalizeText("Answer", "Answer", TextNormalizingEstimator.CaseMode.Upper, keepPunctuations: true)
             .Fit(Tuned.Transform(Data));
         return new TransformerChain<ITransformer>(before, Tuned, behind);
     }

@@ -75,7 +75,8 @@ public sealed class SorsaBadInputTests
     }
 
     [TestMethod]
-    public void AFolderThatIsAFile() => Refused<DirectoryNotFoundException>(Path.Combine(TestData.TinyLlama, "config.json"), "does not exist");
+    public void AFolderThatIsAFile() =>
+        Refused<DirectoryNotFoundException>(Path.Combine(TestData.TinyLlama, "config.json"), "does not exist");
 
     [TestMethod]
     public void WeightsOfAnotherShape()
@@ -83,7 +84,8 @@ public sealed class SorsaBadInputTests
         using TemporaryFolder folder = CopyOfModel();
         Edit(folder.File("config.json"), config => config["intermediate_size"] = 360);
 
-        string message = Refused<InvalidDataException>(folder.Path, "model.layers.0.mlp.gate_proj.weight is [352, 128] and the configuration asks for [360, 128]");
+        string message = Refused<InvalidDataException>(folder.Path,
+            "model.layers.0.mlp.gate_proj.weight is [352, 128] and the configuration asks for [360, 128]");
 
         Assert.Contains("model.layers.5.mlp.down_proj.weight", message);
     }
@@ -126,28 +128,40 @@ public sealed class SorsaBadInputTests
     [TestMethod]
     public void DataWithoutARow()
     {
-        Refused<InvalidOperationException>(TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(Array.Empty<TinyTask.Row>()), "no row is left");
         Refused<InvalidOperationException>(
-            TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(new TinyTask.Row[] { new() { Prompt = "a" }, new() { Response = "b" } }), "of 2 rows, 2 have an empty prompt or response");
+            TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(Array.Empty<TinyTask.Row>()), "no row is left");
+        Refused<InvalidOperationException>(
+            TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(new TinyTask.Row[] { new() { Prompt = "a" }, new() { Response = "b" } }),
+            "of 2 rows, 2 have an empty prompt or response");
     }
 
     [TestMethod]
     public void ARowLongerThanTheModelsPositions()
     {
-        var row = new TinyTask.Row { Prompt = string.Concat(Enumerable.Repeat("apples ", 600)), Response = string.Concat(Enumerable.Repeat("pears ", 600)) };
+        var row = new TinyTask.Row
+        {
+            Prompt = string.Concat(Enumerable.Repeat("apples ", 600)),
+            Response = string.Concat(Enumerable.Repeat("pears ", 600))
+        };
 
-        Refused<ArgumentException>(TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(new[] { row }), "the model has 512 positions. Lower MaxPromptLength (now 512)");
+        Refused<ArgumentException>(TinyTask.Options(), _mlContext.Data.LoadFromEnumerable(new[] { row }),
+            "the model has 512 positions. Lower MaxPromptLength (now 512)");
     }
 
     [TestMethod]
     public void AValidationRowLongerThanTheModelsPositions()
     {
-        var row = new TinyTask.Row { Prompt = string.Concat(Enumerable.Repeat("apples ", 600)), Response = string.Concat(Enumerable.Repeat("pears ", 600)) };
+        var row = new TinyTask.Row
+        {
+            Prompt = string.Concat(Enumerable.Repeat("apples ", 600)),
+            Response = string.Concat(Enumerable.Repeat("pears ", 600))
+        };
         IDataView validation = _mlContext.Data.LoadFromEnumerable(new[] { TinyTask.Rows[0], row });
         Options options = TinyTask.Options();
         options.Progress = new Listener(_ => Assert.Fail("Training had begun."));
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext), validation)).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext), validation)).Message;
 
         Assert.Contains("validationData: row 2 has 512 tokens of prompt", message);
     }
@@ -157,7 +171,8 @@ public sealed class SorsaBadInputTests
     {
         using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => model.Generate(string.Concat(Enumerable.Repeat("apples ", 600)))).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => model.Generate(string.Concat(Enumerable.Repeat("apples ", 600)))).Message;
 
         Assert.Contains("the model has 512 positions", message);
     }
@@ -216,7 +231,8 @@ public sealed class SorsaBadInputTests
         options.ModelFolder = folder.File("half");
         options.ComputeType = WeightType.Checkpoint;
 
-        Refused<ArgumentException>(options, TinyTask.Data(_mlContext), "ComputeType is Checkpoint, and the checkpoint is stored in Float16");
+        Refused<ArgumentException>(options, TinyTask.Data(_mlContext),
+            "ComputeType is Checkpoint, and the checkpoint is stored in Float16");
     }
 
     [TestMethod]
@@ -245,9 +261,12 @@ public sealed class SorsaBadInputTests
     {
         SorsaFineTuningTrainer trainer = _mlContext.Sorsa().FineTune(TinyTask.Options());
 
-        Assert.AreEqual("options", Assert.ThrowsExactly<ArgumentNullException>(() => _mlContext.Sorsa().FineTune((Options)null!)).ParamName);
-        Assert.AreEqual("trainData", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(null!, TinyTask.Data(_mlContext))).ParamName);
-        Assert.AreEqual("validationData", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(TinyTask.Data(_mlContext), null!)).ParamName);
+        Assert.AreEqual(
+            "options", Assert.ThrowsExactly<ArgumentNullException>(() => _mlContext.Sorsa().FineTune((Options)null!)).ParamName);
+        Assert.AreEqual(
+            "trainData", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(null!, TinyTask.Data(_mlContext))).ParamName);
+        Assert.AreEqual(
+            "validationData", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(TinyTask.Data(_mlContext), null!)).ParamName);
         Assert.AreEqual("input", Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(null!)).ParamName);
     }
 

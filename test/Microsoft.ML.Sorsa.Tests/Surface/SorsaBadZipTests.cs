@@ -51,7 +51,8 @@ public sealed class SorsaBadZipTests
     {
         File.WriteAllBytes(s_folder.File("empty.zip"), []);
 
-        Assert.IsInstanceOfType<IOException>(Assert.Throws<Exception>(() => _mlContext.Model.Load(s_folder.File("empty.zip"), out _)).GetBaseException());
+        Exception error = Assert.Throws<Exception>(() => _mlContext.Model.Load(s_folder.File("empty.zip"), out _));
+        Assert.IsInstanceOfType<IOException>(error.GetBaseException());
     }
 
     /// <summary>The whole file is there, but an entry of it is not, or is another.</summary>
@@ -85,12 +86,15 @@ public sealed class SorsaBadZipTests
     public void WeightsOfOtherShapesThanItsConfig()
     {
         Exception error = Refused(Changed(archive => Rewrite(Entry(archive, "config.json"), bytes =>
-            Encoding.UTF8.GetBytes(Regex.Replace(Encoding.UTF8.GetString(bytes), "\"intermediate_size\": 352", "\"intermediate_size\": 360")))));
+            Encoding.UTF8.GetBytes(Regex.Replace(
+                Encoding.UTF8.GetString(bytes), "\"intermediate_size\": 352", "\"intermediate_size\": 360")))));
 
         Assert.Contains("model.layers.0.mlp.gate_proj.weight is [352, 128] and the configuration asks for [360, 128]", error.Message);
     }
 
-    /// <summary>Behind the signature stand the version that wrote and the oldest that can read, 0x00010001 each: their upper halves are raised.</summary>
+    /// <summary>
+    /// Behind the signature stand the version that wrote and the oldest that can read, 0x00010001 each: their upper halves are raised.
+    /// </summary>
     [TestMethod]
     public void ANewerVersion()
     {
@@ -125,7 +129,9 @@ public sealed class SorsaBadZipTests
         Refused(zip);
     }
 
-    /// <summary>TopK stands behind MaxNewTokens (256), Temperature (0) and TopP (1); each value is in its range, together they make no sense.</summary>
+    /// <summary>
+    /// TopK stands behind MaxNewTokens (256), Temperature (0) and TopP (1); each value is in its range, together they make no sense.
+    /// </summary>
     [TestMethod]
     public void GenerationThatDoesNotFitTogether()
     {

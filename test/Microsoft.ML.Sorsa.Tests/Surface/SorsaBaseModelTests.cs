@@ -69,7 +69,8 @@ public sealed class SorsaBaseModelTests
         Refused("ComputeType is BFloat16, and the model was opened with Float32", bfloat16, s_validation);
         Refused("Decompositions are kept up to rank 4", tooLarge, s_validation);
         Refused("EarlyStoppingPatience is 1, and there are no validation rows", early, null);
-        Assert.Throws<ArgumentOutOfRangeException>(() => model.FineTune(Few(FineTuningMethod.Sorsa), s_train, s_validation, evaluations: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => model.FineTune(Few(FineTuningMethod.Sorsa), s_train, s_validation, evaluations: 0));
     }
 
     private static Options Few(FineTuningMethod method)

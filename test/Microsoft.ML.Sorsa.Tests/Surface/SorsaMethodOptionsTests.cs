@@ -17,7 +17,8 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 public sealed class SorsaMethodOptionsTests
 {
     private static readonly FineTuningMethod[] LowRank =
-        [FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.RsLora, FineTuningMethod.Pissa, FineTuningMethod.Dora, FineTuningMethod.AdaLora];
+        [FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.RsLora, FineTuningMethod.Pissa, FineTuningMethod.Dora,
+            FineTuningMethod.AdaLora];
 
     /// <summary>An option, a value of it that is not the default, and the methods that it belongs to.</summary>
     private static readonly (string Name, object Value, FineTuningMethod[] Methods)[] Belongings =
@@ -63,14 +64,21 @@ public sealed class SorsaMethodOptionsTests
     public static IEnumerable<object[]> Misfits =>
     [
         ["SliceStart is 2, and Triplets is Leading", With(options => options.SliceStart = 2)],
-        ["SliceStart is null, and Triplets is Slice, which needs a start of at least 0", With(options => options.Triplets = SingularTriplets.Slice)],
+        ["SliceStart is null, and Triplets is Slice, which needs a start of at least 0",
+            With(options => options.Triplets = SingularTriplets.Slice)],
         ["SliceStart is -1, and Triplets is Slice", With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, -1))],
-        ["allows ranks from 1 to 128", With(options => (options.Triplets, options.SliceStart, options.Rank) = (SingularTriplets.Slice, 120, 9))],
-        ["Gamma is 0.0004, and HardOrthonormality leaves no deviation to penalise", With(options => (options.HardOrthonormality, options.Gamma) = (true, 4e-4))],
+        ["allows ranks from 1 to 128",
+            With(options => (options.Triplets, options.SliceStart, options.Rank) = (SingularTriplets.Slice, 120, 9))],
+        ["Gamma is 0.0004, and HardOrthonormality leaves no deviation to penalise",
+            With(options => (options.HardOrthonormality, options.Gamma) = (true, 4e-4))],
         ["QuantizationRounds is 2, and Quantization is None", With(options => options.QuantizationRounds = 2)],
-        ["QuantizationRounds is 0; it must be at least 1", With(options => (options.Quantization, options.QuantizationRounds) = (BaseQuantization.NF4, 0))],
-        ["QuantizationRounds is 2; it does not belong to Method Lora", With(options => (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Lora, BaseQuantization.NF4, 2))],
-        ["ComputeType is BFloat16, and full fine-tuning trains every weight in it", With(options => (options.Method, options.ComputeType) = (FineTuningMethod.Full, WeightType.BFloat16))],
+        ["QuantizationRounds is 0; it must be at least 1",
+            With(options => (options.Quantization, options.QuantizationRounds) = (BaseQuantization.NF4, 0))],
+        ["QuantizationRounds is 2; it does not belong to Method Lora",
+            With(options =>
+                (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Lora, BaseQuantization.NF4, 2))],
+        ["ComputeType is BFloat16, and full fine-tuning trains every weight in it",
+            With(options => (options.Method, options.ComputeType) = (FineTuningMethod.Full, WeightType.BFloat16))],
         ["Method is 99; it must be one of Sorsa, Lora", With(options => options.Method = (FineTuningMethod)99)],
         ["Triplets is 99; it must be one of Leading", With(options => options.Triplets = (SingularTriplets)99)],
         ["Quantization is 99; it must be one of None", With(options => options.Quantization = (BaseQuantization)99)],
@@ -103,7 +111,8 @@ public sealed class SorsaMethodOptionsTests
         Options options = TinyTask.Options();
         (options.Method, options.RankBudget) = (FineTuningMethod.AdaLora, new RankBudget { WarmupSteps = 2, FinalSteps = 1 });
 
-        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext)));
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
+            () => mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext)));
 
         Assert.Contains("WarmupSteps is 2 and RankBudget.FinalSteps 1; together they must be below the 3 steps", error.Message);
     }
@@ -113,14 +122,20 @@ public sealed class SorsaMethodOptionsTests
     public void DefaultsAreTheMethodsOwn()
     {
         using var generator = new Generator(0);
-        Assert.AreEqual((16, 1.0, 4e-4, 0), Create<SorsaMethod>(new Options()) is var sorsa ? (sorsa.Rank, sorsa.Scale, sorsa.Gamma, sorsa.FirstTriplet) : default);
+        Assert.AreEqual(
+            (16, 1.0, 4e-4, 0),
+            Create<SorsaMethod>(new Options()) is var sorsa ? (sorsa.Rank, sorsa.Scale, sorsa.Gamma, sorsa.FirstTriplet) : default);
         Assert.AreEqual(0, Create<SorsaMethod>(new Options { HardOrthonormality = true }).Gamma);
         Assert.AreEqual(1.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.Lora }).Scale);
         Assert.AreEqual(4.0, Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora }).Scale);
         Assert.AreEqual(8 / Math.Sqrt(4), Create<LoraMethod>(new Options { Method = FineTuningMethod.RsLora, Rank = 4, Alpha = 8 }).Scale);
         Assert.AreEqual(1.0, Create<DoraMethod>(new Options { Method = FineTuningMethod.Dora }).Scale);
         Assert.AreEqual(1.0, Create<PissaMethod>(new Options { Method = FineTuningMethod.Pissa }).Scale);
-        Assert.AreEqual((0.5, 16.0, new RankBudget()), Create<AdaLoraMethod>(new Options { Method = FineTuningMethod.AdaLora }) is var ada ? (ada.Gamma, ada.Alpha, ada.Budget) : default);
+        Assert.AreEqual(
+            (0.5, 16.0, new RankBudget()),
+            Create<AdaLoraMethod>(new Options { Method = FineTuningMethod.AdaLora }) is var ada
+                ? (ada.Gamma, ada.Alpha, ada.Budget)
+                : default);
 
         T Create<T>(Options options) where T : AdapterMethod => options.ToSettings() is var settings
             ? (T)settings.Method.Create(settings.MethodSettings, new MethodRun(10, generator, Decomposition.Drawn(generator), generator))
@@ -166,18 +181,25 @@ public sealed class SorsaMethodOptionsTests
     public static IEnumerable<object[]> Effects =>
     [
         ["Triplets", Of(FineTuningMethod.Sorsa), With(options => options.Triplets = SingularTriplets.Trailing)],
-        ["SliceStart", With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, 3)), With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, 4))],
+        ["SliceStart", With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, 3)),
+            With(options => (options.Triplets, options.SliceStart) = (SingularTriplets.Slice, 4))],
         ["HardOrthonormality", With(options => options.Gamma = 0), With(options => options.HardOrthonormality = true)],
         ["Quantization", Of(FineTuningMethod.Sorsa), With(options => options.Quantization = BaseQuantization.NF4)],
-        ["Quantization of PiSSA", Of(FineTuningMethod.Pissa), With(options => (options.Method, options.Quantization) = (FineTuningMethod.Pissa, BaseQuantization.NF4))],
-        ["QuantizationRounds", With(options => options.Quantization = BaseQuantization.NF4), With(options => (options.Quantization, options.QuantizationRounds) = (BaseQuantization.NF4, 3))],
-        ["QuantizationRounds of PiSSA", With(options => (options.Method, options.Quantization) = (FineTuningMethod.Pissa, BaseQuantization.NF4)),
-            With(options => (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Pissa, BaseQuantization.NF4, 3))],
+        ["Quantization of PiSSA", Of(FineTuningMethod.Pissa),
+            With(options => (options.Method, options.Quantization) = (FineTuningMethod.Pissa, BaseQuantization.NF4))],
+        ["QuantizationRounds", With(options => options.Quantization = BaseQuantization.NF4),
+            With(options => (options.Quantization, options.QuantizationRounds) = (BaseQuantization.NF4, 3))],
+        ["QuantizationRounds of PiSSA",
+            With(options => (options.Method, options.Quantization) = (FineTuningMethod.Pissa, BaseQuantization.NF4)),
+            With(options =>
+                (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Pissa, BaseQuantization.NF4, 3))],
         ["Dropout of LoRA", Of(FineTuningMethod.Lora), With(options => (options.Method, options.Dropout) = (FineTuningMethod.Lora, 0.3))],
         ["Alpha of LoRA", Of(FineTuningMethod.Lora), With(options => (options.Method, options.Alpha) = (FineTuningMethod.Lora, 9))],
         ["Alpha of DoRA", Of(FineTuningMethod.Dora), With(options => (options.Method, options.Alpha) = (FineTuningMethod.Dora, 9))],
-        ["Alpha of AdaLoRA", Of(FineTuningMethod.AdaLora), With(options => (options.Method, options.Alpha) = (FineTuningMethod.AdaLora, 9))],
-        ["Gamma of AdaLoRA", Of(FineTuningMethod.AdaLora), With(options => (options.Method, options.Gamma) = (FineTuningMethod.AdaLora, 0.9))],
+        ["Alpha of AdaLoRA", Of(FineTuningMethod.AdaLora),
+            With(options => (options.Method, options.Alpha) = (FineTuningMethod.AdaLora, 9))],
+        ["Gamma of AdaLoRA", Of(FineTuningMethod.AdaLora),
+            With(options => (options.Method, options.Gamma) = (FineTuningMethod.AdaLora, 0.9))],
         ["TargetRank", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { TargetRank = 1 })],
         ["WarmupSteps", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { WarmupSteps = 7 })],
         ["FinalSteps", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { FinalSteps = 7 })],
@@ -210,7 +232,8 @@ public sealed class SorsaMethodOptionsTests
     {
         var attach = new SorsaAdapterOptions
         {
-            Method = FineTuningMethod.Sorsa, Rank = 3, Alpha = 5, Gamma = 0.25, RegularizerReduction = RegularizerReduction.Sum, Triplets = SingularTriplets.Slice, SliceStart = 2, Seed = 7,
+            Method = FineTuningMethod.Sorsa, Rank = 3, Alpha = 5, Gamma = 0.25, RegularizerReduction = RegularizerReduction.Sum,
+            Triplets = SingularTriplets.Slice, SliceStart = 2, Seed = 7,
         };
 
         (MethodDescriptor method, MethodSettings settings) = attach.ToSettings();
@@ -231,7 +254,8 @@ public sealed class SorsaMethodOptionsTests
 
     private static Action<Options> With(Action<Options> set) => set;
 
-    private static Action<Options> Budget(RankBudget budget) => options => (options.Method, options.RankBudget) = (FineTuningMethod.AdaLora, budget);
+    private static Action<Options> Budget(RankBudget budget) =>
+        options => (options.Method, options.RankBudget) = (FineTuningMethod.AdaLora, budget);
 
     private sealed class Log(List<SorsaTrainingProgress> log) : IProgress<SorsaTrainingProgress>
     {

@@ -8,7 +8,9 @@ using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 
-/// <summary>What each option does to a run, against answers that need no run: sums by hand, the model as it was, other options that mean the same.</summary>
+/// <summary>
+/// What each option does to a run, against answers that need no run: sums by hand, the model as it was, other options that mean the same.
+/// </summary>
 [TestClass]
 public sealed class SorsaOptionEffectsTests
 {
@@ -125,7 +127,8 @@ public sealed class SorsaOptionEffectsTests
     public void TheSumIsTheMeanTimesTheMatrices()
     {
         double mean = Log(options => options.MaxSteps = 1)[0].Orthonormality!.Value;
-        double sum = Log(options => (options.MaxSteps, options.RegularizerReduction) = (1, RegularizerReduction.Sum))[0].Orthonormality!.Value;
+        double sum = Log(
+            options => (options.MaxSteps, options.RegularizerReduction) = (1, RegularizerReduction.Sum))[0].Orthonormality!.Value;
 
         Assert.AreEqual(24, sum / mean, 1e-3);
     }
@@ -180,7 +183,9 @@ public sealed class SorsaOptionEffectsTests
         Options options = Running();
         options.Progress = new Listener(_ => throw new TimeoutException("enough"));
 
-        Assert.AreEqual("enough", Assert.ThrowsExactly<TimeoutException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext))).Message);
+        Assert.AreEqual(
+            "enough",
+            Assert.ThrowsExactly<TimeoutException>(() => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext))).Message);
     }
 
     [TestMethod]
@@ -192,7 +197,8 @@ public sealed class SorsaOptionEffectsTests
         string[] changed = [.. before.Model.Network.NamedWeights.Zip(after.Model.Network.NamedWeights)
             .Where(pair => !Bytes(pair.First.Value).SequenceEqual(Bytes(pair.Second.Value))).Select(pair => pair.Second.Key)];
 
-        string[] expected = [.. Enumerable.Range(0, 6).SelectMany(layer => new[] { $"model.layers.{layer}.mlp.down_proj.weight", $"model.layers.{layer}.self_attn.q_proj.weight" })];
+        string[] expected = [.. Enumerable.Range(0, 6)
+            .SelectMany(layer => new[] { $"model.layers.{layer}.mlp.down_proj.weight", $"model.layers.{layer}.self_attn.q_proj.weight" })];
         CollectionAssert.AreEqual(expected, changed);
 
         static byte[] Bytes(torch.Tensor tensor) => tensor.bytes.ToArray();
@@ -203,19 +209,23 @@ public sealed class SorsaOptionEffectsTests
     [DataRow(4, "4 6")]
     [DataRow(99, "6")]
     [DataRow(null, "3 6")]
-    public void ValidationRowsAreLookedAtWhenTheOptionSays(int? evaluationSteps, string looks)
+    public void ValidationRowsAreEvaluatedWhenTheOptionSays(int? evaluationSteps, string evaluations)
     {
         List<SorsaTrainingProgress> log = Log(options => options.EvaluationSteps = evaluationSteps, validate: true);
 
-        Assert.AreEqual(looks, string.Join(' ', log.Where(progress => progress.ValidationLoss is not null).Select(progress => progress.Step)));
+        Assert.AreEqual(
+            evaluations, string.Join(' ', log.Where(progress => progress.ValidationLoss is not null).Select(progress => progress.Step)));
     }
 
-    /// <summary>The first step of a warm-up moves nothing; what follows at this rate only spoils: the model as it was must come back.</summary>
+    /// <summary>
+    /// The first step of a warm-up moves nothing; what follows at this rate only spoils: the model as it was must come back.
+    /// </summary>
     [TestMethod]
     public void TheWeightsOfTheLowestValidationLossAreKept()
     {
         Options options = Running();
-        (options.LearningRate, options.WarmupRatio, options.Gamma, options.EvaluationSteps, options.EarlyStoppingPatience) = (0.3, 0.5, 0, 1, 2);
+        (options.LearningRate, options.WarmupRatio, options.Gamma, options.EvaluationSteps, options.EarlyStoppingPatience) =
+            (0.3, 0.5, 0, 1, 2);
         var log = new List<SorsaTrainingProgress>();
         options.Progress = new Listener(log.Add);
 
@@ -235,13 +245,16 @@ public sealed class SorsaOptionEffectsTests
         options.PromptTemplate = PromptTemplate.Format("Q: {prompt} A:");
         options.Generation = new GenerationOptions { MaxNewTokens = 1 };
         options.MaxSteps = 1;
-        IDataView data = _mlContext.Data.LoadFromEnumerable(TinyTask.Rows.Select(row => new Asked { Question = row.Prompt, Reply = row.Response }));
+        IDataView data = _mlContext.Data.LoadFromEnumerable(
+            TinyTask.Rows.Select(row => new Asked { Question = row.Prompt, Reply = row.Response }));
 
         using SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(data);
 
         Assert.AreEqual(options.PromptTemplate, model.Model.Prompts.Template);
         Assert.AreEqual("Question Reply Said", string.Join(' ', model.GetOutputSchema(data.Schema).Select(column => column.Name)));
-        Assert.IsTrue(model.Transform(data).GetColumn<string>("Said").All(said => model.Model.Prompts.Tokenizer.Encode(said, addSpecialTokens: false).Length <= 2));
+        Assert.IsTrue(model.Transform(data)
+            .GetColumn<string>("Said")
+            .All(said => model.Model.Prompts.Tokenizer.Encode(said, addSpecialTokens: false).Length <= 2));
     }
 
     [TestMethod]

@@ -22,13 +22,18 @@ public sealed class SorsaOptionsTests
 
         Assert.AreEqual("Prompt Response Answer", $"{options.PromptColumnName} {options.ResponseColumnName} {options.OutputColumnName}");
         Assert.AreEqual(PromptTemplate.Alpaca, options.PromptTemplate);
-        Assert.AreEqual((FineTuningMethod.Sorsa, null, null, 0.0, null), (options.Method, options.Rank, options.Alpha, options.Dropout, options.Gamma));
+        Assert.AreEqual(
+            (FineTuningMethod.Sorsa, null, null, 0.0, null), (options.Method, options.Rank, options.Alpha, options.Dropout, options.Gamma));
         Assert.AreEqual(RegularizerReduction.Mean, options.RegularizerReduction);
         Assert.AreEqual("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj", string.Join(" ", options.TargetModules));
         Assert.AreEqual((5e-4, LearningRateDecay.Cosine, 0.03), (options.LearningRate, options.LearningRateDecay, options.WarmupRatio));
-        Assert.AreEqual((0.0, 0.9, 0.999, 1e-8, 1.0), (options.WeightDecay, options.AdamBeta1, options.AdamBeta2, options.AdamEpsilon, options.MaxGradNorm));
+        Assert.AreEqual(
+            (0.0, 0.9, 0.999, 1e-8, 1.0),
+            (options.WeightDecay, options.AdamBeta1, options.AdamBeta2, options.AdamEpsilon, options.MaxGradNorm));
         Assert.AreEqual((16, 1, 1, null), (options.BatchSize, options.GradientAccumulationSteps, options.NumberOfEpochs, options.MaxSteps));
-        Assert.AreEqual((512, 512, null, null, 0), (options.MaxPromptLength, options.MaxResponseLength, options.EvaluationSteps, options.EarlyStoppingPatience, options.Seed));
+        Assert.AreEqual(
+            (512, 512, null, null, 0),
+            (options.MaxPromptLength, options.MaxResponseLength, options.EvaluationSteps, options.EarlyStoppingPatience, options.Seed));
         Assert.AreEqual((WeightType.Float32, WeightType.Checkpoint), (options.ComputeType, options.SavedType));
         Assert.AreEqual(new GenerationOptions().MaxNewTokens, options.Generation.MaxNewTokens);
     }
@@ -42,10 +47,14 @@ public sealed class SorsaOptionsTests
 
         Assert.AreEqual(("folder", rank, 3e-5, 4e-4), (preset.ModelFolder, preset.Rank, preset.LearningRate, preset.Gamma));
         Assert.AreEqual(128, preset.BatchSize * preset.GradientAccumulationSteps);
-        Assert.AreEqual((0.0, 0.03, LearningRateDecay.Cosine, 1), (preset.WeightDecay, preset.WarmupRatio, preset.LearningRateDecay, preset.NumberOfEpochs));
+        Assert.AreEqual(
+            (0.0, 0.03, LearningRateDecay.Cosine, 1),
+            (preset.WeightDecay, preset.WarmupRatio, preset.LearningRateDecay, preset.NumberOfEpochs));
         Assert.AreEqual((512, 512, WeightType.BFloat16), (preset.MaxPromptLength, preset.MaxResponseLength, preset.ComputeType));
         Assert.AreEqual((0.9, 0.999, 1e-8), (preset.AdamBeta1, preset.AdamBeta2, preset.AdamEpsilon));
-        Assert.AreEqual((null, 0.0, RegularizerReduction.Mean, PromptTemplate.Alpaca), (preset.Alpha, preset.Dropout, preset.RegularizerReduction, preset.PromptTemplate));
+        Assert.AreEqual(
+            (null, 0.0, RegularizerReduction.Mean, PromptTemplate.Alpaca),
+            (preset.Alpha, preset.Dropout, preset.RegularizerReduction, preset.PromptTemplate));
     }
 
     /// <summary>The tables also say how many parameters that trains, which only the right rank on the right projections gives.</summary>
@@ -56,8 +65,8 @@ public sealed class SorsaOptionsTests
     {
         Options preset = name == nameof(Options.Llama2_7B) ? Options.Llama2_7B("folder") : Options.Mistral_7B("folder");
         DecoderConfig config = DecoderConfig.Parse(Encoding.UTF8.GetBytes($$"""
-            { "model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": {{keyValueHeads}}, "num_hidden_layers": 32,
-              "intermediate_size": {{intermediate}}, "vocab_size": 32000 }
+            { "model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": {{keyValueHeads}},
+              "num_hidden_layers": 32, "intermediate_size": {{intermediate}}, "vocab_size": 32000 }
             """), name);
 
         AdapterSet.Verify(config, preset.TargetModules, preset.Rank);
@@ -174,7 +183,8 @@ public sealed class SorsaOptionsTests
 
         Assert.IsFalse(before.Select(Seen).SequenceEqual(after.Select(Seen)));
 
-        static (int, double, double, double) Seen(SorsaTrainingProgress progress) => (progress.TotalSteps, progress.Loss, progress.LearningRate, progress.GradientNorm);
+        static (int, double, double, double) Seen(SorsaTrainingProgress progress) =>
+            (progress.TotalSteps, progress.Loss, progress.LearningRate, progress.GradientNorm);
     }
 
     /// <summary>That a run changes would not tell β₁ from β₂.</summary>
@@ -183,26 +193,27 @@ public sealed class SorsaOptionsTests
     {
         var options = new Options
         {
-            LearningRate = 0.01, LearningRateDecay = LearningRateDecay.Linear, WarmupRatio = 0.02, WeightDecay = 0.03, AdamBeta1 = 0.04, AdamBeta2 = 0.05,
-            AdamEpsilon = 0.06, MaxGradNorm = 0.07, BatchSize = 2, GradientAccumulationSteps = 3, NumberOfEpochs = 4, MaxSteps = 5, EvaluationSteps = 9,
-            EarlyStoppingPatience = 10, Seed = 11,
+            LearningRate = 0.01, LearningRateDecay = LearningRateDecay.Linear, WarmupRatio = 0.02, WeightDecay = 0.03, AdamBeta1 = 0.04,
+            AdamBeta2 = 0.05, AdamEpsilon = 0.06, MaxGradNorm = 0.07, BatchSize = 2, GradientAccumulationSteps = 3, NumberOfEpochs = 4,
+            MaxSteps = 5, EvaluationSteps = 9, EarlyStoppingPatience = 10, Seed = 11,
         };
 
         TrainingSettings told = options.ToSettings().Training;
 
-        foreach (PropertyInfo property in typeof(TrainingSettings).GetProperties().Where(property => property.Name != nameof(TrainingSettings.PadTokenId)))
+        foreach (PropertyInfo property in typeof(TrainingSettings).GetProperties()
+            .Where(property => property.Name != nameof(TrainingSettings.PadTokenId)))
         {
             Assert.AreEqual(typeof(Options).GetProperty(property.Name)!.GetValue(options), property.GetValue(told), property.Name);
         }
     }
 
     [TestMethod]
-    public void ValidationRowsAreLookedAtAndStopEarly()
+    public void ValidationRowsAreEvaluatedAndStopEarly()
     {
         var mlContext = new MLContext();
         Options options = Running();
 
-        // Too small a step for float32 to move anything: the first look is the lowest, and two more are as good.
+        // Too small a step for float32 to move anything: the first evaluation is the lowest, and two more are as good.
         options.LearningRate = 1e-12;
         options.Gamma = 0;
         options.EvaluationSteps = 1;
@@ -226,7 +237,8 @@ public sealed class SorsaOptionsTests
         Options options = TinyTask.Options();
         typeof(Options).GetProperty(name)!.SetValue(options, 2);
 
-        string message = Assert.ThrowsExactly<ArgumentException>(() => mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext))).Message;
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext))).Message;
 
         Assert.Contains($"{name} is 2", message);
         Assert.Contains("Fit(train, validation)", message);

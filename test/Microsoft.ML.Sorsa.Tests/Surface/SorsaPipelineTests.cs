@@ -47,7 +47,8 @@ public sealed class SorsaPipelineTests
         CollectionAssert.AreEqual(answers, TinyTask.Answers(loaded, data));
         CollectionAssert.AreEqual(
             answers.Select(answer => answer.ToLowerInvariant()).ToArray(), loaded.Transform(data).GetColumn<string>("Lower").ToArray());
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = _mlContext.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(loaded);
+        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine =
+            _mlContext.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(loaded);
         for (int i = 0; i < 3; i++)
         {
             Assert.AreEqual(answers[i], engine.Predict(TinyTask.Rows[i]).Answer);
@@ -104,19 +105,25 @@ public sealed class SorsaPipelineTests
         Assert.Contains($"\"torch_dtype\": \"{dtype}\"", File.ReadAllText(folder.File("out", "config.json")));
         foreach (string file in new[] { "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json" })
         {
-            CollectionAssert.AreEqual(File.ReadAllBytes(Path.Combine(TestData.TinyLlama, file)), File.ReadAllBytes(folder.File("out", file)));
+            CollectionAssert.AreEqual(
+                File.ReadAllBytes(Path.Combine(TestData.TinyLlama, file)), File.ReadAllBytes(folder.File("out", file)));
         }
 
         // The same answers again, and the same folder again, from what was saved.
         using SorsaTransformer reloaded = _mlContext.Sorsa().LoadModel(folder.File("out"), generation: options.Generation);
         CollectionAssert.AreEqual(TinyTask.Answers(model, data), TinyTask.Answers(reloaded, data));
         reloaded.SaveHuggingFace(folder.File("again"));
-        CollectionAssert.AreEqual(File.ReadAllBytes(folder.File("out", "model.safetensors")), File.ReadAllBytes(folder.File("again", "model.safetensors")));
+        CollectionAssert.AreEqual(
+            File.ReadAllBytes(folder.File("out", "model.safetensors")), File.ReadAllBytes(folder.File("again", "model.safetensors")));
         Assert.ThrowsExactly<ArgumentException>(() => model.SaveHuggingFace(folder.File("out")));
-        Assert.AreEqual("again out", string.Join(' ', Directory.GetFileSystemEntries(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal)));
+        Assert.AreEqual(
+            "again out",
+            string.Join(' ', Directory.GetFileSystemEntries(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal)));
     }
 
-    /// <summary>An untouched float32 weight is rounded too when bfloat16 is saved: logits in memory and from the folder are the same bits.</summary>
+    /// <summary>
+    /// An untouched float32 weight is rounded too when bfloat16 is saved: logits in memory and from the folder are the same bits.
+    /// </summary>
     [TestMethod]
     public void WhatIsNotTrainedIsRoundedToo()
     {
@@ -139,7 +146,8 @@ public sealed class SorsaPipelineTests
         using var loaded = (SorsaTransformer)_mlContext.Model.Load(folder.File("model.zip"), out _);
         loaded.SaveHuggingFace(folder.File("reloaded"));
 
-        CollectionAssert.AreEqual(File.ReadAllBytes(folder.File("out", "model.safetensors")), File.ReadAllBytes(folder.File("reloaded", "model.safetensors")));
+        CollectionAssert.AreEqual(
+            File.ReadAllBytes(folder.File("out", "model.safetensors")), File.ReadAllBytes(folder.File("reloaded", "model.safetensors")));
         CollectionAssert.AreEqual(TinyTask.Answers(model, data), TinyTask.Answers(loaded, data));
     }
 
@@ -170,7 +178,8 @@ public sealed class SorsaPipelineTests
 
         using SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(data);
 
-        Assert.Contains(message => message.Contains("12 rows; 1 dropped for an empty prompt or response, 12 cut", StringComparison.Ordinal), messages);
+        Assert.Contains(
+            message => message.Contains("12 rows; 1 dropped for an empty prompt or response, 12 cut", StringComparison.Ordinal), messages);
         Assert.Contains(message => message.Contains("projections, for 3 steps", StringComparison.Ordinal), messages);
         Assert.Contains(message => message.Contains("Step 3 of 3: loss", StringComparison.Ordinal), messages);
     }
@@ -189,7 +198,8 @@ public sealed class SorsaPipelineTests
         Assert.Contains("GpuDeviceId is 0", message);
 
         _mlContext.FallbackToCpu = true;
-        using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama, generation: new GenerationOptions { MaxNewTokens = 2 });
+        using SorsaTransformer model = _mlContext.Sorsa()
+            .LoadModel(TestData.TinyLlama, generation: new GenerationOptions { MaxNewTokens = 2 });
         Assert.IsNotNull(model.Generate("1 + 1 ="));
     }
 
@@ -207,7 +217,8 @@ public sealed class SorsaPipelineTests
         KeyValuePair<string, Tensor>[] weights;
         using (Checkpoint checkpoint = Checkpoint.OpenFolder(folder))
         {
-            weights = [.. checkpoint.Tensors.Select(named => KeyValuePair.Create(named.Key, named.Value.to(ScalarType.Float32) * 1.0009765625))];
+            weights = [.. checkpoint.Tensors.Select(
+                named => KeyValuePair.Create(named.Key, named.Value.to(ScalarType.Float32) * 1.0009765625))];
         }
 
         CheckpointWriter.WriteFolder(folder, weights, ScalarType.Float32);

@@ -47,7 +47,10 @@ internal static class TinyTask
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         Tensor ids = tensor(Enumerable.Range(5, 20).Select(id => (long)id).ToArray(), [1, 20]);
-        return [.. model.Logits(model.Forward(model.Embed(ids))).to(ScalarType.Float32).data<float>().Select(BitConverter.SingleToInt32Bits)];
+        return [.. model.Logits(model.Forward(model.Embed(ids)))
+            .to(ScalarType.Float32)
+            .data<float>()
+            .Select(BitConverter.SingleToInt32Bits)];
     }
 
     public static string[] Answers(ITransformer model, IDataView data) => [.. model.Transform(data).GetColumn<string>("Answer")];

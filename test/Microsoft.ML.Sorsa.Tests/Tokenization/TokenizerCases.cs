@@ -17,7 +17,9 @@ internal static class TokenizerCases
         {
             string[] known = ["llama3", "mistral-v1", "mistral-v1-legacy", "smollm2", "tiny-llama-math"];
             string parent = Path.GetDirectoryName(TestData.Tokenizers("mistral-v1"))!;
-            IEnumerable<string> found = Directory.Exists(parent) ? Directory.GetDirectories(parent).Select(folder => Path.GetFileName(folder)) : [];
+            IEnumerable<string> found = Directory.Exists(parent)
+                ? Directory.GetDirectories(parent).Select(folder => Path.GetFileName(folder))
+                : [];
             return known.Union(found, StringComparer.Ordinal).Order(StringComparer.Ordinal).Select(name => new object[] { name });
         }
     }

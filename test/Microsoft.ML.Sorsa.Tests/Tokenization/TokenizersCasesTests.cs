@@ -27,8 +27,11 @@ public sealed class TokenizersCasesTests
         TextTokenizer tokenizer = TokenizerCases.Load(name);
         TokenizerCases.NoFaults(TokenizerCases.Rows(name, "cases.jsonl").SelectMany(row => new[]
         {
-            TokenizerCases.Compare("all", TokenizerCases.Text(row, "decoded"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: false)),
-            TokenizerCases.Compare("skipping", TokenizerCases.Text(row, "decoded_skip_special"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: true)),
+            TokenizerCases.Compare(
+                "all", TokenizerCases.Text(row, "decoded"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: false)),
+            TokenizerCases.Compare(
+                "skipping", TokenizerCases.Text(row, "decoded_skip_special"),
+                tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: true)),
         }));
     }
 

@@ -16,8 +16,11 @@ public sealed class TokenizersDecodeTests
         TextTokenizer tokenizer = TokenizerCases.Load(name);
         TokenizerCases.NoFaults(TokenizerCases.Rows(name, "decode.jsonl").SelectMany(row => new[]
         {
-            TokenizerCases.Compare(row.ToString(), TokenizerCases.Text(row, "decoded"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: false)),
-            TokenizerCases.Compare(row.ToString(), TokenizerCases.Text(row, "decoded_skip_special"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: true)),
+            TokenizerCases.Compare(
+                row.ToString(), TokenizerCases.Text(row, "decoded"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: false)),
+            TokenizerCases.Compare(
+                row.ToString(), TokenizerCases.Text(row, "decoded_skip_special"),
+                tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: true)),
         }));
     }
 
@@ -28,7 +31,8 @@ public sealed class TokenizersDecodeTests
         TextTokenizer tokenizer = TokenizerCases.Load(name);
         foreach (int id in new[] { -1, tokenizer.VocabularySize, int.MaxValue })
         {
-            ArgumentOutOfRangeException error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => tokenizer.Decode([id], skipSpecialTokens: false));
+            ArgumentOutOfRangeException error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+                () => tokenizer.Decode([id], skipSpecialTokens: false));
             Assert.Contains($"ids go from 0 to {tokenizer.VocabularySize - 1}", error.Message);
             Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => tokenizer.CreateStream().Push(id));
         }

@@ -19,28 +19,37 @@ public sealed class TokenizersErrorsTests
     [DataRow("model.byte_fallback", "true", "'model.byte_fallback'")]
     [DataRow("model.novelty", "1", "'model.novelty' = 1 is not supported; known here are type, dropout")]
     [DataRow("novelty", "{}", "'novelty' = {} is not supported")]
-    [DataRow("normalizer", """{"type":"NFC"}""", "'normalizer.type' = \"NFC\" is not supported; supported normalizers are Prepend, Replace (of a string) and Sequence")]
+    [DataRow("normalizer", """{"type":"NFC"}""",
+        "'normalizer.type' = \"NFC\" is not supported; supported normalizers are Prepend, Replace (of a string) and Sequence")]
     [DataRow("normalizer", """{"type":"Replace","pattern":{"Regex":"a"},"content":""}""", "'normalizer.pattern.Regex'")]
     [DataRow("pre_tokenizer", """{"type":"Whitespace"}""", "supported pre-tokenizers are Digits, Split, ByteLevel, Metaspace and Sequence")]
     [DataRow(Digits, """{"type":"Split","pattern":{"String":"a"},"behavior":"Isolated","invert":false}""", "pattern.String'")]
     [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"a"},"behavior":"Removed","invert":false}""", "is Isolated")]
     [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"a"},"behavior":"Isolated","invert":true}""", "invert' = true")]
-    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"\\w+"},"behavior":"Isolated","invert":false}""", "'\\w' may mean something else in .NET")]
-    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"\\p{Han}"},"behavior":"Isolated","invert":false}""", "'\\p' may mean something else in .NET")]
-    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"a$"},"behavior":"Isolated","invert":false}""", "'$' may mean something else in .NET")]
-    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"a++"},"behavior":"Isolated","invert":false}""", "'++' may mean something else in .NET")]
+    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"\\w+"},"behavior":"Isolated","invert":false}""",
+        "'\\w' may mean something else in .NET")]
+    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"\\p{Han}"},"behavior":"Isolated","invert":false}""",
+        "'\\p' may mean something else in .NET")]
+    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"a$"},"behavior":"Isolated","invert":false}""",
+        "'$' may mean something else in .NET")]
+    [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"a++"},"behavior":"Isolated","invert":false}""",
+        "'++' may mean something else in .NET")]
     [DataRow(Digits, """{"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated","invert":false}""", "Regex' =")]
     [DataRow(ByteLevel + ".add_prefix_space", "true", "add_prefix_space must be false")]
     [DataRow("pre_tokenizer.pretokenizers.2", """{"type":"Digits"}""", "ByteLevel must be the last pre-tokenizer")]
     [DataRow(ByteLevel, """{"type":"Metaspace","replacement":"▁"}""", "Metaspace must be the first pre-tokenizer")]
-    [DataRow("pre_tokenizer", """{"type":"Metaspace","replacement":"▁","prepend_scheme":"sometimes"}""", "it must be always, first or never")]
-    [DataRow("pre_tokenizer", """{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","add_prefix_space":false}""", "never where add_prefix_space is false")]
+    [DataRow("pre_tokenizer", """{"type":"Metaspace","replacement":"▁","prepend_scheme":"sometimes"}""",
+        "it must be always, first or never")]
+    [DataRow("pre_tokenizer", """{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","add_prefix_space":false}""",
+        "never where add_prefix_space is false")]
     [DataRow("post_processor", """{"type":"BertProcessing"}""", "supported post-processors are TemplateProcessing, ByteLevel and Sequence")]
     [DataRow("post_processor.single", "[]", "the text must come once")]
     [DataRow("decoder", """{"type":"WordPiece"}""", "supported decoders are ByteLevel, and the Sequence")]
     [DataRow("decoder", null, "without a 'decoder'")]
     [DataRow("decoder", """{"type":"Sequence","decoders":[{"type":"Fuse"}]}""", "supported decoders are")]
-    [DataRow("decoder", """{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":1}]}""", "off the start")]
+    [DataRow("decoder",
+        """{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":1}]}""",
+        "off the start")]
     [DataRow("added_tokens.0.single_word", "true", "'added_tokens[0].single_word' = true is not supported; it must be false")]
     public void RefusesByName(string path, string? json, string message) =>
         Fails<NotSupportedException>(TokenizerFiles.TokenizerJson, path, json, message);
@@ -54,7 +63,8 @@ public sealed class TokenizersErrorsTests
     [DataRow("model.vocab.!", "2000000000", "'model.vocab.!' must be from 0 to")]
     [DataRow("model.vocab.!", "3", "have the same id, 3")]
     [DataRow("model.merges", null, "'model.merges' is missing")]
-    [DataRow("model.merges.0", "\"a b c\"", "'model.merges[0]' must be two tokens of the vocabulary that together are a third; it is \"a b c\"")]
+    [DataRow("model.merges.0", "\"a b c\"",
+        "'model.merges[0]' must be two tokens of the vocabulary that together are a third; it is \"a b c\"")]
     [DataRow("model.merges.0", """["zz","qq"]""", "'model.merges[0]'")]
     [DataRow("model.merges.0", "7", "'model.merges[0]' must be a string; it is 7")]
     [DataRow("model.unk_token", "\"<none>\"", "'model.unk_token' must be a token of the vocabulary")]
@@ -89,7 +99,8 @@ public sealed class TokenizersErrorsTests
     {
         foreach (string file in new[] { TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerConfig, TokenizerFiles.SpecialTokensMap })
         {
-            TokenizerFiles files = EditedTokenizer.Replace(TokenizerFiles.FromFolder(TestData.TinyLlama), file, Encoding.UTF8.GetBytes(content));
+            TokenizerFiles files = EditedTokenizer.Replace(
+                TokenizerFiles.FromFolder(TestData.TinyLlama), file, Encoding.UTF8.GetBytes(content));
             Assert.Contains(file, Assert.ThrowsExactly<InvalidDataException>(() => TextTokenizer.Load(files)).Message);
         }
     }
@@ -104,7 +115,8 @@ public sealed class TokenizersErrorsTests
     [DataRow("\n\u0012garbled", "tokenizer.model is not a whole SentencePiece model")]
     public void NamesADamagedModelFile(string content, string message)
     {
-        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => TextTokenizer.Load(ModelFile(Encoding.UTF8.GetBytes(content))));
+        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(
+            () => TextTokenizer.Load(ModelFile(Encoding.UTF8.GetBytes(content))));
         Assert.Contains("tokenizer.model", error.Message);
         Assert.Contains(message, error.Message);
     }
@@ -121,7 +133,8 @@ public sealed class TokenizersErrorsTests
     public void NamesASentencePieceFileThatIsCutShort()
     {
         byte[] whole = TokenizerFiles.FromFolder(TokenizerCases.Folder("mistral-v1")).Find(TokenizerFiles.TokenizerModel)!;
-        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => TextTokenizer.Load(ModelFile(whole[..(whole.Length / 2)])));
+        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(
+            () => TextTokenizer.Load(ModelFile(whole[..(whole.Length / 2)])));
         Assert.Contains("tokenizer.model is not a whole SentencePiece model", error.Message);
     }
 

@@ -53,14 +53,16 @@ public sealed class TokenizersFilesTests
     [DataRow("")]
     public void RefusesOtherNames(string name)
     {
-        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerFiles([KeyValuePair.Create(name, Array.Empty<byte>())]));
+        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(
+            () => new TokenizerFiles([KeyValuePair.Create(name, Array.Empty<byte>())]));
         Assert.Contains($"'{name}' is not a tokenizer file", error.Message);
     }
 
     [TestMethod]
     public void RefusesFilesWithoutAVocabularyAndFilesThatComeTwice()
     {
-        Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerFiles([KeyValuePair.Create(TokenizerFiles.TokenizerConfig, Array.Empty<byte>())]));
+        Assert.ThrowsExactly<InvalidDataException>(
+            () => new TokenizerFiles([KeyValuePair.Create(TokenizerFiles.TokenizerConfig, Array.Empty<byte>())]));
         KeyValuePair<string, byte[]> json = KeyValuePair.Create(TokenizerFiles.TokenizerJson, Array.Empty<byte>());
         Assert.Contains("comes twice", Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerFiles([json, json])).Message);
     }

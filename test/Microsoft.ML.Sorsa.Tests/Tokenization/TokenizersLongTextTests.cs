@@ -35,11 +35,14 @@ public sealed class TokenizersLongTextTests
         })
         {
             int[] ids = tokenizer.Encode(text, addSpecialTokens: false);
-            Assert.IsTrue(string.Equals(text, tokenizer.Decode(ids, skipSpecialTokens: false), StringComparison.Ordinal), $"'{text[..10]}...'");
+            Assert.IsTrue(
+                string.Equals(text, tokenizer.Decode(ids, skipSpecialTokens: false), StringComparison.Ordinal), $"'{text[..10]}...'");
         }
     }
 
-    /// <summary>Long words have their queue, short ones a plain search; both are the merges in the order of the list, one after the other.</summary>
+    /// <summary>
+    /// Long words have their queue, short ones a plain search; both are the merges in the order of the list, one after the other.
+    /// </summary>
     [TestMethod]
     [DataRow(12)]
     [DataRow(47)]
@@ -54,13 +57,16 @@ public sealed class TokenizersLongTextTests
         for (int round = 0; round < 20; round++)
         {
             string word = string.Concat(Enumerable.Range(0, length).Select(_ => "etaoinshrdlu"[random.Next(12)]));
-            CollectionAssert.AreEqual(MergeByTheBook(json.RootElement.GetProperty("model"), word), tokenizer.Encode(word, addSpecialTokens: false), word);
+            CollectionAssert.AreEqual(
+                MergeByTheBook(json.RootElement.GetProperty("model"), word), tokenizer.Encode(word, addSpecialTokens: false), word);
         }
     }
 
     private static int[] MergeByTheBook(JsonElement model, string word)
     {
-        (string Left, string Right)[] merges = [.. model.GetProperty("merges").EnumerateArray().Select(pair => (pair[0].GetString()!, pair[1].GetString()!))];
+        (string Left, string Right)[] merges = [.. model.GetProperty("merges")
+            .EnumerateArray()
+            .Select(pair => (pair[0].GetString()!, pair[1].GetString()!))];
         List<string> symbols = [.. word.Select(letter => letter.ToString())];
         for (int rank = 0; rank < merges.Length;)
         {

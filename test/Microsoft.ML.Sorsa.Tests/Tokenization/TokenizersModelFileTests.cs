@@ -4,8 +4,8 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>
-/// Folders that have tokenizer.model alone: SentencePiece gives the ids of mistral-v1-legacy in both Mistral folders, Llama 3's tiktoken file
-/// those of its tokenizer.json.
+/// Folders that have tokenizer.model alone: SentencePiece gives the ids of mistral-v1-legacy in both Mistral folders, Llama 3's tiktoken
+/// file those of its tokenizer.json.
 /// </summary>
 [TestClass]
 public sealed class TokenizersModelFileTests
@@ -25,7 +25,8 @@ public sealed class TokenizersModelFileTests
                 TokenizerCases.Text(row),
                 TokenizerCases.Ids(row),
                 tokenizer.Encode(TokenizerCases.Text(row), row.GetProperty("add_special").GetBoolean())),
-            TokenizerCases.Compare("decoded", TokenizerCases.Text(row, "decoded"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: false)),
+            TokenizerCases.Compare(
+                "decoded", TokenizerCases.Text(row, "decoded"), tokenizer.Decode(TokenizerCases.Ids(row), skipSpecialTokens: false)),
         }));
     }
 

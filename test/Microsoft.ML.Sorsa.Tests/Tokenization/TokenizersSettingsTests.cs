@@ -30,8 +30,10 @@ public sealed class TokenizersSettingsTests
     [TestMethod]
     public void ReadsTheSpecialTokensMapWhereTheConfigIsSilent()
     {
-        TokenizerFiles files = EditedTokenizer.With(TokenizerFiles.SpecialTokensMap, ("bos_token", """{"content":"<pad>"}"""), ("eos_token", "\"<s>\""));
-        TextTokenizer tokenizer = TextTokenizer.Load(EditedTokenizer.Replace(files, TokenizerFiles.TokenizerConfig, Encoding.UTF8.GetBytes("""{"eos_token":null}""")));
+        TokenizerFiles files = EditedTokenizer.With(
+            TokenizerFiles.SpecialTokensMap, ("bos_token", """{"content":"<pad>"}"""), ("eos_token", "\"<s>\""));
+        TextTokenizer tokenizer = TextTokenizer.Load(EditedTokenizer.Replace(
+            files, TokenizerFiles.TokenizerConfig, Encoding.UTF8.GetBytes("""{"eos_token":null}""")));
         Assert.AreEqual(3, tokenizer.BosTokenId);
         Assert.AreEqual(1, tokenizer.EosTokenId);
         Assert.IsFalse(tokenizer.AddsBos, "the file puts <s> in front, which is not the first token named here");

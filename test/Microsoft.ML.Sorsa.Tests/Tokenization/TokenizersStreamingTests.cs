@@ -5,7 +5,9 @@ using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
-/// <summary>Every row of every streaming.jsonl. Where two ways are right, ours emits the finished bytes of a token at once (emit_earliest).</summary>
+/// <summary>
+/// Every row of every streaming.jsonl. Where two ways are right, ours emits the finished bytes of a token at once (emit_earliest).
+/// </summary>
 [TestClass]
 public sealed class TokenizersStreamingTests
 {

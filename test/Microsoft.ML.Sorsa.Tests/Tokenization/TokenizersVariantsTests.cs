@@ -4,8 +4,8 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>
-/// Settings that none of the golden tokenizers has, on a vocabulary small enough to work the ids out by hand: a = 0, b = 1, 1 = 2, ▁ = 3, ab = 4,
-/// ▁ab = 5, ▁▁ = 6, &lt;x&gt; = 7 (special), ? = 8, é = 9.
+/// Settings that none of the golden tokenizers has, on a vocabulary small enough to work the ids out by hand: a = 0, b = 1, 1 = 2, ▁ = 3,
+/// ab = 4, ▁ab = 5, ▁▁ = 6, &lt;x&gt; = 7 (special), ? = 8, é = 9.
 /// </summary>
 [TestClass]
 public sealed class TokenizersVariantsTests
@@ -23,12 +23,14 @@ public sealed class TokenizersVariantsTests
     public void Metaspace(string scheme, bool split, string text, string expected) => Check(
         expected,
         text,
-        ("pre_tokenizer", $$"""{"type":"Metaspace","replacement":"▁","prepend_scheme":"{{scheme}}","split":{{(split ? "true" : "false")}}}"""));
+        ("pre_tokenizer",
+            $$"""{"type":"Metaspace","replacement":"▁","prepend_scheme":"{{scheme}}","split":{{(split ? "true" : "false")}}}"""));
 
     [TestMethod]
     [DataRow("""{"type":"Metaspace","replacement":"▁"}""", "ab<x>ab", "5 7 5")]
     [DataRow("""{"type":"Metaspace","replacement":"▁","add_prefix_space":false}""", "ab", "4")]
-    public void MetaspaceAsOlderFilesWriteIt(string preTokenizer, string text, string expected) => Check(expected, text, ("pre_tokenizer", preTokenizer));
+    public void MetaspaceAsOlderFilesWriteIt(string preTokenizer, string text, string expected) =>
+        Check(expected, text, ("pre_tokenizer", preTokenizer));
 
     [TestMethod]
     [DataRow(true, "a11b", "0 2 2 1")]
@@ -36,7 +38,10 @@ public sealed class TokenizersVariantsTests
     public void Digits(bool individual, string text, string expected) => Check(
         expected,
         text,
-        ("pre_tokenizer", $$"""{"type":"Sequence","pretokenizers":[{{Whole}},{"type":"Digits","individual_digits":{{(individual ? "true" : "false")}}}]}"""));
+        ("pre_tokenizer",
+            $$"""
+            {"type":"Sequence","pretokenizers":[{{Whole}},{"type":"Digits","individual_digits":{{(individual ? "true" : "false")}}}]}
+            """));
 
     [TestMethod]
     [DataRow(null, false, "azzb", "4")]
@@ -111,7 +116,8 @@ public sealed class TokenizersVariantsTests
             ("model.vocab", """{"a":0,"b":1,"1":2,"▁":3,"ab":4,"▁ab":5,"▁▁":6,"<x>":7,"?":8,"é":9,"11":10}"""),
             ("model.merges", """[["▁","▁"],["a","b"],["▁","ab"],["1","1"]]"""),
             ("model.unk_token", "null"),
-            ("added_tokens", """[{"id":7,"content":"<x>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}]"""),
+            ("added_tokens",
+                """[{"id":7,"content":"<x>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}]"""),
             ("pre_tokenizer", Whole),
             ("post_processor", "null"),
             .. edits,

@@ -22,7 +22,9 @@ public sealed class AdamWTests
         long[][] shapes = [[7, 3], [5], [2, 4]];
         Parameter[] ours = [.. shapes.Select(shape => new Parameter(randn(shape, ScalarType.Float64, generator: generator)))];
         Parameter[] theirs = [.. ours.Select(parameter => new Parameter(parameter.detach().clone()))];
-        using var optimizer = new AdamW([.. ours.Select((parameter, i) => KeyValuePair.Create($"{i}", parameter))], TinyModel.Settings with { WeightDecay = weightDecay, AdamBeta1 = beta1, AdamBeta2 = beta2, AdamEpsilon = epsilon });
+        using var optimizer = new AdamW(
+            [.. ours.Select((parameter, i) => KeyValuePair.Create($"{i}", parameter))],
+            TinyModel.Settings with { WeightDecay = weightDecay, AdamBeta1 = beta1, AdamBeta2 = beta2, AdamEpsilon = epsilon });
         using var reference = optim.AdamW(theirs, lr: 1, beta1: beta1, beta2: beta2, eps: epsilon, weight_decay: weightDecay);
 
         for (int step = 0; step < 20; step++)

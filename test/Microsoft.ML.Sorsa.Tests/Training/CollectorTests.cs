@@ -13,8 +13,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>
-/// What TorchSharp hands to native code may lose its owner to the garbage collector before the call is over (ScalarArithmetic has the story): a
-/// thread that collects without pause must change nothing. It would reach into whatever runs beside it, so nothing does.
+/// What TorchSharp hands to native code may lose its owner to the garbage collector before the call is over (ScalarArithmetic has the
+/// story): a thread that collects without pause must change nothing. It would reach into whatever runs beside it, so nothing does.
 /// </summary>
 [TestClass]
 [DoNotParallelize]

@@ -97,11 +97,13 @@ internal sealed class GoldenRun : IDisposable
         {
             case "lora" or "rslora":
                 return new StoredMethod((path, linear) => new LoraLinear(
-                    new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_B"), linear.bias, name == "lora" ? alpha / rank : alpha / Math.Sqrt(rank)));
+                    new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_B"), linear.bias,
+                    name == "lora" ? alpha / rank : alpha / Math.Sqrt(rank)));
 
             case "dora":
                 return new StoredMethod((path, linear) => new DoraLinear(
-                    new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_B"), Start(path, "lora_magnitude_vector"), linear.bias, alpha / rank));
+                    new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_B"), Start(path, "lora_magnitude_vector"),
+                    linear.bias, alpha / rank));
 
             case "pissa":
                 return new StoredMethod((path, linear) =>
@@ -109,7 +111,8 @@ internal sealed class GoldenRun : IDisposable
                     Tensor left = Start(path, "lora_A"), right = Start(path, "lora_B");
 
                     // As PEFT: the residual in float32.
-                    Tensor residual = linear.weight.to(ScalarType.Float32) - (alpha / rank * right.to(ScalarType.Float32).mm(left.to(ScalarType.Float32)));
+                    Tensor product = right.to(ScalarType.Float32).mm(left.to(ScalarType.Float32));
+                    Tensor residual = linear.weight.to(ScalarType.Float32) - (alpha / rank * product);
                     return new PissaLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank);
                 });
 
@@ -134,7 +137,8 @@ internal sealed class GoldenRun : IDisposable
                 };
                 return new StoredMethod(
                     (path, linear) => new AdaLoraLinear(
-                        new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_E"), Start(path, "lora_B"), linear.bias, rules.Scale),
+                        new PlainWeight(linear.weight), Start(path, "lora_A"), Start(path, "lora_E"), Start(path, "lora_B"), linear.bias,
+                        rules.Scale),
                     rules);
 
             case "full" or "partial-qv":

@@ -11,7 +11,8 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 public sealed class PeftTrajectoryTests
 {
     public static IEnumerable<object[]> Runs =>
-        TestData.Rows(TestData.Golden("peft"), "*.json").SelectMany(row => new object[][] { [row[0], ScalarType.Float64], [row[0], ScalarType.Float32] });
+        TestData.Rows(TestData.Golden("peft"), "*.json")
+            .SelectMany(row => new object[][] { [row[0], ScalarType.Float64], [row[0], ScalarType.Float32] });
 
     [TestMethod]
     [DynamicData(nameof(Runs))]
@@ -42,7 +43,8 @@ public sealed class PeftTrajectoryTests
         }
 
         Assert.HasCount(run.Steps, log);
-        double[] losses = run.Golden.Tensors["log.loss"].data<double>().ToArray(), norms = run.Golden.Tensors["log.grad_norm"].data<double>().ToArray();
+        double[] losses = run.Golden.Tensors["log.loss"].data<double>().ToArray(),
+            norms = run.Golden.Tensors["log.grad_norm"].data<double>().ToArray();
         for (int step = 0; step < run.Steps; step++)
         {
             double penalty = run.Adapters.Penalty is { InLoss: true } inLoss ? inLoss.Weight * log[step].Orthonormality!.Value : 0;

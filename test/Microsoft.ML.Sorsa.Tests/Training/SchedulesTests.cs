@@ -21,8 +21,11 @@ public sealed class SchedulesTests
             using JsonDocument document = JsonDocument.Parse(System.IO.File.ReadAllBytes(File));
             return [.. document.RootElement.EnumerateArray().Select(schedule => new object[]
             {
-                schedule.GetProperty("schedule").GetString()!, schedule.GetProperty("total_steps").GetInt32(), schedule.GetProperty("warmup_steps").GetInt32(),
-                schedule.GetProperty("factors").EnumerateArray().Select(factor => factor.GetDouble()).ToArray(), schedule.GetProperty("truncated").GetBoolean(),
+                schedule.GetProperty("schedule").GetString()!,
+                schedule.GetProperty("total_steps").GetInt32(),
+                schedule.GetProperty("warmup_steps").GetInt32(),
+                schedule.GetProperty("factors").EnumerateArray().Select(factor => factor.GetDouble()).ToArray(),
+                schedule.GetProperty("truncated").GetBoolean(),
             })];
         }
     }

@@ -18,7 +18,8 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 public sealed class SorsaTrajectoryTests
 {
     public static IEnumerable<object[]> Runs =>
-        TestData.Rows(TestData.Golden("sorsa"), "*.json").SelectMany(row => new object[][] { [row[0], ScalarType.Float64], [row[0], ScalarType.Float32] });
+        TestData.Rows(TestData.Golden("sorsa"), "*.json")
+            .SelectMany(row => new object[][] { [row[0], ScalarType.Float64], [row[0], ScalarType.Float32] });
 
     [TestMethod]
     [DynamicData(nameof(Runs))]
@@ -29,17 +30,26 @@ public sealed class SorsaTrajectoryTests
         JsonElement run = settings.RootElement;
         using Checkpoint golden = Checkpoint.OpenFile(Path.ChangeExtension(file, ".safetensors"));
         using CausalLM model = CausalLM.Load(TestData.Golden("models", run.GetProperty("base").GetString()!), type, CPU);
-        int rank = run.GetProperty("rank").GetInt32(), accumulation = run.GetProperty("accumulation").GetInt32(), total = run.GetProperty("steps").GetInt32();
+        int rank = run.GetProperty("rank").GetInt32(),
+            accumulation = run.GetProperty("accumulation").GetInt32(),
+            total = run.GetProperty("steps").GetInt32();
         double scale = run.GetProperty("alpha").ValueKind == JsonValueKind.Null ? 1 : run.GetProperty("alpha").GetDouble() / rank;
         using var generator = new Generator(0);
 
         // The authors' trainer divides the regularizer's gradient by the number of micro-batches, Eq. (11) does not
         // (test/data/golden/README.md).
-        var rules = new SorsaMethod { Rank = rank, Gamma = run.GetProperty("gamma").GetDouble() / accumulation, Decomposition = Decomposition.Drawn(generator) };
+        var rules = new SorsaMethod
+        {
+            Rank = rank,
+            Gamma = run.GetProperty("gamma").GetDouble() / accumulation,
+            Decomposition = Decomposition.Drawn(generator)
+        };
         AdapterSet adapters = AdapterSet.Inject(
             model, [.. run.GetProperty("targets").EnumerateArray().Select(target => target.GetString()!)],
             new StoredMethod(
-                (path, linear) => new SorsaLinear(new PlainWeight(Start(path, "residual")), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale), rules));
+                (path, linear) => new SorsaLinear(
+                    new PlainWeight(Start(path, "residual")), Start(path, "U"), Start(path, "s"), Start(path, "Vt"), linear.bias, scale),
+                rules));
 
         var options = TinyModel.Settings with
         {
@@ -50,7 +60,8 @@ public sealed class SorsaTrajectoryTests
         };
         var log = new List<SorsaTrainingProgress>();
 
-        new TrainingLoop(model, adapters, options).Run(GoldenBatches.Steps(golden, accumulation), total, validate: null, log.Add, CancellationToken.None);
+        new TrainingLoop(model, adapters, options).Run(
+            GoldenBatches.Steps(golden, accumulation), total, validate: null, log.Add, CancellationToken.None);
 
         double tolerance = type == ScalarType.Float64 ? 1e-7 : 1e-5;
         double worst = 0;
@@ -66,7 +77,10 @@ public sealed class SorsaTrajectoryTests
 
         Assert.IsLessThanOrEqualTo(tolerance, worst);
         Assert.HasCount(total, log);
-        double[] losses = Means("loss"), norms = Means("grad_norm"), orthonormality = Means("orthonormality"), rates = Means("learning_rate");
+        double[] losses = Means("loss"),
+            norms = Means("grad_norm"),
+            orthonormality = Means("orthonormality"),
+            rates = Means("learning_rate");
         for (int step = 0; step < total; step++)
         {
             Assert.AreEqual(losses[step], log[step].Loss, 3e-6);
@@ -80,7 +94,8 @@ public sealed class SorsaTrajectoryTests
 
         Tensor Start(string path, string name) => golden.Tensors[$"start.{path}.{name}"].to(type).clone();
 
-        double[] Means(string name) => golden.Tensors["log." + name].to(ScalarType.Float64).reshape(total, -1).mean([1]).data<double>().ToArray();
+        double[] Means(string name) =>
+            golden.Tensors["log." + name].to(ScalarType.Float64).reshape(total, -1).mean([1]).data<double>().ToArray();
     }
 
     private static double Largest(Tensor difference) => difference.abs().max().to(ScalarType.Float64).item<double>();

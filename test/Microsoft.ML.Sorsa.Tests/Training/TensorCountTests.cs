@@ -33,12 +33,13 @@ public sealed class TensorCountTests
         var counts = new List<long>();
 
         new TrainingLoop(model, adapters, TinyModel.Settings with { EvaluationSteps = 10 }).Run(
-            plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0), _ => counts.Add(Tensor.TotalCount), CancellationToken.None);
+            plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0), _ => counts.Add(Tensor.TotalCount),
+            CancellationToken.None);
 
         Assert.HasCount(50, counts);
         Assert.IsTrue(counts[2..10].All(count => count == counts[2]), string.Join(' ', counts));
 
-        // Behind the first look at the validation rows the best weights are kept as well, once.
+        // After the first evaluation of the validation rows the best weights are kept as well, once.
         Assert.IsTrue(counts[10..].All(count => count == counts[10]), string.Join(' ', counts));
         Assert.AreEqual(counts[2] + adapters.Trainable.Count, counts[10]);
         Assert.AreEqual(before, Tensor.TotalCount);

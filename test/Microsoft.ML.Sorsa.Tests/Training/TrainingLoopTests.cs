@@ -11,7 +11,8 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 [TestClass]
 public sealed class TrainingLoopTests
 {
-    private static readonly TrainingSettings Plain = TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0, LearningRateDecay = LearningRateDecay.Constant };
+    private static readonly TrainingSettings Plain =
+        TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0, LearningRateDecay = LearningRateDecay.Constant };
 
     /// <summary>The golden runs cannot tell this: their micro-batches all have the same number of labels.</summary>
     [TestMethod]
@@ -83,9 +84,11 @@ public sealed class TrainingLoopTests
         TrainingSettings options = Plain with { AdamEpsilon = 1e3, LearningRate = 1 };
 
         (double[] start, _) = Train(options with { LearningRate = 1e-300 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
-        (double[] free, List<SorsaTrainingProgress> log) = Train(options with { MaxGradNorm = null }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
+        (double[] free, List<SorsaTrainingProgress> log) = Train(
+            options with { MaxGradNorm = null }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
         double norm = log[0].GradientNorm;
-        (double[] clipped, List<SorsaTrainingProgress> clippedLog) = Train(options with { MaxGradNorm = norm / 4 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
+        (double[] clipped, List<SorsaTrainingProgress> clippedLog) = Train(
+            options with { MaxGradNorm = norm / 4 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
         (double[] loose, _) = Train(options with { MaxGradNorm = norm * 2 }, Cut(rows, 8, 8), 1, ScalarType.Float64, gamma: 0);
 
         // With a huge ε the step is −η·g/(|g| + ε), all but linear in g.
@@ -176,10 +179,12 @@ public sealed class TrainingLoopTests
         AdapterSet adapters = TinyModel.Adapt(model);
         var log = new List<SorsaTrainingProgress>();
 
-        new TrainingLoop(model, adapters, Plain with { EvaluationSteps = 3 }).Run(Cut(TinyModel.Rows(64), 8, 8), 8, () => 1, log.Add, CancellationToken.None);
+        new TrainingLoop(model, adapters, Plain with { EvaluationSteps = 3 }).Run(
+            Cut(TinyModel.Rows(64), 8, 8), 8, () => 1, log.Add, CancellationToken.None);
 
         int[] expected = [3, 6, 8];
-        CollectionAssert.AreEqual(expected, log.Where(progress => progress.ValidationLoss is not null).Select(progress => progress.Step).ToArray());
+        CollectionAssert.AreEqual(
+            expected, log.Where(progress => progress.ValidationLoss is not null).Select(progress => progress.Step).ToArray());
         Assert.IsTrue(log.All(progress => progress.TotalSteps == 8));
     }
 
@@ -217,7 +222,8 @@ public sealed class TrainingLoopTests
         using CausalLM model = TinyModel.Create();
         AdapterSet adapters = TinyModel.Adapt(model);
 
-        ArithmeticException error = Diverge(model, adapters, Plain, () => Spoil(model.NamedWeights.Single(named => named.Key == name).Value, value));
+        ArithmeticException error = Diverge(
+            model, adapters, Plain, () => Spoil(model.NamedWeights.Single(named => named.Key == name).Value, value));
 
         Assert.Contains("step 2", error.Message);
         Assert.Contains($"'{name}' holds such a value itself", error.Message);
@@ -285,7 +291,8 @@ public sealed class TrainingLoopTests
     }
 
     private static (double[] Values, List<SorsaTrainingProgress> Log) Train(
-        TrainingSettings options, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int total, ScalarType type, double gamma = 4e-4)
+        TrainingSettings options, IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int total, ScalarType type,
+        double gamma = 4e-4)
     {
         using CausalLM model = TinyModel.Create(type);
         AdapterSet adapters = TinyModel.Adapt(model, gamma: gamma);

@@ -14,8 +14,7 @@ internal sealed record ChatConversation(
     public IReadOnlyList<ChatMessage> Turns => SystemMessage is null ? Messages : [.. Messages.Skip(1)];
 
     /// <summary>
-    /// The BOS token for a template that joins it to other text: Jinja refuses to join an undefined value, though it prints one as
-    /// nothing.
+    /// The BOS token for a template that joins it to other text: Jinja prints an undefined value as nothing, but refuses to join one.
     /// </summary>
     public string RequiredBosToken => BosToken ?? throw Undefined("bos_token");
 

@@ -23,7 +23,9 @@ internal sealed class TokenSampler
     {
         if (!float.IsFinite(TensorPrimitives.Max<float>(logits)))
         {
-            throw new InvalidDataException("The model's scores for the next token are not finite numbers: its weights are damaged, or its compute type is too narrow. Check the checkpoint, or compute in float32.");
+            throw new InvalidDataException(
+                "The model's scores for the next token are not finite numbers: its weights are damaged, or its compute type is too " +
+                "narrow. Check the checkpoint, or compute in float32.");
         }
 
         foreach (ILogitsRule rule in _rules)

@@ -9,10 +9,10 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.FineTuning;
 
 /// <summary>
-/// A model to start from, opened: rows can be encoded for it, and its weights are not loaded yet. From here on it goes one way: adapted,
-/// trained, merged.
+/// A model to start from, opened: rows can be encoded for it, and its weights are not loaded yet. It is then adapted, trained and merged,
+/// in this order.
 /// </summary>
-internal interface IBaseModel : IDisposable
+internal interface IPretrainedModel : IDisposable
 {
     ITextTokenizer Tokenizer { get; }
 
@@ -28,7 +28,7 @@ internal interface IBaseModel : IDisposable
     /// <summary>Loads the weights and puts a method's adapters into the targets.</summary>
     /// <param name="targetModules">Names such as q_proj.</param>
     /// <param name="method">Makes the adapters.</param>
-    /// <param name="cancellationToken">Looked at between two projections.</param>
+    /// <param name="cancellationToken">Checked between two projections.</param>
     AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken);
 }
 

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>Where the models and data lie, seen from the build.</summary>
-internal static class Places
+internal static class Folders
 {
     /// <summary>The folder of the solution.</summary>
     public static string Root { get; } = FindRoot();
@@ -9,7 +9,8 @@ internal static class Places
     /// <summary>The folder of shared data that stands beside the solution's.</summary>
     public static string Shared => Path.Combine(Path.GetDirectoryName(Root)!, "shared");
 
-    public static string SmolLM2 => Environment.GetEnvironmentVariable("SORSA_SMOLLM2") ?? Path.Combine(Shared, "models", "SmolLM2-135M-Instruct");
+    public static string SmolLM2 =>
+        Environment.GetEnvironmentVariable("SORSA_SMOLLM2") ?? Path.Combine(Shared, "models", "SmolLM2-135M-Instruct");
 
     public static string TinyLlama => Path.Combine(Root, "samples", "models", "tiny-llama-math");
 
@@ -21,6 +22,8 @@ internal static class Places
             folder = Path.GetDirectoryName(folder);
         }
 
-        return folder ?? throw new DirectoryNotFoundException("The benchmarks look for their data from the folder of Sorsa.MLNet.sln; they must run from a build inside it.");
+        return folder
+            ?? throw new DirectoryNotFoundException(
+                "The benchmarks look for their data from the folder of Sorsa.MLNet.sln; they must run from a build inside it.");
     }
 }
