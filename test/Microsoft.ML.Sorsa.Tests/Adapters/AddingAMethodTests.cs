@@ -68,7 +68,7 @@ public sealed partial class AddingAMethodTests
         Tensor Draw(params long[] shape) => randn(shape, ScalarType.Float64, generator: generator);
         Tensor w = Draw(5, 7), a = Draw(3, 7), b = Draw(5, 3), d = Draw(3), g = Draw(5), bias = Draw(5), x = Draw(4, 7);
         var adapter = new VeraLinear(
-            new PlainWeight(w), a.clone(), b.clone(), d.clone(), g.clone(), new Parameter(bias.clone(), requires_grad: false));
+            new PlainWeight(w.clone()), a.clone(), b.clone(), d.clone(), g.clone(), new Parameter(bias.clone(), requires_grad: false));
 
         Tensor expected = w + diag(g).mm(b).mm(diag(d)).mm(a);
 
