@@ -69,7 +69,7 @@ public sealed class PeftAdapterTests
     private static double PeersNoise(CausalLM model, string folder, Func<Tensor> logits)
     {
         using AdapterWeights weights = PeftFolder.Read(folder);
-        if (weights.Method != "pissa")
+        if (weights.Method.Method != FineTuningMethod.Pissa)
         {
             return 0;
         }
