@@ -55,12 +55,12 @@ public sealed partial class PackageTests
         }
     }
 
-    /// <summary>Whoever only fine-tunes gets no database and no plots; each package brings the one that it builds on.</summary>
+    /// <summary>Whoever only fine-tunes gets no database and no plots; a package brings the one that it builds on.</summary>
     [TestMethod]
-    [DataRow("Microsoft.ML.Sorsa", "Microsoft.ML, Microsoft.ML.Tokenizers, System.Numerics.Tensors, TorchSharp")]
-    [DataRow("Microsoft.ML.Sorsa.Sweeps", "Microsoft.Data.Sqlite, Microsoft.ML.Sorsa, OxyPlot.Core")]
-    [DataRow("Microsoft.ML.Sorsa.Hangfire", "Hangfire.Core, Hangfire.PostgreSql, Microsoft.ML.Sorsa.Sweeps, Npgsql")]
-    public void APackageDependsOnWhatItUsesAndNothingElse(string name, string dependencies)
+    [DataRow("Microsoft.ML.Sorsa", "TorchSharp", "Microsoft.Data.Sqlite, OxyPlot.Core, Hangfire.Core, Npgsql")]
+    [DataRow("Microsoft.ML.Sorsa.Sweeps", "Microsoft.ML.Sorsa, Microsoft.Data.Sqlite, OxyPlot.Core", "Hangfire.Core, Npgsql")]
+    [DataRow("Microsoft.ML.Sorsa.Hangfire", "Microsoft.ML.Sorsa.Sweeps, Hangfire.Core, Hangfire.PostgreSql, Npgsql", "")]
+    public void APackageBringsWhatItBuildsOn(string name, string brings, string doesNotBring)
     {
         using var folder = new TemporaryFolder();
         Dotnet(TestData.Root, "pack", Path.Combine("src", name), "-c", Configuration, "--no-build", "-o", folder.Path,
@@ -68,13 +68,14 @@ public sealed partial class PackageTests
         using ZipArchive package = ZipFile.OpenRead(folder.File($"{name}.{Version}.nupkg"));
         using Stream specification = package.GetEntry($"{name}.nuspec")!.Open();
 
-        string[] found =
+        string[] dependencies =
         [
             .. XDocument.Load(specification).Descendants().Where(element => element.Name.LocalName == "dependency")
-                .Select(element => element.Attribute("id")!.Value).Order(StringComparer.Ordinal),
+                .Select(element => element.Attribute("id")!.Value),
         ];
 
-        Assert.AreEqual(dependencies, string.Join(", ", found));
+        CollectionAssert.IsSubsetOf(brings.Split(", "), dependencies);
+        Assert.IsEmpty(dependencies.Intersect(doesNotBring.Split(", "), StringComparer.Ordinal));
     }
 
     [GeneratedRegex("answer: .*17")]
