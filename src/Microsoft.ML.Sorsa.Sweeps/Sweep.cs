@@ -69,10 +69,11 @@ internal sealed class Sweep
             ?? (StudyPath is null ? Directory.CreateTempSubdirectory("sorsa-svd-").FullName : StudyPath + ".svd");
         try
         {
-            (IStudyStore Store, ITrialExecutor Executor)? remote =
-                createExecutor?.Invoke(new StudyInputs(Trainer, SweptOptions.LargestRank(Trainer, Space), Data));
+            int largestRank = SweptOptions.LargestRank(Trainer, Space);
+            (IStudyStore Store, ITrialExecutor Executor)? remote = createExecutor?.Invoke(new StudyInputs(Trainer, largestRank, Data));
             using IStudyStore store = remote?.Store ?? new SqliteStudyStore(StudyPath);
-            using var runner = new TrialRunner(this, folder);
+            using var runner = new TrialRunner(
+                Catalog.OpenBaseModel(Trainer, largestRank, folder), Trainer, Data, ValidationView, Metric, ThreadsPerTrial);
             store.Open(Definition(runner.ModelFingerprint));
             using var local = new LocalTrials(runner, store, Metric.IsMaximized);
             var study = new Study(store, Space, Tuner, Pruning, Seed, TrialsAtATime, Metric.IsMaximized, Monitors)

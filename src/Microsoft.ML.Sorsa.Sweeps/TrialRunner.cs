@@ -45,16 +45,15 @@ public sealed class TrialRunner : IDisposable
     }
 
     /// <summary>For the experiment itself.</summary>
-    /// <param name="sweep">What is set up.</param>
-    /// <param name="decompositionFolder">Where decompositions are kept.</param>
-    internal TrialRunner(Sweep sweep, string decompositionFolder)
+    internal TrialRunner(
+        SorsaBaseModel model, SorsaFineTuningTrainer.Options trainer, SweepData data, IDataView? validation, SweepMetric metric, int threads)
     {
-        _trainer = sweep.Trainer;
-        _data = sweep.Data;
-        _metric = sweep.Metric;
-        _validation = sweep.ValidationView ?? _data.ValidationView(_trainer);
-        _threads = sweep.ThreadsPerTrial;
-        _model = sweep.Catalog.OpenBaseModel(_trainer, SweptOptions.LargestRank(_trainer, sweep.Space), decompositionFolder);
+        _model = model;
+        _trainer = trainer;
+        _data = data;
+        _validation = validation ?? data.ValidationView(trainer);
+        _metric = metric;
+        _threads = threads;
     }
 
     /// <summary>Names the model by its content, as <see cref="StudyDefinition.ModelFingerprint"/> does.</summary>

@@ -22,13 +22,13 @@ public sealed class ArchitectureTests
         ["Checkpoints"] = [],
         ["Tokenization"] = [],
         ["Data"] = ["Tokenization"],
-        ["DataViews"] = ["Data"],
+        ["DataViews"] = [],
         ["Models"] = ["Checkpoints"],
         ["Adapters"] = ["Models", "Checkpoints"],
         ["Training"] = ["Adapters", "Data", "Models"],
         ["Generation"] = ["Data", "Models", "Tokenization"],
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
-        ["Interop"] = ["Data", "Generation", "Models", "Tokenization"],
+        ["Interop"] = ["Generation", "Models", "Tokenization"],
         ["FineTuning"] = ["Training", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Persistence", "Interop", "Tokenization"],
     };
 

@@ -29,3 +29,47 @@ internal sealed record SweepReport(TrialHistory History, string MetricName, Sors
     /// </summary>
     public IEnumerable<TrialResult> InDrawingOrder() => History.Ranked.Reverse();
 }
+
+/// <summary>
+/// A metric as a colour of the scale "viridis", which colour-blind eyes and grey prints keep in order: the best is the darkest. A few
+/// trials that went astray do not take the colours from the others: what is worse than the third quartile by 1.5 quartile distances
+/// (Tukey's fence) has the last colour.
+/// </summary>
+/// <param name="Best">The best value.</param>
+/// <param name="Worst">The value of the last colour.</param>
+/// <param name="IsCut">Whether there are values beyond.</param>
+internal sealed record MetricShades(double Best, double Worst, bool IsCut)
+{
+    /// <summary>The yellow end is too light for lines on white.</summary>
+    private static readonly OxyColor[] s_colors = [.. OxyPalettes.Viridis(256).Colors.Take(236)];
+
+    /// <summary>From the best to the last colour.</summary>
+    public static IReadOnlyList<OxyColor> Colors => s_colors;
+
+    public static MetricShades Of(IEnumerable<double> values, bool isMaximized)
+    {
+        // As losses, in their order.
+        double[] sorted = [.. values.Select(value => isMaximized ? -value : value).Order()];
+        if (sorted.Length == 0)
+        {
+            return new MetricShades(0, 0, false);
+        }
+
+        double lower = Quantile(sorted, 0.25), upper = Quantile(sorted, 0.75);
+        double fence = sorted.Last(value => value <= upper + 1.5 * (upper - lower));
+        double sign = isMaximized ? -1 : 1;
+        return new MetricShades(sign * sorted[0], sign * fence, fence < sorted[^1]);
+    }
+
+    public OxyColor Of(double metric) => s_colors[(int)Math.Round(Depth(metric) * (s_colors.Length - 1))];
+
+    /// <summary>0 for the best, 1 for the last colour.</summary>
+    public double Depth(double metric) => Best == Worst ? metric == Best ? 0 : 1 : Math.Clamp((metric - Best) / (Worst - Best), 0, 1);
+
+    private static double Quantile(double[] sorted, double share)
+    {
+        double at = share * (sorted.Length - 1);
+        int below = (int)at;
+        return sorted[below] + (at - below) * (sorted[Math.Min(below + 1, sorted.Length - 1)] - sorted[below]);
+    }
+}

@@ -25,3 +25,34 @@ internal sealed record ChatConversation(
         $"'{token}' is undefined: the chat template writes it and the tokenizer has none. Set {token} in tokenizer_config.json, " +
         $"or pass a prompt template of your own: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}.");
 }
+
+/// <summary>One message of a conversation.</summary>
+/// <param name="Role">Who speaks: <c>system</c>, <c>user</c>, <c>assistant</c>; what others mean is the template's affair.</param>
+/// <param name="Content">The text, taken as it is: what looks like Jinja or like a special token stays.</param>
+internal sealed record ChatMessage(string Role, string Content);
+
+/// <summary>Text as Jinja, that is Python, handles it.</summary>
+internal static class JinjaText
+{
+    /// <summary>
+    /// <c>text.strip()</c> and <c>text | trim</c>. Python counts the separators U+001C to U+001F as white space, .NET does not.
+    /// </summary>
+    public static string Strip(string text)
+    {
+        int start = 0;
+        int end = text.Length;
+        while (start < end && IsSpace(text[start]))
+        {
+            start++;
+        }
+
+        while (end > start && IsSpace(text[end - 1]))
+        {
+            end--;
+        }
+
+        return text[start..end];
+    }
+
+    private static bool IsSpace(char c) => char.IsWhiteSpace(c) || c is >= '\u001C' and <= '\u001F';
+}

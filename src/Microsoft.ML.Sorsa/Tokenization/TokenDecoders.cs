@@ -5,6 +5,67 @@ using System.Text.Unicode;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
+/// <summary>Turns tokens back into text.</summary>
+internal abstract class TokenDecoder
+{
+    /// <summary>The text of all tokens together.</summary>
+    public abstract string Decode(IReadOnlyList<string> tokens);
+
+    /// <summary>A decoder that is handed one token after the other.</summary>
+    public abstract TokenStreamDecoder CreateStream();
+}
+
+/// <summary>Decodes token by token: a character comes out as soon as its last byte is there, and never half.</summary>
+internal abstract class TokenStreamDecoder
+{
+    /// <summary>The text that this token completes; empty where it completes none.</summary>
+    public abstract string Push(string token);
+
+    /// <summary>What is left at the end: U+FFFD for an unfinished character. Afterwards a new text may begin.</summary>
+    public abstract string Flush();
+}
+
+/// <summary>
+/// Tokens are bytes and the bytes are UTF-8; what is not becomes one U+FFFD per maximal invalid part, as .NET's decoder does it.
+/// </summary>
+internal sealed class ByteLevelDecoder : TokenDecoder
+{
+    public override string Decode(IReadOnlyList<string> tokens)
+    {
+        ArrayBufferWriter<byte> bytes = new();
+        foreach (string token in tokens)
+        {
+            ByteAlphabet.Read(token, bytes);
+        }
+
+        return Encoding.UTF8.GetString(bytes.WrittenSpan);
+    }
+
+    public override TokenStreamDecoder CreateStream() => new Stream();
+
+    private sealed class Stream : TokenStreamDecoder
+    {
+        private readonly Decoder _utf8 = Encoding.UTF8.GetDecoder();
+        private readonly ArrayBufferWriter<byte> _bytes = new();
+
+        public override string Push(string token)
+        {
+            _bytes.ResetWrittenCount();
+            ByteAlphabet.Read(token, _bytes);
+            return Convert(_bytes.WrittenSpan, flush: false);
+        }
+
+        public override string Flush() => Convert([], flush: true);
+
+        private string Convert(ReadOnlySpan<byte> bytes, bool flush)
+        {
+            char[] chars = new char[_utf8.GetCharCount(bytes, flush)];
+            _utf8.GetChars(bytes, chars, flush);
+            return new string(chars);
+        }
+    }
+}
+
 /// <summary>
 /// Tokens are text with marks for spaces, or single bytes. A run of bytes that is not valid UTF-8 as a whole becomes one U+FFFD per byte,
 /// as in the tokenizers library (SentencePiece keeps the valid characters of the run). At the very beginning up to
