@@ -10,7 +10,10 @@ using Microsoft.Extensions.Logging;
 
 namespace SweepGammaAndRank;
 
-/// <summary>Hangfire's dashboard on this machine alone: the trials as jobs, and the workers. It may be looked at, and nothing can be changed with it.</summary>
+/// <summary>
+/// Hangfire's dashboard on this machine alone: the trials as jobs, and the workers. It may be looked at, and nothing can be changed with
+/// it.
+/// </summary>
 internal sealed class Dashboard : IDisposable
 {
     private readonly WebApplication _site;

@@ -7,8 +7,9 @@ using System.Security.Cryptography;
 namespace SweepGammaAndRank;
 
 /// <summary>
-/// A PostgreSQL server of one's own, in a folder: made from what is installed on this machine, reached on the loopback address alone with a password that is made up for
-/// it, stopped in the end. A folder that has one already is used again; PostgreSQL does not run as root, so root has it run by the user "postgres".
+/// A PostgreSQL server of one's own, in a folder: made from what is installed on this machine, reached on the loopback address alone with
+/// a password that is made up for it, stopped in the end. A folder that has one already is used again; PostgreSQL does not run as root, so
+/// root has it run by the user "postgres".
 /// </summary>
 public sealed class LocalPostgres : IDisposable
 {
@@ -30,8 +31,10 @@ public sealed class LocalPostgres : IDisposable
     public string ConnectionString { get; }
 
     /// <summary>Starts the server of a folder.</summary>
-    /// <param name="folder">Made if it is not there. Where root starts it, the user "postgres" must be able to reach it, and owns it from then on.</param>
-    /// <exception cref="InvalidOperationException">PostgreSQL is not installed, or does not start; the message has what it said.</exception>
+    /// <param name="folder">Made if it is not there. Where root starts it, the user "postgres" must be able to reach it, and owns it from
+    /// then on.</param>
+    /// <exception cref="InvalidOperationException">PostgreSQL is not installed, or does not start; the message has what it
+    /// said.</exception>
     public static LocalPostgres Start(string folder)
     {
         string programs = FindPrograms() ?? throw new InvalidOperationException(Missing);

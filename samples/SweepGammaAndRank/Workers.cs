@@ -4,7 +4,9 @@ using Microsoft.ML.Sorsa;
 
 namespace SweepGammaAndRank;
 
-/// <summary>Worker processes on this machine, the database between them and the experiment, and the dashboard; all of them end with it.</summary>
+/// <summary>
+/// Worker processes on this machine, the database between them and the experiment, and the dashboard; all of them end with it.
+/// </summary>
 internal sealed class Workers : IDisposable
 {
     /// <summary>A password belongs into no command line, which every user of a machine can read.</summary>
@@ -14,7 +16,8 @@ internal sealed class Workers : IDisposable
     private readonly List<Process> _processes = [];
     private readonly Dashboard _dashboard;
 
-    /// <param name="settings">How many workers, and where the database is; where it is not said, a server of one's own is started in the output folder.</param>
+    /// <param name="settings">How many workers, and where the database is; where it is not said, a server of one's own is started in the
+    /// output folder.</param>
     public Workers(Settings settings)
     {
         _server = settings.Postgres is null ? LocalPostgres.Start(Path.Combine(settings.Out, "postgres")) : null;

@@ -197,7 +197,8 @@ public sealed class SorsaExperiment
     public ExperimentResult Run() => RunAsync(CancellationToken.None).GetAwaiter().GetResult();
 
     /// <summary>
-    /// Runs the trials, and gives the best model. Meanwhile libtorch's number of threads, which is the process's, is that of a trial; it is put back at the end.
+    /// Runs the trials, and gives the best model. Meanwhile libtorch's number of threads, which is the process's, is that of a trial; it
+    /// is put back at the end.
     /// </summary>
     /// <param name="cancellationToken">Ends the experiment; a study on disk keeps what is finished.</param>
     /// <exception cref="ArgumentException">

@@ -82,7 +82,9 @@ internal sealed record MethodSettings
         Fit(Quantization == BaseQuantization.None, nameof(Quantization), Quantization, "a model object computes with its own weights", remedy);
     }
 
-    /// <summary>Whether an option of the method's does anything beside what else is set; where it does not, it must be left at its default.</summary>
+    /// <summary>
+    /// Whether an option of the method's does anything beside what else is set; where it does not, it must be left at its default.
+    /// </summary>
     public bool HasEffect(string name) => name switch
     {
         nameof(SliceStart) => Triplets == SingularTriplets.Slice,

@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
-/// Decompositions and products that are made once and kept are computed in float64 on the CPU and rounded at the end: float32 kernels round differently
-/// from processor to processor, and from one number of threads to the next. Most cards have hardly any float64: there large matrices stay as they are.
+/// Decompositions and products that are made once and kept are computed in float64 on the CPU and rounded at the end: float32 kernels
+/// round differently from processor to processor, and from one number of threads to the next. Most cards have hardly any float64: there
+/// large matrices stay as they are.
 /// </summary>
 internal static class WorkingPrecision
 {

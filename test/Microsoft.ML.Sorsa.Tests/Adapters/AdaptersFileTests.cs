@@ -198,8 +198,9 @@ public sealed class AdaptersFileTests
     internal static SorsaTransformer Base() => s_ml.Sorsa().LoadModel(TestData.TinyLlama, generation: TinyTask.Options().Generation);
 
     /// <summary>
-    /// W_r and both merges are rounded to float32 once each: together by less than 2⁻²² of the largest weight. A merged weight is rounded to the stored type, bfloat16,
-    /// where that much may decide between two neighbours, which lie 2⁻⁷ of the weight apart at most; seldom, since they lie 2⁻⁹ apart at least.
+    /// W_r and both merges are rounded to float32 once each: together by less than 2⁻²² of the largest weight. A merged weight is rounded
+    /// to the stored type, bfloat16, where that much may decide between two neighbours, which lie 2⁻⁷ of the weight apart at most; seldom,
+    /// since they lie 2⁻⁹ apart at least.
     /// </summary>
     private static void AssertSameWeights(SorsaTransformer expected, SorsaTransformer actual)
     {
@@ -217,7 +218,8 @@ public sealed class AdaptersFileTests
 
     /// <param name="expected">Its logits are met.</param>
     /// <param name="actual">By these.</param>
-    /// <param name="tolerance">Of the largest logit: of what one step of bfloat16 in one weight does to it, the size of the logits is the measure.</param>
+    /// <param name="tolerance">Of the largest logit: of what one step of bfloat16 in one weight does to it, the size of the logits is the
+    /// measure.</param>
     private static void AssertClose(SorsaTransformer expected, SorsaTransformer actual, double tolerance)
     {
         float[] wanted = Logits(expected);

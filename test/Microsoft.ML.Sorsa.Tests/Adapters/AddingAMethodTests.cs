@@ -11,7 +11,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
-/// <summary>docs/adding-a-method.md: its method is this project's <see cref="VeraMethod"/>, and does all that a method of the library does.</summary>
+/// <summary>
+/// docs/adding-a-method.md: its method is this project's <see cref="VeraMethod"/>, and does all that a method of the library does.
+/// </summary>
 [TestClass]
 public sealed partial class AddingAMethodTests
 {

@@ -61,10 +61,11 @@ public sealed class PeftAdapterTests
     }
 
     /// <summary>
-    /// What PEFT's own decomposition moves the logits by. It takes B₀A₀ of a float32 SVD out of W and puts the file's B A in; the file was written before training, so
-    /// B A is that B₀A₀, and PEFT has W again. Who takes the true leading part out has W + N, N being B A less the true leading part: this measures N's effect,
-    /// with a decomposition of its own. N is rounding: a float32 SVD is the exact one of some W + E with ‖E‖ of a few 2⁻²³ σ₁, say four, which turns the leading
-    /// subspaces by at most ‖E‖ / (σᵣ − σᵣ₊₁) each (Wedin), and what they carry across there is no larger than σᵣ.
+    /// What PEFT's own decomposition moves the logits by. It takes B₀A₀ of a float32 SVD out of W and puts the file's B A in; the file was
+    /// written before training, so B A is that B₀A₀, and PEFT has W again. Who takes the true leading part out has W + N, N being B A less
+    /// the true leading part: this measures N's effect, with a decomposition of its own. N is rounding: a float32 SVD is the exact one of
+    /// some W + E with ‖E‖ of a few 2⁻²³ σ₁, say four, which turns the leading subspaces by at most ‖E‖ / (σᵣ − σᵣ₊₁) each (Wedin), and
+    /// what they carry across there is no larger than σᵣ.
     /// </summary>
     private static double PeersNoise(CausalLM model, string folder, Func<Tensor> logits)
     {

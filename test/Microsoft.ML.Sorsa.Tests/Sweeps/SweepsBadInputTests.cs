@@ -101,7 +101,9 @@ public sealed class SweepsBadInputTests
         Assert.Contains("trial 2: The metric 'never' is NaN", refused.Message);
     }
 
-    /// <summary>What depends on the data shows only when a trial starts: it fails with the trainer's own words, and the others go on.</summary>
+    /// <summary>
+    /// What depends on the data shows only when a trial starts: it fails with the trainer's own words, and the others go on.
+    /// </summary>
     [TestMethod]
     public void ATrialWhoseOptionsDoNotFitFails()
     {

@@ -7,7 +7,10 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 [TestClass]
 public sealed class SweepsDecompositionTests
 {
-    /// <summary>Of a smaller rank the first triplets of the largest one: on a matrix that is decomposed exactly, those of its own decomposition, to the bit.</summary>
+    /// <summary>
+    /// Of a smaller rank the first triplets of the largest one: on a matrix that is decomposed exactly, those of its own decomposition, to
+    /// the bit.
+    /// </summary>
     [TestMethod]
     [DataRow(40, 24, 1)]
     [DataRow(40, 24, 7)]
@@ -33,7 +36,9 @@ public sealed class SweepsDecompositionTests
         Assert.HasCount(1, Directory.GetFiles(folder.Path));
     }
 
-    /// <summary>The randomised form is drawn for each matrix anew: its bits do not depend on the matrices before it, nor on the process.</summary>
+    /// <summary>
+    /// The randomised form is drawn for each matrix anew: its bits do not depend on the matrices before it, nor on the process.
+    /// </summary>
     [TestMethod]
     public void TheOrderOfTheMatricesDoesNotCount()
     {

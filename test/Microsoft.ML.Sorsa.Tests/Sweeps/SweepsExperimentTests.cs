@@ -55,7 +55,9 @@ public sealed class SweepsExperimentTests
         Assert.IsGreaterThan(TimeSpan.Zero, result.SharedWork.DecompositionTimeSaved);
     }
 
-    /// <summary>With pruning and a tuner that learns: a second time, with trials that overlap otherwise, not a bit of the table changes.</summary>
+    /// <summary>
+    /// With pruning and a tuner that learns: a second time, with trials that overlap otherwise, not a bit of the table changes.
+    /// </summary>
     [TestMethod]
     public void TheSameStudyTwiceIsTheSameTable()
     {
@@ -143,7 +145,9 @@ public sealed class SweepsExperimentTests
         Assert.AreEqual(responses.Zip(Answers(result.Model)).Count(pair => pair.First.Trim() == pair.Second.Trim()) / 12.0, result.BestRun.Metric);
     }
 
-    /// <summary>What a listener or the user's metric throws is not the trial's fault: it ends the experiment, and the trial is tried again.</summary>
+    /// <summary>
+    /// What a listener or the user's metric throws is not the trial's fault: it ends the experiment, and the trial is tried again.
+    /// </summary>
     [TestMethod]
     public void AnErrorFromOutsideIsNotTheTrialsEnd()
     {

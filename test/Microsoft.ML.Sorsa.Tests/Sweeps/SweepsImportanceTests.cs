@@ -8,20 +8,22 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 public sealed class SweepsImportanceTests
 {
     /// <summary>
-    /// Metrics 1, 3 of one choice and 5, 7 of the other: mean 4, squares 9 + 1 + 1 + 9 = 20 in all, 1 + 1 + 1 + 1 = 4 within: η² = 16/20. ε² = 1 − 0.2 · 3/2 = 0.7.
+    /// Metrics 1, 3 of one choice and 5, 7 of the other: mean 4, squares 9 + 1 + 1 + 9 = 20 in all, 1 + 1 + 1 + 1 = 4 within: η² = 16/20.
+    /// ε² = 1 − 0.2 · 3/2 = 0.7.
     /// </summary>
     [TestMethod]
     public void OfAChoiceByItsValues() => AssertImportance(0.8, 0.7, new ChoiceOption("a", "b"), ("a", 1), ("b", 5), ("a", 3), ("b", 7));
 
     /// <summary>
-    /// Six numbers in three groups of two: metrics 0, 2 | 4, 6 | 8, 10, mean 5: 25 + 9 + 1 + 1 + 9 + 25 = 70 in all, 2 · 3 = 6 within: η² = 64/70. ε² = 1 − 6/70 · 5/3 = 6/7.
+    /// Six numbers in three groups of two: metrics 0, 2 | 4, 6 | 8, 10, mean 5: 25 + 9 + 1 + 1 + 9 + 25 = 70 in all, 2 · 3 = 6 within: η²
+    /// = 64/70. ε² = 1 − 6/70 · 5/3 = 6/7.
     /// </summary>
     [TestMethod]
     public void OfANumberByThreeGroupsOfEqualSize() => AssertImportance(64.0 / 70, 6.0 / 7, new UniformDoubleOption(1e-6, 1, logBase: true), (1e-6, 0), (1.0, 10), (1e-3, 6), (1e-5, 2), (1e-4, 4), (0.1, 8));
 
     /// <summary>
-    /// Ranks 4, 4, 4, 8, 8, 16: the fours all begin at place 0 of 6, the eights at place 3, in the second third, 16 in the last. Metrics 1, 1, 1 | 2, 4 | 9: mean 3,
-    /// 4 + 4 + 4 + 1 + 1 + 36 = 50 in all, 2 within: η² = 0.96, ε² = 1 − 0.04 · 5/3.
+    /// Ranks 4, 4, 4, 8, 8, 16: the fours all begin at place 0 of 6, the eights at place 3, in the second third, 16 in the last. Metrics
+    /// 1, 1, 1 | 2, 4 | 9: mean 3, 4 + 4 + 4 + 1 + 1 + 36 = 50 in all, 2 within: η² = 0.96, ε² = 1 − 0.04 · 5/3.
     /// </summary>
     [TestMethod]
     public void EqualNumbersStayTogether() => AssertImportance(0.96, 1 - 0.04 * 5 / 3, new UniformIntOption(4, 16), (4, 1), (8, 2), (4, 1), (16, 9), (8, 4), (4, 1));

@@ -10,8 +10,8 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 public sealed class SweepsMemoryTests
 {
     /// <summary>
-    /// No more tensors than a training by itself, whose model is disposed: of that it is known that only TorchSharp's count of a Parameter grows. A trial that
-    /// fails, and those whose model is not the best one, are among them.
+    /// No more tensors than a training by itself, whose model is disposed: of that it is known that only TorchSharp's count of a Parameter
+    /// grows. A trial that fails, and those whose model is not the best one, are among them.
     /// </summary>
     [TestMethod]
     public void ATrialLeavesNoTensor()

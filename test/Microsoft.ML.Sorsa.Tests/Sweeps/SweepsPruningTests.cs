@@ -10,7 +10,10 @@ public sealed class SweepsPruningTests
 
     private static readonly PruningOptions s_median = new() { SuccessiveHalving = false, MinimumTrials = 3 };
 
-    /// <summary>Successive halving: at looks 1, 3, 9 the trial goes on if fewer than max(1, ⌊(n + 1) / 3⌋) of the n others were lower; elsewhere always.</summary>
+    /// <summary>
+    /// Successive halving: at looks 1, 3, 9 the trial goes on if fewer than max(1, ⌊(n + 1) / 3⌋) of the n others were lower; elsewhere
+    /// always.
+    /// </summary>
     [TestMethod]
     public void HalvingKeepsTheBestThird()
     {

@@ -20,7 +20,8 @@ internal static class SweepsReportData
         new(new TrialHistory(trials, isMaximized), metric, space, Shared, StoppedByTime: false);
 
     /// <summary>
-    /// Every third from the sixth on is pruned, the eleventh failed; methods but SORSA have no γ, and it's the values of the space, spread by the golden ratio, that decide the losses.
+    /// Every third from the sixth on is pruned, the eleventh failed; methods but SORSA have no γ, and it's the values of the space, spread
+    /// by the golden ratio, that decide the losses.
     /// </summary>
     public static IReadOnlyList<TrialResult> Trials(SorsaSearchSpace space, int count) => [.. Enumerable.Range(1, count).Select(id =>
     {

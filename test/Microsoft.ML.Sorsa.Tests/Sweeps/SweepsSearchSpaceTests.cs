@@ -100,7 +100,9 @@ public sealed class SweepsSearchSpaceTests
         Assert.AreNotEqual(Text(new RandomSearchTuner().Propose(space, 1, s_nothing, 3)!), Text(new RandomSearchTuner().Propose(space, 1, s_nothing, 4)!));
     }
 
-    /// <summary>On a bowl with its bottom at γ = 4e-4, rank 16 and one of three methods, more of the trials are near it than random ones are.</summary>
+    /// <summary>
+    /// On a bowl with its bottom at γ = 4e-4, rank 16 and one of three methods, more of the trials are near it than random ones are.
+    /// </summary>
     [TestMethod]
     public void TheParzenEstimatorGoesToTheBottom()
     {

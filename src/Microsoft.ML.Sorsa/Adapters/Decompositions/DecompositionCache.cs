@@ -9,8 +9,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>
-/// Decomposes a matrix once, at the largest rank that will be asked for, and keeps the triplets as a safetensors file under the matrix's fingerprint: a smaller rank
-/// takes the first of them. Several threads and processes may share a folder; one that dies leaves nothing half written.
+/// Decomposes a matrix once, at the largest rank that will be asked for, and keeps the triplets as a safetensors file under the matrix's
+/// fingerprint: a smaller rank takes the first of them. Several threads and processes may share a folder; one that dies leaves nothing
+/// half written.
 /// </summary>
 /// <param name="folder">Made if it is not there.</param>
 /// <param name="largestRank">The largest rank; a matrix of a smaller side gives all that it has.</param>

@@ -36,8 +36,8 @@ internal readonly record struct TripletSlice(int? First, int Rank)
 }
 
 /// <summary>
-/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train; what is left, which does not, is <see cref="Residual"/>. The triplets are
-/// float32, or float64 where W is.
+/// W = W_r + c · U diag(s) Vt: some singular triplets of W, which train; what is left, which does not, is <see cref="Residual"/>. The
+/// triplets are float32, or float64 where W is.
 /// </summary>
 /// <param name="U">[out, r].</param>
 /// <param name="S">[r], descending.</param>
@@ -58,8 +58,9 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
     }
 
     /// <summary>
-    /// The same where W_r will be in NF4: it is the residual that is quantised, as in QPiSSA, so that the triplets stay exact. In further rounds the triplets are
-    /// those of what quantising left over, W − NF4(W_r), and W_r is quantised anew; the round of the smallest error counts.
+    /// The same where W_r will be in NF4: it is the residual that is quantised, as in QPiSSA, so that the triplets stay exact. In further
+    /// rounds the triplets are those of what quantising left over, W − NF4(W_r), and W_r is quantised anew; the round of the smallest
+    /// error counts.
     /// </summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>
@@ -93,7 +94,9 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
         return best with { Error = best.Error! with { Plain = QuantizationError.Relative(wide, plain, null) } };
     }
 
-    /// <summary>W_r = W − B A, of the product that training starts from, rounded once to the projection's type, or quantised. The caller owns it.</summary>
+    /// <summary>
+    /// W_r = W − B A, of the product that training starts from, rounded once to the projection's type, or quantised. The caller owns it.
+    /// </summary>
     public static FrozenWeight Residual(Linear linear, Tensor startB, Tensor startA, bool quantized)
     {
         using var scope = NewDisposeScope();

@@ -31,7 +31,9 @@ internal static class TruncatedSvd
         return IsRandomizedCheaper(smaller, rank) ? Randomized(weight, rank, generator) : Exact(weight, rank);
     }
 
-    /// <summary>The Krylov basis has (Iterations + 1)(r + Oversampling) columns; measured, it pays while that is below half of min(out, in).</summary>
+    /// <summary>
+    /// The Krylov basis has (Iterations + 1)(r + Oversampling) columns; measured, it pays while that is below half of min(out, in).
+    /// </summary>
     public static bool IsRandomizedCheaper(long smaller, int rank) => 2 * (Iterations + 1) * (rank + Oversampling) < smaller;
 
     public static (Tensor U, Tensor S, Tensor Vt) Exact(Tensor weight, int rank)
@@ -69,8 +71,8 @@ internal static class TruncatedSvd
     }
 
     /// <summary>
-    /// The best triplets whose left vectors lie in the span of these columns. What the columns were rounded by hardly moves the span; what follows is in
-    /// float64, except for the product with W on a card.
+    /// The best triplets whose left vectors lie in the span of these columns. What the columns were rounded by hardly moves the span; what
+    /// follows is in float64, except for the product with W on a card.
     /// </summary>
     private static (Tensor U, Tensor S, Tensor Vt) WithinBasis(DisposeScope scope, Tensor weight, Tensor columns, int rank)
     {

@@ -82,8 +82,8 @@ internal sealed class PissaMethod : AdapterMethod
     }
 
     /// <summary>
-    /// B and A of the leading triplets, in the dispose scope that is open. What PEFT's files leave out is made here too: the same factors, to
-    /// the bit.
+    /// B and A of the leading triplets, in the dispose scope that is open. What PEFT's files leave out is made here too: the same factors,
+    /// to the bit.
     /// </summary>
     private static (Tensor B, Tensor A) Factors(Tensor u, Tensor s, Tensor vt, double scale)
     {
