@@ -55,7 +55,8 @@ public sealed partial class AddingAMethodTests
         CollectionAssert.AreEqual(TinyTask.LogitBits(trained.Model.Network), loaded);
         CollectionAssert.AreNotEqual(before, loaded);
         Assert.IsLessThan(1e-3, loaded.Zip(difference, (a, b) => Math.Abs(Number(a) - Number(b))).Max());
-        var refused = Assert.ThrowsExactly<NotSupportedException>(() => trained.SaveAdapter(Path.Combine(folder.Path, "peft"), AdapterFormat.Peft));
+        var refused = Assert.ThrowsExactly<NotSupportedException>(
+            () => trained.SaveAdapter(Path.Combine(folder.Path, "peft"), AdapterFormat.Peft));
         Assert.Contains("no method 'vera'", refused.Message);
 
         static float Number(int bits) => BitConverter.Int32BitsToSingle(bits);

@@ -84,7 +84,8 @@ public sealed class SorsaRegularizerTests
     {
         using var scope = NewDisposeScope();
 
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => new OrthonormalityRegularizer(Random(), mean: true).AddGradient(1));
+        var error = Assert.ThrowsExactly<InvalidOperationException>(
+            () => new OrthonormalityRegularizer(Random(), mean: true).AddGradient(1));
 
         Assert.Contains("call backward first", error.Message);
     }

@@ -57,7 +57,8 @@ public sealed class KVCacheTests
         using var scope = NewDisposeScope();
         CausalLM model = TinyModel.Create();
 
-        var error = Assert.ThrowsExactly<ArgumentException>(() => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64)), ones([2, 4], ScalarType.Int64)));
+        var error = Assert.ThrowsExactly<ArgumentException>(
+            () => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64)), ones([2, 4], ScalarType.Int64)));
 
         Assert.Contains("[2, 4]", error.Message);
         Assert.Contains("[2, 3]", error.Message);

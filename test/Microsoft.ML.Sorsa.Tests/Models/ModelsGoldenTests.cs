@@ -74,7 +74,8 @@ public sealed class ModelsGoldenTests
             foreach (int chunk in chunks)
             {
                 int past = cache.Length;
-                Tensor logits = model.Logits(model.Forward(model.Embed(ids.narrow(1, past, chunk)), mask.narrow(1, 0, past + chunk), cache));
+                Tensor logits = model.Logits(
+                    model.Forward(model.Embed(ids.narrow(1, past, chunk)), mask.narrow(1, 0, past + chunk), cache));
                 AssertClose(full.narrow(1, past, chunk), logits * mask.narrow(1, past, chunk).unsqueeze(-1), 1e-5);
             }
 
