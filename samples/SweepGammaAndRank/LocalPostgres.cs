@@ -62,7 +62,10 @@ public sealed class LocalPostgres : IDisposable
         {
             RunAsOwner(
                 Path.Combine(programs, "initdb"),
-                ["-D", data, "-U", User, "--pwfile", secret, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
+                [
+                    "-D", data, "-U", User, "--pwfile", secret, "--auth", "scram-sha-256",
+                    "--encoding", "UTF8", "--locale", "C", "--no-sync",
+                ]);
         }
 
         string control = Path.Combine(programs, "pg_ctl"), id = Path.Combine(data, "postmaster.pid");

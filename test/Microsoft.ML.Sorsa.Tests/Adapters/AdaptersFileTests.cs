@@ -11,6 +11,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Adapters apart from their base: written, put onto it again, switched.</summary>
 [TestClass]
+[TestCategory("Adapters")]
 [DoNotParallelize]
 public sealed class AdaptersFileTests
 {

@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Adapter files that do not fit, or are none; all that is wrong is listed at once.</summary>
 [TestClass]
+[TestCategory("Adapters")]
 [DoNotParallelize]
 public sealed class AdaptersRefusalTests
 {

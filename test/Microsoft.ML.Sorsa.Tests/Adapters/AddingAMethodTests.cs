@@ -15,6 +15,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 /// docs/adding-a-method.md: its method is this project's <see cref="VeraMethod"/>, and does all that a method of the library does.
 /// </summary>
 [TestClass]
+[TestCategory("Methods")]
 public sealed partial class AddingAMethodTests
 {
     private static readonly MLContext s_ml = new();

@@ -11,6 +11,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Adapters")]
 public sealed class MergeReportTests
 {
     /// <summary>Against the values one by one, and a decomposition of the update.</summary>

@@ -19,6 +19,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Each method against its formula: how it starts, what it computes, what it merges to, what happens after a step.</summary>
 [TestClass]
+[TestCategory("Methods")]
 public sealed class MethodsTests
 {
     private static readonly string[] Names = ["sorsa", "trailing", "slice", "lora", "dora", "pissa", "adalora", "partial", "full"];

@@ -20,6 +20,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>NF4 against bitsandbytes' own bytes, and methods over a quantised base.</summary>
 [TestClass]
+[TestCategory("Nf4")]
 [DoNotParallelize]
 public sealed class Nf4Tests
 {

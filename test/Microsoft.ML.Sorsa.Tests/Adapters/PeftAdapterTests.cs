@@ -11,6 +11,8 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Files that PEFT itself wrote.</summary>
 [TestClass]
+[TestCategory("Adapters")]
+[TestCategory("Peft")]
 public sealed class PeftAdapterTests
 {
     public static IEnumerable<object[]> Folders => TestData.Rows(TestData.Golden("peft"), "*-adapter");

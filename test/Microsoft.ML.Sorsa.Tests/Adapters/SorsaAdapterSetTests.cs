@@ -9,6 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Adapters")]
 public sealed class SorsaAdapterSetTests
 {
     [TestMethod]

@@ -9,6 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Sorsa")]
 public sealed class SorsaLinearTests
 {
     private const int In = 7;

@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Sorsa")]
 public sealed class SorsaRegularizerTests
 {
     [TestMethod]

@@ -7,6 +7,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Decomposition")]
+[TestCategory("Sorsa")]
 public sealed class SorsaTruncatedSvdTests
 {
     public static IEnumerable<object[]> Runs => TestData.Rows(TestData.Golden("sorsa"), "*.json");

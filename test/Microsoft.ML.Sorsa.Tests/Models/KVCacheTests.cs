@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Models;
 
 [TestClass]
+[TestCategory("Models")]
 public sealed class KVCacheTests
 {
     [TestMethod]

@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>Against transformers' logits, losses and gradients of tiny random checkpoints.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class ModelsGoldenTests
 {
     public static IEnumerable<object[]> Folders => TestData.Rows(TestData.Golden("models"), "*");

@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>The angles against the formulas in test/data/golden/README.md, number by number.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class RopeTests
 {
     private const int D = 16;

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Transforms.Text;
 using static TorchSharp.torch;
@@ -13,6 +14,7 @@ namespace Microsoft.ML.Sorsa.Tests.Persistence;
 
 /// <summary>Fine-tuned models through ML.NET's own mlContext.Model.Save and Load; nobody registers anything.</summary>
 [TestClass]
+[TestCategory("Persistence")]
 public sealed class SorsaSaveLoadTests
 {
     private const string ZipVariable = "SORSA_TEST_FRESH_PROCESS_ZIP";

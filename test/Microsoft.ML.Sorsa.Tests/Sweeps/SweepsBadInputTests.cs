@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What is wrong is said before a model is loaded, and a study on disk stays readable.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsBadInputTests
 {
     public static IEnumerable<object?[]> Spaces =>

@@ -5,6 +5,8 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Decompositions that trials share.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
+[TestCategory("Decomposition")]
 public sealed class SweepsDecompositionTests
 {
     /// <summary>

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Whole experiments over the bundled model.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsExperimentTests
 {
     [TestMethod]

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Experiments whose trials workers run, through Hangfire on PostgreSQL.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsHangfireTests
 {
     private static PostgresServer? s_server;

@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Importance against sums done by hand.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsImportanceTests
 {
     /// <summary>

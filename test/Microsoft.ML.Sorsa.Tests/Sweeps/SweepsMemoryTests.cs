@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What trials leave behind.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 [DoNotParallelize]
 public sealed class SweepsMemoryTests
 {

@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Options as the text that studies and workers hold.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsOptionTextTests
 {
     private static readonly PropertyInfo[] s_options = [.. typeof(Options).GetProperties()

@@ -4,6 +4,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What a study is promised by whichever store keeps it.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsPostgresTests
 {
     private const string Sqlite = "SQLite", Postgres = "PostgreSQL";

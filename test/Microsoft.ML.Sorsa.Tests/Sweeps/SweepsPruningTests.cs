@@ -4,6 +4,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Limits against the rules' own words, by brute force.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsPruningTests
 {
     private static readonly PruningOptions s_halving = new() { ReductionFactor = 3, Median = false, MinimumTrials = 1 };

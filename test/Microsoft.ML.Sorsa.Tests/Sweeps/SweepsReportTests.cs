@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>The report as a file: what is in it, whatever the sweep was.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsReportTests
 {
     private static readonly XNamespace Svg = "http://www.w3.org/2000/svg";

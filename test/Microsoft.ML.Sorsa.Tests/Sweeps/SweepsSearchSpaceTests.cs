@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Options, and the tuners that draw from them.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsSearchSpaceTests
 {
     private static readonly TrialHistory s_nothing = new([], IsMaximized: false);

@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What an SQLite study keeps, and what it says when it cannot.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsStoreTests
 {
     private static readonly SorsaSearchSpace s_space = new()

@@ -4,6 +4,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>The order of a study, with trials that end when the test says so.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsStudyTests
 {
     private static readonly SorsaSearchSpace s_space = new()
