@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>The package as somebody else's project sees it: restored from a folder, built, run and published.</summary>
 [TestClass]
+[TestCategory("Package")]
 public sealed partial class PackageTests
 {
     private const string Version = "0.0.1-test";

@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Checkpoints;
 
 /// <summary>Folders of shards, mapped tensors and their lives, and the comparison with a configuration.</summary>
 [TestClass]
+[TestCategory("Checkpoints")]
 public sealed class CheckpointTests
 {
     [TestMethod]

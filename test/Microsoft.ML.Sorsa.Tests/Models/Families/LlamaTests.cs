@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models.Families;
 
 /// <summary>Llama's keys, which most families share.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class LlamaTests
 {
     public static IEnumerable<object[]> Unsupported =>
