@@ -46,7 +46,8 @@ public sealed class TrialRunner : IDisposable
 
     /// <summary>For the experiment itself.</summary>
     internal TrialRunner(
-        SorsaBaseModel model, SorsaFineTuningTrainer.Options trainer, SweepData data, IDataView? validation, SweepMetric metric, int threads)
+        SorsaBaseModel model, SorsaFineTuningTrainer.Options trainer, SweepData data, IDataView? validation, SweepMetric metric,
+        int threads)
     {
         _model = model;
         _trainer = trainer;

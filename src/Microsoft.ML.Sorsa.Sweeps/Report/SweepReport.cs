@@ -1,3 +1,5 @@
+using OxyPlot;
+
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
 /// <summary>What a report is made from.</summary>

@@ -38,7 +38,9 @@ internal sealed class AdapterSet
 
     /// <summary>What the method remembers between two steps, by name; the adapters own the tensors.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State =>
-        _adapters.SelectMany(entry => entry.Adapter.State.Select(named => KeyValuePair.Create($"{entry.Target.Path}.{named.Key}", named.Value)));
+        from entry in _adapters
+        from named in entry.Adapter.State
+        select KeyValuePair.Create($"{entry.Target.Path}.{named.Key}", named.Value);
 
     /// <summary>Where dropout draws from, or null.</summary>
     public Generator? DropoutGenerator => _method.Dropout?.Generator;
@@ -64,7 +66,8 @@ internal sealed class AdapterSet
                 nameof(targetModules));
         }
 
-        foreach (ProjectionShape projection in layout.Projections.Where(projection => targetModules.Contains(projection.Name, StringComparer.Ordinal)))
+        foreach (ProjectionShape projection in layout.Projections.Where(
+            projection => targetModules.Contains(projection.Name, StringComparer.Ordinal)))
         {
             VerifyRank(projection.Path, projection.Shape, rank);
         }

@@ -79,7 +79,9 @@ internal abstract class LowRankAdapter : Adapter
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         ScalarType type = Trainable[0].Value.dtype;
-        return scope.MoveToOuter(StartFactors() is var (b, a) ? WorkingPrecision.Product(b, a).Accumulate(_frozen.Dense(type)).to(type) : _frozen.Dense(type).clone());
+        return scope.MoveToOuter(StartFactors() is var (b, a)
+            ? WorkingPrecision.Product(b, a).Accumulate(_frozen.Dense(type)).to(type)
+            : _frozen.Dense(type).clone());
     }
 
     /// <summary>

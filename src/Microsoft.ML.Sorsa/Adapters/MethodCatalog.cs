@@ -36,7 +36,8 @@ internal static class MethodCatalog
 
     /// <exception cref="ArgumentOutOfRangeException">No method is called so.</exception>
     public static MethodDescriptor Get(FineTuningMethod method) => All.FirstOrDefault(known => known.Method == method)
-        ?? throw OptionRange.Error("Method", method, $"one of {string.Join(", ", All.Select(known => known.Method))}", "Choose one of them");
+        ?? throw OptionRange.Error(
+            "Method", method, $"one of {string.Join(", ", All.Select(known => known.Method))}", "Choose one of them");
 
     /// <summary>
     /// Adds a method from outside of the library, for the caller and what it calls and starts, until the result is disposed.

@@ -66,7 +66,8 @@ internal sealed record MethodDescriptor
         if (!Has(option))
         {
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"{option} is {value}; it does not belong to Method {Method}. Leave it at its default, or choose a method that has it."), option);
+                $"{option} is {value}; it does not belong to Method {Method}. Leave it at its default, or choose a method that has it."),
+                option);
         }
     }
 

@@ -78,8 +78,10 @@ internal sealed record MethodSettings
     /// <summary>Refuses what an adapter of a model object cannot have: it computes with the adapted weight itself.</summary>
     public void VerifyForModule(string remedy)
     {
-        Fit(Dropout == 0, nameof(Dropout), Dropout, "a model object computes with the adapted weight itself, so that an adapter has no input of its own", remedy);
-        Fit(Quantization == BaseQuantization.None, nameof(Quantization), Quantization, "a model object computes with its own weights", remedy);
+        Fit(Dropout == 0, nameof(Dropout), Dropout,
+            "a model object computes with the adapted weight itself, so that an adapter has no input of its own", remedy);
+        Fit(Quantization == BaseQuantization.None, nameof(Quantization), Quantization,
+            "a model object computes with its own weights", remedy);
     }
 
     /// <summary>
@@ -99,10 +101,12 @@ internal sealed record MethodSettings
             $"Set {nameof(Triplets)} to {SingularTriplets.Slice}, or leave {nameof(SliceStart)} null");
         Fit(Triplets != SingularTriplets.Slice || SliceStart >= 0, nameof(SliceStart), SliceStart,
             $"{nameof(Triplets)} is {Triplets}, which needs a start of at least 0", $"Set {nameof(SliceStart)}");
-        Fit(!HardOrthonormality || Gamma is null or 0, nameof(Gamma), Gamma, $"{nameof(HardOrthonormality)} leaves no deviation to penalise",
+        Fit(!HardOrthonormality || Gamma is null or 0, nameof(Gamma), Gamma,
+            $"{nameof(HardOrthonormality)} leaves no deviation to penalise",
             $"Leave {nameof(Gamma)} null, or {nameof(HardOrthonormality)} false");
         Fit(Quantization != BaseQuantization.None || QuantizationRounds == 1, nameof(QuantizationRounds), QuantizationRounds,
-            $"{nameof(Quantization)} is {Quantization}", $"Set {nameof(Quantization)} to {BaseQuantization.NF4}, or leave {nameof(QuantizationRounds)} at 1");
+            $"{nameof(Quantization)} is {Quantization}",
+            $"Set {nameof(Quantization)} to {BaseQuantization.NF4}, or leave {nameof(QuantizationRounds)} at 1");
         Fit(Triplets == SingularTriplets.Leading || QuantizationRounds == 1, nameof(QuantizationRounds), QuantizationRounds,
             $"{nameof(Triplets)} is {Triplets}; only the leading triplets can make up for what quantising loses",
             $"Leave {nameof(QuantizationRounds)} at 1, or {nameof(Triplets)} at {SingularTriplets.Leading}");
@@ -113,7 +117,9 @@ internal sealed record MethodSettings
         OptionRange.Verify(budget, $"{nameof(RankBudget)}.");
         if (budget.TargetRank is { } target && (target < 1 || target > RankOrDefault))
         {
-            throw Error($"{nameof(RankBudget)}.{nameof(budget.TargetRank)}", budget.TargetRank, $"from 1 to {nameof(Rank)}, {RankOrDefault}", "Leave it null for half of Rank");
+            throw Error(
+                $"{nameof(RankBudget)}.{nameof(budget.TargetRank)}", budget.TargetRank,
+                $"from 1 to {nameof(Rank)}, {RankOrDefault}", "Leave it null for half of Rank");
         }
     }
 }

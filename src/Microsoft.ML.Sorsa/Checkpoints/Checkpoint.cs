@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
+using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -271,20 +271,12 @@ internal sealed class Checkpoint : IDisposable
 
     private static SortedDictionary<string, string> ReadWeightMap(string index)
     {
-        try
+        var map = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach ((string name, JsonReader shard) in JsonReader.Parse(index, File.ReadAllBytes(index))["weight_map"].Members)
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(index));
-            var map = new SortedDictionary<string, string>(StringComparer.Ordinal);
-            foreach (JsonProperty property in document.RootElement.GetProperty("weight_map").EnumerateObject())
-            {
-                map[property.Name] = property.Value.GetString() ?? throw new FormatException($"the shard of '{property.Name}' is null");
-            }
+            map[name] = shard.Text;
+        }
 
-            return map;
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
-        {
-            throw new InvalidDataException($"'{index}' is not an index of shards: {e.Message}", e);
-        }
+        return map;
     }
 }

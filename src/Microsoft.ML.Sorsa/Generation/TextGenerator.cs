@@ -68,8 +68,7 @@ internal sealed class TextGenerator
             return [];
         }
 
-        using ConfigReader config = new(json, TokenizerFiles.GenerationConfig);
-        return config.Integers("eos_token_id");
+        return JsonReader.Parse(TokenizerFiles.GenerationConfig, json).Integers("eos_token_id");
     }
 
     private GenerationRow CreateRow(string prompt, int index)

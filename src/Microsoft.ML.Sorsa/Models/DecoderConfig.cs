@@ -51,7 +51,7 @@ internal sealed class DecoderConfig
     /// <exception cref="InvalidDataException">Not JSON, a key missing, or a value that makes no sense.</exception>
     public static DecoderConfig Parse(byte[] json, string source)
     {
-        using ConfigReader config = new(json, source);
+        JsonReader config = JsonReader.Parse(source, json);
         DecoderSpec spec = FamilyCatalog.Read(config, source);
         if (config.Has("quantization_config"))
         {

@@ -45,18 +45,18 @@ internal sealed record RopeConfig
     /// <summary>yarn: what cos and sin are multiplied by; null: 0.1·ln(Factor) + 1.</summary>
     public double? AttentionFactor { get; init; }
 
-    public static RopeConfig Read(ConfigReader config, int headDim, int maxPositions)
+    public static RopeConfig Read(JsonReader config, int headDim, int maxPositions)
     {
-        ConfigReader? parameters = config.Section("rope_parameters") ?? config.Section("rope_scaling");
+        JsonReader? parameters = config.Section("rope_parameters") ?? config.Section("rope_scaling");
         double theta = parameters is not null && parameters.Has("rope_theta")
-            ? parameters.Number("rope_theta")
-            : config.Number("rope_theta", 10000);
+            ? parameters.NumberOf("rope_theta")
+            : config.NumberOf("rope_theta", 10000);
         if (parameters is null)
         {
             return new RopeConfig { Type = "default", Theta = theta, HeadDim = headDim, MaxPositions = maxPositions };
         }
 
-        string type = parameters.Has("rope_type") ? parameters.Text("rope_type") : parameters.Text("type", "default");
+        string type = parameters.Has("rope_type") ? parameters.TextOf("rope_type") : parameters.TextOf("type", "default");
         if (!Types.Contains(type, StringComparer.Ordinal))
         {
             throw new NotSupportedException($"The rotary embedding '{type}' is not implemented; {string.Join(", ", Types)} are.");
@@ -76,13 +76,13 @@ internal sealed record RopeConfig
             Theta = theta,
             HeadDim = headDim,
             MaxPositions = maxPositions,
-            Factor = type == "default" ? 1 : parameters.Number("factor"),
-            LowFrequencyFactor = llama3 ? parameters.Number("low_freq_factor") : 0,
-            HighFrequencyFactor = llama3 ? parameters.Number("high_freq_factor") : 0,
+            Factor = type == "default" ? 1 : parameters.NumberOf("factor"),
+            LowFrequencyFactor = llama3 ? parameters.NumberOf("low_freq_factor") : 0,
+            HighFrequencyFactor = llama3 ? parameters.NumberOf("high_freq_factor") : 0,
             OriginalMaxPositions = parameters.Positive("original_max_position_embeddings", llama3 ? null : maxPositions),
-            BetaFast = parameters.Number("beta_fast", 32),
-            BetaSlow = parameters.Number("beta_slow", 1),
-            AttentionFactor = parameters.Has("attention_factor") ? parameters.Number("attention_factor") : null,
+            BetaFast = parameters.NumberOf("beta_fast", 32),
+            BetaSlow = parameters.NumberOf("beta_slow", 1),
+            AttentionFactor = parameters.Has("attention_factor") ? parameters.NumberOf("attention_factor") : null,
         };
     }
 }

@@ -32,8 +32,8 @@ internal sealed record TextModel(
         if (tokenizer.VocabularySize > config.Spec.VocabularySize)
         {
             throw new ArgumentException(
-                $"The tokenizer in '{source}' has {tokenizer.VocabularySize} tokens and the model {config.Spec.VocabularySize} (vocab_size). " +
-                "Use the tokenizer of this model.");
+                $"The tokenizer in '{source}' has {tokenizer.VocabularySize} tokens and the model {config.Spec.VocabularySize} "
+                + "(vocab_size). Use the tokenizer of this model.");
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
@@ -82,7 +83,7 @@ internal sealed record AddedToken(int Id, string Content, bool Special, bool Tak
 internal static class AddedTokenReader
 {
     /// <summary>An entry of added_tokens_decoder, whose key is the id.</summary>
-    public static AddedToken Read(string key, JsonPart part)
+    public static AddedToken Read(string key, JsonReader part)
     {
         part.AllowOnly("content", "single_word", "lstrip", "rstrip", "normalized", "special");
         return int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
@@ -91,13 +92,13 @@ internal static class AddedTokenReader
     }
 
     /// <summary>An entry of added_tokens, and whether it is found only after the normalizer.</summary>
-    public static (AddedToken Token, bool Late) Read(JsonPart part)
+    public static (AddedToken Token, bool Late) Read(JsonReader part)
     {
         part.AllowOnly("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-        return (Read(part["id"].Number, part), part.Find("normalized")?.Flag ?? false);
+        return (Read(part["id"].Integer, part), part.Find("normalized")?.Flag ?? false);
     }
 
-    private static AddedToken Read(int id, JsonPart part)
+    private static AddedToken Read(int id, JsonReader part)
     {
         if (id is < 0 or > Vocabulary.HighestId)
         {

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>Reads the decoder of tokenizer.json: ByteLevel, or a sequence in the order Replace, ByteFallback, Fuse, Strip.</summary>
@@ -6,7 +8,7 @@ internal static class DecoderReader
     private const string Supported =
         "supported decoders are ByteLevel, and the Sequence Replace (of strings), ByteFallback, Fuse, Strip (at the start; optional)";
 
-    public static TokenDecoder Read(JsonPart part)
+    public static TokenDecoder Read(JsonReader part)
     {
         switch (part.Type)
         {
@@ -23,7 +25,7 @@ internal static class DecoderReader
         }
     }
 
-    private static TokenDecoder ReadSequence(JsonPart whole, JsonPart[] steps)
+    private static TokenDecoder ReadSequence(JsonReader whole, JsonReader[] steps)
     {
         if (steps is [var only] && only.Type == "ByteLevel")
         {
@@ -31,7 +33,7 @@ internal static class DecoderReader
         }
 
         List<ReplaceRewrite> replacements = [.. steps.TakeWhile(step => step.Type == "Replace").Select(NormalizerReader.ReadReplace)];
-        JsonPart[] rest = steps[replacements.Count..];
+        JsonReader[] rest = steps[replacements.Count..];
         if (rest.Length is < 2 or > 3 || rest[0].Type != "ByteFallback" || rest[1].Type != "Fuse")
         {
             throw whole.Unsupported(Supported);
@@ -50,11 +52,11 @@ internal static class DecoderReader
         }
 
         strip.AllowOnly("type", "content", "start", "stop");
-        if (strip["stop"].Number != 0 || strip["start"].Number < 0 || strip["content"].Text.Length != 1)
+        if (strip["stop"].Integer != 0 || strip["start"].Integer < 0 || strip["content"].Text.Length != 1)
         {
             throw strip.Unsupported("Strip may take one kind of character off the start");
         }
 
-        return new ByteFallbackDecoder(replacements, strip["content"].Text[0], strip["start"].Number);
+        return new ByteFallbackDecoder(replacements, strip["content"].Text[0], strip["start"].Integer);
     }
 }

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>Reads the normalizer of tokenizer.json.</summary>
@@ -11,7 +13,7 @@ internal sealed class NormalizerReader
 
     public IReadOnlyList<TextRewrite> Rewrites => _rewrites;
 
-    public static NormalizerReader Read(JsonPart? part)
+    public static NormalizerReader Read(JsonReader? part)
     {
         NormalizerReader reader = new();
         if (part is { } normalizer)
@@ -23,22 +25,22 @@ internal sealed class NormalizerReader
     }
 
     /// <summary>Reads a Replace, which is both a normalizer and a decoder.</summary>
-    public static ReplaceRewrite ReadReplace(JsonPart part)
+    public static ReplaceRewrite ReadReplace(JsonReader part)
     {
         part.AllowOnly("type", "pattern", "content");
-        JsonPart pattern = part["pattern"];
+        JsonReader pattern = part["pattern"];
         pattern.AllowOnly("String");
         string old = pattern["String"].Text;
         return old.Length > 0 ? new ReplaceRewrite(old, part["content"].Text) : throw pattern["String"].Invalid("must not be empty");
     }
 
-    private void Add(JsonPart part)
+    private void Add(JsonReader part)
     {
         switch (part.Type)
         {
             case "Sequence":
                 part.AllowOnly("type", "normalizers");
-                foreach (JsonPart item in part["normalizers"].Items)
+                foreach (JsonReader item in part["normalizers"].Items)
                 {
                     Add(item);
                 }

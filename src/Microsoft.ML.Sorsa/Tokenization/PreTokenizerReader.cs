@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
@@ -18,7 +19,7 @@ internal sealed class PreTokenizerReader
     /// <summary>Whether words are bytes to the model.</summary>
     public bool ByteLevel { get; private set; }
 
-    public static PreTokenizerReader Read(JsonPart? part)
+    public static PreTokenizerReader Read(JsonReader? part)
     {
         PreTokenizerReader reader = new();
         if (part is { } preTokenizer)
@@ -43,7 +44,7 @@ internal sealed class PreTokenizerReader
         return chain;
     }
 
-    private void Add(JsonPart part)
+    private void Add(JsonReader part)
     {
         if (ByteLevel)
         {
@@ -54,7 +55,7 @@ internal sealed class PreTokenizerReader
         {
             case "Sequence":
                 part.AllowOnly("type", "pretokenizers");
-                foreach (JsonPart item in part["pretokenizers"].Items)
+                foreach (JsonReader item in part["pretokenizers"].Items)
                 {
                     Add(item);
                 }
@@ -84,7 +85,7 @@ internal sealed class PreTokenizerReader
         }
     }
 
-    private void AddSplit(JsonPart part)
+    private void AddSplit(JsonReader part)
     {
         part.AllowOnly("type", "pattern", "behavior", "invert");
         part.Refuse("invert", meaningless: false);
@@ -93,7 +94,7 @@ internal sealed class PreTokenizerReader
             throw part["behavior"].Unsupported("the one behavior that is supported is Isolated");
         }
 
-        JsonPart pattern = part["pattern"];
+        JsonReader pattern = part["pattern"];
         pattern.AllowOnly("Regex");
         Regex regex;
         try
@@ -108,7 +109,7 @@ internal sealed class PreTokenizerReader
         _stages.Add(next => new PatternSplitter(regex, next));
     }
 
-    private void AddByteLevel(JsonPart part)
+    private void AddByteLevel(JsonReader part)
     {
         // trim_offsets moves offsets, which are not asked for here.
         part.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
@@ -126,7 +127,7 @@ internal sealed class PreTokenizerReader
         ByteLevel = true;
     }
 
-    private void AddMetaspace(JsonPart part)
+    private void AddMetaspace(JsonReader part)
     {
         part.AllowOnly("type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep");
         if (_stages.Count > 0 || _rewrites.Count > 0)

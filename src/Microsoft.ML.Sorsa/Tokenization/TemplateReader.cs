@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>Reads the post-processor of tokenizer.json: the special tokens around a text. Pairs of texts are not encoded here.</summary>
@@ -15,7 +17,7 @@ internal sealed class TemplateReader
 
     public IReadOnlyList<int> Suffix => _suffix;
 
-    public static TemplateReader Read(JsonPart? part)
+    public static TemplateReader Read(JsonReader? part)
     {
         TemplateReader reader = new();
         if (part is { } postProcessor)
@@ -26,13 +28,13 @@ internal sealed class TemplateReader
         return reader;
     }
 
-    private void Add(JsonPart part)
+    private void Add(JsonReader part)
     {
         switch (part.Type)
         {
             case "Sequence":
                 part.AllowOnly("type", "processors");
-                foreach (JsonPart item in part["processors"].Items)
+                foreach (JsonReader item in part["processors"].Items)
                 {
                     Add(item);
                 }
@@ -53,7 +55,7 @@ internal sealed class TemplateReader
         }
     }
 
-    private void AddTemplate(JsonPart part)
+    private void AddTemplate(JsonReader part)
     {
         part.AllowOnly("type", "single", "pair", "special_tokens");
         if (_templateSeen)
@@ -63,13 +65,13 @@ internal sealed class TemplateReader
 
         _templateSeen = true;
         bool textSeen = false;
-        foreach (JsonPart step in part["single"].Items)
+        foreach (JsonReader step in part["single"].Items)
         {
             step.AllowOnly("SpecialToken", "Sequence");
             if (step.Find("SpecialToken") is { } special)
             {
-                JsonPart ids = part["special_tokens"][special["id"].Text]["ids"];
-                (textSeen ? _suffix : _prefix).AddRange(ids.Items.Select(id => id.Number));
+                JsonReader ids = part["special_tokens"][special["id"].Text]["ids"];
+                (textSeen ? _suffix : _prefix).AddRange(ids.Items.Select(id => id.Integer));
             }
             else if (textSeen)
             {

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
@@ -12,13 +14,13 @@ internal static class TokenizerJsonReader
     /// <exception cref="NotSupportedException">It asks for something that is not supported.</exception>
     public static TokenizerParts Read(ReadOnlySpan<byte> json)
     {
-        JsonPart root = JsonPart.Parse(File, json);
+        JsonReader root = JsonReader.Parse(File, json);
         root.AllowOnly(
             "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
 
         // "truncation" and "padding" are what the file was last used with; transformers sets them aside, too.
 
-        JsonPart model = root["model"];
+        JsonReader model = root["model"];
         Vocabulary vocabulary = ReadVocabulary(model["vocab"]);
         (AddedToken Token, bool Late)[] added = [.. root.Find("added_tokens")?.Items.Select(AddedTokenReader.Read) ?? []];
         NormalizerReader normalizer = NormalizerReader.Read(root.Find("normalizer"));
@@ -48,20 +50,20 @@ internal static class TokenizerJsonReader
         };
     }
 
-    private static Vocabulary ReadVocabulary(JsonPart part)
+    private static Vocabulary ReadVocabulary(JsonReader part)
     {
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
-        foreach ((string token, JsonPart id) in part.Members)
+        foreach ((string token, JsonReader id) in part.Members)
         {
-            ids[token] = id.Number is >= 0 and <= Vocabulary.HighestId
-                ? id.Number
+            ids[token] = id.Integer is >= 0 and <= Vocabulary.HighestId
+                ? id.Integer
                 : throw id.Invalid($"must be from 0 to {Vocabulary.HighestId}");
         }
 
         return new Vocabulary(ids, File);
     }
 
-    private static BpeModel ReadModel(JsonPart model, Vocabulary vocabulary, bool byteLevel)
+    private static BpeModel ReadModel(JsonReader model, Vocabulary vocabulary, bool byteLevel)
     {
         if (model.Find("type") is { } type && type.Text != "BPE")
         {
@@ -89,13 +91,13 @@ internal static class TokenizerJsonReader
         return new BpeModel(vocabulary, alphabet, merges, model.Find("ignore_merges")?.Flag ?? false);
     }
 
-    private static int? UnknownId(JsonPart model, Vocabulary vocabulary) =>
+    private static int? UnknownId(JsonReader model, Vocabulary vocabulary) =>
         model.Find("unk_token") is not { } token ? null
         : vocabulary.TryFind(token.Text, out int id) ? id
         : throw token.Invalid("must be a token of the vocabulary");
 
     /// <summary>Older files write a merge as "a b", newer ones as ["a", "b"].</summary>
-    private static (int Left, int Right, int Product) ReadMerge(JsonPart merge, Vocabulary vocabulary)
+    private static (int Left, int Right, int Product) ReadMerge(JsonReader merge, Vocabulary vocabulary)
     {
         string[] pair = merge.IsArray ? [.. merge.Items.Select(item => item.Text)] : merge.Text.Split(' ');
         return pair.Length == 2

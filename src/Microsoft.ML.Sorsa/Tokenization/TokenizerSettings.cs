@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
@@ -26,8 +28,8 @@ internal sealed class TokenizerSettings
     /// <exception cref="InvalidDataException">A file is not JSON or one of the keys read has the wrong type.</exception>
     public static TokenizerSettings Read(TokenizerFiles files)
     {
-        JsonPart? config = Parse(files, TokenizerFiles.TokenizerConfig);
-        JsonPart? map = Parse(files, TokenizerFiles.SpecialTokensMap);
+        JsonReader? config = Parse(files, TokenizerFiles.TokenizerConfig);
+        JsonReader? map = Parse(files, TokenizerFiles.SpecialTokensMap);
         return new TokenizerSettings
         {
             Bos = Token("bos_token"),
@@ -48,13 +50,13 @@ internal sealed class TokenizerSettings
         string? Token(string key) => Content(config?.Find(key)) ?? Content(map?.Find(key));
     }
 
-    private static JsonPart? Parse(TokenizerFiles files, string name) =>
-        files.Find(name) is { } bytes ? JsonPart.Parse(name, bytes) : null;
+    private static JsonReader? Parse(TokenizerFiles files, string name) =>
+        files.Find(name) is { } bytes ? JsonReader.Parse(name, bytes) : null;
 
-    private static string? Content(JsonPart? token) => token is not { } part ? null : part.IsText ? part.Text : part["content"].Text;
+    private static string? Content(JsonReader? token) => token is not { } part ? null : part.IsText ? part.Text : part["content"].Text;
 
     // Several named templates are written as a list; the one that transformers takes when none is asked for is called "default".
-    private static string? DefaultTemplate(JsonPart? template) => template switch
+    private static string? DefaultTemplate(JsonReader? template) => template switch
     {
         null => null,
         { IsArray: true } list => list.Items

@@ -35,6 +35,9 @@ internal sealed class TrainingState : IDisposable
     /// <summary>With what it remembers between steps.</summary>
     public IOptimizer Optimizer { get; }
 
+    /// <summary>Where dropout draws from, whose state belongs to this one's; null: there is none. Not owned.</summary>
+    public Generator? Dropout { get; }
+
     /// <summary>The weights of the lowest validation loss so far.</summary>
     public BestWeights Best { get; }
 

@@ -80,8 +80,8 @@ public sealed class AdaptersRefusalTests
     [DataRow("method", "\"magic\"", "its method is 'magic', and the methods that are known are adalora, dora, lora, pissa, rslora, sorsa")]
     [DataRow("version", "2", "version 2, and this library reads")]
     [DataRow("format", "\"x\"", "its format is 'x'")]
-    [DataRow("scale", "-1", "scale is -1 and must be a number above 0")]
-    [DataRow("base_fingerprint", "null", "base_fingerprint is missing")]
+    [DataRow("scale", "-1", "'scale' must be a number above 0; it is -1")]
+    [DataRow("base_fingerprint", "null", "'base_fingerprint' is missing")]
     public void AnAdapterFileThatIsNoneIsRefused(string key, string value, string problem)
     {
         using var folder = new TemporaryFolder();

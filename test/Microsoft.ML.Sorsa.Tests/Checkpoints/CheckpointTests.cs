@@ -74,9 +74,9 @@ public sealed class CheckpointTests
     [DataRow("{", "not an index of shards")]
     [DataRow("[]", "not an index of shards")]
     [DataRow("{}", "not an index of shards")]
-    [DataRow("{\"weight_map\":[]}", "not an index of shards")]
-    [DataRow("{\"weight_map\":{\"w\":null}}", "not an index of shards")]
-    [DataRow("{\"weight_map\":{\"w\":7}}", "not an index of shards")]
+    [DataRow("{\"weight_map\":[]}", "'weight_map' must be an object")]
+    [DataRow("{\"weight_map\":{\"w\":null}}", "'weight_map.w' must be a string; it is null")]
+    [DataRow("{\"weight_map\":{\"w\":7}}", "'weight_map.w' must be a string; it is 7")]
     public void ABadIndexIsRefused(string json, string message)
     {
         using var folder = new TemporaryFolder();

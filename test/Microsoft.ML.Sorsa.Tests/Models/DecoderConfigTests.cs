@@ -19,8 +19,8 @@ public sealed class DecoderConfigTests
 
     [TestMethod]
     [DataRow("eos_token_id", "96", "eos_token_id 96 is not below vocab_size 96")]
-    [DataRow("eos_token_id", "\"2\"", "eos_token_id is \"2\" and must be a whole number or a list of them")]
-    [DataRow("eos_token_id", "[2, 3.5]", "eos_token_id is [2, 3.5]")]
+    [DataRow("eos_token_id", "\"2\"", "'eos_token_id' must be a whole number or a list of them; it is \"2\"")]
+    [DataRow("eos_token_id", "[2, 3.5]", "it is [2, 3.5]")]
     public void AnEosThatMakesNoSenseIsRefused(string key, string value, string message) => Assert.Contains(
         message, Assert.ThrowsExactly<InvalidDataException>(() => Parse(With(key, value, Minimal))).Message);
 

@@ -15,6 +15,9 @@ internal sealed class AdaLoraLinear : LowRankAdapter
 {
     private readonly (Parameter Value, Tensor Importance, Tensor Uncertainty)[] _watched;
 
+    [ComponentName(Name = "kept")]
+    private readonly Tensor _kept;
+
     /// <summary>Takes the tensors over.</summary>
     /// <param name="frozen">W [out, in].</param>
     /// <param name="a">Q [r, in].</param>
@@ -31,9 +34,11 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         B = new Parameter(b);
         Scale = scale;
         _watched = [.. new[] { A, E, B }.Select(value => (value, Zeros(value), Zeros(value)))];
-        RegisterComponents();
+        _kept = ones(E.shape, E.dtype, E.device).DetachFromDisposeScope();
 
         // Registered, so that they go when the adapter does; they are no part of what is saved.
+        register_buffer("kept", _kept, persistent: false);
+        RegisterComponents();
         for (int i = 0; i < _watched.Length; i++)
         {
             register_buffer($"importance_{i}", _watched[i].Importance, persistent: false);
@@ -67,6 +72,9 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         return scope.MoveToOuter(y);
     }
 
+    public override IEnumerable<KeyValuePair<string, Tensor>> State => named_buffers(recurse: false)
+        .Select(named => KeyValuePair.Create(named.name, named.buffer));
+
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A * E);
 
     /// <summary>
@@ -97,11 +105,19 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         return sum.to(ScalarType.Float64).cpu().data<double>().ToArray();
     }
 
-    /// <summary>Sets the singular values of the triplets that are not kept to zero.</summary>
+    /// <summary>Chooses the triplets that stay, and prunes the others.</summary>
     public void Prune(bool[] kept)
     {
         using var scope = NewDisposeScope();
+        _kept.copy_(tensor(kept, device: E.device).unsqueeze(1));
+        Prune();
+    }
+
+    /// <summary>Sets the singular values of the triplets that were not chosen to stay to zero.</summary>
+    public void Prune()
+    {
+        using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        E.mul_(tensor(kept, device: E.device).to(E.dtype).unsqueeze(1));
+        E.mul_(_kept);
     }
 }

@@ -9,8 +9,6 @@ namespace Microsoft.ML.Sorsa.Adapters.AdaLora;
 /// <summary>AdaLoRA: an update in the form of an SVD, kept orthonormal by a penalty in the loss, its triplets pruned to a budget.</summary>
 internal sealed class AdaLoraMethod : AdapterMethod
 {
-    private IReadOnlyList<bool[]> _kept = [];
-
     public static MethodDescriptor Descriptor { get; } = new()
     {
         Method = FineTuningMethod.AdaLora,
@@ -73,16 +71,15 @@ internal sealed class AdaLoraMethod : AdapterMethod
 
         if (step == last || (step < last && step > Budget.WarmupSteps && step % Budget.Interval == 0))
         {
-            _kept = ChooseKept(pruned, step);
+            foreach ((AdaLoraLinear adapter, bool[] kept) in pruned.Zip(ChooseKept(pruned, step)))
+            {
+                adapter.Prune(kept);
+            }
         }
-        else if (step < last)
+        else if (step > last)
         {
-            return;
-        }
-
-        foreach ((AdaLoraLinear adapter, bool[] kept) in pruned.Zip(_kept))
-        {
-            adapter.Prune(kept);
+            // What was pruned at last stays pruned.
+            Array.ForEach(pruned, adapter => adapter.Prune());
         }
     }
 

@@ -49,11 +49,13 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         int kept = (int)Math.Min(largestRank, weight.shape.Min());
         if (rank > kept)
         {
-            throw new ArgumentOutOfRangeException(nameof(rank), rank, string.Create(CultureInfo.InvariantCulture, $"Decompositions are kept up to rank {kept}."));
+            throw new ArgumentOutOfRangeException(
+                nameof(rank), rank, string.Create(CultureInfo.InvariantCulture, $"Decompositions are kept up to rank {kept}."));
         }
 
         // Threads and device decide the last bits, too.
-        string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{Fingerprint(weight)}-{kept}-{seed}-{get_num_threads()}-{weight.device_type}-{Version}.safetensors"));
+        string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture,
+            $"{Fingerprint(weight)}-{kept}-{seed}-{get_num_threads()}-{weight.device_type}-{Version}.safetensors"));
 
         // One at a time: two trials that begin together would make the same ones twice.
         lock (_turn)
@@ -96,7 +98,8 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
         Tensor seconds = tensor([clock.Elapsed.TotalSeconds]);
         Directory.CreateDirectory(folder);
-        NewFile.Write(path, stream => CheckpointWriter.Write(stream, [new("U", u), new("s", s), new("Vt", vt), new(Seconds, seconds)], weight.dtype));
+        KeyValuePair<string, Tensor>[] tensors = [new("U", u), new("s", s), new("Vt", vt), new(Seconds, seconds)];
+        NewFile.Write(path, stream => CheckpointWriter.Write(stream, tensors, weight.dtype));
     }
 
     private static string Fingerprint(Tensor weight)
@@ -123,6 +126,7 @@ internal abstract class Decomposition
 
     private sealed class FromGenerator(Generator generator) : Decomposition
     {
-        public override (Tensor U, Tensor S, Tensor Vt) Leading(Tensor weight, int rank, bool comesAgain) => TruncatedSvd.Decompose(weight, rank, generator);
+        public override (Tensor U, Tensor S, Tensor Vt) Leading(Tensor weight, int rank, bool comesAgain) =>
+            TruncatedSvd.Decompose(weight, rank, generator);
     }
 }

@@ -20,7 +20,8 @@ internal readonly record struct TripletSlice(int? First, int Rank)
         if (first < 0 || first + Rank > smaller)
         {
             throw new ArgumentOutOfRangeException(nameof(weight), string.Create(CultureInfo.InvariantCulture,
-                $"A matrix [{weight.shape[0]}, {weight.shape[1]}] has {smaller} singular triplets, not those from {first} to {first + Rank - 1}."));
+                $"A matrix [{weight.shape[0]}, {weight.shape[1]}] has {smaller} singular triplets, "
+                + $"not those from {first} to {first + Rank - 1}."));
         }
 
         if (first == 0)
@@ -31,7 +32,8 @@ internal readonly record struct TripletSlice(int? First, int Rank)
         // The small triplets of a randomised decomposition are not those of the matrix.
         using var scope = NewDisposeScope();
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Exact(weight, (int)(first + Rank));
-        return scope.MoveToOuter(u.narrow(1, first, Rank).contiguous(), s.narrow(0, first, Rank).clone(), vt.narrow(0, first, Rank).clone());
+        return scope.MoveToOuter(
+            u.narrow(1, first, Rank).contiguous(), s.narrow(0, first, Rank).clone(), vt.narrow(0, first, Rank).clone());
     }
 }
 
@@ -85,7 +87,8 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
             double error = QuantizationError.Relative(wide, residual, product);
             first = round == 0 ? error : first;
             rest = wide - residual.Dense(wide.dtype);
-            best = error < (best?.Error!.Initial ?? double.PositiveInfinity) ? new PrincipalSplit(u, s, vt, new QuantizationError(0, first, error)) : best;
+            best = error < (best?.Error!.Initial ?? double.PositiveInfinity)
+                ? new PrincipalSplit(u, s, vt, new QuantizationError(0, first, error)) : best;
         }
 
         best!.U.DetachFromDisposeScope();

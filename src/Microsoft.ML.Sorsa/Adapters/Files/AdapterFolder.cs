@@ -57,20 +57,20 @@ internal static class AdapterFolder
     public static AdapterWeights Read(string folder)
     {
         string path = Path.Combine(folder, ConfigFile);
-        using ConfigReader config = new(File.ReadAllBytes(path), path);
-        string format = config.Text("format");
+        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        string format = config.TextOf("format");
         int version = config.Positive("version");
         if (format != Format || version != Version)
         {
             throw config.Bad($"its format is '{format}', version {version}, and this library reads '{Format}', version {Version}");
         }
 
-        string name = config.Text("method");
+        string name = config.TextOf("method");
         MethodDescriptor method = MethodCatalog.FindSaved(name) ?? throw config.Bad(
             $"its method is '{name}', and the methods that are known are "
             + string.Join(", ", MethodCatalog.Saved.Select(method => method.Name).Order(StringComparer.Ordinal)));
         return new AdapterWeights(
-            method, config.Number("scale"), config.Flag("quantized"), config.Text("base_fingerprint"),
+            method, config.NumberOf("scale"), config.FlagOf("quantized"), config.TextOf("base_fingerprint"),
             ReadTensors(Path.Combine(folder, WeightsFile), bareName: full => full));
     }
 

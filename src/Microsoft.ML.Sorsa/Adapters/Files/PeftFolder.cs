@@ -77,10 +77,10 @@ internal static class PeftFolder
     public static AdapterWeights Read(string folder)
     {
         string path = Path.Combine(folder, ConfigFile);
-        using ConfigReader config = new(File.ReadAllBytes(path), path);
-        string kind = config.Text("peft_type");
-        string? start = config.Raw("init_lora_weights");
-        bool dora = config.Flag("use_dora"), rsLora = config.Flag("use_rslora");
+        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        string kind = config.TextOf("peft_type");
+        string? start = config.Find("init_lora_weights")?.Raw;
+        bool dora = config.FlagOf("use_dora"), rsLora = config.FlagOf("use_rslora");
         PeftForm[] forms = [.. MethodCatalog.Saved.Select(method => method.Peft).OfType<PeftForm>()];
         string? special = forms.Select(form => form.InitLoraWeights).OfType<string>()
             .FirstOrDefault(name => start?.StartsWith($"\"{name}", StringComparison.Ordinal) ?? false);
@@ -92,10 +92,10 @@ internal static class PeftFolder
         string[] faults =
         [
             .. kind == "LORA" ? Array.Empty<string>() : [$"peft_type '{kind}'"],
-            .. config.Text("bias", "none") is var bias and not "none" ? [$"bias '{bias}'"] : Array.Empty<string>(),
+            .. config.TextOf("bias", "none") is var bias and not "none" ? [$"bias '{bias}'"] : Array.Empty<string>(),
             .. special is not null || s_plainStarts.Contains(start) ? Array.Empty<string>() : [$"init_lora_weights {start}"],
             .. method is null ? [$"init_lora_weights {special} with use_dora"] : Array.Empty<string>(),
-            .. s_unsupported.Where(config.IsSet).Select(key => $"{key} {config.Raw(key)}"),
+            .. s_unsupported.Where(config.IsSet).Select(key => $"{key} {config[key].Raw}"),
         ];
         if (faults.Length > 0 || method is null)
         {
@@ -105,7 +105,7 @@ internal static class PeftFolder
         }
 
         int rank = config.Positive("r");
-        double alpha = config.Number("lora_alpha");
+        double alpha = config.NumberOf("lora_alpha");
         return new AdapterWeights(
             method, alpha / (rsLora ? Math.Sqrt(rank) : rank), IsQuantized: false, BaseFingerprint: null,
             AdapterFolder.ReadTensors(Path.Combine(folder, WeightsFile), BareName));

@@ -9,7 +9,7 @@ internal static class DecoderKeys
 {
     /// <exception cref="NotSupportedException">An activation or a rotary embedding that is not implemented.</exception>
     /// <exception cref="InvalidDataException">A key is missing, or its value makes no sense.</exception>
-    public static DecoderSpec Read(ConfigReader config)
+    public static DecoderSpec Read(JsonReader config)
     {
         Activation activation = ReadActivation(config);
         int hidden = config.Positive("hidden_size");
@@ -22,14 +22,14 @@ internal static class DecoderKeys
             MaxPositions = maxPositions,
             Attention = attention,
             FeedForward = new FeedForwardSpec(config.Positive("intermediate_size"), activation),
-            Norm = new NormSpec(config.Number("rms_norm_eps", 1e-6)),
+            Norm = new NormSpec(config.NumberOf("rms_norm_eps", 1e-6)),
             Rope = RopeConfig.Read(config, attention.HeadDim, maxPositions),
             LayerCount = config.Positive("num_hidden_layers"),
-            TieWordEmbeddings = config.Flag("tie_word_embeddings"),
+            TieWordEmbeddings = config.FlagOf("tie_word_embeddings"),
         };
     }
 
-    private static AttentionSpec ReadAttention(ConfigReader config, int hidden)
+    private static AttentionSpec ReadAttention(JsonReader config, int hidden)
     {
         int heads = config.Positive("num_attention_heads");
         int keyValueHeads = config.Positive("num_key_value_heads", heads);
@@ -44,9 +44,9 @@ internal static class DecoderKeys
             : throw config.Bad($"head_dim {headDim} is odd, and rotary embeddings turn pairs");
     }
 
-    private static Activation ReadActivation(ConfigReader config) => config.Text("hidden_act", "silu") switch
+    private static Activation ReadActivation(JsonReader config) => config.TextOf("hidden_act", "silu") switch
     {
         "silu" => Activation.Silu,
-        var other => throw config.NotImplemented($"the activation '{other}'; the one that is implemented is 'silu'"),
+        _ => throw config["hidden_act"].Unsupported("the activation that is implemented is 'silu'"),
     };
 }

@@ -8,7 +8,7 @@ internal static class Mistral
     /// <summary>What transformers takes where the key is absent; a null there means that there is no window.</summary>
     private const int DefaultWindow = 4096;
 
-    public static DecoderSpec Read(ConfigReader config) => DecoderKeys.Read(config) with
+    public static DecoderSpec Read(JsonReader config) => DecoderKeys.Read(config) with
     {
         LayerPattern = [new LayerSpec(config.IsNull("sliding_window") ? null : config.Positive("sliding_window", DefaultWindow))],
     };

@@ -1,0 +1,205 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Microsoft.ML.Sorsa.Files;
+
+/// <summary>
+/// A value of a JSON file that remembers where it stands, so that every error names the file, the key and the value. Absent and null are
+/// the same, as in the files of transformers and tokenizers.
+/// </summary>
+internal sealed class JsonReader
+{
+    private const int ShownLength = 80;
+
+    private readonly string _file;
+    private readonly string _path;
+    private readonly JsonElement _value;
+
+    private JsonReader(string file, string path, JsonElement value)
+    {
+        _file = file;
+        _path = path;
+        _value = value;
+    }
+
+    public bool IsText => _value.ValueKind == JsonValueKind.String;
+
+    public bool IsArray => _value.ValueKind == JsonValueKind.Array;
+
+    public bool IsNumber => _value.ValueKind == JsonValueKind.Number;
+
+    public string Text
+    {
+        get
+        {
+            try
+            {
+                return IsText ? _value.GetString()! : throw Invalid("must be a string");
+            }
+            catch (InvalidOperationException)
+            {
+                throw Invalid("is a string with half a surrogate pair in it");
+            }
+        }
+    }
+
+    public bool Flag => _value.ValueKind is JsonValueKind.True or JsonValueKind.False
+        ? _value.GetBoolean()
+        : throw Invalid("must be true or false");
+
+    public int Integer => IsNumber && _value.TryGetInt32(out int number) ? number : throw Invalid("must be an integer");
+
+    /// <summary>As it is written.</summary>
+    public string Raw => _value.GetRawText();
+
+    /// <summary>The member that says which kind of piece an object is.</summary>
+    public string Type => this["type"].Text;
+
+    public IEnumerable<JsonReader> Items => IsArray
+        ? _value.EnumerateArray().Select((item, index) =>
+            new JsonReader(_file, string.Create(CultureInfo.InvariantCulture, $"{_path}[{index}]"), item))
+        : throw Invalid("must be an array");
+
+    /// <summary>Every member, those that are null too.</summary>
+    public IEnumerable<(string Key, JsonReader Value)> Members =>
+        Object.EnumerateObject().Select(member => (member.Name, new JsonReader(_file, Join(member.Name), member.Value)));
+
+    /// <summary>The names of the members that are not null.</summary>
+    public IEnumerable<string> Keys =>
+        Members.Where(member => member.Value._value.ValueKind != JsonValueKind.Null).Select(member => member.Key);
+
+    private JsonElement Object => _value.ValueKind == JsonValueKind.Object ? _value : throw Invalid("must be an object");
+
+    private string Shown => Raw is var raw && raw.Length <= ShownLength ? raw : raw[..ShownLength] + "...";
+
+    public JsonReader this[string key] => Find(key) ?? throw new InvalidDataException($"{_file}: '{Join(key)}' is missing.");
+
+    /// <param name="file">What errors call the file.</param>
+    /// <param name="json">Its bytes.</param>
+    /// <exception cref="InvalidDataException">The bytes are not a JSON object.</exception>
+    public static JsonReader Parse(string file, ReadOnlySpan<byte> json)
+    {
+        JsonElement value;
+        try
+        {
+            value = JsonElement.Parse(json);
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{file} is not valid JSON: {error.Message}", error);
+        }
+
+        return value.ValueKind == JsonValueKind.Object
+            ? new JsonReader(file, "", value)
+            : throw new InvalidDataException($"{file} must hold a JSON object; it holds {value.ValueKind}.");
+    }
+
+    /// <summary>The member of that name; null where it is absent or null.</summary>
+    public JsonReader? Find(string key) => Object.TryGetProperty(key, out JsonElement member) && member.ValueKind != JsonValueKind.Null
+        ? new JsonReader(_file, Join(key), member)
+        : null;
+
+    public bool Has(string key) => Find(key) is not null;
+
+    /// <summary>The key is there and null: for the few keys where that means something else than absence.</summary>
+    public bool IsNull(string key) => Object.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.Null;
+
+    /// <summary>The object at a key; null where it is absent.</summary>
+    public JsonReader? Section(string key)
+    {
+        JsonReader? section = Find(key);
+        _ = section?.Object;
+        return section;
+    }
+
+    public string TextOf(string key, string? defaultValue = null) => (defaultValue is null ? this[key] : Find(key))?.Text ?? defaultValue!;
+
+    /// <summary>False where the key is absent.</summary>
+    public bool FlagOf(string key) => Find(key)?.Flag ?? false;
+
+    /// <summary>A whole number above 0.</summary>
+    public int Positive(string key, int? defaultValue = null)
+    {
+        if ((defaultValue is null ? this[key] : Find(key)) is not { } found)
+        {
+            return defaultValue!.Value;
+        }
+
+        return found.IsNumber && found._value.TryGetInt32(out int number) && number > 0
+            ? number
+            : throw found.Invalid("must be a whole number above 0");
+    }
+
+    /// <summary>A finite number above 0.</summary>
+    public double NumberOf(string key, double? defaultValue = null)
+    {
+        if ((defaultValue is null ? this[key] : Find(key)) is not { } found)
+        {
+            return defaultValue!.Value;
+        }
+
+        return found.IsNumber && found._value.TryGetDouble(out double number) && double.IsFinite(number) && number > 0
+            ? number
+            : throw found.Invalid("must be a number above 0");
+    }
+
+    /// <summary>One whole number or a list of them; empty where the key is absent.</summary>
+    public IReadOnlyList<int> Integers(string key)
+    {
+        if (Find(key) is not { } found)
+        {
+            return [];
+        }
+
+        IEnumerable<JsonReader> items = found.IsArray ? found.Items : [found];
+        return [.. items.Select(item => item.IsNumber && item._value.TryGetInt32(out int number)
+            ? number
+            : throw found.Invalid("must be a whole number or a list of them"))];
+    }
+
+    /// <summary>The key is there with anything but null, false, and an empty text, list or object.</summary>
+    public bool IsSet(string key) => Find(key) is { } found && found._value.ValueKind switch
+    {
+        JsonValueKind.False => false,
+        JsonValueKind.Array => found._value.GetArrayLength() > 0,
+        JsonValueKind.Object => found._value.EnumerateObject().Any(),
+        JsonValueKind.String => found.Text.Length > 0,
+        _ => true,
+    };
+
+    /// <summary>Refuses members other than the named ones: a setting that is not known cannot be honoured.</summary>
+    public void AllowOnly(params ReadOnlySpan<string> keys)
+    {
+        foreach ((string key, JsonReader value) in Members)
+        {
+            if (!keys.Contains(key))
+            {
+                throw value.Unsupported($"known here are {string.Join(", ", keys!)}");
+            }
+        }
+    }
+
+    /// <summary>Refuses a member that is set to anything but null, an empty string or <paramref name="meaningless"/>.</summary>
+    public void Refuse(string key, bool? meaningless = null)
+    {
+        if (Find(key) is not { } value
+            || (value.IsText && value.Text.Length == 0)
+            || (meaningless is bool flag && value._value.ValueKind == (flag ? JsonValueKind.True : JsonValueKind.False)))
+        {
+            return;
+        }
+
+        throw value.Unsupported(meaningless is bool only ? $"it must be {(only ? "true" : "false")}" : "it must be null");
+    }
+
+    /// <summary>The error of a value that makes no sense.</summary>
+    public InvalidDataException Invalid(string fault) => new($"{_file}: '{_path}' {fault}; it is {Shown}.");
+
+    /// <summary>The error of values that make no sense together.</summary>
+    public InvalidDataException Bad(string what) => new($"{_file} cannot be used: {what}.");
+
+    /// <summary>The error of a value that is right elsewhere.</summary>
+    public NotSupportedException Unsupported(string supported) => new($"{_file}: '{_path}' = {Shown} is not supported; {supported}.");
+
+    private string Join(string key) => _path.Length == 0 ? key : $"{_path}.{key}";
+}

@@ -1,0 +1,134 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Models;
+using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+/// <summary>The state is everything: a training that goes on from a copy of it, over another model object, comes out the same to the bit.</summary>
+[TestClass]
+[TestCategory("Training")]
+public sealed class TrainingStateTests
+{
+    private const int TotalSteps = 12;
+
+    /// <summary>Losses that fall, rise and fall, so that the best weights are older than the interruption or younger.</summary>
+    private static readonly double[] s_losses = [6, 4, 5, 5.5, 3, 7];
+
+    private static readonly TrainingSettings s_settings = TinyModel.Settings with
+    {
+        LearningRate = 0.02, WeightDecay = 0.01, BatchSize = 3, GradientAccumulationSteps = 2, EvaluationSteps = 2, EarlyStoppingPatience = 4,
+    };
+
+    public static IEnumerable<object[]> Runs =>
+        from method in Enum.GetValues<FineTuningMethod>()
+        from interruption in new[] { 1, 5, 9, 11 }
+        select new object[] { method, interruption };
+
+    [TestMethod]
+    [DynamicData(nameof(Runs))]
+    public void GoingOnFromACopyGivesTheSameBits(FineTuningMethod method, int interruption)
+    {
+        using var undisturbed = new Run(method);
+        using var interrupted = new Run(method);
+        using var resumed = new Run(method);
+
+        Assert.AreEqual(TotalSteps, undisturbed.Train(TotalSteps));
+        Assert.AreEqual(interruption, interrupted.Train(interruption));
+        resumed.CopyFrom(interrupted);
+        Assert.AreEqual(TotalSteps - interruption, resumed.Train(TotalSteps));
+
+        CollectionAssert.AreEqual(undisturbed.Values, resumed.Values);
+        CollectionAssert.AreNotEqual(undisturbed.Values, interrupted.Values);
+    }
+
+    /// <summary>A training with everything that has a state: dropout, accumulation, weight decay, validation.</summary>
+    private sealed class Run : IDisposable
+    {
+        private readonly CausalLM _model = TinyModel.Create();
+        private readonly Generator _start = new(5);
+        private readonly Generator _dropout = new(7);
+        private readonly AdapterSet _adapters;
+        private readonly TrainingState _state;
+
+        public Run(FineTuningMethod method)
+        {
+            MethodDescriptor descriptor = MethodCatalog.Get(method);
+            var settings = new MethodSettings
+            {
+                Rank = descriptor.Has(nameof(MethodSettings.Rank)) ? 4 : null,
+                Dropout = descriptor.Has(nameof(MethodSettings.Dropout)) ? 0.2 : 0,
+                RankBudget = method == FineTuningMethod.AdaLora ? new RankBudget { TargetRank = 2, WarmupSteps = 2, FinalSteps = 4 } : null,
+            };
+            var run = new MethodRun(TotalSteps, _start, Decomposition.Drawn(_start), _dropout);
+            _adapters = AdapterSet.Inject(_model, TinyModel.Targets, descriptor.Create(settings, run));
+            _state = new TrainingState(_adapters, s_settings);
+        }
+
+        public double[] Values => TinyModel.Values(_adapters);
+
+        /// <summary>Takes over another training's state, all of it and nothing else.</summary>
+        public void CopyFrom(Run other)
+        {
+            BestWeights best = other._state.Best;
+            _state.Step = other._state.Step;
+            _state.Best.Set(best.Loss, best.EvaluationsSince, [.. best.Copies.Select(named => named.Value.clone())]);
+            using Tensor? drawn = other._state.Dropout?.get_state();
+            if (drawn is not null)
+            {
+                _state.Dropout!.set_state(drawn);
+            }
+
+            Dictionary<string, Tensor> tensors = _state.Tensors.ToDictionary(StringComparer.Ordinal);
+            Assert.AreEqual(tensors.Count, other._state.Tensors.Count());
+            using var noGrad = no_grad();
+            foreach ((string name, Tensor tensor) in other._state.Tensors)
+            {
+                tensors[name].copy_(tensor);
+            }
+        }
+
+        /// <summary>Trains up to a step, and is interrupted there where the run is not at its end; gives how many steps that were.</summary>
+        public int Train(int end)
+        {
+            var plan = new BatchPlan(TinyModel.Rows(20), s_settings.BatchSize, s_settings.GradientAccumulationSteps, s_settings.Seed);
+            var loop = new TrainingLoop(_model, _adapters, s_settings);
+            using var interruption = new CancellationTokenSource();
+            int steps = 0;
+            void Continue() => loop.Continue(
+                _state, plan.Steps(_state.Step, TotalSteps), TotalSteps, () => s_losses[(_state.Step / 2) - 1], Count, interruption.Token);
+            if (end == TotalSteps)
+            {
+                Continue();
+            }
+            else
+            {
+                Assert.ThrowsExactly<OperationCanceledException>(Continue);
+            }
+
+            return steps;
+
+            void Count(SorsaTrainingProgress progress)
+            {
+                steps++;
+                if (progress.Step == end && end < TotalSteps)
+                {
+                    interruption.Cancel();
+                }
+            }
+        }
+
+        public void Dispose()
+        {
+            _state.Dispose();
+            _adapters.Discard();
+            _model.Dispose();
+            _start.Dispose();
+            _dropout.Dispose();
+        }
+    }
+}
