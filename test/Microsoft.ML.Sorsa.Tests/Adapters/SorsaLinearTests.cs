@@ -224,8 +224,11 @@ public sealed class SorsaLinearTests
         Tensor Dropped(ulong seed)
         {
             using var generator = new Generator(seed);
-            return new SorsaLinear(
-                new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null) { Dropout = new InputDropout(0.5, generator) }.call(x).detach();
+            var adapter = new SorsaLinear(new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null)
+            {
+                Dropout = new InputDropout(0.5, generator),
+            };
+            return adapter.call(x).detach();
         }
     }
 
