@@ -5,6 +5,7 @@ using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Transforms.Text;
 using static TorchSharp.torch;

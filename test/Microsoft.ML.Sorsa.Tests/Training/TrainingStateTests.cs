@@ -19,6 +19,8 @@ public sealed class TrainingStateTests
     /// <summary>Losses that fall, rise and fall, so that the best weights are older than the interruption or younger.</summary>
     private static readonly double[] s_losses = [6, 4, 5, 5.5, 3, 7];
 
+    private static readonly int[] s_interruptions = [1, 5, 9, 11];
+
     private static readonly TrainingSettings s_settings = TinyModel.Settings with
     {
         LearningRate = 0.02, WeightDecay = 0.01, BatchSize = 3, GradientAccumulationSteps = 2, EvaluationSteps = 2, EarlyStoppingPatience = 4,
@@ -26,7 +28,7 @@ public sealed class TrainingStateTests
 
     public static IEnumerable<object[]> Runs =>
         from method in Enum.GetValues<FineTuningMethod>()
-        from interruption in new[] { 1, 5, 9, 11 }
+        from interruption in s_interruptions
         select new object[] { method, interruption };
 
     [TestMethod]

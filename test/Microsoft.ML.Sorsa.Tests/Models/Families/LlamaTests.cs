@@ -22,9 +22,9 @@ public sealed class LlamaTests
         ["head_dim", "7", "head_dim 7 is odd"],
         ["hidden_size", "30", "head_dim 5 is odd"],
         ["num_key_value_heads", "4", "num_attention_heads 6 is not a multiple of num_key_value_heads 4"],
-        ["model_type", "null", "model_type' is missing\"],
+        ["model_type", "null", "model_type' is missing"],
         ["model_type", "7", "'model_type' must be a string; it is 7"],
-        ["vocab_size", "null", "vocab_size' is missing\"],
+        ["vocab_size", "null", "vocab_size' is missing"],
         ["vocab_size", "0", "'vocab_size' must be a whole number above 0; it is 0"],
         ["vocab_size", "-5", "'vocab_size' must be a whole number above 0; it is -5"],
         ["vocab_size", "96.5", "it is 96.5"],
@@ -37,10 +37,10 @@ public sealed class LlamaTests
         ["attention_bias", "1", "'attention_bias' must be true or false; it is 1"],
         ["tie_word_embeddings", "\"yes\"", "it is \"yes\""],
         ["rope_scaling", "7", "'rope_scaling' must be an object; it is 7"],
-        ["rope_scaling", "{\"rope_type\": \"linear\"}", "factor' is missing\"],
+        ["rope_scaling", "{\"rope_type\": \"linear\"}", "factor' is missing"],
         ["rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 0}", "'rope_scaling.factor' must be a number above 0; it is 0"],
         ["rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 2, \"low_freq_factor\": 1, \"high_freq_factor\": 4}",
-            "original_max_position_embeddings' is missing\"],
+            "original_max_position_embeddings' is missing"],
     ];
 
     [TestMethod]
