@@ -24,7 +24,8 @@ public sealed partial class PackageTests
         """;
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void AProjectThatReferencesThePackageLoadsTorchAndAModel()
     {
         using var folder = new TemporaryFolder();

@@ -31,7 +31,7 @@ public sealed partial class TestAreasTests
     }
 
     private static string[] Areas(Type type) =>
-        [.. type.GetCustomAttributes<TestCategoryAttribute>().SelectMany(category => category.TestCategories).Except(["Slow"])];
+        [.. type.GetCustomAttributes<TestCategoryAttribute>().SelectMany(category => category.TestCategories).Except([SlowTestAttribute.Category])];
 
     [GeneratedRegex(@"The areas are ([\w\s,]+)\.")]
     private static partial Regex Sentence { get; }
