@@ -35,14 +35,14 @@ files() {
 check() {
     local name=$1 dependencies=$2 more=$3
     local package=$packages/$name.$version.nupkg symbols=$packages/$name.$version.snupkg
-    same "$name, files" "$(printf '%s\n' README.md "lib/net10.0/$name.dll" "lib/net10.0/$name.xml" $more)" "$(files "$package")"
+    same "$name, files" "$(printf '%s\n' README.md icon.png "lib/net10.0/$name.dll" "lib/net10.0/$name.xml" $more)" "$(files "$package")"
     same "$name, symbols" "lib/net10.0/$name.pdb" "$(files "$symbols")"
 
     local nuspec
     nuspec=$(unzip -p "$package" "$name.nuspec")
     same "$name, dependencies" "$(printf '%s\n' $dependencies)" "$(sed -nE 's/.*<dependency id="([^"]+)".*/\1/p' <<< "$nuspec")"
-    for element in "<version>$version</version>" '<license type="expression">MIT</license>' '<readme>README.md</readme>' '<description>' \
-        '<tags>'; do
+    for element in "<version>$version</version>" '<license type="expression">MIT</license>' '<readme>README.md</readme>' \
+        '<icon>icon.png</icon>' '<description>' '<tags>'; do
         grep -qF "$element" <<< "$nuspec" || { echo "$name: the nuspec has no $element"; status=1; }
     done
     # The library names its symbols' file; a release's begins with /_/.
