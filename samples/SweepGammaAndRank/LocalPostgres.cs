@@ -18,11 +18,13 @@ public sealed class LocalPostgres : IDisposable
     private readonly string _programs;
     private readonly string _data;
 
-    private LocalPostgres(string programs, string data, string connectionString) => (_programs, _data, ConnectionString) = (programs, data, connectionString);
+    private LocalPostgres(string programs, string data, string connectionString) =>
+        (_programs, _data, ConnectionString) = (programs, data, connectionString);
 
     /// <summary>Why there can be none on this machine; null where there can.</summary>
     public static string? Missing { get; } = FindPrograms() is null
-        ? "PostgreSQL is not installed: there is no initdb on the PATH or in /usr/lib/postgresql. Install it (Debian: apt-get install postgresql), or name a server that runs elsewhere."
+        ? "PostgreSQL is not installed: there is no initdb on the PATH or in /usr/lib/postgresql. " +
+            "Install it (Debian: apt-get install postgresql), or name a server that runs elsewhere."
         : null;
 
     private static bool IsRoot => Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows();
@@ -58,19 +60,26 @@ public sealed class LocalPostgres : IDisposable
 
         if (!File.Exists(Path.Combine(data, "PG_VERSION")))
         {
-            RunAsOwner(Path.Combine(programs, "initdb"), ["-D", data, "-U", User, "--pwfile", secret, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
+            RunAsOwner(
+                Path.Combine(programs, "initdb"),
+                [
+                    "-D", data, "-U", User, "--pwfile", secret, "--auth", "scram-sha-256",
+                    "--encoding", "UTF8", "--locale", "C", "--no-sync",
+                ]);
         }
 
         string control = Path.Combine(programs, "pg_ctl"), id = Path.Combine(data, "postmaster.pid");
         if (!Succeeds(control, ["status", "-D", data]))
         {
-            string options = string.Create(CultureInfo.InvariantCulture, $"-p {FreePort()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
+            string options = string.Create(
+                CultureInfo.InvariantCulture, $"-p {FreePort()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
             RunAsOwner(control, ["start", "-w", "-t", "30", "-D", data, "-l", log, "-o", options]);
         }
 
         // The fourth line is the port: PostgreSQL's manual, "Database File Layout".
         string port = File.ReadLines(id).ElementAt(3);
-        return new LocalPostgres(programs, data, $"Host=127.0.0.1;Port={port};Database=postgres;Username={User};Password={File.ReadAllText(secret)}");
+        return new LocalPostgres(
+            programs, data, $"Host=127.0.0.1;Port={port};Database=postgres;Username={User};Password={File.ReadAllText(secret)}");
     }
 
     /// <summary>Stops the server, also one that an earlier process was killed over; the folder stays.</summary>
@@ -81,7 +90,10 @@ public sealed class LocalPostgres : IDisposable
         string initdb = OperatingSystem.IsWindows() ? "initdb.exe" : "initdb";
         const string Debian = "/usr/lib/postgresql";
         IEnumerable<string> versions = Directory.Exists(Debian)
-            ? Directory.GetDirectories(Debian).OrderByDescending(folder => int.TryParse(Path.GetFileName(folder), CultureInfo.InvariantCulture, out int version) ? version : 0).Select(folder => Path.Combine(folder, "bin"))
+            ? Directory.GetDirectories(Debian)
+                .OrderByDescending(
+                    folder => int.TryParse(Path.GetFileName(folder), CultureInfo.InvariantCulture, out int version) ? version : 0)
+                .Select(folder => Path.Combine(folder, "bin"))
             : [];
         string[] path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
         return path.Concat(versions).FirstOrDefault(folder => File.Exists(Path.Combine(folder, initdb)));
@@ -121,7 +133,12 @@ public sealed class LocalPostgres : IDisposable
     private static (int Code, string Said) Call(string program, string[] arguments)
     {
         // In a folder that every user may enter.
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Path.GetTempPath() };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = Path.GetTempPath(),
+        };
         using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();
         string said = process.StandardOutput.ReadToEnd() + error.GetAwaiter().GetResult();

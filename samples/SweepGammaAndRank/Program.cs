@@ -1,8 +1,15 @@
 using System.CommandLine;
 using SweepGammaAndRank;
 
-Option<string> model = new("--model") { Description = "A Hugging Face folder with a Llama or Mistral model.", DefaultValueFactory = _ => Settings.BundledModel };
-Option<string?> train = new("--train") { Description = "JSON lines with question and answer; by default arithmetic stories are generated." };
+Option<string> model = new("--model")
+{
+    Description = "A Hugging Face folder with a Llama or Mistral model.",
+    DefaultValueFactory = _ => Settings.BundledModel,
+};
+Option<string?> train = new("--train")
+{
+    Description = "JSON lines with question and answer; by default arithmetic stories are generated.",
+};
 Option<int> trials = new("--trials") { Description = "Trials in all.", DefaultValueFactory = _ => 16 };
 Option<int> rows = new("--rows") { Description = "Rows to train on.", DefaultValueFactory = _ => 1000 };
 Option<int> validationRows = new("--validation-rows") { Description = "Rows that compare the trials.", DefaultValueFactory = _ => 100 };
@@ -13,11 +20,26 @@ Option<bool> noPruning = new("--no-pruning") { Description = "Train every trial 
 Option<int?> atATime = new("--at-a-time") { Description = "Trials at a time; by default as many as --workers, or 2." };
 Option<int> threads = new("--threads") { Description = "Threads of a trial.", DefaultValueFactory = _ => 1 };
 Option<double?> minutes = new("--minutes") { Description = "After so many minutes no trial starts any more." };
-Option<int?> workers = new("--workers") { Description = "Worker processes to start on this machine; the trials run there, and the study is kept in PostgreSQL." };
-Option<string?> postgres = new("--postgres") { Description = "The database of a study with workers, in Npgsql's words; by default --workers starts a server of its own in the output folder." };
+Option<int?> workers = new("--workers")
+{
+    Description = "Worker processes to start on this machine; the trials run there, and the study is kept in PostgreSQL.",
+};
+Option<string?> postgres = new("--postgres")
+{
+    Description = "The database of a study with workers, in Npgsql's words; " +
+        "by default --workers starts a server of its own in the output folder.",
+};
 Option<string> study = new("--study") { Description = "The study's name in the database.", DefaultValueFactory = _ => "sweep" };
-Option<int> dashboard = new("--dashboard") { Description = "The port of Hangfire's dashboard, with workers; 0: a free one.", DefaultValueFactory = _ => 0 };
-Option<string> output = new("--out") { Description = "The folder for study.db, best.zip and report.html; the same folder again goes on.", DefaultValueFactory = _ => "sweep-output" };
+Option<int> dashboard = new("--dashboard")
+{
+    Description = "The port of Hangfire's dashboard, with workers; 0: a free one.",
+    DefaultValueFactory = _ => 0,
+};
+Option<string> output = new("--out")
+{
+    Description = "The folder for study.db, best.zip and report.html; the same folder again goes on.",
+    DefaultValueFactory = _ => "sweep-output",
+};
 tuner.AcceptOnlyFromAmong("tpe", "random", "grid");
 
 workers.Validators.Add(result =>
@@ -41,7 +63,8 @@ foreach (Option<int> count in new[] { trials, rows, validationRows, batch, large
 
 RootCommand root = new("Looks for the γ, rank and learning rate of SORSA that train a model best, and saves that model and a report.")
 {
-    model, train, trials, rows, validationRows, batch, largestRank, tuner, noPruning, atATime, threads, minutes, workers, postgres, study, dashboard, output,
+    model, train, trials, rows, validationRows, batch, largestRank,
+    tuner, noPruning, atATime, threads, minutes, workers, postgres, study, dashboard, output,
 };
 root.SetAction(arguments => Sweep.Run(new Settings
 {
@@ -73,7 +96,8 @@ try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
+catch (Exception e)
+    when (e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
 {
     Console.Error.WriteLine(e.Message);
     return 1;

@@ -30,7 +30,12 @@ internal static class Sweep
             })
             .SetDataset(train, validation)
             .SetSearchSpace(SorsaSearchSpace.Paper(settings.LargestRank))
-            .SetTuner(settings.Tuner switch { "grid" => new GridSearchTuner(3), "random" => new RandomSearchTuner(), _ => new TreeParzenTuner() })
+            .SetTuner(settings.Tuner switch
+            {
+                "grid" => new GridSearchTuner(3),
+                "random" => new RandomSearchTuner(),
+                _ => new TreeParzenTuner(),
+            })
             .SetPruning(settings.Pruning ? new PruningOptions() : null)
             .SetMaxModelToExplore(settings.Trials)
             .SetMaxConcurrentTrials(settings.AtATime)
@@ -52,7 +57,9 @@ internal static class Sweep
             Say($"{settings.StartedWorkers ?? 0} workers started here; jobs and workers: {workers.DashboardAddress}");
             if (settings.StartedWorkers is null or 0)
             {
-                Say($"waiting for workers: run this program with \"worker --postgres ...\" on any machine that sees the database and has the model");
+                Say(
+                    $"waiting for workers: run this program with \"worker --postgres ...\" ",
+                    $"on any machine that sees the database and has the model");
             }
         }
 
@@ -60,12 +67,19 @@ internal static class Sweep
         using ExperimentResult result = table.Show(experiment.Run);
         TimeSpan time = clock.Elapsed;
 
-        Say($"{result.Trials.Count} trials in {time.TotalSeconds:F0} s: {Count(TrialState.Completed)} trained to the end, {Count(TrialState.Pruned)} ended early, {Count(TrialState.Failed)} failed");
-        Say($"best: trial {result.BestRun.TrialSettings.TrialId}, {result.Metric.Name} {result.BestRun.Metric:F4}, {string.Join(", ", result.BestRun.TrialSettings.Parameters.Select(parameter => Invariant($"{parameter.Key} {parameter.Value}")))}");
+        Say(
+            $"{result.Trials.Count} trials in {time.TotalSeconds:F0} s: {Count(TrialState.Completed)} trained to the end, ",
+            $"{Count(TrialState.Pruned)} ended early, {Count(TrialState.Failed)} failed");
+        TrialResult best = result.BestRun;
+        IEnumerable<string> parameters = best.TrialSettings.Parameters.Select(parameter => Invariant($"{parameter.Key} {parameter.Value}"));
+        Say($"best: trial {best.TrialSettings.TrialId}, {result.Metric.Name} {best.Metric:F4}, {string.Join(", ", parameters)}");
         if (workers is null)
         {
             SharedWork shared = result.SharedWork;
-            Say($"shared: {shared.Decompositions} matrices decomposed once, {shared.DecompositionsReused} times not again ({shared.DecompositionTimeSaved.TotalSeconds:F1} s); {shared.RowsTokenized} rows tokenised once, {shared.RowsReused} not again; the model loaded once, {shared.ModelLoadsSaved} times not again");
+            Say(
+                $"shared: {shared.Decompositions} matrices decomposed once, {shared.DecompositionsReused} times not again ",
+                $"({shared.DecompositionTimeSaved.TotalSeconds:F1} s); {shared.RowsTokenized} rows tokenised once, ",
+                $"{shared.RowsReused} not again; the model loaded once, {shared.ModelLoadsSaved} times not again");
         }
 
         if (result.StoppedByTime)
@@ -87,5 +101,6 @@ internal static class Sweep
         int Count(TrialState state) => result.Trials.Count(trial => trial.State == state);
     }
 
-    private static void Say(FormattableString line) => Console.WriteLine(Invariant(line));
+    /// <summary>A line, of one or more parts.</summary>
+    private static void Say(params FormattableString[] parts) => Console.WriteLine(string.Concat(parts.Select(Invariant)));
 }

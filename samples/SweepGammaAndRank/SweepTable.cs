@@ -64,7 +64,11 @@ internal sealed class SweepTable(int trials) : IMonitor
         _rows[result.TrialSettings.TrialId] = (result.TrialSettings, [.. result.Curve], result);
         if (_live is null)
         {
-            Console.WriteLine(FormattableString.Invariant($"trial {result.TrialSettings.TrialId,3}  {State(result),-9}  {Parameters(result.TrialSettings)}  {Sparkline(result.Curve),-10}  {(result.Metric is { } metric ? metric.ToString("F4", CultureInfo.InvariantCulture) : result.Error ?? "")}"));
+            string outcome = result.Metric?.ToString("F4", CultureInfo.InvariantCulture) ?? result.Error ?? "";
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"trial {result.TrialSettings.TrialId,3}  {State(result),-9}  {Parameters(result.TrialSettings)}  " +
+                $"{Sparkline(result.Curve),-10}  {outcome}"));
         }
 
         Refresh();
@@ -78,24 +82,42 @@ internal sealed class SweepTable(int trials) : IMonitor
         foreach ((int trial, (TrialSettings settings, List<CurvePoint> curve, TrialResult? result)) in _rows)
         {
             bool isBest = trial == _best?.TrialSettings.TrialId;
-            string colour = isBest ? "green" : result?.State switch { TrialState.Pruned => "grey", TrialState.Failed => "red", null => "yellow", _ => "default" };
+            string colour = isBest ? "green" : result?.State switch
+            {
+                TrialState.Pruned => "grey",
+                TrialState.Failed => "red",
+                null => "yellow",
+                _ => "default",
+            };
             string[] cells =
             [
-                trial.ToString(CultureInfo.InvariantCulture), result is null ? "running" : State(result), Parameters(settings), Sparkline(curve),
-                curve.Count == 0 ? "" : curve[^1].Loss.ToString("F4", CultureInfo.InvariantCulture), result?.Metric?.ToString("F4", CultureInfo.InvariantCulture) ?? "",
+                trial.ToString(CultureInfo.InvariantCulture),
+                result is null ? "running" : State(result),
+                Parameters(settings),
+                Sparkline(curve),
+                curve.Count == 0 ? "" : curve[^1].Loss.ToString("F4", CultureInfo.InvariantCulture),
+                result?.Metric?.ToString("F4", CultureInfo.InvariantCulture) ?? "",
             ];
             table.AddRow([.. cells.Select(cell => new Markup($"[{colour}]{Markup.Escape(cell)}[/]"))]);
         }
 
         int done = _rows.Values.Count(row => row.Result is not null), doneHere = done - _known;
-        string remaining = doneHere == 0 || done >= trials ? "" : string.Create(CultureInfo.InvariantCulture, $", about {_clock.Elapsed / doneHere * (trials - done):m\\:ss} left");
-        string best = _best is null ? "" : string.Create(CultureInfo.InvariantCulture, $"best: trial {_best.TrialSettings.TrialId}, {_best.Metric:F4}, {Parameters(_best.TrialSettings)}");
-        return new Rows(table, new Text(string.Create(CultureInfo.InvariantCulture, $"{done} of {trials} trials in {_clock.Elapsed:m\\:ss}{remaining}")), new Text(best));
+        string remaining = doneHere == 0 || done >= trials
+            ? ""
+            : string.Create(CultureInfo.InvariantCulture, $", about {_clock.Elapsed / doneHere * (trials - done):m\\:ss} left");
+        string best = _best is null
+            ? ""
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"best: trial {_best.TrialSettings.TrialId}, {_best.Metric:F4}, {Parameters(_best.TrialSettings)}");
+        string progress = string.Create(CultureInfo.InvariantCulture, $"{done} of {trials} trials in {_clock.Elapsed:m\\:ss}{remaining}");
+        return new Rows(table, new Text(progress), new Text(best));
     }
 
     private static string State(TrialResult result) => result.State.ToString().ToLowerInvariant();
 
-    private static string Parameters(TrialSettings settings) => string.Join("  ", settings.Parameters.Select(parameter => $"{parameter.Key} {Short(parameter.Value)}"));
+    private static string Parameters(TrialSettings settings) =>
+        string.Join("  ", settings.Parameters.Select(parameter => $"{parameter.Key} {Short(parameter.Value)}"));
 
     private static string Short(object? value) => value switch
     {
@@ -113,6 +135,7 @@ internal sealed class SweepTable(int trials) : IMonitor
         }
 
         double least = curve.Min(point => point.Loss), most = curve.Max(point => point.Loss);
-        return string.Concat(curve.Select(point => Blocks[(int)Math.Round((point.Loss - least) / Math.Max(most - least, 1e-12) * (Blocks.Length - 1))]));
+        return string.Concat(curve.Select(point =>
+            Blocks[(int)Math.Round((point.Loss - least) / Math.Max(most - least, 1e-12) * (Blocks.Length - 1))]));
     }
 }

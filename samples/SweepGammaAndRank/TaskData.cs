@@ -15,8 +15,12 @@ internal static class TaskData
         if (settings.Train is not null)
         {
             IDataView all = mlContext.Data.LoadFromJsonLines(settings.Train, "question", "answer");
-            IDataView renamed = mlContext.Transforms.CopyColumns("Prompt", "question").Append(mlContext.Transforms.CopyColumns("Response", "answer")).Fit(all).Transform(all);
-            return (mlContext.Data.TakeRows(mlContext.Data.SkipRows(renamed, settings.ValidationRows), settings.Rows), mlContext.Data.TakeRows(renamed, settings.ValidationRows));
+            IDataView renamed = mlContext.Transforms.CopyColumns("Prompt", "question")
+                .Append(mlContext.Transforms.CopyColumns("Response", "answer"))
+                .Fit(all).Transform(all);
+            return (
+                mlContext.Data.TakeRows(mlContext.Data.SkipRows(renamed, settings.ValidationRows), settings.Rows),
+                mlContext.Data.TakeRows(renamed, settings.ValidationRows));
         }
 
         ArithmeticTask task = ArithmeticTask.Load(Settings.BundledModel);

@@ -37,7 +37,8 @@ internal sealed class Workers : IDisposable
     public static int Work(string? postgres, string model, bool endsWithItsParent)
     {
         string connection = postgres ?? Environment.GetEnvironmentVariable(ConnectionVariable)
-            ?? throw new ArgumentException($"--postgres is missing, and {ConnectionVariable} is not set: name the database of the experiment.");
+            ?? throw new ArgumentException(
+                $"--postgres is missing, and {ConnectionVariable} is not set: name the database of the experiment.");
         using var stop = new CancellationTokenSource();
         if (endsWithItsParent)
         {

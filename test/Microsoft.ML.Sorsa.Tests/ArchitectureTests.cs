@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>The folders' arrows, held over the compiled assembly, and a few rules of style that no analyzer holds.</summary>
 [TestClass]
+[TestCategory("Architecture")]
 public sealed class ArchitectureTests
 {
     private const string Root = "Microsoft.ML.Sorsa";

@@ -4,6 +4,8 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Sorsa.Tests;
 
 [TestClass]
+[TestCategory("DataViews")]
+[TestCategory("Surface")]
 public sealed class JsonLinesExtensionsTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("sorsa-jsonl-").FullName;

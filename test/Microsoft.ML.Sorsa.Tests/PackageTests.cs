@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests;
 /// build/pack-check.sh looks at.
 /// </summary>
 [TestClass]
+[TestCategory("Package")]
 public sealed partial class PackageTests
 {
     private const string Version = "0.0.1-test";

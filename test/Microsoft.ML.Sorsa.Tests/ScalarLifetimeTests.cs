@@ -11,6 +11,7 @@ namespace Microsoft.ML.Sorsa.Tests;
 /// such a conversion (tensor + tensor does, by an alpha of 1).
 /// </summary>
 [TestClass]
+[TestCategory("Architecture")]
 public sealed class ScalarLifetimeTests
 {
     private const string Scalar = "TorchSharp.Scalar";

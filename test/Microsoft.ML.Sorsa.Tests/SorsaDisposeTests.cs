@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>Tensors are counted per process, so nothing else may run.</summary>
 [TestClass]
+[TestCategory("Surface")]
 [DoNotParallelize]
 public sealed class SorsaDisposeTests
 {

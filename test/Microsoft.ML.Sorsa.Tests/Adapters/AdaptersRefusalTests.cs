@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Adapter files that do not fit, or are none; all that is wrong is listed at once.</summary>
 [TestClass]
+[TestCategory("Adapters")]
 [DoNotParallelize]
 public sealed class AdaptersRefusalTests
 {
@@ -20,16 +21,33 @@ public sealed class AdaptersRefusalTests
     {
         using var folder = new TemporaryFolder();
         string file = Path.Combine(folder.Path, "it");
-        using SorsaTransformer model = AdaptersFileTests.Base(), partial = AdaptersFileTests.Train(FineTuningMethod.Partial), sorsa = AdaptersFileTests.Train(FineTuningMethod.Sorsa), dora = AdaptersFileTests.Train(FineTuningMethod.Dora),
+        using SorsaTransformer model = AdaptersFileTests.Base(),
+            partial = AdaptersFileTests.Train(FineTuningMethod.Partial),
+            sorsa = AdaptersFileTests.Train(FineTuningMethod.Sorsa),
+            dora = AdaptersFileTests.Train(FineTuningMethod.Dora),
             quantized = AdaptersFileTests.Train(FineTuningMethod.Lora, options => options.Quantization = BaseQuantization.NF4);
 
-        Assert.Contains("There is no adapter to save", Assert.ThrowsExactly<InvalidOperationException>(() => model.SaveAdapter(file)).Message);
-        Assert.Contains("There is no adapter to save", Assert.ThrowsExactly<InvalidOperationException>(() => partial.SaveAdapter(file)).Message);
-        Assert.Contains("no method 'sorsa'", Assert.ThrowsExactly<NotSupportedException>(() => sorsa.SaveAdapter(file, AdapterFormat.Peft)).Message);
-        Assert.Contains("scales whole rows", Assert.ThrowsExactly<NotSupportedException>(() => dora.SaveAdapter(file, AdapterFormat.LoraDifference)).Message);
-        Assert.Contains("quantised base", Assert.ThrowsExactly<NotSupportedException>(() => quantized.SaveAdapter(file, AdapterFormat.LoraDifference)).Message);
-        Assert.Contains("its weights are merged", Assert.ThrowsExactly<InvalidOperationException>(() => sorsa.LoadAdapter("x", folder.Path)).Message);
-        Assert.Contains("neither adapter.json nor adapter_config.json", Assert.ThrowsExactly<FileNotFoundException>(() => model.LoadAdapter("x", folder.Path)).Message);
+        Assert.Contains(
+            "There is no adapter to save",
+            Assert.ThrowsExactly<InvalidOperationException>(() => model.SaveAdapter(file)).Message);
+        Assert.Contains(
+            "There is no adapter to save",
+            Assert.ThrowsExactly<InvalidOperationException>(() => partial.SaveAdapter(file)).Message);
+        Assert.Contains(
+            "no method 'sorsa'",
+            Assert.ThrowsExactly<NotSupportedException>(() => sorsa.SaveAdapter(file, AdapterFormat.Peft)).Message);
+        Assert.Contains(
+            "scales whole rows",
+            Assert.ThrowsExactly<NotSupportedException>(() => dora.SaveAdapter(file, AdapterFormat.LoraDifference)).Message);
+        Assert.Contains(
+            "quantised base",
+            Assert.ThrowsExactly<NotSupportedException>(() => quantized.SaveAdapter(file, AdapterFormat.LoraDifference)).Message);
+        Assert.Contains(
+            "its weights are merged",
+            Assert.ThrowsExactly<InvalidOperationException>(() => sorsa.LoadAdapter("x", folder.Path)).Message);
+        Assert.Contains(
+            "neither adapter.json nor adapter_config.json",
+            Assert.ThrowsExactly<FileNotFoundException>(() => model.LoadAdapter("x", folder.Path)).Message);
         Assert.ThrowsExactly<DirectoryNotFoundException>(() => model.LoadAdapter("x", file));
         Assert.Throws<ArgumentException>(() => sorsa.SaveAdapter(file, (AdapterFormat)9));
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
@@ -49,7 +67,9 @@ public sealed class AdaptersRefusalTests
 
         using SorsaTransformer model = s_ml.Sorsa().LoadModel(other);
 
-        Assert.Contains("another base: it was trained on", Assert.ThrowsExactly<InvalidDataException>(() => model.LoadAdapter("it", file)).Message);
+        Assert.Contains(
+            "another base: it was trained on",
+            Assert.ThrowsExactly<InvalidDataException>(() => model.LoadAdapter("it", file)).Message);
         Assert.IsEmpty(model.AdapterNames);
     }
 
@@ -58,7 +78,8 @@ public sealed class AdaptersRefusalTests
     {
         using var scope = NewDisposeScope();
         CausalLM model = TinyModel.Create();
-        Dictionary<string, Tensor> Parts(params (string Name, long[] Shape)[] parts) => parts.ToDictionary(part => part.Name, part => zeros(part.Shape));
+        Dictionary<string, Tensor> Parts(params (string Name, long[] Shape)[] parts) =>
+            parts.ToDictionary(part => part.Name, part => zeros(part.Shape));
         var weights = new AdapterWeights(LoraMethod.Descriptor, 1, false, "beef", new(StringComparer.Ordinal)
         {
             ["model.layers.0.self_attn.q_proj"] = Parts(("lora_A", [2, 16])),
@@ -71,7 +92,10 @@ public sealed class AdaptersRefusalTests
 
         Assert.Contains("another base: it was trained on beef", message);
         Assert.Contains("missing: model.layers.0.self_attn.q_proj.lora_B", message);
-        Assert.Contains("misshapen: model.layers.0.self_attn.v_proj.lora_B is Float32 [9, 2], and this base and method ask for floating-point numbers [8, 2]", message);
+        Assert.Contains(
+            "misshapen: model.layers.0.self_attn.v_proj.lora_B is Float32 [9, 2], " +
+            "and this base and method ask for floating-point numbers [8, 2]",
+            message);
         Assert.Contains("unexpected: model.layers.1.self_attn.q_proj.lora_E", message);
         Assert.Contains("foreign target: model.layers.7.self_attn.q_proj", message);
     }

@@ -15,6 +15,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 /// docs/adding-a-method.md: its method is this project's <see cref="VeraMethod"/>, and does all that a method of the library does.
 /// </summary>
 [TestClass]
+[TestCategory("Methods")]
 public sealed partial class AddingAMethodTests
 {
     private static readonly MLContext s_ml = new();
@@ -55,7 +56,8 @@ public sealed partial class AddingAMethodTests
         CollectionAssert.AreEqual(TinyTask.LogitBits(trained.Model.Network), loaded);
         CollectionAssert.AreNotEqual(before, loaded);
         Assert.IsLessThan(1e-3, loaded.Zip(difference, (a, b) => Math.Abs(Number(a) - Number(b))).Max());
-        var refused = Assert.ThrowsExactly<NotSupportedException>(() => trained.SaveAdapter(Path.Combine(folder.Path, "peft"), AdapterFormat.Peft));
+        var refused = Assert.ThrowsExactly<NotSupportedException>(
+            () => trained.SaveAdapter(Path.Combine(folder.Path, "peft"), AdapterFormat.Peft));
         Assert.Contains("no method 'vera'", refused.Message);
 
         static float Number(int bits) => BitConverter.Int32BitsToSingle(bits);

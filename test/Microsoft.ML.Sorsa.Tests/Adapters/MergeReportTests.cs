@@ -11,6 +11,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Adapters")]
 public sealed class MergeReportTests
 {
     /// <summary>Against the values one by one, and a decomposition of the update.</summary>
@@ -34,7 +35,8 @@ public sealed class MergeReportTests
         foreach (MatrixMerge matrix in report.Matrices)
         {
             Tensor merged = model.NamedWeights.Single(named => named.Key == matrix.Name).Value, exact = computed[matrix.Name];
-            double[] errors = [.. merged.to(ScalarType.Float64).flatten().data<double>().Zip(exact.to(ScalarType.Float64).flatten().data<double>(), (a, b) => a - b)];
+            double[] errors = [.. merged.to(ScalarType.Float64).flatten().data<double>()
+                .Zip(exact.to(ScalarType.Float64).flatten().data<double>(), (a, b) => a - b)];
             double norm = Math.Sqrt(exact.to(ScalarType.Float64).flatten().data<double>().Sum(value => value * value));
             double[] sigma = [.. linalg.svdvals((exact - before[matrix.Name]).to(ScalarType.Float64)).data<double>()];
 
@@ -42,7 +44,10 @@ public sealed class MergeReportTests
             Assert.AreEqual(errors.Max(Math.Abs), matrix.LargestRoundingError, 1e-9);
             Assert.AreEqual(Math.Sqrt(errors.Sum(error => error * error)) / norm, matrix.RelativeRoundingError, 1e-6);
             Assert.AreEqual(Math.Sqrt(sigma.Sum(value => value * value)), matrix.UpdateNorm, 1e-4 * matrix.UpdateNorm);
-            Assert.AreEqual(Math.Pow(sigma.Sum(value => value * value), 2) / sigma.Sum(value => Math.Pow(value, 4)), matrix.EffectiveRank, 1e-3 * matrix.EffectiveRank);
+            Assert.AreEqual(
+                Math.Pow(sigma.Sum(value => value * value), 2) / sigma.Sum(value => Math.Pow(value, 4)),
+                matrix.EffectiveRank,
+                1e-3 * matrix.EffectiveRank);
             Assert.AreEqual((null, null, null), (matrix.Nf4Error, matrix.Nf4ResidualError, matrix.Nf4InitialError));
         }
     }
@@ -53,11 +58,13 @@ public sealed class MergeReportTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         CausalLM model = TinyModel.Create();
-        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new LoraMethod { Rank = 2, Scale = 1, Initialization = generator });
+        AdapterSet adapters = AdapterSet.Inject(
+            model, TinyModel.Targets, new LoraMethod { Rank = 2, Scale = 1, Initialization = generator });
 
         MergeReport report = MergeReport.Of(adapters, ScalarType.Float32);
 
-        Assert.IsTrue(report.Matrices.All(matrix => matrix is { UpdateNorm: 0, EffectiveRank: 0, LargestRoundingError: 0, RelativeRoundingError: 0 }));
+        Assert.IsTrue(report.Matrices.All(
+            matrix => matrix is { UpdateNorm: 0, EffectiveRank: 0, LargestRoundingError: 0, RelativeRoundingError: 0 }));
     }
 
     [TestMethod]

@@ -19,6 +19,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Each method against its formula: how it starts, what it computes, what it merges to, what happens after a step.</summary>
 [TestClass]
+[TestCategory("Methods")]
 public sealed class MethodsTests
 {
     private static readonly string[] Names = ["sorsa", "trailing", "slice", "lora", "dora", "pissa", "adalora", "partial", "full"];
@@ -87,10 +88,13 @@ public sealed class MethodsTests
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(linear.weight.detach(), fullMatrices: false);
         int start = first ?? 7 - rank;
 
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = rank, FirstTriplet = first, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
+        var method = new SorsaMethod { Rank = rank, FirstTriplet = first, Decomposition = Decomposition.Drawn(generator) };
+        var adapter = (SorsaLinear)method.Create("q_proj", linear);
 
         Assert.IsLessThanOrEqualTo(1e-12, Largest(s.narrow(0, start, rank) - adapter.S.detach()));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, start, rank).mm(vt.narrow(0, start, rank)) - (adapter.U * adapter.S).mm(adapter.Vt).detach()));
+        Assert.IsLessThanOrEqualTo(
+            1e-12,
+            Largest((u * s).narrow(1, start, rank).mm(vt.narrow(0, start, rank)) - (adapter.U * adapter.S).mm(adapter.Vt).detach()));
     }
 
     [TestMethod]
@@ -100,7 +104,8 @@ public sealed class MethodsTests
         using var generator = new Generator(3);
 
         var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
-            () => new SorsaMethod { Rank = 3, FirstTriplet = 5, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", Random(9, 7, bias: false)));
+            () => new SorsaMethod { Rank = 3, FirstTriplet = 5, Decomposition = Decomposition.Drawn(generator) }
+                .Create("q_proj", Random(9, 7, bias: false)));
 
         Assert.Contains("has 7 singular triplets, not those from 5 to 7", error.Message);
     }
@@ -110,11 +115,14 @@ public sealed class MethodsTests
     {
         using CausalLM model = TinyModel.Create();
         using var generator = new Generator(5);
-        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, HardOrthonormality = true, Decomposition = Decomposition.Drawn(generator) });
+        AdapterSet adapters = AdapterSet.Inject(
+            model, TinyModel.Targets,
+            new SorsaMethod { Rank = 4, HardOrthonormality = true, Decomposition = Decomposition.Drawn(generator) });
         var deviations = new List<double>();
 
         new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.05, WarmupRatio = 0 }).Run(
-            TinyModel.Rows(40).Chunk(4).Select(rows => new[] { rows }), 10, null, _ => deviations.Add(Deviation(adapters)), CancellationToken.None);
+            TinyModel.Rows(40).Chunk(4).Select(rows => new[] { rows }),
+            10, null, _ => deviations.Add(Deviation(adapters)), CancellationToken.None);
 
         Assert.HasCount(10, deviations);
         Assert.IsLessThan(1e-5, deviations.Max());
@@ -139,7 +147,8 @@ public sealed class MethodsTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = 4, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", Random(9, 7, bias: false));
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 4, Decomposition = Decomposition.Drawn(generator) }
+            .Create("q_proj", Random(9, 7, bias: false));
         (Tensor u, Tensor vt) = (adapter.U.detach().clone(), adapter.Vt.detach().clone());
 
         adapter.Orthonormalize();
@@ -153,7 +162,8 @@ public sealed class MethodsTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        var adapter = (LoraLinear)new LoraMethod { Rank = 50, Scale = 1, Initialization = generator }.Create("q_proj", Random(60, 400, bias: false));
+        var adapter = (LoraLinear)new LoraMethod { Rank = 50, Scale = 1, Initialization = generator }
+            .Create("q_proj", Random(60, 400, bias: false));
         double bound = 1 / Math.Sqrt(400);
 
         Assert.AreEqual(0, Largest(adapter.B.detach()));
@@ -168,7 +178,8 @@ public sealed class MethodsTests
         using var generator = new Generator(3);
         Linear linear = Random(9, 7, bias: false);
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(linear.weight.detach(), fullMatrices: false);
-        var adapter = (PissaLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
+        var adapter = (PissaLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }
+            .Create("q_proj", linear);
 
         Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, 0, 3).mm(vt.narrow(0, 0, 3)) - (2 * adapter.B.mm(adapter.A)).detach()));
 
@@ -207,7 +218,9 @@ public sealed class MethodsTests
             foreach ((string name, Tensor weight) in model.NamedWeights)
             {
                 // A key's bias shifts every score of a query alike: its gradient is zero but for rounding.
-                bool trained = full ? !name.EndsWith("k_proj.bias", StringComparison.Ordinal) : name.EndsWith("q_proj.weight", StringComparison.Ordinal);
+                bool trained = full
+                    ? !name.EndsWith("k_proj.bias", StringComparison.Ordinal)
+                    : name.EndsWith("q_proj.weight", StringComparison.Ordinal);
                 Assert.IsTrue(full && !trained || trained != before[name].bytes.SequenceEqual(weight.bytes), name);
             }
 
@@ -241,7 +254,15 @@ public sealed class MethodsTests
         "lora" => new LoraMethod { Rank = 3, Scale = 2, Initialization = generator },
         "dora" => new DoraMethod { Rank = 3, Scale = 2, Initialization = generator },
         "pissa" => new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) },
-        "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0.5, Budget = new RankBudget(), TotalSteps = 10, Initialization = generator },
+        "adalora" => new AdaLoraMethod
+        {
+            Rank = 3,
+            Alpha = 6,
+            Gamma = 0.5,
+            Budget = new RankBudget(),
+            TotalSteps = 10,
+            Initialization = generator,
+        },
         _ => new WeightMethod { Everything = name == "full" },
     };
 

@@ -20,6 +20,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>NF4 against bitsandbytes' own bytes, and methods over a quantised base.</summary>
 [TestClass]
+[TestCategory("Nf4")]
 [DoNotParallelize]
 public sealed class Nf4Tests
 {
@@ -35,7 +36,8 @@ public sealed class Nf4Tests
             }
 
             using Checkpoint golden = Checkpoint.OpenFile(Golden);
-            return [.. golden.Names.Where(name => name.EndsWith(".weight", StringComparison.Ordinal)).Select(name => new object[] { name[..^".weight".Length] })];
+            return [.. golden.Names.Where(name => name.EndsWith(".weight", StringComparison.Ordinal))
+                .Select(name => new object[] { name[..^".weight".Length] })];
         }
     }
 
@@ -157,7 +159,15 @@ public sealed class Nf4Tests
         QuantizationError Error(int rounds)
         {
             using var decomposition = new Generator(2);
-            Adapter adapter = new SorsaMethod { Rank = 16, Scale = scale, Quantized = true, QuantizationRounds = rounds, Decomposition = Decomposition.Drawn(decomposition) }.Create("q_proj", linear);
+            var method = new SorsaMethod
+            {
+                Rank = 16,
+                Scale = scale,
+                Quantized = true,
+                QuantizationRounds = rounds,
+                Decomposition = Decomposition.Drawn(decomposition),
+            };
+            Adapter adapter = method.Create("q_proj", linear);
             QuantizationError error = adapter.QuantizationError!;
 
             // The figure is the start's own distance.
@@ -182,7 +192,16 @@ public sealed class Nf4Tests
         {
             "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
             "pissa" => new PissaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
-            "adalora" => new AdaLoraMethod { Rank = 3, Alpha = 6, Gamma = 0, Budget = new RankBudget(), TotalSteps = 9, Quantized = true, Initialization = generator },
+            "adalora" => new AdaLoraMethod
+            {
+                Rank = 3,
+                Alpha = 6,
+                Gamma = 0,
+                Budget = new RankBudget(),
+                TotalSteps = 9,
+                Quantized = true,
+                Initialization = generator,
+            },
             "dora" => new DoraMethod { Rank = 3, Scale = 2, Quantized = true, Initialization = generator },
             _ => new LoraMethod { Rank = 3, Scale = 2, Quantized = true, Initialization = generator },
         };
@@ -199,7 +218,10 @@ public sealed class Nf4Tests
         Assert.IsFalse(adapter.Keeps(linear.weight));
         Assert.IsLessThanOrEqualTo(1e-5, Largest(expected - output));
         Assert.IsLessThanOrEqualTo(1e-4, Largest(x.grad! - slope));
-        Assert.AreEqual(adapter.QuantizationError!.Initial, ((linear.weight - adapter.MergedWeight()).norm() / linear.weight.norm()).item<float>(), 1e-5);
+        Assert.AreEqual(
+            adapter.QuantizationError!.Initial,
+            ((linear.weight - adapter.MergedWeight()).norm() / linear.weight.norm()).item<float>(),
+            1e-5);
         Assert.IsGreaterThan(0.01, adapter.QuantizationError.Plain);
     }
 
@@ -208,16 +230,19 @@ public sealed class Nf4Tests
     {
         using CausalLM model = TinyModel.Create();
         using var generator = new Generator(5);
-        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, new SorsaMethod { Rank = 4, Gamma = 4e-4, Quantized = true, Decomposition = Decomposition.Drawn(generator) });
+        var method = new SorsaMethod { Rank = 4, Gamma = 4e-4, Quantized = true, Decomposition = Decomposition.Drawn(generator) };
+        AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, method);
         var log = new List<SorsaTrainingProgress>();
         SupervisedRows rows = new(TinyModel.Rows(4));
 
-        new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 }).Run(rows.Steps(20), 20, null, log.Add, CancellationToken.None);
+        new TrainingLoop(model, adapters, TinyModel.Settings with { LearningRate = 0.01, WarmupRatio = 0 })
+            .Run(rows.Steps(20), 20, null, log.Add, CancellationToken.None);
         MergeReport report = MergeReport.Of(adapters, ScalarType.Float32);
         adapters.Merge(ScalarType.Float32);
 
         Assert.IsLessThan(0.6 * log[0].Loss, log[^1].Loss);
-        Assert.IsTrue(report.Matrices.All(matrix => matrix.Nf4Error > matrix.Nf4ResidualError && matrix.Nf4ResidualError >= matrix.Nf4InitialError));
+        Assert.IsTrue(report.Matrices.All(
+            matrix => matrix.Nf4Error > matrix.Nf4ResidualError && matrix.Nf4ResidualError >= matrix.Nf4InitialError));
         Assert.AreEqual(log[^1].Loss, SupervisedLoss.Mean(model, rows.Rows, 4, 0), 0.5 * log[^1].Loss);
     }
 
@@ -225,6 +250,7 @@ public sealed class Nf4Tests
 
     private sealed record SupervisedRows(Sorsa.Data.SupervisedExample[] Rows)
     {
-        public IEnumerable<IReadOnlyList<IReadOnlyList<Sorsa.Data.SupervisedExample>>> Steps(int count) => Enumerable.Repeat(new[] { Rows }, count);
+        public IEnumerable<IReadOnlyList<IReadOnlyList<Sorsa.Data.SupervisedExample>>> Steps(int count) =>
+            Enumerable.Repeat(new[] { Rows }, count);
     }
 }

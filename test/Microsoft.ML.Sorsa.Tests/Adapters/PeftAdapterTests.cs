@@ -11,6 +11,8 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 /// <summary>Files that PEFT itself wrote.</summary>
 [TestClass]
+[TestCategory("Adapters")]
+[TestCategory("Peft")]
 public sealed class PeftAdapterTests
 {
     public static IEnumerable<object[]> Folders => TestData.Rows(TestData.Golden("peft"), "*-adapter");
@@ -22,7 +24,9 @@ public sealed class PeftAdapterTests
         string run = TestData.Require(folder)[..^"-adapter".Length];
         using JsonDocument settings = JsonDocument.Parse(File.ReadAllText(run + ".json"));
         using Checkpoint golden = Checkpoint.OpenFile(run + ".safetensors");
-        using CausalLM model = CausalLM.Load(TestData.Golden("models", settings.RootElement.GetProperty("base").GetString()!), ScalarType.Float32, CPU);
+        using CausalLM model = CausalLM.Load(
+            TestData.Golden("models", settings.RootElement.GetProperty("base").GetString()!),
+            ScalarType.Float32, CPU);
         using var adapters = new AdapterSwitch(model, ScalarType.Float32);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -47,7 +51,9 @@ public sealed class PeftAdapterTests
         string run = TestData.Require(folder)[..^"-adapter".Length];
         using JsonDocument settings = JsonDocument.Parse(File.ReadAllText(run + ".json"));
         using Checkpoint golden = Checkpoint.OpenFile(run + ".safetensors");
-        using CausalLM model = CausalLM.Load(TestData.Golden("models", settings.RootElement.GetProperty("base").GetString()!), ScalarType.Float32, CPU);
+        using CausalLM model = CausalLM.Load(
+            TestData.Golden("models", settings.RootElement.GetProperty("base").GetString()!),
+            ScalarType.Float32, CPU);
         using AdapterWeights weights = PeftFolder.Read(folder);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

@@ -9,11 +9,15 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Adapters")]
 public sealed class SorsaAdapterSetTests
 {
     [TestMethod]
     [DataRow("q_proj", "model.layers.0.self_attn.q_proj model.layers.1.self_attn.q_proj")]
-    [DataRow("up_proj down_proj", "model.layers.0.mlp.down_proj model.layers.0.mlp.up_proj model.layers.1.mlp.down_proj model.layers.1.mlp.up_proj")]
+    [DataRow(
+        "up_proj down_proj",
+        "model.layers.0.mlp.down_proj model.layers.0.mlp.up_proj " +
+        "model.layers.1.mlp.down_proj model.layers.1.mlp.up_proj")]
     [DataRow("v_proj v_proj", "model.layers.0.self_attn.v_proj model.layers.1.self_attn.v_proj")]
     public void TargetsAreFoundByName(string targets, string expected)
     {
@@ -22,7 +26,9 @@ public sealed class SorsaAdapterSetTests
 
         AdapterSet adapters = TinyModel.Adapt(model, targets: targets.Split(' '));
 
-        CollectionAssert.AreEqual(expected.Split(' '), adapters.Adapters.Select(named => named.Key).Order(StringComparer.Ordinal).ToArray());
+        CollectionAssert.AreEqual(
+            expected.Split(' '),
+            adapters.Adapters.Select(named => named.Key).Order(StringComparer.Ordinal).ToArray());
         Assert.HasCount(3 * adapters.Adapters.Count(), adapters.Trainable);
         Assert.HasCount(2 * adapters.Adapters.Count(), adapters.OrthonormalFactors);
     }
@@ -53,7 +59,8 @@ public sealed class SorsaAdapterSetTests
     [DataRow(9, "q_proj k_proj", "[8, 16] and allows ranks from 1 to 8")]
     public void ARankThatATargetDoesNotAllowIsRefused(int rank, string targets, string message)
     {
-        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => AdapterSet.Verify(TinyModel.Config(), targets.Split(' '), rank));
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => AdapterSet.Verify(TinyModel.Config(), targets.Split(' '), rank));
 
         Assert.AreEqual("rank", error.ParamName);
         Assert.AreEqual(rank, error.ActualValue);

@@ -9,6 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Sorsa")]
 public sealed class SorsaLinearTests
 {
     private const int In = 7;
@@ -97,7 +98,11 @@ public sealed class SorsaLinearTests
         using var scope = NewDisposeScope();
         Parts exact = Parts.Random(ScalarType.Float32, bias: true);
         Tensor x = Uniform([2, 3, In], true).detach().to(ScalarType.BFloat16).requires_grad_();
-        Parts half = exact with { Residual = exact.Residual.to(ScalarType.BFloat16), Bias = new Parameter(exact.Bias!.detach().to(ScalarType.BFloat16), requires_grad: false) };
+        Parts half = exact with
+        {
+            Residual = exact.Residual.to(ScalarType.BFloat16),
+            Bias = new Parameter(exact.Bias!.detach().to(ScalarType.BFloat16), requires_grad: false),
+        };
 
         Tensor output = half.Function(x, 2, null);
         output.to(ScalarType.Float32).sum().backward();
@@ -127,7 +132,8 @@ public sealed class SorsaLinearTests
         Linear linear = nn.Linear(columns, rows, bias);
         byte[] before = linear.weight.detach().bytes.ToArray();
         Tensor x = randn(3, 6, columns);
-        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Scale = scale, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
+        var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Scale = scale, Decomposition = Decomposition.Drawn(generator) }
+            .Create("q_proj", linear);
 
         Tensor expected = linear.call(x).detach();
 
@@ -166,7 +172,10 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
         Parts parts = Parts.Random(ScalarType.Float64, bias: false);
-        var adapter = new SorsaLinear(new PlainWeight(parts.Residual.clone()), parts.U.detach().clone(), parts.S.detach().clone(), parts.Vt.detach().clone(), null, scale);
+        var adapter = new SorsaLinear(
+            new PlainWeight(parts.Residual.clone()),
+            parts.U.detach().clone(), parts.S.detach().clone(), parts.Vt.detach().clone(),
+            null, scale);
 
         Tensor merged = adapter.MergedWeight();
 
@@ -237,7 +246,8 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
 
-        var error = Assert.ThrowsExactly<ArgumentException>(() => new SorsaLinear(new PlainWeight(rand(Out, In)), rand(Out, 2), rand(Rank), rand(Rank, In), null));
+        var error = Assert.ThrowsExactly<ArgumentException>(
+            () => new SorsaLinear(new PlainWeight(rand(Out, In)), rand(Out, 2), rand(Rank), rand(Rank, In), null));
 
         Assert.Contains("U and Vt of the shapes [5, 2] and [3, 7] are no factors of rank 3 of a weight [5, 7]", error.Message);
     }
@@ -277,12 +287,18 @@ public sealed class SorsaLinearTests
         {
             using var generator = new Generator(12);
             Parameter? frozen = bias ? new Parameter(Draw(Out), requires_grad: false) : null;
-            return new Parts(Draw(Out, In), frozen, new Parameter(Draw(Out, Rank)), new Parameter(Draw(Rank)), new Parameter(Draw(Rank, In)));
+            return new Parts(
+                Draw(Out, In),
+                frozen,
+                new Parameter(Draw(Out, Rank)),
+                new Parameter(Draw(Rank)),
+                new Parameter(Draw(Rank, In)));
 
             Tensor Draw(params long[] shape) => randn(shape, type, generator: generator);
         }
 
-        public Tensor Function(Tensor x, double scale, Tensor? mask) => LowRankFunction.Apply(x, new PlainWeight(Residual.alias()), Bias, U * (S * scale), Vt, mask);
+        public Tensor Function(Tensor x, double scale, Tensor? mask) =>
+            LowRankFunction.Apply(x, new PlainWeight(Residual.alias()), Bias, U * (S * scale), Vt, mask);
 
         /// <summary>Eq. (8), word for word.</summary>
         public Tensor Formula(Tensor x, double scale, Tensor? mask)

@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Sorsa")]
 public sealed class SorsaRegularizerTests
 {
     [TestMethod]
@@ -84,7 +85,8 @@ public sealed class SorsaRegularizerTests
     {
         using var scope = NewDisposeScope();
 
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => new OrthonormalityRegularizer(Random(), mean: true).AddGradient(1));
+        var error = Assert.ThrowsExactly<InvalidOperationException>(
+            () => new OrthonormalityRegularizer(Random(), mean: true).AddGradient(1));
 
         Assert.Contains("call backward first", error.Message);
     }

@@ -7,6 +7,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
+[TestCategory("Decomposition")]
+[TestCategory("Sorsa")]
 public sealed class SorsaTruncatedSvdTests
 {
     public static IEnumerable<object[]> Runs => TestData.Rows(TestData.Golden("sorsa"), "*.json");
@@ -183,7 +185,8 @@ public sealed class SorsaTruncatedSvdTests
     }
 
     /// <summary>A matrix made of known triplets.</summary>
-    private static (Tensor Weight, Tensor Left, double[] Spectrum, Tensor Right) Known(int rows, int columns, Func<int, double> value, ScalarType type)
+    private static (Tensor Weight, Tensor Left, double[] Spectrum, Tensor Right) Known(
+        int rows, int columns, Func<int, double> value, ScalarType type)
     {
         using var generator = new Generator(11);
         int smaller = Math.Min(rows, columns);

@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Checkpoints;
 
 /// <summary>One safetensors file: what is written, what is read back, and what is refused.</summary>
 [TestClass]
+[TestCategory("Checkpoints")]
 public sealed class SafetensorsTests
 {
     private static readonly byte[] Data = [.. Enumerable.Range(0, 24).Select(i => (byte)(7 * i))];

@@ -3,6 +3,7 @@ using CompareMethods;
 namespace Microsoft.ML.Sorsa.Tests.CompareMethods;
 
 [TestClass]
+[TestCategory("Samples")]
 public sealed class StatisticsTests
 {
     /// <summary>With x = √ν tan θ Student's density is cosᵛ⁻¹ θ up to a factor: 95 % of its area lies within the interval.</summary>

@@ -3,6 +3,7 @@ using Microsoft.ML.Sorsa.Data;
 namespace Microsoft.ML.Sorsa.Tests.Data;
 
 [TestClass]
+[TestCategory("Data")]
 public sealed class BatchPlanTests
 {
     [TestMethod]

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Data;
 
 [TestClass]
+[TestCategory("Data")]
 public sealed class BatchTests
 {
     [TestMethod]

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Tests.Data;
 
 [TestClass]
+[TestCategory("Data")]
 public sealed class ExampleEncoderTests
 {
     private const string Prompt = "A toy costs 10 dollars.";

@@ -7,6 +7,8 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Tests.Data;
 
 [TestClass]
+[TestCategory("Data")]
+[TestCategory("Chat")]
 public sealed class PromptEncoderTests
 {
     private static readonly TextTokenizer s_tokenizer = TextTokenizer.Load(TestData.TinyLlama);

@@ -5,6 +5,8 @@ using Microsoft.ML.Sorsa.Data.Chat;
 namespace Microsoft.ML.Sorsa.Tests.Data;
 
 [TestClass]
+[TestCategory("Data")]
+[TestCategory("Chat")]
 public sealed class PromptTemplateTests
 {
     [TestMethod]

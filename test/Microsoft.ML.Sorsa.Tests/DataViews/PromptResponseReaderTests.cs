@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa.DataViews;
 namespace Microsoft.ML.Sorsa.Tests.DataViews;
 
 [TestClass]
+[TestCategory("DataViews")]
 public sealed class PromptResponseReaderTests
 {
     private sealed class Row

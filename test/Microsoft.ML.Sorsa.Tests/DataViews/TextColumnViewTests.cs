@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa.DataViews;
 namespace Microsoft.ML.Sorsa.Tests.DataViews;
 
 [TestClass]
+[TestCategory("DataViews")]
 public sealed class TextColumnViewTests
 {
     private const int Count = 10, BatchSize = 4;

@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.DataViews;
 namespace Microsoft.ML.Sorsa.Tests.DataViews;
 
 [TestClass]
+[TestCategory("DataViews")]
 public sealed class TextColumnsTests
 {
     private sealed class Row

@@ -5,6 +5,7 @@ using Microsoft.ML.Transforms.Text;
 namespace Microsoft.ML.Sorsa.Tests.DataViews;
 
 [TestClass]
+[TestCategory("DataViews")]
 public sealed class TextRowMapperTests
 {
     private readonly MLContext _ml = new(seed: 1);

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Files;
 namespace Microsoft.ML.Sorsa.Tests.Files;
 
 [TestClass]
+[TestCategory("Files")]
 public sealed class NewFolderTests
 {
     [TestMethod]

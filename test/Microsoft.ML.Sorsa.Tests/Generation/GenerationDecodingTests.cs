@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 /// <summary>Decoding with tiny random models of every kind, on ids.</summary>
 [TestClass]
+[TestCategory("Generation")]
 public sealed class GenerationDecodingTests
 {
     private const int Batch = 3;

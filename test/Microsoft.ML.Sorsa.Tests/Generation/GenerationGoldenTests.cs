@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 /// <summary>SmolLM2-135M-Instruct in float32 against transformers' texts, logits and log-probabilities.</summary>
 [TestClass]
+[TestCategory("Generation")]
 public sealed class GenerationGoldenTests
 {
     private const double Tolerance = 1e-3;

@@ -3,6 +3,7 @@ using Microsoft.ML.Sorsa.Generation;
 namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 [TestClass]
+[TestCategory("Generation")]
 public sealed class GenerationOptionsTests
 {
     public static IEnumerable<object[]> OutOfRange =>

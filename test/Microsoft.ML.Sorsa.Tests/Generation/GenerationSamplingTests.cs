@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 /// <summary>Every method against its definition, written out the slow way.</summary>
 [TestClass]
+[TestCategory("Generation")]
 public sealed class GenerationSamplingTests
 {
     private static readonly HashSet<int> Nothing = [];

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Generation;
 namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 [TestClass]
+[TestCategory("Generation")]
 public sealed class GenerationStopStringTests
 {
     [TestMethod]

@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 
 /// <summary>Texts with the bundled model.</summary>
 [TestClass]
+[TestCategory("Generation")]
 public sealed class GenerationTextTests
 {
     private static readonly string[] Prompts = ["Tom has 3 apples", "", "What is 12 + 7?\n", "Ünïcode 日本 🎈", "a"];

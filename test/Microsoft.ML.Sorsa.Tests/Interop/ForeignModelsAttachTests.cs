@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 /// Adapters on a module of the user's, in the user's own loop: a small vision transformer that tells horizontal from vertical stripes.
 /// </summary>
 [TestClass]
+[TestCategory("ForeignModels")]
 [DoNotParallelize]
 public sealed class ForeignModelsAttachTests
 {

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>From a model object to its logits, by the shape of its class or by a delegate.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
 public sealed class ForeignModelsBindingTests
 {
     public static IEnumerable<object[]> Names => LookAlikes.Names;

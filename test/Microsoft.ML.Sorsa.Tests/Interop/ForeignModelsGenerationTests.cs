@@ -8,6 +8,8 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>Decoding without a cache: with the same weights the texts are those of the decoder of ours.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
+[TestCategory("Generation")]
 public sealed class ForeignModelsGenerationTests
 {
     private static readonly int[][] Prompts = [[5, 6, 7], [9], [1, 30, 31, 32, 33, 34, 35, 36, 37], [100, 200, 300], [1]];

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>What cannot be done with a model object, or does not fit it, is refused before any work, by name.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
 public sealed class ForeignModelsRefusalTests
 {
     private static readonly MLContext s_ml = new();

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>The weights that are adapted, found by their modules' names.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
 public sealed class ForeignModelsTargetTests
 {
     private static readonly string[] Projections = TinyModel.Targets;

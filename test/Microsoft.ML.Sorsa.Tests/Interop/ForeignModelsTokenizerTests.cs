@@ -9,6 +9,8 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>The tokenizers that users have in hand, as ours see them.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
+[TestCategory("Tokenizers")]
 public sealed class ForeignModelsTokenizerTests
 {
     private static readonly string[] Texts = ["Tom has 3 apples.", "a", "two  spaces", "Ünïcode 日本 🎈 end", "🎈🎈", "line\nbreak"];

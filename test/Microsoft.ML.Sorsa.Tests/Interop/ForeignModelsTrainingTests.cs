@@ -17,6 +17,8 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>Fine-tuning of model objects: look-alikes of GenAI's classes through the one loop, their weights written in place.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
+[TestCategory("Training")]
 [DoNotParallelize]
 public sealed class ForeignModelsTrainingTests
 {

@@ -12,6 +12,7 @@ namespace Microsoft.ML.Sorsa.Tests.Interop;
 
 /// <summary>The transformer over a model object of the user's: it does what it does over ours, but it neither saves nor frees it.</summary>
 [TestClass]
+[TestCategory("ForeignModels")]
 public sealed class ForeignModelsTransformerTests
 {
     private static readonly MLContext s_ml = new(seed: 1);

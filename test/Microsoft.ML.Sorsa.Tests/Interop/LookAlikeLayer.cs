@@ -81,7 +81,8 @@ internal sealed class LookAlikeAttention(DecoderSpec spec, int layer)
         }
 
         int shared = spec.Attention.HeadCount / spec.Attention.KeyValueHeadCount;
-        Tensor scores = (queries.matmul(keys.repeat_interleave(shared, 1).transpose(2, 3)) / Math.Sqrt(spec.Attention.HeadDim)) + input.Mask;
+        Tensor scores = (queries.matmul(keys.repeat_interleave(shared, 1).transpose(2, 3)) / Math.Sqrt(spec.Attention.HeadDim))
+            + input.Mask;
         Tensor mixed = nn.functional.softmax(scores, -1).matmul(values.repeat_interleave(shared, 1));
         return _output.forward(mixed.transpose(1, 2).flatten(2));
     }

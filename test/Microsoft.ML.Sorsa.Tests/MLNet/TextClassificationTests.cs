@@ -17,6 +17,7 @@ namespace Microsoft.ML.Sorsa.Tests.MLNet;
 /// TorchSharp 0.107, with us. They download weights when they fit, so none is fitted.
 /// </summary>
 [TestClass]
+[TestCategory("Package")]
 public sealed class TextClassificationTests
 {
     private static readonly Assembly s_trainers = typeof(TextClassificationTrainer).Assembly;

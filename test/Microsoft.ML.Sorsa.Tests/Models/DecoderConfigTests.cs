@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>What config.json says of any family; the families' own keys are tested under Families.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class DecoderConfigTests
 {
     [TestMethod]

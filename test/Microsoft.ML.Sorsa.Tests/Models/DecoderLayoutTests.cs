@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>What a recorded build says of a model, against checkpoints that others wrote.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class DecoderLayoutTests
 {
     public static IEnumerable<object[]> Folders => ModelsGoldenTests.Folders;

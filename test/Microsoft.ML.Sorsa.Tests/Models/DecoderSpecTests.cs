@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 /// has both, and its config.json says it in Qwen2's own keys: here the numbers are given by hand.
 /// </summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class DecoderSpecTests
 {
     private static readonly DecoderSpec s_spec = new()

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Models;
 
 [TestClass]
+[TestCategory("Models")]
 public sealed class KVCacheTests
 {
     [TestMethod]
@@ -57,7 +58,8 @@ public sealed class KVCacheTests
         using var scope = NewDisposeScope();
         CausalLM model = TinyModel.Create();
 
-        var error = Assert.ThrowsExactly<ArgumentException>(() => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64)), ones([2, 4], ScalarType.Int64)));
+        var error = Assert.ThrowsExactly<ArgumentException>(
+            () => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64)), ones([2, 4], ScalarType.Int64)));
 
         Assert.Contains("[2, 4]", error.Message);
         Assert.Contains("[2, 3]", error.Message);

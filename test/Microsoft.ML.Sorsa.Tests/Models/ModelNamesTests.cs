@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>Registered names are checkpoint names, through injection and merge, and no tensor is registered twice.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class ModelNamesTests
 {
     [TestMethod]

@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>Against transformers' logits, losses and gradients of tiny random checkpoints.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class ModelsGoldenTests
 {
     public static IEnumerable<object[]> Folders => TestData.Rows(TestData.Golden("models"), "*");
@@ -74,7 +75,8 @@ public sealed class ModelsGoldenTests
             foreach (int chunk in chunks)
             {
                 int past = cache.Length;
-                Tensor logits = model.Logits(model.Forward(model.Embed(ids.narrow(1, past, chunk)), mask.narrow(1, 0, past + chunk), cache));
+                Tensor logits = model.Logits(
+                    model.Forward(model.Embed(ids.narrow(1, past, chunk)), mask.narrow(1, 0, past + chunk), cache));
                 AssertClose(full.narrow(1, past, chunk), logits * mask.narrow(1, past, chunk).unsqueeze(-1), 1e-5);
             }
 

@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 /// <summary>The angles against the formulas in test/data/golden/README.md, number by number.</summary>
 [TestClass]
+[TestCategory("Models")]
 public sealed class RopeTests
 {
     private const int D = 16;
@@ -56,7 +57,9 @@ public sealed class RopeTests
         using var scope = NewDisposeScope();
         RopeConfig config = Config("yarn") with { AttentionFactor = 1.5 };
 
-        Assert.AreEqual(1.5, new RotaryEmbedding(config).CosSin(zeros([1, 1], ScalarType.Int64), ScalarType.Float64).Cos.max().item<double>(), 1e-15);
+        Tensor cosines = new RotaryEmbedding(config).CosSin(zeros([1, 1], ScalarType.Int64), ScalarType.Float64).Cos;
+
+        Assert.AreEqual(1.5, cosines.max().item<double>(), 1e-15);
     }
 
     /// <summary>(x_i, x_{i+d/2}) as a complex number times e^{i·angle}.</summary>
@@ -66,7 +69,8 @@ public sealed class RopeTests
         using var scope = NewDisposeScope();
         Tensor x = rand([1, 2, Positions.Length, D], ScalarType.Float64);
 
-        Tensor turned = RotaryEmbedding.Rotate(x, new RotaryEmbedding(Config("default")).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64));
+        Tensor turned = RotaryEmbedding.Rotate(
+            x, new RotaryEmbedding(Config("default")).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64));
 
         for (int head = 0; head < 2; head++)
         {

@@ -26,7 +26,8 @@ internal static class TinyModel
         Encoding.UTF8.GetBytes($$"""
             {"model_type": "llama", "vocab_size": {{VocabularySize}}, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
              "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
-             "attention_bias": {{(bias ? "true" : "false")}}, "mlp_bias": {{(bias ? "true" : "false")}}, "tie_word_embeddings": {{(tied ? "true" : "false")}}}
+             "attention_bias": {{(bias ? "true" : "false")}}, "mlp_bias": {{(bias ? "true" : "false")}},
+             "tie_word_embeddings": {{(tied ? "true" : "false")}}}
             """),
         "config.json");
 
@@ -38,7 +39,8 @@ internal static class TinyModel
         KeyValuePair<string, Tensor>[] weights = [.. CausalLM.Layout(config.Spec).Tensors.Select(named =>
         {
             int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;
-            return KeyValuePair.Create(named.Key, randn(named.Value, ScalarType.Float64, generator: generator).Scale(0.3).Shift((double)mean));
+            return KeyValuePair.Create(
+                named.Key, randn(named.Value, ScalarType.Float64, generator: generator).Scale(0.3).Shift((double)mean));
         })];
         using var stream = new MemoryStream();
         CheckpointWriter.Write(stream, weights, stored ?? type);
@@ -48,7 +50,8 @@ internal static class TinyModel
     }
 
     /// <summary>SORSA on every projection, or on some of them.</summary>
-    public static AdapterSet Adapt(CausalLM model, int rank = 4, double scale = 1, double dropout = 0, string[]? targets = null, double gamma = 4e-4)
+    public static AdapterSet Adapt(
+        CausalLM model, int rank = 4, double scale = 1, double dropout = 0, string[]? targets = null, double gamma = 4e-4)
     {
         var generator = new Generator(5);
         return AdapterSet.Inject(model, targets ?? Targets, new SorsaMethod
@@ -67,7 +70,9 @@ internal static class TinyModel
         return [.. Enumerable.Range(0, count).Select(_ =>
         {
             int prompt = random.Next(1, 8);
-            return new SupervisedExample([.. Enumerable.Range(0, prompt + random.Next(1, 12)).Select(_ => random.Next(VocabularySize))], prompt);
+            return new SupervisedExample(
+                [.. Enumerable.Range(0, prompt + random.Next(1, 12)).Select(_ => random.Next(VocabularySize))],
+                prompt);
         })];
     }
 

@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa.Persistence;
 namespace Microsoft.ML.Sorsa.Tests.Persistence;
 
 [TestClass]
+[TestCategory("Persistence")]
 public sealed class ArchiveTests
 {
     private const string Name = "model.safetensors";

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Persistence;
 /// <summary>What earlier versions wrote is read: see test/data/formats-0.1/README.md.</summary>
 [TestClass]
 [TestCategory("Formats")]
+[TestCategory("Persistence")]
 public sealed class FormatsTests
 {
     private static readonly MLContext s_context = new();

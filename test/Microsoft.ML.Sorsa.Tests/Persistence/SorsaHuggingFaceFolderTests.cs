@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Persistence;
 
 [TestClass]
+[TestCategory("Persistence")]
 public sealed class SorsaHuggingFaceFolderTests
 {
     private static readonly MLContext s_ml = new(seed: 1);

@@ -14,6 +14,7 @@ namespace Microsoft.ML.Sorsa.Tests.Persistence;
 
 /// <summary>Fine-tuned models through ML.NET's own mlContext.Model.Save and Load; nobody registers anything.</summary>
 [TestClass]
+[TestCategory("Persistence")]
 public sealed class SorsaSaveLoadTests
 {
     private const string ZipVariable = "SORSA_TEST_FRESH_PROCESS_ZIP";

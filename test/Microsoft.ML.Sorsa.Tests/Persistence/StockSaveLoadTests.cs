@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Persistence;
 
 /// <summary>ML.NET's own mlContext.Model.Save and Load with a transformer that ML.NET does not know and nobody registers.</summary>
 [TestClass]
+[TestCategory("Persistence")]
 public sealed class StockSaveLoadTests
 {
     private static readonly byte[] s_tokenizer = [.. Enumerable.Range(0, 1000).Select(i => (byte)i)];

@@ -4,6 +4,7 @@ using global::QuickStart;
 namespace Microsoft.ML.Sorsa.Tests.QuickStart;
 
 [TestClass]
+[TestCategory("Samples")]
 public sealed class ArithmeticTaskTests
 {
     private static readonly ArithmeticTask Arithmetic = ArithmeticTask.Load(TestData.TinyLlama);

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 /// <summary>What is wrong is said before anything expensive starts, and nothing half-written is left.</summary>
 [TestClass]
+[TestCategory("Surface")]
 public sealed class SorsaBadInputTests
 {
     private readonly MLContext _mlContext = new();

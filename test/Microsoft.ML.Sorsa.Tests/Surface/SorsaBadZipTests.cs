@@ -8,6 +8,8 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 /// <summary>Model zips that were cut, changed or made by somebody else. (ML.NET wraps what a loader throws.)</summary>
 [TestClass]
+[TestCategory("Surface")]
+[TestCategory("Persistence")]
 public sealed class SorsaBadZipTests
 {
     private static TemporaryFolder s_folder = null!;

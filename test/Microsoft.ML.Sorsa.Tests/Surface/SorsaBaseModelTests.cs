@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 /// <summary>Many trainings over one model that is opened once.</summary>
 [TestClass]
+[TestCategory("Surface")]
 public sealed class SorsaBaseModelTests
 {
     private static readonly IReadOnlyList<(string, string)> s_train = Rows(SweepTask.Train), s_validation = Rows(SweepTask.Validation);

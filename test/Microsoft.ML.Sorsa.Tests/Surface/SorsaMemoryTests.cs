@@ -5,6 +5,8 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 /// <summary>Tensors are counted per process, so nothing else may run.</summary>
 [TestClass]
+[TestCategory("Surface")]
+[TestCategory("Training")]
 [DoNotParallelize]
 public sealed class SorsaMemoryTests
 {

@@ -14,6 +14,8 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 /// <summary>One property changes the method; what does not belong to it, or does not fit together, is an error.</summary>
 [TestClass]
+[TestCategory("Surface")]
+[TestCategory("Methods")]
 public sealed class SorsaMethodOptionsTests
 {
     private static readonly FineTuningMethod[] LowRank =

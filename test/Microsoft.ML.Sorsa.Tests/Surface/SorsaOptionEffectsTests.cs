@@ -12,6 +12,8 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 /// What each option does to a run, against answers that need no run: sums by hand, the model as it was, other options that mean the same.
 /// </summary>
 [TestClass]
+[TestCategory("Surface")]
+[TestCategory("Training")]
 public sealed class SorsaOptionEffectsTests
 {
     private readonly MLContext _mlContext = new();

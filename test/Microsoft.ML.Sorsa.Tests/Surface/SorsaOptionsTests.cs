@@ -13,6 +13,7 @@ using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 [TestClass]
+[TestCategory("Surface")]
 public sealed class SorsaOptionsTests
 {
     [TestMethod]

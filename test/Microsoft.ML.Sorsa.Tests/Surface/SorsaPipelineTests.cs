@@ -13,6 +13,7 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 /// <summary>The trainer and its transformer as ML.NET sees them.</summary>
 [TestClass]
+[TestCategory("Surface")]
 public sealed class SorsaPipelineTests
 {
     private readonly MLContext _mlContext = new(seed: 1);

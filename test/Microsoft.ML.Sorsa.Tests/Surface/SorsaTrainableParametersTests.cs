@@ -4,6 +4,7 @@ using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 
 [TestClass]
+[TestCategory("Surface")]
 public sealed class SorsaTrainableParametersTests
 {
     /// <summary>By the formulas, for r = 4 in a [128, 128] and a [128, 352] of each of six layers.</summary>

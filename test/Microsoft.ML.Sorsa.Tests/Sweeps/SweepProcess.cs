@@ -10,11 +10,13 @@ internal sealed class SweepProcess : IDisposable
 
     private readonly Process _process;
 
-    private SweepProcess(params string[] arguments) => _process = Process.Start(Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests"), arguments);
+    private SweepProcess(params string[] arguments) =>
+        _process = Process.Start(Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.Sorsa.Tests"), arguments);
 
     public static SweepProcess StartWorker(string connectionString, string cache) => new(Worker, connectionString, cache);
 
-    public static SweepProcess StartExperiment(string connectionString, string study, string cache) => new(Experiment, connectionString, study, cache);
+    public static SweepProcess StartExperiment(string connectionString, string study, string cache) =>
+        new(Experiment, connectionString, study, cache);
 
     public static bool Is(string[] arguments) => arguments is [Worker or Experiment, ..];
 

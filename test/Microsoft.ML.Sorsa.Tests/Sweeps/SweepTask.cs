@@ -9,7 +9,8 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 /// <summary>A sweep over the bundled model that is as short as one can be.</summary>
 internal static class SweepTask
 {
-    private static readonly IReadOnlyList<(string Question, string Answer)> s_rows = ArithmeticTask.Load(TestData.TinyLlama).Draw(60, seed: 5);
+    private static readonly IReadOnlyList<(string Question, string Answer)> s_rows =
+        ArithmeticTask.Load(TestData.TinyLlama).Draw(60, seed: 5);
 
     public static MLContext Context { get; } = new();
 
@@ -35,11 +36,20 @@ internal static class SweepTask
         ["LearningRate"] = new UniformDoubleOption(1e-4, 2e-2, logBase: true),
     };
 
-    public static SorsaExperiment Experiment => Context.Sorsa().CreateExperiment().SetTrainer(Trainer).SetDataset(Train, Validation).SetSearchSpace(Space).SetMaxModelToExplore(6).SetThreadsPerTrial(1);
+    public static SorsaExperiment Experiment => Context.Sorsa()
+        .CreateExperiment()
+        .SetTrainer(Trainer)
+        .SetDataset(Train, Validation)
+        .SetSearchSpace(Space)
+        .SetMaxModelToExplore(6)
+        .SetThreadsPerTrial(1);
 
     /// <summary>All of a trial that must be the same whoever runs it, when, and how often: not its duration.</summary>
     public static string Line(TrialResult trial) => string.Create(CultureInfo.InvariantCulture,
-        $"{trial.TrialSettings.TrialId} {string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))} {trial.State} {trial.Metric:R} {trial.Orthonormality:R} {trial.Error} {string.Join(' ', trial.Curve.Select(point => $"{point.Step}:{point.Loss:R}:{point.Orthonormality:R}"))}");
+        $"{trial.TrialSettings.TrialId} " +
+        $"{string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))} " +
+        $"{trial.State} {trial.Metric:R} {trial.Orthonormality:R} {trial.Error} " +
+        $"{string.Join(' ', trial.Curve.Select(point => $"{point.Step}:{point.Loss:R}:{point.Orthonormality:R}"))}");
 
     private static IDataView Data(IEnumerable<(string Question, string Answer)> rows) =>
         Context.Data.LoadFromEnumerable(rows.Select(row => new Row { Prompt = row.Question, Response = row.Answer }));

@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What is wrong is said before a model is loaded, and a study on disk stays readable.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsBadInputTests
 {
     public static IEnumerable<object?[]> Spaces =>
@@ -46,7 +47,8 @@ public sealed class SweepsBadInputTests
     {
         SorsaSearchSpace space = option is null ? [] : new() { [name] = option };
         var seen = new Record();
-        ArgumentException refused = Assert.Throws<ArgumentException>(() => SweepTask.Experiment.SetSearchSpace(space).SetMonitor(seen).Run());
+        ArgumentException refused = Assert.Throws<ArgumentException>(
+            () => SweepTask.Experiment.SetSearchSpace(space).SetMonitor(seen).Run());
 
         Assert.Contains(message, refused.Message);
         Assert.IsEmpty(seen.Running);
@@ -67,8 +69,13 @@ public sealed class SweepsBadInputTests
         Assert.Contains("cannot be written down", Assert.ThrowsExactly<ArgumentException>(() => new ChoiceOption(new object())).Message);
 
     [TestMethod]
-    public void TwiceTheSameOptionIsRefused() =>
-        Assert.Contains("has 'Rank' already", Assert.ThrowsExactly<ArgumentException>(() => new SorsaSearchSpace { { "Rank", new ChoiceOption(1) }, { "Rank", new ChoiceOption(2) } }).Message);
+    public void TwiceTheSameOptionIsRefused()
+    {
+        var refused = Assert.ThrowsExactly<ArgumentException>(
+            () => new SorsaSearchSpace { { "Rank", new ChoiceOption(1) }, { "Rank", new ChoiceOption(2) } });
+
+        Assert.Contains("has 'Rank' already", refused.Message);
+    }
 
     [TestMethod]
     [DataRow(double.NaN)]
@@ -79,10 +86,17 @@ public sealed class SweepsBadInputTests
         int trial = 0;
         SweepMetric metric = SweepMetric.Of("odd", (_, _) => ++trial == 2 ? value : trial);
         var seen = new Record();
-        using (ExperimentResult result = SweepTask.Experiment.SetMetric(metric).SetMaxModelToExplore(3).SetMonitor(seen).SetStudy(folder.File("s.db")).Run())
+        SorsaExperiment experiment = SweepTask.Experiment
+            .SetMetric(metric)
+            .SetMaxModelToExplore(3)
+            .SetMonitor(seen)
+            .SetStudy(folder.File("s.db"));
+        using (ExperimentResult result = experiment.Run())
         {
             Assert.AreEqual(TrialState.Failed, result.Trials[1].State);
-            Assert.Contains($"The metric 'odd' is {FormattableString.Invariant($"{value}")}; it must be a finite number", result.Trials[1].Error!);
+            Assert.Contains(
+                $"The metric 'odd' is {FormattableString.Invariant($"{value}")}; it must be a finite number",
+                result.Trials[1].Error!);
             Assert.AreEqual(1, result.BestRun.TrialSettings.TrialId);
             Assert.AreSame(result.Trials[1], seen.Failed.Single());
         }
@@ -95,7 +109,11 @@ public sealed class SweepsBadInputTests
     [TestMethod]
     public void WhenNothingWorksItIsSaid()
     {
-        InvalidOperationException refused = Assert.ThrowsExactly<InvalidOperationException>(() => SweepTask.Experiment.SetMetric(SweepMetric.Of("never", (_, _) => double.NaN)).SetMaxModelToExplore(2).Run());
+        SorsaExperiment experiment = SweepTask.Experiment
+            .SetMetric(SweepMetric.Of("never", (_, _) => double.NaN))
+            .SetMaxModelToExplore(2);
+
+        InvalidOperationException refused = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
 
         Assert.Contains("No trial of 2 was trained to its end.", refused.Message);
         Assert.Contains("trial 2: The metric 'never' is NaN", refused.Message);
@@ -110,7 +128,11 @@ public sealed class SweepsBadInputTests
         var space = new SorsaSearchSpace { ["MaxSteps"] = new ChoiceOption(2, 6) };
         Options trainer = SweepTask.Trainer;
         (trainer.Method, trainer.RankBudget) = (FineTuningMethod.AdaLora, new RankBudget { WarmupSteps = 3 });
-        using ExperimentResult result = SweepTask.Experiment.SetTrainer(trainer).SetSearchSpace(space).SetTuner(new GridSearchTuner()).Run();
+        using ExperimentResult result = SweepTask.Experiment
+            .SetTrainer(trainer)
+            .SetSearchSpace(space)
+            .SetTuner(new GridSearchTuner())
+            .Run();
 
         CollectionAssert.AreEqual(new[] { TrialState.Failed, TrialState.Completed }, result.Trials.Select(trial => trial.State).ToArray());
         Assert.Contains("RankBudget.WarmupSteps is 3", result.Trials[0].Error!);
@@ -129,10 +151,17 @@ public sealed class SweepsBadInputTests
         };
         Options trainer = SweepTask.Trainer;
         trainer.MaxSteps = 2;
-        using ExperimentResult result = SweepTask.Experiment.SetTrainer(trainer).SetSearchSpace(space).SetTuner(new GridSearchTuner(1)).Run();
+        using ExperimentResult result = SweepTask.Experiment
+            .SetTrainer(trainer)
+            .SetSearchSpace(space)
+            .SetTuner(new GridSearchTuner(1))
+            .Run();
 
         CollectionAssert.AreEqual(
-            s_reduced, result.Trials.Select(trial => string.Join(' ', trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))).ToArray());
+            s_reduced,
+            result.Trials.Select(trial => string.Join(
+                ' ',
+                trial.TrialSettings.Parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"))).ToArray());
         Assert.IsTrue(result.Trials.All(trial => trial.State == TrialState.Completed));
     }
 
@@ -140,9 +169,16 @@ public sealed class SweepsBadInputTests
     [TestMethod]
     public void RankAndSliceTogetherMustFit()
     {
-        var space = new SorsaSearchSpace { ["Rank"] = new UniformIntOption(4, 100), ["SliceStart"] = new UniformIntOption(0, 50), ["Triplets"] = new ChoiceOption(SingularTriplets.Slice) };
+        var space = new SorsaSearchSpace
+        {
+            ["Rank"] = new UniformIntOption(4, 100),
+            ["SliceStart"] = new UniformIntOption(0, 50),
+            ["Triplets"] = new ChoiceOption(SingularTriplets.Slice),
+        };
 
-        Assert.Contains("(together with SliceStart", Assert.Throws<ArgumentException>(() => SweepTask.Experiment.SetSearchSpace(space).Run()).Message);
+        Assert.Contains(
+            "(together with SliceStart",
+            Assert.Throws<ArgumentException>(() => SweepTask.Experiment.SetSearchSpace(space).Run()).Message);
     }
 
     /// <summary>An error of the data is every trial's: it ends the experiment, before a trial is written down as failed.</summary>
@@ -152,8 +188,14 @@ public sealed class SweepsBadInputTests
         using var folder = new TemporaryFolder();
         Options trainer = SweepTask.Trainer;
         trainer.MaxPromptLength = trainer.MaxResponseLength = 100_000;
-        IDataView data = SweepTask.Context.Data.LoadFromEnumerable(new[] { new SweepTask.Row { Prompt = string.Concat(Enumerable.Repeat("many apples ", 3000)), Response = "no" } });
-        ArgumentException refused = Assert.ThrowsExactly<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).SetDataset(data, SweepTask.Validation).SetStudy(folder.File("s.db")).Run());
+        var row = new SweepTask.Row { Prompt = string.Concat(Enumerable.Repeat("many apples ", 3000)), Response = "no" };
+        IDataView data = SweepTask.Context.Data.LoadFromEnumerable(new[] { row });
+        SorsaExperiment experiment = SweepTask.Experiment
+            .SetTrainer(trainer)
+            .SetDataset(data, SweepTask.Validation)
+            .SetStudy(folder.File("s.db"));
+
+        ArgumentException refused = Assert.ThrowsExactly<ArgumentException>(() => experiment.Run());
 
         Assert.Contains("row 1 has", refused.Message);
     }
@@ -163,16 +205,23 @@ public sealed class SweepsBadInputTests
     {
         using var folder = new TemporaryFolder();
         SweepTask.Experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).Run().Dispose();
-        string Message(SorsaExperiment experiment) => Assert.ThrowsExactly<InvalidOperationException>(() => experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).Run()).Message;
+        string Message(SorsaExperiment experiment) => Assert.ThrowsExactly<InvalidOperationException>(
+            () => experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).Run()).Message;
 
         Assert.Contains("data: the study has ", Message(SweepTask.Experiment.SetDataset(SweepTask.Validation, SweepTask.Train)));
         Assert.Contains("seed: the study has 0, the experiment 1", Message(SweepTask.Experiment.SetSeed(1)));
         Assert.Contains("trials at a time: the study has 1, the experiment 2", Message(SweepTask.Experiment.SetMaxConcurrentTrials(2)));
         Assert.Contains("threads per trial: the study has 1, the experiment 2", Message(SweepTask.Experiment.SetThreadsPerTrial(2)));
-        Assert.Contains("metric: the study has validation loss, the experiment exact match", Message(SweepTask.Experiment.SetMetric(SweepMetric.ExactMatch)));
+        Assert.Contains(
+            "metric: the study has validation loss, the experiment exact match",
+            Message(SweepTask.Experiment.SetMetric(SweepMetric.ExactMatch)));
         Assert.Contains("pruning: the study has successive halving", Message(SweepTask.Experiment.SetPruning(null)));
-        Assert.Contains("tuner: the study has tree-structured Parzen estimator", Message(SweepTask.Experiment.SetTuner(new RandomSearchTuner())));
-        Assert.Contains("search space.Rank: the study has log-uniform integer from 2 to 16 (option 2), the experiment choice of 4 (option 1)", Message(SweepTask.Experiment.SetSearchSpace(new() { ["Rank"] = new ChoiceOption(4) })));
+        Assert.Contains(
+            "tuner: the study has tree-structured Parzen estimator",
+            Message(SweepTask.Experiment.SetTuner(new RandomSearchTuner())));
+        Assert.Contains(
+            "search space.Rank: the study has log-uniform integer from 2 to 16 (option 2), the experiment choice of 4 (option 1)",
+            Message(SweepTask.Experiment.SetSearchSpace(new() { ["Rank"] = new ChoiceOption(4) })));
         Options trainer = SweepTask.Trainer;
         trainer.BatchSize = 8;
         Assert.Contains("trainer.BatchSize: the study has 4, the experiment 8", Message(SweepTask.Experiment.SetTrainer(trainer)));
@@ -184,14 +233,20 @@ public sealed class SweepsBadInputTests
     {
         SorsaExperiment New() => SweepTask.Context.Sorsa().CreateExperiment();
         Assert.Contains("Call SetTrainer", Assert.ThrowsExactly<InvalidOperationException>(() => New().Run()).Message);
-        Assert.Contains("Call SetSearchSpace", Assert.ThrowsExactly<InvalidOperationException>(() => New().SetTrainer(SweepTask.Trainer).Run()).Message);
-        Assert.Contains("Call SetDataset", Assert.ThrowsExactly<InvalidOperationException>(() => New().SetTrainer(SweepTask.Trainer).SetSearchSpace(SweepTask.Space).Run()).Message);
+        Assert.Contains(
+            "Call SetSearchSpace",
+            Assert.ThrowsExactly<InvalidOperationException>(() => New().SetTrainer(SweepTask.Trainer).Run()).Message);
+        Assert.Contains(
+            "Call SetDataset",
+            Assert.ThrowsExactly<InvalidOperationException>(
+                () => New().SetTrainer(SweepTask.Trainer).SetSearchSpace(SweepTask.Space).Run()).Message);
     }
 
     [TestMethod]
     public void NumbersOutsideTheirRangeAreRefused()
     {
-        void Refused(string message, Action<SorsaExperiment> set) => Assert.Contains(message, Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => set(SweepTask.Experiment)).Message);
+        void Refused(string message, Action<SorsaExperiment> set) =>
+            Assert.Contains(message, Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => set(SweepTask.Experiment)).Message);
         Refused("maxModel is 0; it must be at least 1", experiment => experiment.SetMaxModelToExplore(0));
         Refused("seconds is 0; it must be above 0", experiment => experiment.SetTrainingTimeInSeconds(0));
         Refused("trials is 0; it must be from 1 to 1024", experiment => experiment.SetMaxConcurrentTrials(0));
@@ -208,6 +263,8 @@ public sealed class SweepsBadInputTests
         Options trainer = SweepTask.Trainer;
         trainer.Progress = new Progress<Microsoft.ML.Sorsa.Training.SorsaTrainingProgress>();
 
-        Assert.Contains("an experiment has SetMonitor", Assert.ThrowsExactly<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).Run()).Message);
+        Assert.Contains(
+            "an experiment has SetMonitor",
+            Assert.ThrowsExactly<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).Run()).Message);
     }
 }

@@ -5,6 +5,8 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Decompositions that trials share.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
+[TestCategory("Decomposition")]
 public sealed class SweepsDecompositionTests
 {
     /// <summary>
@@ -27,7 +29,8 @@ public sealed class SweepsDecompositionTests
         {
             (Tensor cachedU, Tensor cachedS, Tensor cachedVt) = cache.Leading(weight, rank, comesAgain: true);
 
-            Assert.IsTrue(cachedU.equal(u).all().item<bool>() && cachedS.equal(s).all().item<bool>() && cachedVt.equal(vt).all().item<bool>());
+            Assert.IsTrue(
+                cachedU.equal(u).all().item<bool>() && cachedS.equal(s).all().item<bool>() && cachedVt.equal(vt).all().item<bool>());
             Assert.IsTrue(cachedU.is_contiguous() && cachedVt.is_contiguous());
         }
 
@@ -50,7 +53,9 @@ public sealed class SweepsDecompositionTests
         {
             using var folder = new TemporaryFolder();
             var cache = new DecompositionCache(folder.Path, 4, seed: 3);
-            return [.. order.Select(weight => (weight, cache.Leading(weight, 3, comesAgain: true))).OrderBy(pair => pair.weight.shape[0]).Select(pair => Convert.ToHexString(pair.Item2.U.contiguous().bytes.ToArray()))];
+            return [.. order.Select(weight => (weight, cache.Leading(weight, 3, comesAgain: true)))
+                .OrderBy(pair => pair.weight.shape[0])
+                .Select(pair => Convert.ToHexString(pair.Item2.U.contiguous().bytes.ToArray()))];
         }
 
         CollectionAssert.AreEqual(Bits(first, second), Bits(second, first));
@@ -94,7 +99,9 @@ public sealed class SweepsDecompositionTests
         using var scope = NewDisposeScope();
         var cache = new DecompositionCache(folder.Path, 4, seed: 0);
 
-        Assert.Contains("kept up to rank 4", Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => cache.Leading(eye(6), 5, comesAgain: true)).Message);
+        Assert.Contains(
+            "kept up to rank 4",
+            Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => cache.Leading(eye(6), 5, comesAgain: true)).Message);
     }
 
     [TestMethod]

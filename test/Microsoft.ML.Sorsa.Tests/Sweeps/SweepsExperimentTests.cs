@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Whole experiments over the bundled model.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsExperimentTests
 {
     [TestMethod]
@@ -61,7 +62,11 @@ public sealed class SweepsExperimentTests
     [TestMethod]
     public void TheSameStudyTwiceIsTheSameTable()
     {
-        SorsaExperiment Study() => SweepTask.Experiment.SetMaxModelToExplore(10).SetTuner(new TreeParzenTuner(startupTrials: 3)).SetMaxConcurrentTrials(3).SetPruning(new() { MinimumTrials = 2 });
+        SorsaExperiment Study() => SweepTask.Experiment
+            .SetMaxModelToExplore(10)
+            .SetTuner(new TreeParzenTuner(startupTrials: 3))
+            .SetMaxConcurrentTrials(3)
+            .SetPruning(new() { MinimumTrials = 2 });
         using ExperimentResult first = Study().Run();
         using ExperimentResult second = Study().Run();
 
@@ -77,7 +82,10 @@ public sealed class SweepsExperimentTests
     {
         using var folder = new TemporaryFolder();
         string path = folder.File("study.db");
-        SorsaExperiment Study(int trials) => SweepTask.Experiment.SetMaxModelToExplore(trials).SetTuner(new TreeParzenTuner(startupTrials: 2)).SetStudy(path);
+        SorsaExperiment Study(int trials) => SweepTask.Experiment
+            .SetMaxModelToExplore(trials)
+            .SetTuner(new TreeParzenTuner(startupTrials: 2))
+            .SetStudy(path);
         using ExperimentResult whole = SweepTask.Experiment.SetTuner(new TreeParzenTuner(startupTrials: 2)).Run();
         using (ExperimentResult part = Study(3).Run())
         {
@@ -109,15 +117,31 @@ public sealed class SweepsExperimentTests
         Options trainer = SweepTask.Trainer;
         trainer.Rank = null;
         trainer.MaxSteps = 2;
-        using ExperimentResult result = SweepTask.Experiment.SetTrainer(trainer).SetSearchSpace(space).SetTuner(new GridSearchTuner()).SetMaxModelToExplore(100).SetPruning(null).Run();
+        using ExperimentResult result = SweepTask.Experiment
+            .SetTrainer(trainer)
+            .SetSearchSpace(space)
+            .SetTuner(new GridSearchTuner())
+            .SetMaxModelToExplore(100)
+            .SetPruning(null)
+            .Run();
 
-        CollectionAssert.AreEqual(Enum.GetValues<FineTuningMethod>(), result.Trials.Select(trial => (FineTuningMethod)trial.TrialSettings.Parameters["Method"]!).ToList());
-        Assert.IsTrue(result.Trials.All(trial => trial.State == TrialState.Completed), string.Join(", ", result.Trials.Select(trial => trial.Error)));
+        CollectionAssert.AreEqual(
+            Enum.GetValues<FineTuningMethod>(),
+            result.Trials.Select(trial => (FineTuningMethod)trial.TrialSettings.Parameters["Method"]!).ToList());
+        Assert.IsTrue(
+            result.Trials.All(trial => trial.State == TrialState.Completed),
+            string.Join(", ", result.Trials.Select(trial => trial.Error)));
         foreach (TrialResult trial in result.Trials)
         {
             var method = (FineTuningMethod)trial.TrialSettings.Parameters["Method"]!;
-            Assert.AreEqual(method is FineTuningMethod.Sorsa or FineTuningMethod.AdaLora, trial.TrialSettings.Parameters.ContainsKey("Gamma"), method.ToString());
-            Assert.AreEqual(method is not (FineTuningMethod.Full or FineTuningMethod.Partial), trial.TrialSettings.Parameters.ContainsKey("Rank"), method.ToString());
+            Assert.AreEqual(
+                method is FineTuningMethod.Sorsa or FineTuningMethod.AdaLora,
+                trial.TrialSettings.Parameters.ContainsKey("Gamma"),
+                method.ToString());
+            Assert.AreEqual(
+                method is not (FineTuningMethod.Full or FineTuningMethod.Partial),
+                trial.TrialSettings.Parameters.ContainsKey("Rank"),
+                method.ToString());
         }
     }
 
@@ -139,10 +163,16 @@ public sealed class SweepsExperimentTests
     [TestMethod]
     public void ExactMatchIsTheShareOfRightAnswers()
     {
-        using ExperimentResult result = SweepTask.Experiment.SetMetric(SweepMetric.ExactMatch).SetMaxModelToExplore(2).SetPruning(null).Run();
+        using ExperimentResult result = SweepTask.Experiment
+            .SetMetric(SweepMetric.ExactMatch)
+            .SetMaxModelToExplore(2)
+            .SetPruning(null)
+            .Run();
         string[] responses = [.. SweepTask.Validation.GetColumn<string>("Response")];
 
-        Assert.AreEqual(responses.Zip(Answers(result.Model)).Count(pair => pair.First.Trim() == pair.Second.Trim()) / 12.0, result.BestRun.Metric);
+        Assert.AreEqual(
+            responses.Zip(Answers(result.Model)).Count(pair => pair.First.Trim() == pair.Second.Trim()) / 12.0,
+            result.BestRun.Metric);
     }
 
     /// <summary>
@@ -151,7 +181,8 @@ public sealed class SweepsExperimentTests
     [TestMethod]
     public void AnErrorFromOutsideIsNotTheTrialsEnd()
     {
-        foreach (Exception error in new Exception[] { new TaskCanceledException(), new DivideByZeroException(), new ArgumentException("mine") })
+        Exception[] errors = [new TaskCanceledException(), new DivideByZeroException(), new ArgumentException("mine")];
+        foreach (Exception error in errors)
         {
             foreach (bool isMetric in new[] { true, false })
             {
@@ -159,7 +190,11 @@ public sealed class SweepsExperimentTests
                 bool broken = true;
                 double OrThrow() => broken ? throw error : 1;
                 var listener = new Record { OnPoint = (_, _) => _ = isMetric ? 0 : OrThrow() };
-                SorsaExperiment Study() => SweepTask.Experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).SetMonitor(listener).SetMetric(SweepMetric.Of("judge", (_, _) => isMetric ? OrThrow() : 1));
+                SorsaExperiment Study() => SweepTask.Experiment
+                    .SetMaxModelToExplore(1)
+                    .SetStudy(folder.File("s.db"))
+                    .SetMonitor(listener)
+                    .SetMetric(SweepMetric.Of("judge", (_, _) => isMetric ? OrThrow() : 1));
 
                 Assert.AreSame(error, Assert.Throws<Exception>(() => Study().Run()));
                 broken = false;
@@ -179,7 +214,9 @@ public sealed class SweepsExperimentTests
         CollectionAssert.AreEqual(result.Trials.ToList(), seen.Completed);
         Assert.AreEqual(result.Trials.Sum(trial => trial.Curve.Count), seen.Points);
         double lowest = double.PositiveInfinity;
-        CollectionAssert.AreEqual(result.Trials.Where(trial => trial.Metric < lowest && (lowest = trial.Metric!.Value) == trial.Metric).ToList(), seen.Best);
+        CollectionAssert.AreEqual(
+            result.Trials.Where(trial => trial.Metric < lowest && (lowest = trial.Metric!.Value) == trial.Metric).ToList(),
+            seen.Best);
     }
 
     [TestMethod]
@@ -188,7 +225,11 @@ public sealed class SweepsExperimentTests
         using var folder = new TemporaryFolder();
         SweepTask.Experiment.SetMaxModelToExplore(2).SetStudy(folder.File("s.db")).Run().Dispose();
         using ExperimentResult late = SweepTask.Experiment.SetTrainingTimeInSeconds(1e-6).SetStudy(folder.File("s.db")).Run();
-        using ExperimentResult inTime = SweepTask.Experiment.SetMaxModelToExplore(2).SetTrainingTimeInSeconds(1e6).SetStudy(folder.File("s.db")).Run();
+        using ExperimentResult inTime = SweepTask.Experiment
+            .SetMaxModelToExplore(2)
+            .SetTrainingTimeInSeconds(1e6)
+            .SetStudy(folder.File("s.db"))
+            .Run();
 
         Assert.IsTrue(late.StoppedByTime);
         Assert.HasCount(2, late.Trials);
@@ -201,7 +242,8 @@ public sealed class SweepsExperimentTests
         using var folder = new TemporaryFolder();
         using var cancel = new CancellationTokenSource();
         var seen = new Record { OnPoint = (settings, _) => { if (settings.TrialId == 2) { cancel.Cancel(); } } };
-        await Assert.ThrowsAsync<OperationCanceledException>(() => SweepTask.Experiment.SetStudy(folder.File("s.db")).SetMonitor(seen).RunAsync(cancel.Token));
+        await Assert.ThrowsAsync<OperationCanceledException>(
+            () => SweepTask.Experiment.SetStudy(folder.File("s.db")).SetMonitor(seen).RunAsync(cancel.Token));
         Assert.AreEqual("1 2", string.Join(' ', seen.Running));
 
         var again = new Record();

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Experiments whose trials workers run, through Hangfire on PostgreSQL.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsHangfireTests
 {
     private static PostgresServer? s_server;
@@ -35,7 +36,9 @@ public sealed class SweepsHangfireTests
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
         Assert.Contains(trial => trial.State == TrialState.Pruned, there.Trials);
         Assert.AreEqual(
-            there.Trials.Count(trial => trial.State == TrialState.Pruned), TinySweep.Count(s_server.ConnectionString, "hangfire.job WHERE statename = 'Deleted' AND arguments::text LIKE '%same%'"), "A pruned trial's job is cancelled.");
+            there.Trials.Count(trial => trial.State == TrialState.Pruned),
+            TinySweep.Count(s_server.ConnectionString, "hangfire.job WHERE statename = 'Deleted' AND arguments::text LIKE '%same%'"),
+            "A pruned trial's job is cancelled.");
 
         // What is finished is not run again; a job that comes once more changes nothing.
         RunOnceMore("same", trial: 1);
@@ -54,7 +57,10 @@ public sealed class SweepsHangfireTests
 
         using ExperimentResult result = TinySweep.OneTrial(epochs: 15).SetHangfire(database, "long").Run();
 
-        Assert.IsGreaterThan(TinySweep.TimeOut.TotalMilliseconds * 1.2, result.BestRun.DurationInMilliseconds, "the trial is too short to say anything");
+        Assert.IsGreaterThan(
+            TinySweep.TimeOut.TotalMilliseconds * 1.2,
+            result.BestRun.DurationInMilliseconds,
+            "the trial is too short to say anything");
         Assert.AreEqual(1, Starts("long"));
     }
 
@@ -67,14 +73,19 @@ public sealed class SweepsHangfireTests
         using ExperimentResult here = TinySweep.OneTrial(epochs: 8).Run();
         var begun = new TaskCompletionSource();
         using SweepProcess worker = SweepProcess.StartWorker(database, folder.Path);
-        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 8).SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() }).SetHangfire(database, "killed worker").RunAsync(TestContext.CancellationToken);
+        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 8)
+            .SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() })
+            .SetHangfire(database, "killed worker")
+            .RunAsync(TestContext.CancellationToken);
         await Task.WhenAny(begun.Task, running);
 
         worker.Kill();
         var clock = Stopwatch.StartNew();
         await using var other = new Workers(database, folder, 1);
         await Until(() => Starts("killed worker") == 2);
-        TestContext.WriteLine(string.Create(CultureInfo.InvariantCulture, $"taken over after {clock.Elapsed.TotalSeconds:F1} s, with a time-out of {TinySweep.TimeOut.TotalSeconds} s"));
+        TestContext.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"taken over after {clock.Elapsed.TotalSeconds:F1} s, with a time-out of {TinySweep.TimeOut.TotalSeconds} s"));
         using ExperimentResult there = await running;
 
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
@@ -89,13 +100,19 @@ public sealed class SweepsHangfireTests
         string database = s_server!.ConnectionString;
         using var stop = new CancellationTokenSource();
         var begun = new TaskCompletionSource();
-        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 15).SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() }).SetHangfire(database, "stopped worker").RunAsync(stop.Token);
+        Task<ExperimentResult> running = TinySweep.OneTrial(epochs: 15)
+            .SetMonitor(new Record { OnPoint = (_, _) => begun.TrySetResult() })
+            .SetHangfire(database, "stopped worker")
+            .RunAsync(stop.Token);
         await using (new Workers(database, folder, 1))
         {
             await Task.WhenAny(begun.Task, running);
         }
 
-        long waiting = TinySweep.Count(database, "hangfire.jobqueue AS q JOIN hangfire.job AS j ON j.id = q.jobid WHERE q.fetchedat IS NULL AND j.arguments::text LIKE '%stopped worker%'");
+        long waiting = TinySweep.Count(
+            database,
+            "hangfire.jobqueue AS q JOIN hangfire.job AS j ON j.id = q.jobid " +
+            "WHERE q.fetchedat IS NULL AND j.arguments::text LIKE '%stopped worker%'");
         await stop.CancelAsync();
 
         Assert.AreEqual(1, waiting);
@@ -119,7 +136,10 @@ public sealed class SweepsHangfireTests
         using ExperimentResult there = TinySweep.Experiment.SetHangfire(database, "killed experiment").Run();
 
         Assert.AreEqual(TinySweep.Table(here.Trials), TinySweep.Table(there.Trials));
-        Assert.IsLessThanOrEqualTo(TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment'") + 2, Starts("killed experiment"), "only trials under way have a second job");
+        Assert.IsLessThanOrEqualTo(
+            TinySweep.Count(database, "sorsa_trial WHERE study = 'killed experiment'") + 2,
+            Starts("killed experiment"),
+            "only trials under way have a second job");
     }
 
     [TestMethod]
@@ -188,19 +208,25 @@ public sealed class SweepsHangfireTests
 
     /// <summary>How often a worker began with a job of a study.</summary>
     private static long Starts(string study) =>
-        TinySweep.Count(s_server!.ConnectionString, $"hangfire.state AS s JOIN hangfire.job AS j ON j.id = s.jobid WHERE s.name = 'Processing' AND j.arguments::text LIKE '%{study}%'");
+        TinySweep.Count(
+            s_server!.ConnectionString,
+            "hangfire.state AS s JOIN hangfire.job AS j ON j.id = s.jobid " +
+            $"WHERE s.name = 'Processing' AND j.arguments::text LIKE '%{study}%'");
 
     /// <summary>Jobs of a study that wait for a worker.</summary>
-    private static long Enqueued(string database, string study) => TinySweep.Count(database, "pg_tables WHERE schemaname = 'hangfire' AND tablename = 'job'") == 0
-        ? 0
-        : TinySweep.Count(database, $"hangfire.job WHERE statename = 'Enqueued' AND arguments::text LIKE '%{study}%'");
+    private static long Enqueued(string database, string study) =>
+        TinySweep.Count(database, "pg_tables WHERE schemaname = 'hangfire' AND tablename = 'job'") == 0
+            ? 0
+            : TinySweep.Count(database, $"hangfire.job WHERE statename = 'Enqueued' AND arguments::text LIKE '%{study}%'");
 
     private static long Jobs() => TinySweep.Count(s_server!.ConnectionString, "hangfire.job");
 
     private static void RunOnceMore(string study, int trial)
     {
         JobStorage jobs = TrialQueue.Open(s_server!.ConnectionString, TinySweep.TimeOut);
-        new BackgroundJobClient(jobs).Create(Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name));
+        new BackgroundJobClient(jobs).Create(
+            Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)),
+            new EnqueuedState(TrialQueue.Name));
     }
 
     private async Task Until(Func<bool> holds)
@@ -217,8 +243,12 @@ public sealed class SweepsHangfireTests
         private readonly CancellationTokenSource _end = new();
         private readonly Task[] _running;
 
-        public Workers(string database, TemporaryFolder folder, int count, string? model = null) => _running = [.. Enumerable.Range(0, count).Select(_ => Task.Factory.StartNew(
-            () => TinySweep.Worker(database, folder.File("svd"), model).Run(_end.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
+        public Workers(string database, TemporaryFolder folder, int count, string? model = null) =>
+            _running = [.. Enumerable.Range(0, count).Select(_ => Task.Factory.StartNew(
+                () => TinySweep.Worker(database, folder.File("svd"), model).Run(_end.Token),
+                CancellationToken.None,
+                TaskCreationOptions.LongRunning,
+                TaskScheduler.Default))];
 
         public async ValueTask DisposeAsync()
         {

@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Importance against sums done by hand.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsImportanceTests
 {
     /// <summary>
@@ -19,18 +20,25 @@ public sealed class SweepsImportanceTests
     /// = 64/70. ε² = 1 − 6/70 · 5/3 = 6/7.
     /// </summary>
     [TestMethod]
-    public void OfANumberByThreeGroupsOfEqualSize() => AssertImportance(64.0 / 70, 6.0 / 7, new UniformDoubleOption(1e-6, 1, logBase: true), (1e-6, 0), (1.0, 10), (1e-3, 6), (1e-5, 2), (1e-4, 4), (0.1, 8));
+    public void OfANumberByThreeGroupsOfEqualSize() =>
+        AssertImportance(
+            64.0 / 70, 6.0 / 7, new UniformDoubleOption(1e-6, 1, logBase: true),
+            (1e-6, 0), (1.0, 10), (1e-3, 6), (1e-5, 2), (1e-4, 4), (0.1, 8));
 
     /// <summary>
     /// Ranks 4, 4, 4, 8, 8, 16: the fours all begin at place 0 of 6, the eights at place 3, in the second third, 16 in the last. Metrics
     /// 1, 1, 1 | 2, 4 | 9: mean 3, 4 + 4 + 4 + 1 + 1 + 36 = 50 in all, 2 within: η² = 0.96, ε² = 1 − 0.04 · 5/3.
     /// </summary>
     [TestMethod]
-    public void EqualNumbersStayTogether() => AssertImportance(0.96, 1 - 0.04 * 5 / 3, new UniformIntOption(4, 16), (4, 1), (8, 2), (4, 1), (16, 9), (8, 4), (4, 1));
+    public void EqualNumbersStayTogether() =>
+        AssertImportance(
+            0.96, 1 - 0.04 * 5 / 3, new UniformIntOption(4, 16),
+            (4, 1), (8, 2), (4, 1), (16, 9), (8, 4), (4, 1));
 
     /// <summary>Metrics 1, 3 of both choices: the means are the same, so nothing is explained, and 1 − 1 · 3/2 is not below 0.</summary>
     [TestMethod]
-    public void OfAChoiceThatMakesNoDifference() => AssertImportance(0, 0, new ChoiceOption(true, false), (true, 1), (true, 3), (false, 1), (false, 3));
+    public void OfAChoiceThatMakesNoDifference() =>
+        AssertImportance(0, 0, new ChoiceOption(true, false), (true, 1), (true, 3), (false, 1), (false, 3));
 
     [TestMethod]
     public void NothingIsSaidWhereChanceExplainsAll()
@@ -69,10 +77,12 @@ public sealed class SweepsImportanceTests
             Metric = trial.Item3,
         })];
 
-        Assert.AreEqual("Cause Noise", string.Join(' ', ParameterImportance.Of(SweepsReportData.Report(space, trials)).Select(importance => importance.Parameter)));
+        IReadOnlyList<ParameterImportance> importances = ParameterImportance.Of(SweepsReportData.Report(space, trials));
+        Assert.AreEqual("Cause Noise", string.Join(' ', importances.Select(importance => importance.Parameter)));
     }
 
-    private static void AssertImportance(double share, double beyondChance, ISearchOption option, params (object Value, double Metric)[] trials)
+    private static void AssertImportance(
+        double share, double beyondChance, ISearchOption option, params (object Value, double Metric)[] trials)
     {
         ParameterImportance importance = Of(option, trials).Single();
 
@@ -82,7 +92,9 @@ public sealed class SweepsImportanceTests
     }
 
     private static IReadOnlyList<ParameterImportance> Of(ISearchOption option, params (object Value, double Metric)[] trials) =>
-        ParameterImportance.Of(SweepsReportData.Report(new SorsaSearchSpace { ["X"] = option }, [.. trials.Select((trial, i) => Trial(i + 1, trial.Value, trial.Metric))]));
+        ParameterImportance.Of(SweepsReportData.Report(
+            new SorsaSearchSpace { ["X"] = option },
+            [.. trials.Select((trial, i) => Trial(i + 1, trial.Value, trial.Metric))]));
 
     private static TrialResult Trial(int id, object value, double? metric) => new()
     {

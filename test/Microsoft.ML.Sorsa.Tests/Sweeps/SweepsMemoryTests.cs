@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What trials leave behind.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 [DoNotParallelize]
 public sealed class SweepsMemoryTests
 {
@@ -29,8 +30,15 @@ public sealed class SweepsMemoryTests
         {
             long before = Tensor.TotalCount;
             int measured = 0;
-            SweepTask.Experiment.SetTrainer(options).SetSearchSpace(new() { ["Gamma"] = new UniformDoubleOption(0.1, 0.2) }).SetTuner(new RandomSearchTuner())
-                .SetMetric(SweepMetric.Of("worse and worse", (_, _) => ++measured == 3 ? double.NaN : measured)).SetPruning(null).SetMaxModelToExplore(trials).Run().Dispose();
+            SweepTask.Experiment
+                .SetTrainer(options)
+                .SetSearchSpace(new() { ["Gamma"] = new UniformDoubleOption(0.1, 0.2) })
+                .SetTuner(new RandomSearchTuner())
+                .SetMetric(SweepMetric.Of("worse and worse", (_, _) => ++measured == 3 ? double.NaN : measured))
+                .SetPruning(null)
+                .SetMaxModelToExplore(trials)
+                .Run()
+                .Dispose();
             return Tensor.TotalCount - before;
         }
 

@@ -10,10 +10,13 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Options as the text that studies and workers hold.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsOptionTextTests
 {
     private static readonly PropertyInfo[] s_options = [.. typeof(Options).GetProperties()
-        .Where(property => property.SetMethod is { IsPublic: true } && property.Name is not (nameof(Options.ModelFolder) or nameof(Options.Progress) or nameof(Options.CancellationToken)))];
+        .Where(property => property.SetMethod is { IsPublic: true }
+            && property.Name is not
+                (nameof(Options.ModelFolder) or nameof(Options.Progress) or nameof(Options.CancellationToken)))];
 
     private static readonly string[] s_modules = ["q_proj", "v_proj"];
 
@@ -38,7 +41,10 @@ public sealed class SweepsOptionTextTests
         var untouched = new Options();
         foreach (PropertyInfo property in s_options)
         {
-            Assert.AreNotEqual(Text(untouched, property), Text(options, property), $"{property.Name} must not be at its default, or the test says nothing of it.");
+            Assert.AreNotEqual(
+                Text(untouched, property),
+                Text(options, property),
+                $"{property.Name} must not be at its default, or the test says nothing of it.");
             Assert.AreEqual(Text(options, property), Text(again, property), property.Name);
         }
 
@@ -55,8 +61,26 @@ public sealed class SweepsOptionTextTests
         var bare when bare.IsEnum => Enum.GetValues(bare).Cast<object>().Last(member => !member.Equals(value)),
         var bare when bare == typeof(IReadOnlyList<string>) => s_modules,
         var bare when bare == typeof(PromptTemplate) => PromptTemplate.Format("a: {prompt}\n"),
-        var bare when bare == typeof(RankBudget) => new RankBudget { TargetRank = 3, WarmupSteps = 1, FinalSteps = 2, Interval = 4, Beta1 = 0.1, Beta2 = 0.2 },
-        var bare when bare == typeof(GenerationOptions) => new GenerationOptions { MaxNewTokens = 5, StopStrings = ["\n", "é"], Temperature = 0.7, TopP = 0.5, TopK = 3, RepetitionPenalty = 1.5, BatchSize = 2, Seed = 9 },
+        var bare when bare == typeof(RankBudget) => new RankBudget
+        {
+            TargetRank = 3,
+            WarmupSteps = 1,
+            FinalSteps = 2,
+            Interval = 4,
+            Beta1 = 0.1,
+            Beta2 = 0.2,
+        },
+        var bare when bare == typeof(GenerationOptions) => new GenerationOptions
+        {
+            MaxNewTokens = 5,
+            StopStrings = ["\n", "é"],
+            Temperature = 0.7,
+            TopP = 0.5,
+            TopK = 3,
+            RepetitionPenalty = 1.5,
+            BatchSize = 2,
+            Seed = 9,
+        },
         var bare => throw new NotSupportedException($"The test has no value of type {bare}."),
     };
 
@@ -76,7 +100,8 @@ public sealed class SweepsOptionTextTests
 
         Assert.HasCount(20, data.Validation);
         CollectionAssert.AreEquivalent(rows, data.Train.Concat(data.Validation).ToArray());
-        Assert.IsTrue(data.Train.Zip(data.Train.Skip(1)).All(pair => int.Parse(pair.First.Prompt, CultureInfo.InvariantCulture) < int.Parse(pair.Second.Prompt, CultureInfo.InvariantCulture)));
+        int[] order = [.. data.Train.Select(row => int.Parse(row.Prompt, CultureInfo.InvariantCulture))];
+        Assert.IsTrue(order.Zip(order.Skip(1)).All(pair => pair.First < pair.Second));
         CollectionAssert.AreEqual(data.Validation.ToArray(), SweepData.Split(rows, 0.2, seed: 1).Validation.ToArray());
         CollectionAssert.AreNotEqual(data.Validation.ToArray(), other.Validation.ToArray());
         Assert.HasCount(1, SweepData.Split(rows[..3], 0.01, seed: 1).Validation);
@@ -88,7 +113,9 @@ public sealed class SweepsOptionTextTests
     {
         string[] prints =
         [
-            new SweepData([("a", "b")], [("c", "d")]).Fingerprint(), new SweepData([("a", "b"), ("c", "d")], []).Fingerprint(), new SweepData([("ab", "")], [("c", "d")]).Fingerprint(),
+            new SweepData([("a", "b")], [("c", "d")]).Fingerprint(),
+            new SweepData([("a", "b"), ("c", "d")], []).Fingerprint(),
+            new SweepData([("ab", "")], [("c", "d")]).Fingerprint(),
             new SweepData([("c", "d")], [("a", "b")]).Fingerprint(),
         ];
 

@@ -4,11 +4,16 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What a study is promised by whichever store keeps it.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsPostgresTests
 {
     private const string Sqlite = "SQLite", Postgres = "PostgreSQL";
 
-    private static readonly SorsaSearchSpace Space = new() { ["Gamma"] = new UniformDoubleOption(0, 1), ["Rank"] = new UniformIntOption(1, 9) };
+    private static readonly SorsaSearchSpace Space = new()
+    {
+        ["Gamma"] = new UniformDoubleOption(0, 1),
+        ["Rank"] = new UniformIntOption(1, 9),
+    };
 
     /// <summary>4e-4 as it is, the double after it, and the smallest one of all.</summary>
     private static readonly double[] Awkward = [4e-4, Math.BitIncrement(4e-4), double.Epsilon, 1 / 3.0];
@@ -63,7 +68,13 @@ public sealed class SweepsPostgresTests
         store.Start(plan);
 
         bool counted = store.Finish(first);
-        bool countedAgain = store.Finish(first with { State = TrialState.Failed, Metric = null, Error = "later", Curve = [new(1, 7, null), new(2, 7, null)] });
+        bool countedAgain = store.Finish(first with
+        {
+            State = TrialState.Failed,
+            Metric = null,
+            Error = "later",
+            Curve = [new(1, 7, null), new(2, 7, null)],
+        });
 
         Assert.IsTrue(counted);
         Assert.IsFalse(countedAgain);
@@ -177,5 +188,13 @@ public sealed class SweepsPostgresTests
     private static double Gamma(TrialPlan plan) => (double)plan.Settings.Parameters["Gamma"]!;
 
     private static TrialResult Result(TrialPlan plan, CurvePoint[] curve) =>
-        new() { TrialSettings = plan.Settings, State = TrialState.Completed, Metric = Gamma(plan), Orthonormality = Gamma(plan) * 3, Curve = curve, DurationInMilliseconds = 1.5 };
+        new()
+        {
+            TrialSettings = plan.Settings,
+            State = TrialState.Completed,
+            Metric = Gamma(plan),
+            Orthonormality = Gamma(plan) * 3,
+            Curve = curve,
+            DurationInMilliseconds = 1.5,
+        };
 }

@@ -4,6 +4,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Limits against the rules' own words, by brute force.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsPruningTests
 {
     private static readonly PruningOptions s_halving = new() { ReductionFactor = 3, Median = false, MinimumTrials = 1 };
@@ -57,7 +58,8 @@ public sealed class SweepsPruningTests
     public void WithoutRulesNothingEnds()
     {
         Assert.IsEmpty(new PruningRules(null).Limits([Of(1, 1), Of(1, 1), Of(1, 1), Of(1, 1)]));
-        IReadOnlyList<double> limits = new PruningRules(new PruningOptions { SuccessiveHalving = false, Median = false }).Limits([Of(1), Of(1), Of(1), Of(1)]);
+        IReadOnlyList<double> limits = new PruningRules(new PruningOptions { SuccessiveHalving = false, Median = false })
+            .Limits([Of(1), Of(1), Of(1), Of(1)]);
         Assert.IsTrue(limits.All(double.IsPositiveInfinity));
     }
 
@@ -89,7 +91,8 @@ public sealed class SweepsPruningTests
         var options = new PruningOptions();
         typeof(PruningOptions).GetProperty(name)!.SetValue(options, least - 1);
 
-        ArgumentOutOfRangeException refused = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => SweepTask.Experiment.SetPruning(options).Run());
+        ArgumentOutOfRangeException refused = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => SweepTask.Experiment.SetPruning(options).Run());
 
         Assert.Contains($"PruningOptions.{name} is {least - 1}; it must be at least {least}.", refused.Message);
     }

@@ -16,7 +16,8 @@ internal static class SweepsReportData
         ModelLoadsSaved = 15,
     };
 
-    public static SweepReport Report(SorsaSearchSpace space, IReadOnlyList<TrialResult> trials, bool isMaximized = false, string metric = "validation loss") =>
+    public static SweepReport Report(
+        SorsaSearchSpace space, IReadOnlyList<TrialResult> trials, bool isMaximized = false, string metric = "validation loss") =>
         new(new TrialHistory(trials, isMaximized), metric, space, Shared, StoppedByTime: false);
 
     /// <summary>
@@ -35,7 +36,8 @@ internal static class SweepsReportData
 
         TrialState state = id == 11 ? TrialState.Failed : id > 5 && id % 3 == 0 ? TrialState.Pruned : TrialState.Completed;
         double end = 1.2 + places.Sum() / 10;
-        CurvePoint[] curve = [.. Enumerable.Range(1, state == TrialState.Completed ? 8 : 2).Select(look => new CurvePoint(look * 25, end + Math.Exp(-look), parameters.ContainsKey("Gamma") ? look * 1e-4 : null))];
+        CurvePoint[] curve = [.. Enumerable.Range(1, state == TrialState.Completed ? 8 : 2).Select(
+            look => new CurvePoint(look * 25, end + Math.Exp(-look), parameters.ContainsKey("Gamma") ? look * 1e-4 : null))];
         return new TrialResult
         {
             TrialSettings = new TrialSettings(id, parameters),

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>The report as a file: what is in it, whatever the sweep was.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsReportTests
 {
     private static readonly XNamespace Svg = "http://www.w3.org/2000/svg";
@@ -28,13 +29,27 @@ public sealed class SweepsReportTests
         ["two hundred, maximized"] = SweepsReportData.Report(Mixed, SweepsReportData.Trials(Mixed, 200), isMaximized: true),
         ["mixed"] = SweepsReportData.Report(Mixed, SweepsReportData.Trials(Mixed, 16)),
         ["one"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), SweepsReportData.Trials(SorsaSearchSpace.Paper(), 1)),
-        ["one look"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), [.. SweepsReportData.Trials(SorsaSearchSpace.Paper(), 3).Select(trial => trial with { Curve = [trial.Curve[0]] })]),
-        ["equal metrics"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), [.. SweepsReportData.Trials(SorsaSearchSpace.Paper(), 6).Select(trial => trial with { Metric = 1.5 })]),
-        ["all zero"] = SweepsReportData.Report(new() { ["Gamma"] = new ChoiceOption(0.0) }, [.. SweepsReportData.Trials(new() { ["Gamma"] = new ChoiceOption(0.0) }, 5).Select(trial => trial with { Metric = 0, Orthonormality = 0, Curve = [new(1, 0, 0)] })]),
-        ["choices only"] = SweepsReportData.Report(new() { ["Method"] = new ChoiceOption("Sorsa", "Pissa"), ["Rank"] = new ChoiceOption(4, 8) }, SweepsReportData.Trials(new() { ["Method"] = new ChoiceOption("Sorsa", "Pissa"), ["Rank"] = new ChoiceOption(4, 8) }, 8)),
-        ["far off"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), [.. SweepsReportData.Trials(SorsaSearchSpace.Paper(), 16).Select((trial, i) => i == 3 ? trial with { Metric = 1e9, Curve = [new(5, double.NaN, null), new(10, 1e9, double.PositiveInfinity)] } : trial)]),
-        ["negative metrics"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), [.. SweepsReportData.Trials(SorsaSearchSpace.Paper(), 6).Select((trial, i) => trial with { Metric = -i })]),
-        ["all failed"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), [.. SweepsReportData.Trials(SorsaSearchSpace.Paper(), 4).Select(trial => trial with { State = TrialState.Failed, Metric = null, Orthonormality = null, Curve = [], Error = "no <memory> & \0 no end" })]),
+        ["one look"] = Paper(3, (trial, _) => trial with { Curve = [trial.Curve[0]] }),
+        ["equal metrics"] = Paper(6, (trial, _) => trial with { Metric = 1.5 }),
+        ["all zero"] = SweepsReportData.Report(
+            new() { ["Gamma"] = new ChoiceOption(0.0) },
+            [.. SweepsReportData.Trials(new() { ["Gamma"] = new ChoiceOption(0.0) }, 5)
+                .Select(trial => trial with { Metric = 0, Orthonormality = 0, Curve = [new(1, 0, 0)] })]),
+        ["choices only"] = SweepsReportData.Report(
+            new() { ["Method"] = new ChoiceOption("Sorsa", "Pissa"), ["Rank"] = new ChoiceOption(4, 8) },
+            SweepsReportData.Trials(new() { ["Method"] = new ChoiceOption("Sorsa", "Pissa"), ["Rank"] = new ChoiceOption(4, 8) }, 8)),
+        ["far off"] = Paper(16, (trial, i) => i == 3
+            ? trial with { Metric = 1e9, Curve = [new(5, double.NaN, null), new(10, 1e9, double.PositiveInfinity)] }
+            : trial),
+        ["negative metrics"] = Paper(6, (trial, i) => trial with { Metric = -i }),
+        ["all failed"] = Paper(4, (trial, _) => trial with
+        {
+            State = TrialState.Failed,
+            Metric = null,
+            Orthonormality = null,
+            Curve = [],
+            Error = "no <memory> & \0 no end",
+        }),
         ["none"] = SweepsReportData.Report(SorsaSearchSpace.Paper(), []),
     };
 
@@ -46,13 +61,17 @@ public sealed class SweepsReportTests
     {
         SweepReport report = Sweeps[name];
 
-        string[][] rows = [.. Page(report).Descendants("tbody").Single().Elements("tr").Where(row => row.Attribute("class")!.Value != "error").Select(row => row.Elements("td").Select(cell => cell.Value).ToArray())];
+        string[][] rows = [.. Page(report).Descendants("tbody").Single().Elements("tr")
+            .Where(row => row.Attribute("class")!.Value != "error")
+            .Select(row => row.Elements("td").Select(cell => cell.Value).ToArray())];
 
         Assert.HasCount(report.Trials.Count, rows);
         foreach ((TrialResult trial, string[] cells) in report.Trials.Zip(rows))
         {
             Assert.AreEqual(trial.TrialSettings.TrialId.ToString(CultureInfo.InvariantCulture), cells[0]);
-            string[] expected = [.. report.Space.Select(option => trial.TrialSettings.Parameters.TryGetValue(option.Key, out object? value) ? ParameterText.Of(value).Replace('\u0001', '\uFFFD') : "–")];
+            string[] expected = [.. report.Space.Select(option => trial.TrialSettings.Parameters.TryGetValue(option.Key, out object? value)
+                ? ParameterText.Of(value).Replace('\u0001', '\uFFFD')
+                : "–")];
             CollectionAssert.AreEqual(expected, cells[2..(2 + report.Space.Count)]);
         }
     }
@@ -64,7 +83,9 @@ public sealed class SweepsReportTests
         foreach (XElement drawing in Page(Sweeps[name]).Descendants(Svg + "svg"))
         {
             XElement alone = XElement.Parse(drawing.ToString());
-            string[] broken = [.. alone.DescendantsAndSelf().Attributes().Where(attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal) || attribute.Value.Contains('∞')).Select(attribute => attribute.ToString())];
+            string[] broken = [.. alone.DescendantsAndSelf().Attributes()
+                .Where(attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal) || attribute.Value.Contains('∞'))
+                .Select(attribute => attribute.ToString())];
             Assert.IsEmpty(broken, string.Join(Environment.NewLine, broken));
         }
     }
@@ -133,7 +154,12 @@ public sealed class SweepsReportTests
         string summary = Page(report with { StoppedByTime = true }).Descendants("p").First().Value;
 
         Assert.Contains("16 trials: 11 completed, 4 pruned, 1 failed.", summary);
-        Assert.Contains(FormattableString.Invariant($"lowest validation loss is {best.Metric:R}, of trial {best.TrialSettings.TrialId} with Gamma = {best.TrialSettings.Parameters["Gamma"]:R}, Rank = "), summary);
+        Assert.Contains(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"lowest validation loss is {best.Metric:R}, of trial {best.TrialSettings.TrialId} " +
+                $"with Gamma = {best.TrialSettings.Parameters["Gamma"]:R}, Rank = "),
+            summary);
         Assert.Contains("28 matrices were decomposed and 420 decompositions taken from disk instead of 312.4 s of computing", summary);
         Assert.Contains("15 loads", summary);
         Assert.Contains("The time of the sweep was over", summary);
@@ -142,7 +168,10 @@ public sealed class SweepsReportTests
 
     [TestMethod]
     [DataRow("sixteen", "gamma-rank curves parallel orthonormality importance", "")]
-    [DataRow("one", "gamma-rank curves parallel orthonormality", "Importance of each parameter. Left out: 1 completed trial cannot be told from chance")]
+    [DataRow(
+        "one",
+        "gamma-rank curves parallel orthonormality",
+        "Importance of each parameter. Left out: 1 completed trial cannot be told from chance")]
     [DataRow("choices only", "curves parallel importance", "γ against rank. Left out: Gamma is not in the search space.")]
     [DataRow("equal metrics", "gamma-rank curves parallel orthonormality", "Left out: the completed trials all have the same metric")]
     [DataRow("all failed", "gamma-rank parallel", "Validation curves. Left out: no trial came to its first evaluation")]
@@ -150,7 +179,9 @@ public sealed class SweepsReportTests
     {
         XElement page = Page(Sweeps[name]);
 
-        CollectionAssert.AreEquivalent(drawn.Split(' '), page.Descendants("figure").Select(figure => figure.Attribute("id")!.Value).ToArray());
+        CollectionAssert.AreEquivalent(
+            drawn.Split(' '),
+            page.Descendants("figure").Select(figure => figure.Attribute("id")!.Value).ToArray());
         Assert.Contains(reason, page.Value);
     }
 
@@ -173,9 +204,11 @@ public sealed class SweepsReportTests
 
         string[] texts = [.. plot.Descendants(Svg + "text").Select(text => text.Value)];
 
-        foreach (string number in Enumerable.Range(1, 16).Select(number => number.ToString(CultureInfo.InvariantCulture)).Concat(labels).Distinct(StringComparer.Ordinal))
+        IEnumerable<string> numbers = Enumerable.Range(1, 16).Select(number => number.ToString(CultureInfo.InvariantCulture));
+        foreach (string number in numbers.Concat(labels).Distinct(StringComparer.Ordinal))
         {
-            int expected = (labels.Contains(number) ? 1 : 0) + (int.TryParse(number, CultureInfo.InvariantCulture, out int trial) && trial is >= 1 and <= 16 ? 1 : 0);
+            bool isTrial = int.TryParse(number, CultureInfo.InvariantCulture, out int trial) && trial is >= 1 and <= 16;
+            int expected = (labels.Contains(number) ? 1 : 0) + (isTrial ? 1 : 0);
             Assert.AreEqual(expected, texts.Count(text => text == number), number);
         }
     }
@@ -198,14 +231,20 @@ public sealed class SweepsReportTests
     {
         using var folder = new TemporaryFolder();
 
-        var error = Assert.ThrowsExactly<DirectoryNotFoundException>(() => Result(Sweeps["one"]).SaveReport(folder.File("missing", "report.html")));
+        var error = Assert.ThrowsExactly<DirectoryNotFoundException>(
+            () => Result(Sweeps["one"]).SaveReport(folder.File("missing", "report.html")));
 
         Assert.Contains(folder.File("missing"), error.Message);
         Assert.ThrowsExactly<ArgumentException>(() => Result(Sweeps["one"]).SaveReport(" "));
     }
 
     /// <summary>Of a sweep that trained nothing.</summary>
-    private static ExperimentResult Result(SweepReport report) => new(report.History, report.Space, model: null!, SweepMetric.ValidationLoss, report.Shared, report.StoppedByTime);
+    private static ExperimentResult Result(SweepReport report) =>
+        new(report.History, report.Space, model: null!, SweepMetric.ValidationLoss, report.Shared, report.StoppedByTime);
+
+    /// <summary>A sweep of the paper's space with its trials changed.</summary>
+    private static SweepReport Paper(int trials, Func<TrialResult, int, TrialResult> change) =>
+        SweepsReportData.Report(SorsaSearchSpace.Paper(), [.. SweepsReportData.Trials(SorsaSearchSpace.Paper(), trials).Select(change)]);
 
     private static string Text(SweepReport report)
     {

@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>Options, and the tuners that draw from them.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsSearchSpaceTests
 {
     private static readonly TrialHistory s_nothing = new([], IsMaximized: false);
@@ -60,16 +61,24 @@ public sealed class SweepsSearchSpaceTests
     [TestMethod]
     public void EachWholeNumberAndChoiceHasItsShare()
     {
-        var counts = Enumerable.Range(0, 7000).Select(i => (int)((ISearchOption)new UniformIntOption(-3, 3)).At(i / 7000.0)!).GroupBy(value => value).ToDictionary(group => group.Key, group => group.Count());
+        var counts = Enumerable.Range(0, 7000)
+            .Select(i => (int)((ISearchOption)new UniformIntOption(-3, 3)).At(i / 7000.0)!)
+            .GroupBy(value => value)
+            .ToDictionary(group => group.Key, group => group.Count());
         Assert.IsTrue(Enumerable.Range(-3, 7).All(value => Math.Abs(counts[value] - 1000) <= 1));
-        var choices = Enumerable.Range(0, 300).Select(i => (string)((ISearchOption)new ChoiceOption("a", "b", "c")).At(i / 300.0)!).GroupBy(value => value).ToDictionary(group => group.Key, group => group.Count());
+        var choices = Enumerable.Range(0, 300)
+            .Select(i => (string)((ISearchOption)new ChoiceOption("a", "b", "c")).At(i / 300.0)!)
+            .GroupBy(value => value)
+            .ToDictionary(group => group.Key, group => group.Count());
         Assert.IsTrue(choices.Values.All(count => count == 100));
     }
 
     [TestMethod]
     public void AGridGoesFromEndToEnd()
     {
-        CollectionAssert.AreEqual(new object[] { 4, 8, 16, 32, 64 }, ((ISearchOption)new UniformIntOption(4, 64, logBase: true)).Grid(5).ToArray());
+        CollectionAssert.AreEqual(
+            new object[] { 4, 8, 16, 32, 64 },
+            ((ISearchOption)new UniformIntOption(4, 64, logBase: true)).Grid(5).ToArray());
         CollectionAssert.AreEqual(new object[] { 1, 2, 3 }, ((ISearchOption)new UniformIntOption(1, 3)).Grid(9).ToArray());
         object?[] gammas = [.. ((ISearchOption)new UniformDoubleOption(1e-5, 1e-2, logBase: true)).Grid(4)];
         Assert.AreEqual(1e-5, gammas[0]);
@@ -80,7 +89,12 @@ public sealed class SweepsSearchSpaceTests
     [TestMethod]
     public void AGridSearchTriesEveryCombinationOnce()
     {
-        var space = new SorsaSearchSpace { ["Gamma"] = new ChoiceOption(0.0, 4e-4), ["Rank"] = new UniformIntOption(4, 16, logBase: true), ["Dropout"] = new ChoiceOption(0.0) };
+        var space = new SorsaSearchSpace
+        {
+            ["Gamma"] = new ChoiceOption(0.0, 4e-4),
+            ["Rank"] = new UniformIntOption(4, 16, logBase: true),
+            ["Dropout"] = new ChoiceOption(0.0),
+        };
         var tuner = new GridSearchTuner(3);
         string[] tried = [.. Enumerable.Range(1, 6).Select(trial => Text(tuner.Propose(space, trial, s_nothing, 0)!))];
 
@@ -92,12 +106,16 @@ public sealed class SweepsSearchSpaceTests
     public void ARandomSearchDrawsEvenly()
     {
         var space = new SorsaSearchSpace { ["LearningRate"] = new UniformDoubleOption(1e-4, 1e-2, logBase: true) };
-        double[] drawn = [.. Enumerable.Range(1, 2000).Select(trial => Math.Log10((double)new RandomSearchTuner().Propose(space, trial, s_nothing, 3)!["LearningRate"]!)).Order()];
+        double[] drawn = [.. Enumerable.Range(1, 2000)
+            .Select(trial => Math.Log10((double)new RandomSearchTuner().Propose(space, trial, s_nothing, 3)!["LearningRate"]!))
+            .Order()];
 
         // Kolmogorov and Smirnov's distance, at a level of one in a thousand.
         double distance = drawn.Select((value, i) => Math.Abs((value + 4) / 2 - i / 2000.0)).Max();
         Assert.IsLessThan(1.95 / Math.Sqrt(2000), distance);
-        Assert.AreNotEqual(Text(new RandomSearchTuner().Propose(space, 1, s_nothing, 3)!), Text(new RandomSearchTuner().Propose(space, 1, s_nothing, 4)!));
+        Assert.AreNotEqual(
+            Text(new RandomSearchTuner().Propose(space, 1, s_nothing, 3)!),
+            Text(new RandomSearchTuner().Propose(space, 1, s_nothing, 4)!));
     }
 
     /// <summary>
@@ -112,7 +130,8 @@ public sealed class SweepsSearchSpaceTests
             ["Rank"] = new UniformIntOption(1, 256, logBase: true),
             ["Method"] = new ChoiceOption(FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.Dora),
         };
-        int better = Enumerable.Range(0, 20).Count(seed => Median(space, new TreeParzenTuner(), seed) < Median(space, new RandomSearchTuner(), seed));
+        int better = Enumerable.Range(0, 20).Count(
+            seed => Median(space, new TreeParzenTuner(), seed) < Median(space, new RandomSearchTuner(), seed));
 
         // By chance alone as few as one time in a hundred thousand.
         Assert.IsGreaterThanOrEqualTo(19, better);
@@ -148,7 +167,8 @@ public sealed class SweepsSearchSpaceTests
         int wide = choices is null ? 1 : 2;
         for (int bin = 0; bin < Bins; bin += wide)
         {
-            double expected = Enumerable.Range(0, 1000).Average(i => Math.Exp(density.LogDensity((bin + wide * (i + 0.5) / 1000) / Bins))) * wide / Bins;
+            double sum = Enumerable.Range(0, 1000).Average(i => Math.Exp(density.LogDensity((bin + wide * (i + 0.5) / 1000) / Bins)));
+            double expected = sum * wide / Bins;
             Assert.AreEqual(expected, counts.Skip(bin).Take(wide).Sum() / (double)Draws, 0.015, $"bin {bin}");
         }
     }
@@ -159,7 +179,8 @@ public sealed class SweepsSearchSpaceTests
         for (int trial = 1; trial <= 40; trial++)
         {
             var settings = new TrialSettings(trial, tuner.Propose(space, trial, new TrialHistory(trials, IsMaximized: false), seed)!);
-            double loss = Math.Abs(Math.Log10((double)settings.Parameters["Gamma"]! / 4e-4)) + Math.Abs(Math.Log2((int)settings.Parameters["Rank"]! / 16.0))
+            double loss = Math.Abs(Math.Log10((double)settings.Parameters["Gamma"]! / 4e-4))
+                + Math.Abs(Math.Log2((int)settings.Parameters["Rank"]! / 16.0))
                 + ((FineTuningMethod)settings.Parameters["Method"]! == FineTuningMethod.Lora ? 0 : 2);
             trials.Add(new TrialResult { TrialSettings = settings, State = TrialState.Completed, Metric = loss });
         }
@@ -167,5 +188,6 @@ public sealed class SweepsSearchSpaceTests
         return trials.Skip(20).Select(trial => trial.Metric!.Value).Order().ElementAt(10);
     }
 
-    private static string Text(IReadOnlyDictionary<string, object?> parameters) => string.Join(' ', parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"));
+    private static string Text(IReadOnlyDictionary<string, object?> parameters) =>
+        string.Join(' ', parameters.Select(parameter => $"{parameter.Key}={ParameterText.Of(parameter.Value)}"));
 }

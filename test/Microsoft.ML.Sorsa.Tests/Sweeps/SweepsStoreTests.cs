@@ -6,17 +6,28 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>What an SQLite study keeps, and what it says when it cannot.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsStoreTests
 {
-    private static readonly SorsaSearchSpace s_space = new() { ["Gamma"] = new UniformDoubleOption(1e-5, 1e-2, logBase: true), ["Method"] = new ChoiceOption(FineTuningMethod.Sorsa, FineTuningMethod.AdaLora) };
+    private static readonly SorsaSearchSpace s_space = new()
+    {
+        ["Gamma"] = new UniformDoubleOption(1e-5, 1e-2, logBase: true),
+        ["Method"] = new ChoiceOption(FineTuningMethod.Sorsa, FineTuningMethod.AdaLora),
+    };
 
-    private static readonly StudyDefinition s_definition = new([new("seed", "0"), new("search space.Gamma", "uniform from 0 to 1 (option 1)")]);
+    private static readonly StudyDefinition s_definition =
+        new([new("seed", "0"), new("search space.Gamma", "uniform from 0 to 1 (option 1)")]);
 
     [TestMethod]
     public void NumbersComeBackToTheLastBit()
     {
         using var folder = new TemporaryFolder();
-        TrialResult written = Result(1) with { Metric = 0.1 + 0.2, Orthonormality = 4e-4, Curve = [new CurvePoint(3, Math.BitIncrement(1), null), new CurvePoint(6, 1e-300, double.Epsilon)] };
+        TrialResult written = Result(1) with
+        {
+            Metric = 0.1 + 0.2,
+            Orthonormality = 4e-4,
+            Curve = [new CurvePoint(3, Math.BitIncrement(1), null), new CurvePoint(6, 1e-300, double.Epsilon)],
+        };
         using (SqliteStudyStore store = Open(folder))
         {
             store.Start(Plan(1, 2.5, double.PositiveInfinity, 1.0 / 3));
@@ -28,7 +39,9 @@ public sealed class SweepsStoreTests
 
         Assert.AreEqual(SweepTask.Line(written), SweepTask.Line(read));
         Assert.AreEqual(written.DurationInMilliseconds, read.DurationInMilliseconds);
-        Assert.AreEqual(typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion, read.Version);
+        Assert.AreEqual(
+            typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion,
+            read.Version);
         Assert.AreEqual(4e-4, read.TrialSettings.Parameters["Gamma"]);
         CollectionAssert.AreEqual(new[] { 2.5, double.PositiveInfinity, 1.0 / 3 }, again.ReadPlan(1).Limits.ToArray());
         Assert.AreEqual("Gamma", again.ReadPlan(1).Settings.Parameters.Keys.First());
@@ -86,7 +99,13 @@ public sealed class SweepsStoreTests
         using var folder = new TemporaryFolder();
         Open(folder).Dispose();
         using var store = new SqliteStudyStore(folder.File("s.db"));
-        InvalidOperationException refused = Assert.ThrowsExactly<InvalidOperationException>(() => store.Open(new StudyDefinition([new("seed", "1"), new("search space.Gamma", "uniform from 0 to 1 (option 1)"), new("search space.Rank", "choice of 4 (option 2)")])));
+        var other = new StudyDefinition(
+        [
+            new("seed", "1"),
+            new("search space.Gamma", "uniform from 0 to 1 (option 1)"),
+            new("search space.Rank", "choice of 4 (option 2)"),
+        ]);
+        InvalidOperationException refused = Assert.ThrowsExactly<InvalidOperationException>(() => store.Open(other));
 
         Assert.Contains("seed: the study has 0, the experiment 1", refused.Message);
         Assert.Contains("search space.Rank: the study has nothing, the experiment choice of 4 (option 2)", refused.Message);
@@ -100,7 +119,9 @@ public sealed class SweepsStoreTests
         using SqliteStudyStore first = Open(folder);
         using var second = new SqliteStudyStore(folder.File("s.db"));
 
-        Assert.Contains("is in use by another experiment", Assert.ThrowsExactly<InvalidOperationException>(() => second.Open(s_definition)).Message);
+        Assert.Contains(
+            "is in use by another experiment",
+            Assert.ThrowsExactly<InvalidOperationException>(() => second.Open(s_definition)).Message);
     }
 
     [TestMethod]
@@ -114,11 +135,14 @@ public sealed class SweepsStoreTests
             store.Start(Plan(1));
             store.Finish(Result(1));
             store.Start(Plan(2));
-            var connection = (SqliteConnection)typeof(SqliteStudyStore).GetField("_connection", BindingFlags.NonPublic | BindingFlags.Instance)!.GetValue(store)!;
+            var connection = (SqliteConnection)typeof(SqliteStudyStore)
+                .GetField("_connection", BindingFlags.NonPublic | BindingFlags.Instance)!
+                .GetValue(store)!;
             using SqliteCommand command = connection.CreateCommand();
             command.CommandText = pragma;
             command.ExecuteNonQuery();
-            IOException refused = Assert.ThrowsExactly<IOException>(() => store.Finish(Result(2) with { State = TrialState.Failed, Error = new string('x', 1_000_000) }));
+            IOException refused = Assert.ThrowsExactly<IOException>(
+                () => store.Finish(Result(2) with { State = TrialState.Failed, Error = new string('x', 1_000_000) }));
 
             Assert.Contains(message, refused.Message);
             Assert.Contains("what the study holds stays", refused.Message);
@@ -181,7 +205,8 @@ public sealed class SweepsStoreTests
 
     private static TrialPlan Plan(int trial, params double[] limits) => new(Settings(trial), limits);
 
-    private static TrialSettings Settings(int trial) => new(trial, new OrderedDictionary<string, object?> { ["Gamma"] = 4e-4, ["Method"] = FineTuningMethod.AdaLora });
+    private static TrialSettings Settings(int trial) =>
+        new(trial, new OrderedDictionary<string, object?> { ["Gamma"] = 4e-4, ["Method"] = FineTuningMethod.AdaLora });
 
     private static TrialResult Result(int trial) => new()
     {

@@ -4,9 +4,14 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 
 /// <summary>The order of a study, with trials that end when the test says so.</summary>
 [TestClass]
+[TestCategory("Sweeps")]
 public sealed class SweepsStudyTests
 {
-    private static readonly SorsaSearchSpace s_space = new() { ["Gamma"] = new UniformDoubleOption(1e-5, 1e-2, logBase: true), ["Rank"] = new UniformIntOption(1, 64, logBase: true) };
+    private static readonly SorsaSearchSpace s_space = new()
+    {
+        ["Gamma"] = new UniformDoubleOption(1e-5, 1e-2, logBase: true),
+        ["Rank"] = new UniformIntOption(1, 64, logBase: true),
+    };
 
     /// <summary>Whoever ends first, and wherever the study is cut off and begun again: the same parameters, limits and results.</summary>
     [TestMethod]
@@ -23,7 +28,9 @@ public sealed class SweepsStudyTests
 
         Assert.HasCount(30, expected);
         CollectionAssert.AreEqual(expected, await Table(store, atATime, new Trials(new Random(order))));
-        CollectionAssert.AreEqual(expected, store.Read(s_space).Values.OrderBy(trial => trial.TrialSettings.TrialId).Select(SweepTask.Line).ToArray());
+        CollectionAssert.AreEqual(
+            expected,
+            store.Read(s_space).Values.OrderBy(trial => trial.TrialSettings.TrialId).Select(SweepTask.Line).ToArray());
         Assert.Contains(line => line.Contains("Pruned", StringComparison.Ordinal), expected);
         Assert.Contains(line => line.Contains("Failed", StringComparison.Ordinal), expected);
     }
@@ -40,7 +47,8 @@ public sealed class SweepsStudyTests
             using var folder = new TemporaryFolder();
             using (var store = new SqliteStudyStore(folder.File("s.db")))
             {
-                await Assert.ThrowsExactlyAsync<InvalidTimeZoneException>(() => Table(store, atATime, new Trials(new Random(cut)) { Breaks = cut }));
+                await Assert.ThrowsExactlyAsync<InvalidTimeZoneException>(
+                    () => Table(store, atATime, new Trials(new Random(cut)) { Breaks = cut }));
             }
 
             using var again = new SqliteStudyStore(folder.File("s.db"));
@@ -85,7 +93,9 @@ public sealed class SweepsStudyTests
         var study = new Study(store, s_space, new GridSearchTuner(3), new PruningRules(null), 0, 2, false, []);
         int asked = 0;
 
-        Assert.AreEqual(stoppedByTime, await study.RunAsync(new Trials(new Random(0)), int.MaxValue, () => ++asked > startsInTime, CancellationToken.None));
+        Assert.AreEqual(
+            stoppedByTime,
+            await study.RunAsync(new Trials(new Random(0)), int.MaxValue, () => ++asked > startsInTime, CancellationToken.None));
         Assert.HasCount(trials, study.Results.Trials);
         Assert.IsTrue(study.Results.Trials.All(trial => trial.State != TrialState.Running));
     }
@@ -98,8 +108,11 @@ public sealed class SweepsStudyTests
         store.Open(new StudyDefinition([]));
         var study = new Study(store, s_space, new Odd(), new PruningRules(null), 0, 1, false, []);
 
-        InvalidOperationException refused = await Assert.ThrowsExactlyAsync<InvalidOperationException>(() => study.RunAsync(new Trials(new Random(0)), 1, () => false, CancellationToken.None));
-        Assert.Contains("The tuner proposes values for Gamma, Ranc; it must for every option of the search space and no other: Gamma, Rank.", refused.Message);
+        InvalidOperationException refused = await Assert.ThrowsExactlyAsync<InvalidOperationException>(
+            () => study.RunAsync(new Trials(new Random(0)), 1, () => false, CancellationToken.None));
+        Assert.Contains(
+            "The tuner proposes values for Gamma, Ranc; it must for every option of the search space and no other: Gamma, Rank.",
+            refused.Message);
         Assert.IsEmpty(store.Read(s_space));
     }
 
@@ -107,7 +120,8 @@ public sealed class SweepsStudyTests
     {
         public string Description => "odd";
 
-        public IReadOnlyDictionary<string, object?> Propose(SorsaSearchSpace space, int trialId, TrialHistory history, int seed) => new Dictionary<string, object?> { ["Gamma"] = 1e-3, ["Ranc"] = 4 };
+        public IReadOnlyDictionary<string, object?> Propose(SorsaSearchSpace space, int trialId, TrialHistory history, int seed) =>
+            new Dictionary<string, object?> { ["Gamma"] = 1e-3, ["Ranc"] = 4 };
     }
 
     private static async Task<string[]> Table(SqliteStudyStore store, int atATime, Trials trials)
@@ -186,7 +200,13 @@ public sealed class SweepsStudyTests
             var curve = new List<CurvePoint>();
             if (rank % 9 == 0)
             {
-                return new TrialResult { TrialSettings = plan.Settings, State = TrialState.Failed, Curve = [new CurvePoint(10, 99, null)], Error = "nine" };
+                return new TrialResult
+                {
+                    TrialSettings = plan.Settings,
+                    State = TrialState.Failed,
+                    Curve = [new CurvePoint(10, 99, null)],
+                    Error = "nine",
+                };
             }
 
             for (int look = 1; look <= 8; look++)
@@ -198,7 +218,14 @@ public sealed class SweepsStudyTests
                 }
             }
 
-            return new TrialResult { TrialSettings = plan.Settings, State = TrialState.Completed, Curve = curve, Metric = curve[^1].Loss, Orthonormality = gamma };
+            return new TrialResult
+            {
+                TrialSettings = plan.Settings,
+                State = TrialState.Completed,
+                Curve = curve,
+                Metric = curve[^1].Loss,
+                Orthonormality = gamma,
+            };
         }
     }
 }

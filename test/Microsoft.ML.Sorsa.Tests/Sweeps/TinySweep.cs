@@ -23,7 +23,11 @@ internal static class TinySweep
     }
 
     public static SorsaSweepWorker Worker(string connectionString, string cache, string? model = null) =>
-        new(SweepTask.Context, connectionString, model ?? TestData.TinyLlama, new SorsaSweepWorker.Options { CacheFolder = cache, InvisibilityTimeout = TimeOut });
+        new(
+            SweepTask.Context,
+            connectionString,
+            model ?? TestData.TinyLlama,
+            new SorsaSweepWorker.Options { CacheFolder = cache, InvisibilityTimeout = TimeOut });
 
     public static string Table(IEnumerable<TrialResult> trials) => string.Join(Environment.NewLine, trials.Select(SweepTask.Line));
 

@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>Every row of every cases.jsonl.</summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersCasesTests
 {
     public static IEnumerable<object[]> Names => TokenizerCases.Names;

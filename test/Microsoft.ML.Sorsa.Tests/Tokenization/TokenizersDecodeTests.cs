@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>Every row of every decode.jsonl, and ids that are none.</summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersDecodeTests
 {
     public static IEnumerable<object[]> Names => TokenizerCases.Names;

@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>A damaged file is named with the key, a piece that is not supported with what is.</summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersErrorsTests
 {
     private const string Digits = "pre_tokenizer.pretokenizers.0";

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersFilesTests
 {
     private readonly string _folder = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());

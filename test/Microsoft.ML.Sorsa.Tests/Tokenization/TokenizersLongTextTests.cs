@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>A megabyte without a place to cut comes back in seconds; with a quadratic step anywhere these tests take hours.</summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersLongTextTests
 {
     private const int Length = 1_000_000;

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 /// file those of its tokenizer.json.
 /// </summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersModelFileTests
 {
     [TestMethod]

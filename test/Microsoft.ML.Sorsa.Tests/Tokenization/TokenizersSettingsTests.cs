@@ -6,6 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 
 /// <summary>What comes from tokenizer_config.json, special_tokens_map.json and chat_template.jinja.</summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersSettingsTests
 {
     [TestMethod]

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 /// Every row of every streaming.jsonl. Where two ways are right, ours emits the finished bytes of a token at once (emit_earliest).
 /// </summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersStreamingTests
 {
     public static IEnumerable<object[]> Names => TokenizerCases.Names;

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tokenization;
 /// ab = 4, ▁ab = 5, ▁▁ = 6, &lt;x&gt; = 7 (special), ? = 8, é = 9.
 /// </summary>
 [TestClass]
+[TestCategory("Tokenizers")]
 public sealed class TokenizersVariantsTests
 {
     private const string Whole = """{"type":"Metaspace","replacement":"▁","prepend_scheme":"never","split":false}""";

@@ -8,6 +8,7 @@ using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
 [TestClass]
+[TestCategory("Training")]
 public sealed class AdamWTests
 {
     /// <summary>TorchSharp's own optimizer, an implementation apart from the fused kernel.</summary>

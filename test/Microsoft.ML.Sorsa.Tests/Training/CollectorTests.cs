@@ -17,6 +17,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 /// story): a thread that collects without pause must change nothing. It would reach into whatever runs beside it, so nothing does.
 /// </summary>
 [TestClass]
+[TestCategory("Training")]
 [DoNotParallelize]
 public sealed class CollectorTests
 {

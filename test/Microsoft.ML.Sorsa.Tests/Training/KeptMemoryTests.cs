@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>Whether memory that is freed is there for the next who asks.</summary>
 [TestClass]
+[TestCategory("Training")]
 public sealed class KeptMemoryTests
 {
     private const string Argument = "--kept-memory";

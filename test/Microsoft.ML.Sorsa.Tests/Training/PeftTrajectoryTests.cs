@@ -8,6 +8,8 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>The runs of PEFT and transformers, each method through the one loop: same start, same batches, same end.</summary>
 [TestClass]
+[TestCategory("Peft")]
+[TestCategory("Training")]
 public sealed class PeftTrajectoryTests
 {
     public static IEnumerable<object[]> Runs =>

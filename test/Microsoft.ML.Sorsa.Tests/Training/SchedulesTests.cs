@@ -5,6 +5,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>Against transformers' schedules.</summary>
 [TestClass]
+[TestCategory("Schedules")]
 public sealed class SchedulesTests
 {
     private static string File => TestData.Golden("numeric", "schedules.json");

@@ -15,6 +15,8 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>The runs of the authors' own trainer, through the one loop: same start, same batches, same end.</summary>
 [TestClass]
+[TestCategory("Sorsa")]
+[TestCategory("Training")]
 public sealed class SorsaTrajectoryTests
 {
     public static IEnumerable<object[]> Runs =>

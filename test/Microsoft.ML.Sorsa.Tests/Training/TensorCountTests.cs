@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>Tensors are counted per process, so nothing else may run.</summary>
 [TestClass]
+[TestCategory("Training")]
 [DoNotParallelize]
 public sealed class TensorCountTests
 {

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>How libtorch's threads wait and how many they are, seen from a process that has only asked for the catalog.</summary>
 [TestClass]
+[TestCategory("Training")]
 public sealed class ThreadSettingsTests
 {
     private const string Argument = "--thread-settings";

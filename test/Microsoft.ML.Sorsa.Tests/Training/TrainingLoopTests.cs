@@ -9,6 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
 [TestClass]
+[TestCategory("Training")]
 public sealed class TrainingLoopTests
 {
     private static readonly TrainingSettings Plain =

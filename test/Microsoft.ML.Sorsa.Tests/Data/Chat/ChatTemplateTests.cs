@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Tests.Data.Chat;
 
 [TestClass]
+[TestCategory("Chat")]
 public sealed class ChatTemplateTests
 {
     private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };

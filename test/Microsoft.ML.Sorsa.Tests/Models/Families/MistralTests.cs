@@ -4,6 +4,7 @@ using static Microsoft.ML.Sorsa.Tests.Models.ConfigText;
 namespace Microsoft.ML.Sorsa.Tests.Models.Families;
 
 [TestClass]
+[TestCategory("Models")]
 public sealed class MistralTests
 {
     private static readonly string s_mistral = With("model_type", "\"mistral\"", Minimal);
