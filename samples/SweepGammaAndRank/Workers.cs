@@ -43,11 +43,14 @@ internal sealed class Workers : IDisposable
         if (endsWithItsParent)
         {
             // Its end of the pipe closes when the process that started this one ends, however it does.
-            new Thread(() =>
+            void StopWithTheParent()
             {
                 Console.In.ReadToEnd();
                 stop.Cancel();
-            }) { IsBackground = true }.Start();
+            }
+
+            var watch = new Thread(StopWithTheParent) { IsBackground = true };
+            watch.Start();
         }
 
         Console.CancelKeyPress += (_, pressed) =>

@@ -61,14 +61,17 @@ internal static class Contention
     /// <summary>What a busy process does, until whoever started it is gone.</summary>
     public static int Busy()
     {
-        new Thread(() =>
+        var busy = new Thread(Compute) { IsBackground = true };
+        busy.Start();
+        Console.In.ReadToEnd();
+        return 0;
+
+        static void Compute()
         {
             while (true)
             {
             }
-        }) { IsBackground = true }.Start();
-        Console.In.ReadToEnd();
-        return 0;
+        }
     }
 
     private static double TimeBesideBusyProcesses(int rows)

@@ -1,5 +1,5 @@
-using OxyPlot.Axes;
 using OxyPlot;
+using OxyPlot.Axes;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
-using OxyPlot.Axes;
 using OxyPlot;
+using OxyPlot.Axes;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 

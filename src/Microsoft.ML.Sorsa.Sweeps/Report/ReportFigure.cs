@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Xml.Linq;
-using OxyPlot.Annotations;
 using OxyPlot;
+using OxyPlot.Annotations;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 

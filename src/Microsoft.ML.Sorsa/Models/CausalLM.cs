@@ -75,7 +75,10 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         string fingerprint = checkpoint.Fingerprint(layout.Tensors.Keys);
         return new CausalLM(config, new LoadedWeights(checkpoint, type, device))
         {
-            Type = type, StoredType = stored, Fingerprint = fingerprint, Device = device,
+            Type = type,
+            StoredType = stored,
+            Fingerprint = fingerprint,
+            Device = device,
         };
     }
 
@@ -123,7 +126,10 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     /// </summary>
     public CausalLM Share() => new(Config, new SharedWeights(NamedWeights.ToDictionary(StringComparer.Ordinal)))
     {
-        Type = Type, StoredType = StoredType, Fingerprint = Fingerprint, Device = Device,
+        Type = Type,
+        StoredType = StoredType,
+        Fingerprint = Fingerprint,
+        Device = Device,
     };
 
     /// <summary>Rounds every weight that is not of this precision already: what runs is what a file of that type will hold.</summary>

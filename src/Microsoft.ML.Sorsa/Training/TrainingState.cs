@@ -12,7 +12,6 @@ namespace Microsoft.ML.Sorsa.Training;
 internal sealed class TrainingState : IDisposable
 {
     private readonly AdapterSet _adapters;
-    private readonly Generator? _dropout;
 
     /// <summary>The state before the first step.</summary>
     /// <param name="adapters">What trains; not owned.</param>
@@ -20,7 +19,7 @@ internal sealed class TrainingState : IDisposable
     public TrainingState(AdapterSet adapters, TrainingSettings settings)
     {
         _adapters = adapters;
-        _dropout = adapters.DropoutGenerator;
+        Dropout = adapters.DropoutGenerator;
         Trained = adapters.Trainable;
         Optimizer = new AdamW(Trained, settings);
         Best = new BestWeights(Trained);
@@ -41,9 +40,7 @@ internal sealed class TrainingState : IDisposable
     /// <summary>The weights of the lowest validation loss so far.</summary>
     public BestWeights Best { get; }
 
-    /// <summary>
-    /// Every tensor of it: what trains, the optimizer's and the method's memory, the state of dropout's generator, the best weights.
-    /// </summary>
+    /// <summary>Every tensor of it: what trains, what optimizer and method remember, the best weights.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> Tensors =>
     [
         .. Trained.Select(named => KeyValuePair.Create($"trained.{named.Key}", (Tensor)named.Value)),

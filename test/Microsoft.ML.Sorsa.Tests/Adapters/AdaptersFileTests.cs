@@ -4,8 +4,8 @@ using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using TorchSharp;
-using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 

@@ -5,9 +5,9 @@ using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using TorchSharp.Modules;
+using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using Parameter = TorchSharp.Modules.Parameter;
-using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 

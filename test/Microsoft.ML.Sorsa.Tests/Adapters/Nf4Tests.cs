@@ -13,8 +13,8 @@ using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using TorchSharp.Modules;
-using Parameter = TorchSharp.Modules.Parameter;
 using static TorchSharp.torch;
+using Parameter = TorchSharp.Modules.Parameter;
 
 namespace Microsoft.ML.Sorsa.Tests.Adapters;
 

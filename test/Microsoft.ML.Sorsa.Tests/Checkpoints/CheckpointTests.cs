@@ -72,9 +72,9 @@ public sealed class CheckpointTests
     }
 
     [TestMethod]
-    [DataRow("{", "not an index of shards")]
-    [DataRow("[]", "not an index of shards")]
-    [DataRow("{}", "not an index of shards")]
+    [DataRow("{", "model.safetensors.index.json is not valid JSON")]
+    [DataRow("[]", "model.safetensors.index.json must hold a JSON object")]
+    [DataRow("{}", "'weight_map' is missing")]
     [DataRow("{\"weight_map\":[]}", "'weight_map' must be an object")]
     [DataRow("{\"weight_map\":{\"w\":null}}", "'weight_map.w' must be a string; it is null")]
     [DataRow("{\"weight_map\":{\"w\":7}}", "'weight_map.w' must be a string; it is 7")]

@@ -1,8 +1,8 @@
 using System.Text;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Tokenizers;
-using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 

@@ -1,4 +1,3 @@
-using Microsoft.ML.Sorsa.Tests.Models;
 using System.Text;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
@@ -6,12 +5,13 @@ using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Sorsa.Training;
 using Microsoft.ML.Tokenizers;
 using TorchSharp;
-using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 

@@ -56,7 +56,10 @@ internal static class TinyModel
         var generator = new Generator(5);
         return AdapterSet.Inject(model, targets ?? Targets, new SorsaMethod
         {
-            Rank = rank, Scale = scale, Gamma = gamma, Decomposition = Decomposition.Drawn(generator),
+            Rank = rank,
+            Scale = scale,
+            Gamma = gamma,
+            Decomposition = Decomposition.Drawn(generator),
             Dropout = dropout > 0 ? new InputDropout(dropout, generator) : null,
         });
     }

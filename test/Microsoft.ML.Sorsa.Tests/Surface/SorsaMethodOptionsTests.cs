@@ -7,8 +7,8 @@ using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Adapters.Pissa;
 using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Training;
-using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 
@@ -234,8 +234,14 @@ public sealed class SorsaMethodOptionsTests
     {
         var attach = new SorsaAdapterOptions
         {
-            Method = FineTuningMethod.Sorsa, Rank = 3, Alpha = 5, Gamma = 0.25, RegularizerReduction = RegularizerReduction.Sum,
-            Triplets = SingularTriplets.Slice, SliceStart = 2, Seed = 7,
+            Method = FineTuningMethod.Sorsa,
+            Rank = 3,
+            Alpha = 5,
+            Gamma = 0.25,
+            RegularizerReduction = RegularizerReduction.Sum,
+            Triplets = SingularTriplets.Slice,
+            SliceStart = 2,
+            Seed = 7,
         };
 
         (MethodDescriptor method, MethodSettings settings) = attach.ToSettings();

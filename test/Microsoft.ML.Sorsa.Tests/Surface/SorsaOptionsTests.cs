@@ -194,9 +194,21 @@ public sealed class SorsaOptionsTests
     {
         var options = new Options
         {
-            LearningRate = 0.01, LearningRateDecay = LearningRateDecay.Linear, WarmupRatio = 0.02, WeightDecay = 0.03, AdamBeta1 = 0.04,
-            AdamBeta2 = 0.05, AdamEpsilon = 0.06, MaxGradNorm = 0.07, BatchSize = 2, GradientAccumulationSteps = 3, NumberOfEpochs = 4,
-            MaxSteps = 5, EvaluationSteps = 9, EarlyStoppingPatience = 10, Seed = 11,
+            LearningRate = 0.01,
+            LearningRateDecay = LearningRateDecay.Linear,
+            WarmupRatio = 0.02,
+            WeightDecay = 0.03,
+            AdamBeta1 = 0.04,
+            AdamBeta2 = 0.05,
+            AdamEpsilon = 0.06,
+            MaxGradNorm = 0.07,
+            BatchSize = 2,
+            GradientAccumulationSteps = 3,
+            NumberOfEpochs = 4,
+            MaxSteps = 5,
+            EvaluationSteps = 9,
+            EarlyStoppingPatience = 10,
+            Seed = 11,
         };
 
         TrainingSettings told = options.ToSettings().Training;

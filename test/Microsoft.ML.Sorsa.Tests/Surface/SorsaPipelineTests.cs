@@ -6,8 +6,8 @@ using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
-using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Surface;
 

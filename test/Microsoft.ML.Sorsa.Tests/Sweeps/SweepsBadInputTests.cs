@@ -144,8 +144,10 @@ public sealed class SweepsBadInputTests
     {
         var space = new SorsaSearchSpace
         {
-            ["SliceStart"] = new UniformIntOption(0, 3), ["Triplets"] = new ChoiceOption(SingularTriplets.Leading, SingularTriplets.Slice),
-            ["Gamma"] = new ChoiceOption(4e-4), ["HardOrthonormality"] = new ChoiceOption(false, true),
+            ["SliceStart"] = new UniformIntOption(0, 3),
+            ["Triplets"] = new ChoiceOption(SingularTriplets.Leading, SingularTriplets.Slice),
+            ["Gamma"] = new ChoiceOption(4e-4),
+            ["HardOrthonormality"] = new ChoiceOption(false, true),
         };
         Options trainer = SweepTask.Trainer;
         trainer.MaxSteps = 2;

@@ -2,8 +2,8 @@ using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using TorchSharp.Modules;
-using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
 using static TorchSharp.torch;
+using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 

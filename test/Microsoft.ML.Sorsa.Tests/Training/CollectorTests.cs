@@ -6,9 +6,9 @@ using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
+using static TorchSharp.torch;
 using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
 using Parameter = TorchSharp.Modules.Parameter;
-using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 

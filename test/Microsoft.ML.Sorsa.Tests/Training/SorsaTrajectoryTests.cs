@@ -1,4 +1,3 @@
-using Microsoft.ML.Sorsa.Tests.Models;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
@@ -7,6 +6,7 @@ using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Adapters;
+using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;

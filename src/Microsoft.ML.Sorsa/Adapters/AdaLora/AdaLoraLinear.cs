@@ -72,8 +72,12 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         return scope.MoveToOuter(y);
     }
 
-    public override IEnumerable<KeyValuePair<string, Tensor>> State => named_buffers(recurse: false)
-        .Select(named => KeyValuePair.Create(named.name, named.buffer));
+    public override IEnumerable<KeyValuePair<string, Tensor>> State =>
+    [
+        KeyValuePair.Create("kept", _kept),
+        .. _watched.Select((watched, i) => KeyValuePair.Create($"importance_{i}", watched.Importance)),
+        .. _watched.Select((watched, i) => KeyValuePair.Create($"uncertainty_{i}", watched.Uncertainty)),
+    ];
 
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A * E);
 

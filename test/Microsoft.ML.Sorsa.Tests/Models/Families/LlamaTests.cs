@@ -10,7 +10,7 @@ public sealed class LlamaTests
 {
     public static IEnumerable<object[]> Unsupported =>
     [
-        ["hidden_act", "\"gelu\"", "'gelu'"],
+        ["hidden_act", "\"gelu\"", "'hidden_act' = \"gelu\" is not supported"],
         ["rope_scaling", "{\"rope_type\": \"longrope\", \"factor\": 2}", "'longrope'"],
         ["rope_scaling", "{\"type\": \"su\", \"factor\": 2}", "'su'"],
         ["rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 2, \"twist\": 1}", "'twist'"],
