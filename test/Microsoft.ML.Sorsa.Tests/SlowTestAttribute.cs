@@ -1,8 +1,8 @@
 namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>
-/// A test of the category Slow, left out unless SORSA_SLOW_TESTS is 1: <c>dotnet test</c> is for the minutes between two edits, and what runs
-/// in continuous integration sets it.
+/// A test of the category Slow, left out unless SORSA_SLOW_TESTS is 1: <c>dotnet test</c> is for the minutes between two edits, and
+/// continuous integration sets it.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class SlowTestAttribute : ConditionBaseAttribute

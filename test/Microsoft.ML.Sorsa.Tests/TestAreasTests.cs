@@ -31,7 +31,10 @@ public sealed partial class TestAreasTests
     }
 
     private static string[] Areas(Type type) =>
-        [.. type.GetCustomAttributes<TestCategoryAttribute>().SelectMany(category => category.TestCategories).Except([SlowTestAttribute.Category])];
+    [
+        .. type.GetCustomAttributes<TestCategoryAttribute>().SelectMany(category => category.TestCategories)
+            .Except([SlowTestAttribute.Category]),
+    ];
 
     private static string Sorted(IEnumerable<string> areas) => string.Join(", ", areas.Order(StringComparer.Ordinal));
 
