@@ -23,7 +23,12 @@ public sealed class TrainingStateTests
 
     private static readonly TrainingSettings s_settings = TinyModel.Settings with
     {
-        LearningRate = 0.02, WeightDecay = 0.01, BatchSize = 3, GradientAccumulationSteps = 2, EvaluationSteps = 2, EarlyStoppingPatience = 4,
+        LearningRate = 0.02,
+        WeightDecay = 0.01,
+        BatchSize = 3,
+        GradientAccumulationSteps = 2,
+        EvaluationSteps = 2,
+        EarlyStoppingPatience = 4,
     };
 
     public static IEnumerable<object[]> Runs =>
