@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
-/// <summary>The state is everything: a training that goes on from a copy of it, over another model object, comes out the same to the bit.</summary>
+/// <summary>
+/// The state is everything: a training that goes on from a copy of it, over another model object, comes out the same to the bit.
+/// </summary>
 [TestClass]
 [TestCategory("Training")]
 public sealed class TrainingStateTests
@@ -99,7 +101,9 @@ public sealed class TrainingStateTests
             }
         }
 
-        /// <summary>Trains up to a step, and is interrupted there where the run is not at its end; gives how many steps that were.</summary>
+        /// <summary>
+        /// Trains up to a step, and is interrupted there where the run is not at its end; gives how many steps that were.
+        /// </summary>
         public int Train(int end)
         {
             var plan = new BatchPlan(TinyModel.Rows(20), s_settings.BatchSize, s_settings.GradientAccumulationSteps, s_settings.Seed);
