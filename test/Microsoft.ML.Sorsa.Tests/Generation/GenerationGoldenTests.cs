@@ -29,7 +29,8 @@ public sealed class GenerationGoldenTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void ScoresOfEveryStep()
     {
         CausalLM model = Load();
@@ -65,7 +66,8 @@ public sealed class GenerationGoldenTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void IdsTextsAndReasonsInABatchAndAlone()
     {
         CausalLM model = Load();
@@ -104,7 +106,8 @@ public sealed class GenerationGoldenTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void ThePaddedBatch()
     {
         CausalLM model = Load();

@@ -11,7 +11,8 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 public sealed class SorsaMemoryTests
 {
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void ThreeHundredStepsKeepTheNumberOfTensors()
     {
         var mlContext = new MLContext();

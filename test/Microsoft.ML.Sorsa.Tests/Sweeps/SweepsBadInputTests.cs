@@ -80,6 +80,8 @@ public sealed class SweepsBadInputTests
     [TestMethod]
     [DataRow(double.NaN)]
     [DataRow(double.PositiveInfinity)]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void AMetricThatIsNoNumberFailsItsTrial(double value)
     {
         using var folder = new TemporaryFolder();

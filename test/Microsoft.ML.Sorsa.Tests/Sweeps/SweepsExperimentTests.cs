@@ -12,6 +12,8 @@ namespace Microsoft.ML.Sorsa.Tests.Sweeps;
 public sealed class SweepsExperimentTests
 {
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void ATrialGivesWhatATrainingByItselfGives()
     {
         using ExperimentResult result = SweepTask.Experiment.SetPruning(null).Run();
@@ -60,6 +62,8 @@ public sealed class SweepsExperimentTests
     /// With pruning and a tuner that learns: a second time, with trials that overlap otherwise, not a bit of the table changes.
     /// </summary>
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void TheSameStudyTwiceIsTheSameTable()
     {
         SorsaExperiment Study() => SweepTask.Experiment
@@ -78,6 +82,8 @@ public sealed class SweepsExperimentTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void AStudyGoesOnWhereItEnded()
     {
         using var folder = new TemporaryFolder();
@@ -146,6 +152,8 @@ public sealed class SweepsExperimentTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void TheUsersMetricDecides()
     {
         var values = new Queue<double>([1, 5, 3, 5, 2, 4]);
@@ -179,6 +187,8 @@ public sealed class SweepsExperimentTests
     /// What a listener or the user's metric throws is not the trial's fault: it ends the experiment, and the trial is tried again.
     /// </summary>
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void AnErrorFromOutsideIsNotTheTrialsEnd()
     {
         Exception[] errors = [new TaskCanceledException(), new DivideByZeroException(), new ArgumentException("mine")];
@@ -205,6 +215,8 @@ public sealed class SweepsExperimentTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void MonitorsHearOfEverything()
     {
         var seen = new Record();
@@ -220,6 +232,8 @@ public sealed class SweepsExperimentTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void TimeStopsNewTrialsOnly()
     {
         using var folder = new TemporaryFolder();
@@ -237,6 +251,8 @@ public sealed class SweepsExperimentTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task CancellationEndsARunningTrialAndKeepsTheStudy()
     {
         using var folder = new TemporaryFolder();

@@ -23,7 +23,8 @@ public sealed class SweepsHangfireTests
     public static void End() => s_server!.Dispose();
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task WorkersGiveTheTableThatOneProcessGives()
     {
         using var folder = new TemporaryFolder();
@@ -48,7 +49,8 @@ public sealed class SweepsHangfireTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task ATrialLongerThanTheTimeOutRunsOnce()
     {
         using var folder = new TemporaryFolder();
@@ -65,7 +67,8 @@ public sealed class SweepsHangfireTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task AKilledWorkersTrialIsTakenOver()
     {
         using var folder = new TemporaryFolder();
@@ -93,7 +96,8 @@ public sealed class SweepsHangfireTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task AWorkerThatStopsGivesItsTrialBack()
     {
         using var folder = new TemporaryFolder();
@@ -120,7 +124,8 @@ public sealed class SweepsHangfireTests
     }
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task AKilledExperimentGoesOn()
     {
         using var folder = new TemporaryFolder();
@@ -143,6 +148,8 @@ public sealed class SweepsHangfireTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task AWorkerWithOtherWeightsIsAnErrorOfTheExperiment()
     {
         using var folder = new TemporaryFolder();

@@ -15,6 +15,8 @@ public sealed class SweepsMemoryTests
     /// grows. A trial that fails, and those whose model is not the best one, are among them.
     /// </summary>
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void ATrialLeavesNoTensor()
     {
         Options options = SweepTask.Trainer;

@@ -86,6 +86,8 @@ public sealed class SweepsStudyTests
     [DataRow(5, 5, true)]
     [DataRow(9, 9, false)]
     [DataRow(20, 9, false)]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public async Task TimeStopsNewTrialsOnly(int startsInTime, int trials, bool stoppedByTime)
     {
         using var store = new SqliteStudyStore(null);

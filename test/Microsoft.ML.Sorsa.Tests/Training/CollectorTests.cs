@@ -25,11 +25,13 @@ public sealed class CollectorTests
     public void TheCollectorDoesNotReachIntoAStep() => CollectionAssert.AreEqual(Step(), WhileCollecting(Step));
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void TheCollectorDoesNotReachIntoTraining() => CollectionAssert.AreEqual(Train(1), WhileCollecting(() => Train(10)));
 
     [TestMethod]
-    [TestCategory("Slow")]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void TheCollectorDoesNotReachIntoGeneration() => CollectionAssert.AreEqual(Generate(1), WhileCollecting(() => Generate(10)));
 
     /// <summary>A parameter after 500 steps of the optimizer.</summary>

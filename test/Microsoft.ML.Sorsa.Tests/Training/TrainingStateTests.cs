@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
-/// <summary>The state is everything: a training that goes on from a copy of it, over another model object, comes out the same to the bit.</summary>
+/// <summary>
+/// The state is everything: a training that goes on from a copy of it, over another model object, comes out the same to the bit.
+/// </summary>
 [TestClass]
 [TestCategory("Training")]
 public sealed class TrainingStateTests
@@ -23,7 +25,12 @@ public sealed class TrainingStateTests
 
     private static readonly TrainingSettings s_settings = TinyModel.Settings with
     {
-        LearningRate = 0.02, WeightDecay = 0.01, BatchSize = 3, GradientAccumulationSteps = 2, EvaluationSteps = 2, EarlyStoppingPatience = 4,
+        LearningRate = 0.02,
+        WeightDecay = 0.01,
+        BatchSize = 3,
+        GradientAccumulationSteps = 2,
+        EvaluationSteps = 2,
+        EarlyStoppingPatience = 4,
     };
 
     public static IEnumerable<object[]> Runs =>
@@ -94,7 +101,9 @@ public sealed class TrainingStateTests
             }
         }
 
-        /// <summary>Trains up to a step, and is interrupted there where the run is not at its end; gives how many steps that were.</summary>
+        /// <summary>
+        /// Trains up to a step, and is interrupted there where the run is not at its end; gives how many steps that were.
+        /// </summary>
         public int Train(int end)
         {
             var plan = new BatchPlan(TinyModel.Rows(20), s_settings.BatchSize, s_settings.GradientAccumulationSteps, s_settings.Seed);

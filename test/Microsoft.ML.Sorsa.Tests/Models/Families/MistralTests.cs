@@ -22,8 +22,9 @@ public sealed class MistralTests
     }
 
     [TestMethod]
-    public void AWindowThatMakesNoSenseIsRefused() => Assert.Contains("sliding_window is 0", Assert.ThrowsExactly<InvalidDataException>(
-        () => Parse(With("sliding_window", "0", s_mistral))).Message);
+    public void AWindowThatMakesNoSenseIsRefused() => Assert.Contains(
+        "'sliding_window' must be a whole number above 0; it is 0",
+        Assert.ThrowsExactly<InvalidDataException>(() => Parse(With("sliding_window", "0", s_mistral))).Message);
 
     [TestMethod]
     public void ThereIsNoBiasWhateverTheFileSays()
