@@ -33,7 +33,8 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
     /// <summary>Trains on all rows.</summary>
     /// <remarks>
     /// While it trains, glibc's allocator (Linux) keeps freed memory for this process, and gives it back at the end; not where a MALLOC_
-    /// variable or GLIBC_TUNABLES has set it. The number of threads is libtorch's; another number gives other last bits.
+    /// variable or GLIBC_TUNABLES has set it. GOMP_SPINCOUNT and, in a container, OMP_NUM_THREADS are set when the library is first used,
+    /// where they are not set yet (Linux). Another number of threads gives other last bits.
     /// </remarks>
     /// <param name="input">Data with the prompt and the response column.</param>
     /// <exception cref="ArgumentException">
