@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -56,10 +57,8 @@ public sealed class TreeParzenTuner(int startupTrials = 8, int candidates = 24) 
         });
     }
 
-    private static int AtLeastOne(int value, string name) => value >= 1
-        ? value
-        : throw new ArgumentOutOfRangeException(name, value, string.Create(
-            CultureInfo.InvariantCulture, $"{name} is {value}; it must be at least 1. Leave it at its default."));
+    private static int AtLeastOne(int value, string name) =>
+        value >= 1 ? value : throw OptionRange.Error(name, value, "at least 1", "Leave it at its default");
 }
 
 /// <summary>
