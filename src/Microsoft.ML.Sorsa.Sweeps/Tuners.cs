@@ -54,7 +54,8 @@ public sealed class RandomSearchTuner : ITuner
     public IReadOnlyDictionary<string, object?>? Propose(SorsaSearchSpace space, int trialId, TrialHistory history, int seed)
     {
         ArgumentNullException.ThrowIfNull(space);
-        return space.Parameters((name, option) => option.At(SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}"))));
+        return space.Parameters(
+            (name, option) => option.FromUnitInterval(SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}"))));
     }
 }
 
