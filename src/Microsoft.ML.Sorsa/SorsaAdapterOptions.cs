@@ -28,11 +28,11 @@ public sealed record SorsaAdapterOptions
     public double? Gamma { get; init; }
 
     /// <summary>How the penalty adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>.</summary>
-    [OptionRequired("Choose one of them")]
+    [OptionDefined]
     public RegularizerReduction RegularizerReduction { get; init; }
 
     /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>.</summary>
-    [OptionRequired("Choose one of them")]
+    [OptionDefined]
     public SingularTriplets Triplets { get; init; }
 
     /// <summary>The first triplet of <see cref="SingularTriplets.Slice"/>, from 0. Default null.</summary>

@@ -161,11 +161,11 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// <summary>
         /// How Eq. (9) adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>, to which the paper's γ belong.
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public RegularizerReduction RegularizerReduction { get; set; }
 
         /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>, as in the paper.</summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public SingularTriplets Triplets { get; set; }
 
         /// <summary>
@@ -186,7 +186,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// <summary>
         /// How the weights beside the trained part are kept while they train. Default <see cref="BaseQuantization.None"/>.
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public BaseQuantization Quantization { get; set; }
 
         /// <summary>
@@ -210,7 +210,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public double LearningRate { get; set; } = 5e-4;
 
         /// <summary>How the learning rate goes on after the warm-up. Default cosine to 0, as in the paper.</summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public LearningRateDecay LearningRateDecay { get; set; }
 
         /// <summary>
@@ -289,14 +289,14 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// What the model computes in. Default <see cref="WeightType.Float32"/>; the adapters train in float32 in any case. The paper's
         /// runs use <see cref="WeightType.BFloat16"/>, which pays on GPUs and is several times slower on most CPUs.
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public WeightType ComputeType { get; set; } = WeightType.Float32;
 
         /// <summary>
         /// What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model computes
         /// with the weights so rounded. (Where <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public WeightType SavedType { get; set; } = WeightType.Checkpoint;
 
         /// <summary>How the fitted model generates. Default greedy, at most 256 tokens.</summary>
