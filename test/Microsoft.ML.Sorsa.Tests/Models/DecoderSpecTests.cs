@@ -50,7 +50,7 @@ public sealed class DecoderSpecTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using Checkpoint checkpoint = Checkpoint.OpenFolder(Folder);
-        var decoder = new Decoder(s_spec, new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
+        var decoder = new Decoder(s_spec, "model", new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
         Tensor embedded = decoder.Embedding.call(Golden("right.input_ids"));
         Tensor full = decoder.Forward(embedded);
 
@@ -73,7 +73,7 @@ public sealed class DecoderSpecTests
     {
         using Checkpoint checkpoint = Checkpoint.OpenFolder(Folder);
         Tensor head = checkpoint.Tensors["lm_head.weight"].clone();
-        var decoder = new Decoder(spec, new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
+        var decoder = new Decoder(spec, "model", new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
         return nn.functional.linear(decoder.Forward(decoder.Embedding.call(Golden("left.input_ids")), mask), head);
     }
 }
