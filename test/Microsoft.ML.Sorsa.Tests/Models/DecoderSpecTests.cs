@@ -21,7 +21,7 @@ public sealed class DecoderSpecTests
         Attention = new AttentionSpec(HeadCount: 4, KeyValueHeadCount: 2, HeadDim: 8, InputBias: true),
         FeedForward = new FeedForwardSpec(56, Activation.Silu),
         Norm = new NormSpec(1e-6),
-        Rope = new RopeConfig { Type = "default", Theta = 10000, HeadDim = 8, MaxPositions = 128 },
+        Rope = new RopeConfig { Type = RopeType.Default, Theta = 10000, HeadDim = 8, MaxPositions = 128 },
         LayerCount = 3,
         LayerPattern = [new LayerSpec(null), new LayerSpec(8), new LayerSpec(8)],
         TieWordEmbeddings = false,
