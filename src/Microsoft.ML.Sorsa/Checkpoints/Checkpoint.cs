@@ -13,8 +13,11 @@ namespace Microsoft.ML.Sorsa.Checkpoints;
 /// </summary>
 internal sealed class Checkpoint : IDisposable
 {
-    private const string SingleFile = "model.safetensors";
-    private const string IndexFile = "model.safetensors.index.json";
+    /// <summary>The one file of a checkpoint without shards.</summary>
+    public const string SingleFile = "model.safetensors";
+
+    /// <summary>Says which of a checkpoint's shards holds which tensor.</summary>
+    public const string IndexFile = "model.safetensors.index.json";
 
     private readonly SortedDictionary<string, Tensor> _tensors = new(StringComparer.Ordinal);
     private readonly string _source;
@@ -39,7 +42,7 @@ internal sealed class Checkpoint : IDisposable
         {
             throw new DirectoryNotFoundException(
                 $"The model folder '{folder}' does not exist. Name a folder in the Hugging Face layout (config.json, " +
-                "model.safetensors, tokenizer.json).");
+                $"{SingleFile}, tokenizer.json).");
         }
 
         var checkpoint = new Checkpoint(folder);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,21 +30,21 @@ internal static class CheckpointWriter
     }
 
     /// <summary>
-    /// Writes model.safetensors, or shards of at most <paramref name="shardSize"/> bytes and their index, into an existing folder.
+    /// Writes model.safetensors, or shards of at most <paramref name="shardSize"/> bytes and their index, into a folder.
     /// </summary>
     public static void WriteFolder(
-        string folder, IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize = DefaultShardSize)
+        NewFolder folder, IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize = DefaultShardSize)
     {
         List<List<KeyValuePair<string, Tensor>>> shards = Split(tensors, type, shardSize);
         var index = new SortedDictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < shards.Count; i++)
         {
             string name = shards.Count == 1
-                ? "model.safetensors"
+                ? Checkpoint.SingleFile
                 : string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors");
-            using FileStream stream = File.Create(Path.Combine(folder, name));
-            Write(stream, shards[i], type);
-            shards[i].ForEach(tensor => index[tensor.Key] = name);
+            List<KeyValuePair<string, Tensor>> shard = shards[i];
+            folder.WriteFile(name, stream => Write(stream, shard, type));
+            shard.ForEach(tensor => index[tensor.Key] = name);
         }
 
         if (shards.Count > 1)
@@ -51,7 +52,7 @@ internal static class CheckpointWriter
             long size = tensors.Sum(tensor => tensor.Value.numel() * SafetensorsHeader.ElementSize(type));
             byte[] json = JsonSerializer.SerializeToUtf8Bytes(
                 new { metadata = new { total_size = size }, weight_map = index }, Indented);
-            File.WriteAllBytes(Path.Combine(folder, "model.safetensors.index.json"), json);
+            folder.WriteFile(Checkpoint.IndexFile, stream => stream.Write(json));
         }
     }
 

@@ -10,7 +10,7 @@ namespace Microsoft.ML.Sorsa.Checkpoints;
 /// that are looked at. The map stays until the last of its tensors is gone. Such a tensor must never be written to in place.
 /// </summary>
 /// <remarks>TorchSharp's own factories over <see cref="Memory{T}"/> copy, so this calls the native constructor they stand on.</remarks>
-internal sealed unsafe partial class MappedFile : IDisposable
+internal sealed unsafe class MappedFile : IDisposable
 {
     /// <summary>Keeps maps (and with them the delegate that native code holds) alive while a tensor stands on them.</summary>
     private static readonly HashSet<MappedFile> InUse = [];

@@ -112,6 +112,7 @@ internal sealed class SafetensorsHeader
             $"A tensor of type {type} cannot be written to safetensors; {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} " +
             "can.");
 
+    // Not with JsonReader: the numbers have 64 bits, and every fault means that the file is damaged, which is what the errors say.
     private static SafetensorsHeader Parse(byte[] json, long dataLength, string source)
     {
         var entries = new List<SafetensorsEntry>();

@@ -73,6 +73,7 @@ internal sealed class JsonLinesReader : IDisposable
 
     private JsonElement Row => (row ?? throw new InvalidOperationException("The reader is not on a row.")).RootElement;
 
+    // Not with JsonReader: each line is a document of its own, and errors name the line and the byte.
     private JsonDocument Parse(ReadOnlyMemory<byte> text)
     {
         if (!Utf8.IsValid(text.Span))

@@ -12,14 +12,31 @@ internal sealed class JsonReader
     private const int ShownLength = 80;
 
     private readonly string _file;
-    private readonly string _path;
     private readonly JsonElement _value;
 
-    private JsonReader(string file, string path, JsonElement value)
+    // Where it stands: a file has hundreds of thousands of values, and the whole path is only joined for an error.
+    private readonly JsonReader? _parent;
+    private readonly string? _key;
+    private readonly int _index;
+
+    private JsonReader(string file, JsonElement value)
     {
         _file = file;
-        _path = path;
         _value = value;
+    }
+
+    private JsonReader(JsonReader parent, string key, JsonElement value)
+        : this(parent._file, value)
+    {
+        _parent = parent;
+        _key = key;
+    }
+
+    private JsonReader(JsonReader parent, int index, JsonElement value)
+        : this(parent._file, value)
+    {
+        _parent = parent;
+        _index = index;
     }
 
     public bool IsText => _value.ValueKind == JsonValueKind.String;
@@ -56,19 +73,24 @@ internal sealed class JsonReader
     public string Type => this["type"].Text;
 
     public IEnumerable<JsonReader> Items => IsArray
-        ? _value.EnumerateArray().Select((item, index) =>
-            new JsonReader(_file, string.Create(CultureInfo.InvariantCulture, $"{_path}[{index}]"), item))
+        ? _value.EnumerateArray().Select((item, index) => new JsonReader(this, index, item))
         : throw Invalid("must be an array");
 
     /// <summary>Every member, those that are null too.</summary>
     public IEnumerable<(string Key, JsonReader Value)> Members =>
-        Object.EnumerateObject().Select(member => (member.Name, new JsonReader(_file, Join(member.Name), member.Value)));
+        Object.EnumerateObject().Select(member => new JsonReader(this, member.Name, member.Value)).Select(value => (value._key!, value));
 
     /// <summary>The names of the members that are not null.</summary>
     public IEnumerable<string> Keys =>
         Members.Where(member => member.Value._value.ValueKind != JsonValueKind.Null).Select(member => member.Key);
 
     private JsonElement Object => _value.ValueKind == JsonValueKind.Object ? _value : throw Invalid("must be an object");
+
+    /// <summary>Such as model.merges[3]; empty at the top.</summary>
+    private string Path =>
+        _parent is null ? ""
+        : _key is null ? string.Create(CultureInfo.InvariantCulture, $"{_parent.Path}[{_index}]")
+        : _parent.Join(_key);
 
     private string Shown => Raw is var raw && raw.Length <= ShownLength ? raw : raw[..ShownLength] + "...";
 
@@ -90,13 +112,13 @@ internal sealed class JsonReader
         }
 
         return value.ValueKind == JsonValueKind.Object
-            ? new JsonReader(file, "", value)
+            ? new JsonReader(file, value)
             : throw new InvalidDataException($"{file} must hold a JSON object; it holds {value.ValueKind}.");
     }
 
     /// <summary>The member of that name; null where it is absent or null.</summary>
     public JsonReader? Find(string key) => Object.TryGetProperty(key, out JsonElement member) && member.ValueKind != JsonValueKind.Null
-        ? new JsonReader(_file, Join(key), member)
+        ? new JsonReader(this, key, member)
         : null;
 
     public bool Has(string key) => Find(key) is not null;
@@ -193,13 +215,13 @@ internal sealed class JsonReader
     }
 
     /// <summary>The error of a value that makes no sense.</summary>
-    public InvalidDataException Invalid(string fault) => new($"{_file}: '{_path}' {fault}; it is {Shown}.");
+    public InvalidDataException Invalid(string fault) => new($"{_file}: '{Path}' {fault}; it is {Shown}.");
 
     /// <summary>The error of values that make no sense together.</summary>
     public InvalidDataException Bad(string what) => new($"{_file} cannot be used: {what}.");
 
     /// <summary>The error of a value that is right elsewhere.</summary>
-    public NotSupportedException Unsupported(string supported) => new($"{_file}: '{_path}' = {Shown} is not supported; {supported}.");
+    public NotSupportedException Unsupported(string supported) => new($"{_file}: '{Path}' = {Shown} is not supported; {supported}.");
 
-    private string Join(string key) => _path.Length == 0 ? key : $"{_path}.{key}";
+    private string Join(string key) => _parent is null ? key : $"{Path}.{key}";
 }

@@ -1,12 +1,17 @@
 namespace Microsoft.ML.Sorsa.Files;
 
 /// <summary>
-/// A folder that appears whole or not at all: it is written under a temporary name beside its place and renamed by
-/// <see cref="Commit"/>. Disposed before that, nothing is left.
+/// A folder that appears whole or not at all: its files are written to the disk under a temporary name beside its place, and
+/// <see cref="Commit"/> renames it. Disposed before that, nothing is left.
 /// </summary>
+/// <remarks>
+/// The bytes are on the disk before the name is. When the name is, is the file system's affair: .NET has no call for it, and a power cut
+/// right after <see cref="Commit"/> may still leave the temporary name.
+/// </remarks>
 internal sealed class NewFolder : IDisposable
 {
     private readonly string _target;
+    private readonly string _temporary;
 
     public NewFolder(string target, string argument)
     {
@@ -18,12 +23,19 @@ internal sealed class NewFolder : IDisposable
                 argument);
         }
 
-        TemporaryPath = $"{_target}.{Guid.NewGuid():N}.tmp";
-        Directory.CreateDirectory(TemporaryPath);
+        _temporary = $"{_target}.{Guid.NewGuid():N}.tmp";
+        Directory.CreateDirectory(_temporary);
     }
 
-    /// <summary>Where to write.</summary>
-    public string TemporaryPath { get; }
+    /// <summary>Writes one file, to the disk.</summary>
+    /// <param name="name">A plain file name; each once.</param>
+    /// <param name="write">Writes its content.</param>
+    public void WriteFile(string name, Action<Stream> write)
+    {
+        using FileStream stream = new(Path.Combine(_temporary, name), FileMode.CreateNew);
+        write(stream);
+        stream.Flush(flushToDisk: true);
+    }
 
     public void Commit()
     {
@@ -32,14 +44,14 @@ internal sealed class NewFolder : IDisposable
             Directory.Delete(_target);
         }
 
-        Directory.Move(TemporaryPath, _target);
+        Directory.Move(_temporary, _target);
     }
 
     public void Dispose()
     {
-        if (Directory.Exists(TemporaryPath))
+        if (Directory.Exists(_temporary))
         {
-            Directory.Delete(TemporaryPath, recursive: true);
+            Directory.Delete(_temporary, recursive: true);
         }
     }
 }

@@ -42,7 +42,7 @@ internal sealed class DecodingBatch : IDecoding
         _prompts = tensor(ids, device: model.Device).DetachFromDisposeScope();
 
         // Dynamic RoPE turns all rows by the largest position in the batch: a finished row must not count on, and the mask stops it.
-        bool needed = model.Spec.Rope.Type == "dynamic" || prompts.Any(prompt => prompt.Length != longest);
+        bool needed = model.Spec.Rope.Type == RopeType.Dynamic || prompts.Any(prompt => prompt.Length != longest);
         _mask = !needed ? null : tensor(visible, device: model.Device).DetachFromDisposeScope();
         Cache = new KVCache(model.Spec, rows, capacity, model.Type, model.Device);
     }

@@ -15,10 +15,9 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
     private readonly string _source;
     private readonly CacheFields _caches;
 
-    private ForeignModel(nn.Module module, Func<Tensor, Tensor>? forward, int maxPositions)
+    private ForeignModel(nn.Module module, Func<Tensor, Tensor>? forward)
     {
         Module = module;
-        MaxPositions = maxPositions;
         _source = forward is null ? $"The forward of {module.GetType()}" : "The delegate";
         _forward = forward ?? LogitsBinding.Of(module);
         _caches = new CacheFields(module);
@@ -38,7 +37,8 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 
     public int VocabularySize { get; }
 
-    public int MaxPositions { get; }
+    /// <summary>No end: how many it has is not known.</summary>
+    public int MaxPositions => int.MaxValue;
 
     /// <summary>None: only the tokenizer names one.</summary>
     public IReadOnlyList<int> EndTokenIds => [];
@@ -48,11 +48,9 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
     /// <param name="forward">
     /// From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see <see cref="LogitsBinding"/>.
     /// </param>
-    /// <param name="maxPositions">How many tokens a text may have.</param>
     /// <exception cref="NotSupportedException">Without a delegate, the class has no shape that is understood.</exception>
     /// <exception cref="ArgumentException">What it gives are no logits.</exception>
-    public static ForeignModel Bind(nn.Module module, Func<Tensor, Tensor>? forward = null, int maxPositions = int.MaxValue) =>
-        new(module, forward, maxPositions);
+    public static ForeignModel Bind(nn.Module module, Func<Tensor, Tensor>? forward = null) => new(module, forward);
 
     /// <summary>
     /// Logits [B, T, vocabulary] of ids int64 [B, T], with no memory of the calls before; in the caller's gradient mode and dispose scope.

@@ -12,12 +12,14 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed class CausalLM : nn.Module, ITrainedModel
 {
-    private const string HeadName = "lm_head.weight";
+    private const string DecoderName = "model";
+    private const string HeadName = "lm_head";
+    private const string HeadWeight = $"{HeadName}.weight";
 
-    [ComponentName(Name = "model")]
+    [ComponentName(Name = DecoderName)]
     private readonly Decoder _model;
 
-    [ComponentName(Name = "lm_head")]
+    [ComponentName(Name = HeadName)]
     private readonly Linear? _head;
 
     private CausalLM(DecoderConfig config, WeightSource weights)
@@ -60,7 +62,7 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         var recorded = new RecordedWeights();
         (Decoder model, _) = Build(spec, recorded);
         return new DecoderLayout(recorded.Shapes, [.. model.Projections.Select(
-            slot => new ProjectionShape(slot.Path, slot.Name, recorded.Shapes[$"{slot.Path}.weight"]))]);
+            slot => new ProjectionShape(slot.Path, slot.Name, recorded.Shapes[slot.WeightName]))]);
     }
 
     /// <summary>Takes the weights out of a checkpoint, after all its names and shapes were compared with the configuration.</summary>
@@ -102,7 +104,7 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
 
         // A tied head is stored by some writers; old Llama checkpoints hold the rotary frequencies.
         bool IsSuperfluous(string name) =>
-            (config.Spec.TieWordEmbeddings && name == HeadName) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+            (config.Spec.TieWordEmbeddings && name == HeadWeight) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
     }
 
     /// <summary>Loads a Hugging Face folder.</summary>
@@ -182,6 +184,6 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
 
     private static (Decoder Model, Linear? Head) Build(DecoderSpec spec, WeightSource weights) => (
-        new Decoder(spec, weights),
-        spec.TieWordEmbeddings ? null : nn.Linear(weights.Get(HeadName, spec.VocabularySize, spec.HiddenSize)));
+        new Decoder(spec, DecoderName, weights),
+        spec.TieWordEmbeddings ? null : nn.Linear(weights.Get(HeadWeight, spec.VocabularySize, spec.HiddenSize)));
 }

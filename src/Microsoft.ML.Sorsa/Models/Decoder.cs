@@ -5,29 +5,37 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
 
-/// <summary>The stack of layers between embedding and head; "model" in a checkpoint.</summary>
+/// <summary>The stack of layers between embedding and head.</summary>
 internal sealed class Decoder : nn.Module
 {
+    private const string EmbeddingName = "embed_tokens";
+    private const string LayersName = "layers";
+    private const string NormName = "norm";
+
     private readonly DecoderSpec _spec;
     private readonly RotaryEmbedding _rotary;
 
-    [ComponentName(Name = "embed_tokens")]
+    [ComponentName(Name = EmbeddingName)]
     private readonly TokenEmbedding _embedding;
 
-    [ComponentName(Name = "layers")]
+    [ComponentName(Name = LayersName)]
     private readonly ModuleList<DecoderLayer> _layers;
 
-    [ComponentName(Name = "norm")]
+    [ComponentName(Name = NormName)]
     private readonly RmsNorm _norm;
 
-    public Decoder(DecoderSpec spec, WeightSource weights)
+    /// <param name="spec">Its sizes.</param>
+    /// <param name="path">Its name in the checkpoint.</param>
+    /// <param name="weights">Where its weights come from.</param>
+    public Decoder(DecoderSpec spec, string path, WeightSource weights)
         : base(nameof(Decoder))
     {
         _spec = spec;
         _rotary = new RotaryEmbedding(spec.Rope);
-        _embedding = new TokenEmbedding(spec, "model.embed_tokens", weights);
-        _layers = nn.ModuleList([.. Enumerable.Range(0, spec.LayerCount).Select(layer => new DecoderLayer(spec, layer, weights))]);
-        _norm = new RmsNorm(spec, "model.norm", weights);
+        _embedding = new TokenEmbedding(spec, $"{path}.{EmbeddingName}", weights);
+        _layers = nn.ModuleList([.. Enumerable.Range(0, spec.LayerCount).Select(
+            layer => new DecoderLayer(spec, layer, FormattableString.Invariant($"{path}.{LayersName}.{layer}"), weights))]);
+        _norm = new RmsNorm(spec, $"{path}.{NormName}", weights);
     }
 
     public TokenEmbedding Embedding => _embedding;

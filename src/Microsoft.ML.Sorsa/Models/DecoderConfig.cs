@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models.Families;
 using TorchSharp;
@@ -8,6 +9,8 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>config.json of a model folder: the file itself, and what it says of the model.</summary>
 internal sealed class DecoderConfig
 {
+    public const string FileName = "config.json";
+
     private DecoderConfig(byte[] json, DecoderSpec spec, IReadOnlyList<int> eosTokenIds)
     {
         Json = json;
@@ -32,14 +35,14 @@ internal sealed class DecoderConfig
         {
             throw new DirectoryNotFoundException(
                 $"The model folder '{folder}' does not exist. "
-                + "Name a folder in the Hugging Face layout (config.json, model.safetensors, tokenizer.json).");
+                + $"Name a folder in the Hugging Face layout ({FileName}, {Checkpoint.SingleFile}, tokenizer.json).");
         }
 
-        string path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
         {
             throw new FileNotFoundException(
-                $"The model folder '{folder}' has no config.json. Name a folder in the Hugging Face layout.", path);
+                $"The model folder '{folder}' has no {FileName}. Name a folder in the Hugging Face layout.", path);
         }
 
         return Parse(File.ReadAllBytes(path), path);
@@ -71,6 +74,7 @@ internal sealed class DecoderConfig
     /// <summary>config.json with the type of the weights set to what is written beside it.</summary>
     public byte[] JsonFor(torch.ScalarType type)
     {
+        // Not with JsonReader: this is copied, known keys and unknown ones.
         using JsonDocument document = JsonDocument.Parse(Json);
         string name = type switch
         {

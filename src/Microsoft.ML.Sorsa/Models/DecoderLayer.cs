@@ -7,26 +7,30 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>One decoder layer: h = x + attention(norm(x)), y = h + mlp(norm(h)).</summary>
 internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
 {
-    [ComponentName(Name = "input_layernorm")]
+    private const string InputNormName = "input_layernorm";
+    private const string AttentionName = "self_attn";
+    private const string PostAttentionNormName = "post_attention_layernorm";
+    private const string FeedForwardName = "mlp";
+
+    [ComponentName(Name = InputNormName)]
     private readonly RmsNorm _inputNorm;
 
-    [ComponentName(Name = "self_attn")]
+    [ComponentName(Name = AttentionName)]
     private readonly Attention _attention;
 
-    [ComponentName(Name = "post_attention_layernorm")]
+    [ComponentName(Name = PostAttentionNormName)]
     private readonly RmsNorm _postAttentionNorm;
 
-    [ComponentName(Name = "mlp")]
+    [ComponentName(Name = FeedForwardName)]
     private readonly FeedForward _feedForward;
 
-    public DecoderLayer(DecoderSpec spec, int index, WeightSource weights)
+    public DecoderLayer(DecoderSpec spec, int index, string path, WeightSource weights)
         : base(nameof(DecoderLayer))
     {
-        string path = FormattableString.Invariant($"model.layers.{index}");
-        _inputNorm = new RmsNorm(spec, $"{path}.input_layernorm", weights);
-        _attention = new Attention(spec, index, $"{path}.self_attn", weights);
-        _postAttentionNorm = new RmsNorm(spec, $"{path}.post_attention_layernorm", weights);
-        _feedForward = new FeedForward(spec, $"{path}.mlp", weights);
+        _inputNorm = new RmsNorm(spec, $"{path}.{InputNormName}", weights);
+        _attention = new Attention(spec, index, $"{path}.{AttentionName}", weights);
+        _postAttentionNorm = new RmsNorm(spec, $"{path}.{PostAttentionNormName}", weights);
+        _feedForward = new FeedForward(spec, $"{path}.{FeedForwardName}", weights);
     }
 
     public IEnumerable<ProjectionSlot> Projections => [.. _attention.Projections, .. _feedForward.Projections];

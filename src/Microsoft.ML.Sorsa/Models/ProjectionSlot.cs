@@ -21,7 +21,7 @@ internal sealed class ProjectionSlot
         _owner = owner;
         Name = name;
         Path = $"{path}.{name}";
-        Module = nn.Linear(weights.Get($"{Path}.weight", shape.Out, shape.In), hasBias ? weights.Get($"{Path}.bias", shape.Out) : null);
+        Module = nn.Linear(weights.Get(WeightName, shape.Out, shape.In), hasBias ? weights.Get($"{Path}.bias", shape.Out) : null);
         owner.register_module(name, Module);
     }
 
@@ -30,6 +30,9 @@ internal sealed class ProjectionSlot
 
     /// <summary>The name in the checkpoint without ".weight".</summary>
     public string Path { get; }
+
+    /// <summary>The name of its matrix in the checkpoint.</summary>
+    public string WeightName => $"{Path}.weight";
 
     public nn.Module<Tensor, Tensor> Module { get; private set; }
 

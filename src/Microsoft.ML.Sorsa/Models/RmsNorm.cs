@@ -10,7 +10,9 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
 {
-    [ComponentName(Name = "weight")]
+    private const string WeightName = "weight";
+
+    [ComponentName(Name = WeightName)]
     private readonly Parameter _weight;
 
     private readonly double _epsilon;
@@ -18,7 +20,7 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     public RmsNorm(DecoderSpec spec, string path, WeightSource weights)
         : base(nameof(RmsNorm))
     {
-        _weight = weights.Get($"{path}.weight", spec.HiddenSize);
+        _weight = weights.Get($"{path}.{WeightName}", spec.HiddenSize);
         _epsilon = spec.Norm.Epsilon;
     }
 

@@ -8,19 +8,17 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed record RopeConfig
 {
-    private static readonly string[] Types = ["default", "linear", "dynamic", "llama3", "yarn"];
+    /// <summary>What config.json calls each, and the settings that it has there.</summary>
+    private static readonly (string Name, RopeType Type, string[] Settings)[] s_types =
+    [
+        ("default", RopeType.Default, []),
+        ("linear", RopeType.Linear, ["factor"]),
+        ("dynamic", RopeType.Dynamic, ["factor"]),
+        ("llama3", RopeType.Llama3, ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"]),
+        ("yarn", RopeType.Yarn, ["factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow"]),
+    ];
 
-    private static readonly Dictionary<string, string[]> Keys = new(StringComparer.Ordinal)
-    {
-        ["default"] = [],
-        ["linear"] = ["factor"],
-        ["dynamic"] = ["factor"],
-        ["llama3"] = ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
-        ["yarn"] = ["factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow"],
-    };
-
-    /// <summary>default, linear, dynamic, llama3 or yarn.</summary>
-    public required string Type { get; init; }
+    public required RopeType Type { get; init; }
 
     /// <summary>The base of the frequencies θ^(−2i/d).</summary>
     public required double Theta { get; init; }
@@ -53,30 +51,32 @@ internal sealed record RopeConfig
             : config.NumberOf("rope_theta", 10000);
         if (parameters is null)
         {
-            return new RopeConfig { Type = "default", Theta = theta, HeadDim = headDim, MaxPositions = maxPositions };
+            return new RopeConfig { Type = RopeType.Default, Theta = theta, HeadDim = headDim, MaxPositions = maxPositions };
         }
 
-        string type = parameters.Has("rope_type") ? parameters.TextOf("rope_type") : parameters.TextOf("type", "default");
-        if (!Types.Contains(type, StringComparer.Ordinal))
+        string name = parameters.Has("rope_type") ? parameters.TextOf("rope_type") : parameters.TextOf("type", "default");
+        if (Array.FindIndex(s_types, known => known.Name == name) is not (>= 0 and int index))
         {
-            throw new NotSupportedException($"The rotary embedding '{type}' is not implemented; {string.Join(", ", Types)} are.");
+            throw new NotSupportedException(
+                $"The rotary embedding '{name}' is not implemented; {string.Join(", ", s_types.Select(known => known.Name))} are.");
         }
 
-        string[] known = [.. Keys[type], "rope_type", "type", "rope_theta"];
+        (_, RopeType type, string[] settings) = s_types[index];
+        string[] known = [.. settings, "rope_type", "type", "rope_theta"];
         if (parameters.Keys.FirstOrDefault(key => !known.Contains(key, StringComparer.Ordinal)) is { } unknown)
         {
             throw new NotSupportedException(
-                $"The rotary embedding '{type}' has the setting '{unknown}', which is not implemented; {string.Join(", ", known)} are.");
+                $"The rotary embedding '{name}' has the setting '{unknown}', which is not implemented; {string.Join(", ", known)} are.");
         }
 
-        bool llama3 = type == "llama3";
+        bool llama3 = type == RopeType.Llama3;
         return new RopeConfig
         {
             Type = type,
             Theta = theta,
             HeadDim = headDim,
             MaxPositions = maxPositions,
-            Factor = type == "default" ? 1 : parameters.NumberOf("factor"),
+            Factor = type == RopeType.Default ? 1 : parameters.NumberOf("factor"),
             LowFrequencyFactor = llama3 ? parameters.NumberOf("low_freq_factor") : 0,
             HighFrequencyFactor = llama3 ? parameters.NumberOf("high_freq_factor") : 0,
             OriginalMaxPositions = parameters.Positive("original_max_position_embeddings", llama3 ? null : maxPositions),
@@ -85,4 +85,25 @@ internal sealed record RopeConfig
             AttentionFactor = parameters.Has("attention_factor") ? parameters.NumberOf("attention_factor") : null,
         };
     }
+}
+
+/// <summary>
+/// How the frequencies are stretched beyond the positions of pre-training; <see cref="RotaryEmbedding"/> has the formulas.
+/// </summary>
+internal enum RopeType
+{
+    /// <summary>Not at all.</summary>
+    Default,
+
+    /// <summary>All are divided by the factor.</summary>
+    Linear,
+
+    /// <summary>The base grows with the length of the text.</summary>
+    Dynamic,
+
+    /// <summary>As in Llama 3.1: long waves only.</summary>
+    Llama3,
+
+    /// <summary>YaRN.</summary>
+    Yarn,
 }

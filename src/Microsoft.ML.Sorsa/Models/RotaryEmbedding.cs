@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -13,12 +14,12 @@ internal sealed class RotaryEmbedding(RopeConfig config)
     private readonly double[] _frequencies = Frequencies(config, config.Theta);
 
     /// <summary>yarn makes attention's softmax sharper by multiplying cos and sin.</summary>
-    private readonly double _scale = config.Type == "yarn" ? config.AttentionFactor ?? (0.1 * Math.Log(config.Factor)) + 1 : 1;
+    private readonly double _scale = config.Type == RopeType.Yarn ? config.AttentionFactor ?? (0.1 * Math.Log(config.Factor)) + 1 : 1;
 
     /// <summary>cos and sin of positions [B or 1, T], each [B or 1, 1, T, d], ready for heads in the second place.</summary>
     public (Tensor Cos, Tensor Sin) CosSin(Tensor positions, ScalarType type)
     {
-        double[] frequencies = config.Type == "dynamic" ? DynamicFrequencies(positions.max().item<long>() + 1) : _frequencies;
+        double[] frequencies = config.Type == RopeType.Dynamic ? DynamicFrequencies(positions.max().item<long>() + 1) : _frequencies;
         Tensor half = positions.to(ScalarType.Float64).unsqueeze(-1) * tensor(frequencies, device: positions.device);
         Tensor angles = cat([half, half], dim: -1).unsqueeze(1);
         return (angles.cos().Scale(_scale).to(type), angles.sin().Scale(_scale).to(type));
@@ -39,10 +40,11 @@ internal sealed class RotaryEmbedding(RopeConfig config)
             double frequency = Math.Pow(theta, -2.0 * i / config.HeadDim);
             frequencies[i] = config.Type switch
             {
-                "linear" => frequency / config.Factor,
-                "llama3" => Llama3(config, frequency),
-                "yarn" => Yarn(config, frequency, i),
-                _ => frequency,
+                RopeType.Linear => frequency / config.Factor,
+                RopeType.Llama3 => Llama3(config, frequency),
+                RopeType.Yarn => Yarn(config, frequency, i),
+                RopeType.Default or RopeType.Dynamic => frequency,
+                _ => throw new UnreachableException(),
             };
         }
 

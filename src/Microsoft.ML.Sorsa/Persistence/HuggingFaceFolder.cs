@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.Models;
 
 namespace Microsoft.ML.Sorsa.Persistence;
 
@@ -12,9 +13,9 @@ internal static class HuggingFaceFolder
     public static void Write(TextModel model, string folder)
     {
         using var target = new NewFolder(folder, nameof(folder));
-        File.WriteAllBytes(Path.Combine(target.TemporaryPath, "config.json"), model.Network.Config.JsonFor(model.SavedType));
-        model.TokenizerFiles.WriteTo(target.TemporaryPath);
-        CheckpointWriter.WriteFolder(target.TemporaryPath, model.Network.NamedWeights, model.SavedType);
+        target.WriteFile(DecoderConfig.FileName, stream => stream.Write(model.Network.Config.JsonFor(model.SavedType)));
+        model.TokenizerFiles.WriteTo(target);
+        CheckpointWriter.WriteFolder(target, model.Network.NamedWeights, model.SavedType);
         target.Commit();
     }
 }

@@ -16,10 +16,6 @@ namespace Microsoft.ML.Sorsa.Persistence;
 /// </summary>
 internal static class ModelZip
 {
-    private const string ConfigEntry = "config.json";
-    private const string WeightsEntry = "model.safetensors";
-    private const int MostTokenizerFiles = 16;
-
     public static void Save(ModelSaveContext ctx, TextModel model)
     {
         ctx.SaveNonEmptyString(model.PromptColumnName);
@@ -30,7 +26,7 @@ internal static class ModelZip
         ctx.SaveNonEmptyString(model.SavedType.ToString());
 
         byte[] config = model.Network.Config.JsonFor(model.SavedType);
-        ArchiveWriter.WriteStored(ctx, ConfigEntry, stream => stream.Write(config));
+        ArchiveWriter.WriteStored(ctx, DecoderConfig.FileName, stream => stream.Write(config));
         TokenizerFiles files = model.TokenizerFiles;
         ctx.Writer.Write(files.Names.Count);
         foreach (string name in files.Names)
@@ -40,7 +36,7 @@ internal static class ModelZip
         }
 
         using var hash = SHA256.Create();
-        ArchiveWriter.WriteStored(ctx, WeightsEntry, stream =>
+        ArchiveWriter.WriteStored(ctx, Checkpoint.SingleFile, stream =>
         {
             using var hashed = new CryptoStream(stream, hash, CryptoStreamMode.Write, leaveOpen: true);
             CheckpointWriter.Write(hashed, model.Network.NamedWeights, model.SavedType);
@@ -57,9 +53,9 @@ internal static class ModelZip
         GenerationOptions generation = LoadGeneration(ctx);
         ScalarType computeType = LoadType(ctx), savedType = LoadType(ctx);
 
-        DecoderConfig config = DecoderConfig.Parse(ArchiveReader.ReadBytes(ctx, ConfigEntry), ConfigEntry);
+        DecoderConfig config = DecoderConfig.Parse(ArchiveReader.ReadBytes(ctx, DecoderConfig.FileName), DecoderConfig.FileName);
         int count = ctx.Reader.ReadInt32();
-        if (count is < 1 or > MostTokenizerFiles)
+        if (count < 1 || count > TokenizerFiles.KnownNames.Count)
         {
             throw Damaged($"it claims {count} tokenizer files");
         }
@@ -85,16 +81,16 @@ internal static class ModelZip
     private static Checkpoint ReadWeights(ModelLoadContext ctx)
     {
         using var hash = SHA256.Create();
-        using Stream entry = ArchiveReader.OpenStream(ctx, WeightsEntry, out long length);
+        using Stream entry = ArchiveReader.OpenStream(ctx, Checkpoint.SingleFile, out long length);
         using var hashed = new CryptoStream(entry, hash, CryptoStreamMode.Read);
-        Checkpoint checkpoint = Checkpoint.Read(hashed, length, WeightsEntry);
+        Checkpoint checkpoint = Checkpoint.Read(hashed, length, Checkpoint.SingleFile);
         if (hashed.ReadByte() < 0 && ctx.LoadNonEmptyString() == Convert.ToHexStringLower(hash.Hash!))
         {
             return checkpoint;
         }
 
         checkpoint.Dispose();
-        throw Damaged($"the bytes of {WeightsEntry} are not those that were saved");
+        throw Damaged($"the bytes of {Checkpoint.SingleFile} are not those that were saved");
     }
 
     private static void SaveGeneration(ModelSaveContext ctx, GenerationOptions options)

@@ -68,19 +68,19 @@ internal sealed class BpeModel(Vocabulary vocabulary, SymbolAlphabet alphabet, M
 }
 
 /// <summary>
-/// Remembers the ids of words that came lately: a fixed number of places, each word has one, the newer word stays. Threads share it
-/// without a lock, since an entry never changes and a place is written in one go; the worst of a race is a word encoded twice.
+/// Remembers the ids of words that came lately: a fixed number of slots, each word has one, the newer word stays. Threads share it
+/// without a lock, since an entry never changes and a slot is written in one go; the worst of a race is a word encoded twice.
 /// </summary>
 internal sealed class WordCache
 {
-    private const int Places = 1 << 14;
+    private const int Capacity = 1 << 14;
     private const int LongestWord = 24;
 
-    private readonly Entry?[] _entries = new Entry?[Places];
+    private readonly Entry?[] _entries = new Entry?[Capacity];
 
     public bool TryGet(ReadOnlySpan<char> word, out int[] ids)
     {
-        if (word.Length <= LongestWord && _entries[Place(word)] is { } entry && word.SequenceEqual(entry.Word))
+        if (word.Length <= LongestWord && _entries[Slot(word)] is { } entry && word.SequenceEqual(entry.Word))
         {
             ids = entry.Ids;
             return true;
@@ -94,11 +94,11 @@ internal sealed class WordCache
     {
         if (word.Length <= LongestWord)
         {
-            _entries[Place(word)] = new Entry(word.ToString(), ids.ToArray());
+            _entries[Slot(word)] = new Entry(word.ToString(), ids.ToArray());
         }
     }
 
-    private static int Place(ReadOnlySpan<char> word)
+    private static int Slot(ReadOnlySpan<char> word)
     {
         uint hash = 2166136261;
         foreach (char c in word)
@@ -106,7 +106,7 @@ internal sealed class WordCache
             hash = (hash ^ c) * 16777619;
         }
 
-        return (int)((hash ^ (hash >> 15)) & (Places - 1));
+        return (int)((hash ^ (hash >> 15)) & (Capacity - 1));
     }
 
     private sealed record Entry(string Word, int[] Ids);

@@ -26,7 +26,7 @@ internal static class SentencePieceReader
 
     /// <exception cref="InvalidDataException">The file is damaged.</exception>
     /// <exception cref="NotSupportedException">It is not byte-pair encoding, or normalises in a way that is not supported.</exception>
-    public static TokenizerParts Read(byte[] file, TokenizerSettings settings)
+    public static TokenizerPipeline Read(byte[] file, TokenizerSettings settings)
     {
         Model model = ReadModel(file);
         Refuse(model);
@@ -45,7 +45,7 @@ internal static class SentencePieceReader
         BpeModel bpe = new(
             vocabulary, new CharacterAlphabet(vocabulary, unknown, model.ByteFallback, File), merges, wholeWordsFirst: false);
         ReplaceRewrite mark = new(" ", MarkSplitter.Space.ToString());
-        return new TokenizerParts
+        return new TokenizerPipeline
         {
             Vocabulary = vocabulary,
             AddedTokens = new AddedTokens(ReadAddedTokens(model, settings), File),

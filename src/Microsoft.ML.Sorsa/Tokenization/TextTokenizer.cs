@@ -7,7 +7,7 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// </summary>
 internal sealed class TextTokenizer : ITextTokenizer
 {
-    private readonly TokenizerParts _parts;
+    private readonly TokenizerPipeline _pipeline;
     private readonly string?[] _tokens;
     private readonly bool[] _special;
     private readonly int[] _prefix;
@@ -17,15 +17,15 @@ internal sealed class TextTokenizer : ITextTokenizer
     {
         Files = files;
         TokenizerSettings settings = TokenizerSettings.Read(files);
-        _parts = ReadParts(files, settings);
+        _pipeline = ReadPipeline(files, settings);
 
-        AddedToken[] added = [.. _parts.AddedTokens.All, .. _parts.LateAddedTokens?.All ?? []];
-        VocabularySize = Math.Max(_parts.Vocabulary.Size, added.Select(token => token.Id + 1).DefaultIfEmpty().Max());
+        AddedToken[] added = [.. _pipeline.AddedTokens.All, .. _pipeline.LateAddedTokens?.All ?? []];
+        VocabularySize = Math.Max(_pipeline.Vocabulary.Size, added.Select(token => token.Id + 1).DefaultIfEmpty().Max());
         _special = new bool[VocabularySize];
         _tokens = new string?[VocabularySize];
-        for (int id = 0; id < _parts.Vocabulary.Size; id++)
+        for (int id = 0; id < _pipeline.Vocabulary.Size; id++)
         {
-            _tokens[id] = _parts.Vocabulary[id];
+            _tokens[id] = _pipeline.Vocabulary[id];
         }
 
         foreach (AddedToken token in added)
@@ -36,7 +36,7 @@ internal sealed class TextTokenizer : ITextTokenizer
                     $"{files.Names[0]}: the tokens '{_tokens[token.Id]}' and '{token.Content}' have the same id, {token.Id}.");
             }
 
-            if (_parts.Vocabulary.TryFind(token.Content, out int id) && id != token.Id)
+            if (_pipeline.Vocabulary.TryFind(token.Content, out int id) && id != token.Id)
             {
                 throw new InvalidDataException(
                     $"{files.Names[0]}: the added token '{token.Content}' has the id {token.Id}; in the vocabulary it is {id}.");
@@ -46,16 +46,16 @@ internal sealed class TextTokenizer : ITextTokenizer
             _special[token.Id] = token.Special;
         }
 
-        BosToken = settings.Bos ?? _parts.ImpliedBos;
-        EosToken = settings.Eos ?? _parts.ImpliedEos;
+        BosToken = settings.Bos ?? _pipeline.ImpliedBos;
+        EosToken = settings.Eos ?? _pipeline.ImpliedEos;
         BosTokenId = IdOf("bos_token", BosToken);
         EosTokenId = IdOf("eos_token", EosToken);
         PadTokenId = IdOf("pad_token", settings.Pad);
         ChatTemplateText = settings.ChatTemplate;
 
         // A class that reads tokenizer.model puts the first token in front unless told otherwise, and none behind.
-        _prefix = [.. _parts.Prefix ?? ((settings.AddBos ?? true) && BosTokenId is int bos ? [bos] : [])];
-        _suffix = [.. _parts.Suffix ?? ((settings.AddEos ?? false) && EosTokenId is int eos ? [eos] : [])];
+        _prefix = [.. _pipeline.Prefix ?? ((settings.AddBos ?? true) && BosTokenId is int bos ? [bos] : [])];
+        _suffix = [.. _pipeline.Suffix ?? ((settings.AddEos ?? false) && EosTokenId is int eos ? [eos] : [])];
         foreach (int id in _prefix.Concat(_suffix))
         {
             if (id < 0 || id >= VocabularySize || _tokens[id] is null)
@@ -133,7 +133,7 @@ internal sealed class TextTokenizer : ITextTokenizer
             ids.AddRange(_prefix.AsSpan());
         }
 
-        EncodeBetween(_parts.AddedTokens, wellFormed, atStart: true, ids);
+        EncodeBetween(_pipeline.AddedTokens, wellFormed, atStart: true, ids);
         if (addSpecialTokens)
         {
             ids.AddRange(_suffix.AsSpan());
@@ -158,20 +158,13 @@ internal sealed class TextTokenizer : ITextTokenizer
             }
         }
 
-        return _parts.Decoder.Decode(tokens);
+        return _pipeline.Decoder.Decode(tokens);
     }
 
     /// <summary>A decoder for ids that come one by one; special tokens are skipped. It belongs to one thread.</summary>
-    public TextStream CreateStream() => new(TokenOf, IsSpecial, _parts.Decoder.CreateStream());
+    public TextStream CreateStream() => new(TokenOf, IsSpecial, _pipeline.Decoder.CreateStream());
 
     ITextStream ITextTokenizer.CreateStream() => CreateStream();
-
-    /// <summary>The id of the special token that is written so; null where there is none.</summary>
-    public int? FindSpecialToken(string content)
-    {
-        ArgumentNullException.ThrowIfNull(content);
-        return (_parts.AddedTokens.Find(content) ?? _parts.LateAddedTokens?.Find(content)) is { Special: true } token ? token.Id : null;
-    }
 
     /// <summary>The token of an id, as the vocabulary writes it.</summary>
     internal string TokenOf(int id) => id >= 0 && id < VocabularySize && _tokens[id] is { } token
@@ -180,7 +173,7 @@ internal sealed class TextTokenizer : ITextTokenizer
 
     internal bool IsSpecial(int id) => _special[id];
 
-    private static TokenizerParts ReadParts(TokenizerFiles files, TokenizerSettings settings)
+    private static TokenizerPipeline ReadPipeline(TokenizerFiles files, TokenizerSettings settings)
     {
         if (files.Find(TokenizerFiles.TokenizerJson) is { } json)
         {
@@ -212,25 +205,25 @@ internal sealed class TextTokenizer : ITextTokenizer
 
     private void EncodeStretch(AddedTokens searched, ReadOnlySpan<char> text, bool atStart, List<int> ids)
     {
-        if (_parts.LateAddedTokens is { } late && searched != late)
+        if (_pipeline.LateAddedTokens is { } late && searched != late)
         {
             EncodeBetween(late, text, atStart, ids);
         }
-        else if (_parts.Rewrites.Count == 0)
+        else if (_pipeline.Rewrites.Count == 0)
         {
-            _parts.Encoder.Accept(text, ids);
+            _pipeline.Encoder.Accept(text, ids);
         }
         else
         {
             string rewritten = text.ToString();
-            foreach (TextRewrite rewrite in _parts.Rewrites)
+            foreach (TextRewrite rewrite in _pipeline.Rewrites)
             {
                 rewritten = rewrite.Apply(rewritten, atStart);
             }
 
             if (rewritten.Length > 0)
             {
-                _parts.Encoder.Accept(rewritten, ids);
+                _pipeline.Encoder.Accept(rewritten, ids);
             }
         }
     }
@@ -242,9 +235,9 @@ internal sealed class TextTokenizer : ITextTokenizer
             return null;
         }
 
-        AddedToken? added = _parts.AddedTokens.Find(token) ?? _parts.LateAddedTokens?.Find(token);
+        AddedToken? added = _pipeline.AddedTokens.Find(token) ?? _pipeline.LateAddedTokens?.Find(token);
         return added is not null ? added.Id
-            : _parts.Vocabulary.TryFind(token, out int id) ? id
+            : _pipeline.Vocabulary.TryFind(token, out int id) ? id
             : throw new InvalidDataException(
                 $"{TokenizerFiles.TokenizerConfig}: '{key}' is '{token}', which is not in the vocabulary; name a token that is, or null.");
     }

@@ -27,14 +27,14 @@ internal static class TiktokenReader
     ];
 
     /// <exception cref="InvalidDataException">A line is not base64 and a rank, or a token or a rank comes twice.</exception>
-    public static TokenizerParts Read(ReadOnlySpan<byte> file, TokenizerSettings settings)
+    public static TokenizerPipeline Read(ReadOnlySpan<byte> file, TokenizerSettings settings)
     {
         Dictionary<string, int> ids = ReadRanks(file);
         Vocabulary vocabulary = new(ids, File);
         MergeTable merges = MergeTable.FromRanks(vocabulary, ids.Values.ToDictionary(id => id));
         BpeModel bpe = new(vocabulary, new ByteAlphabet(vocabulary, new UnknownToken(null, Fuse: false)), merges, wholeWordsFirst: true);
         IEnumerable<AddedToken> special = settings.AddedTokens.Count > 0 ? settings.AddedTokens : Llama3Tokens(vocabulary.Size);
-        return new TokenizerParts
+        return new TokenizerPipeline
         {
             Vocabulary = vocabulary,
             AddedTokens = new AddedTokens(special, File),

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
@@ -18,9 +19,6 @@ internal sealed class TokenizerFiles
     /// </summary>
     public const string GenerationConfig = "generation_config.json";
 
-    private static readonly string[] s_known =
-        [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
-
     private readonly FrozenDictionary<string, byte[]> _files;
 
     /// <summary>Takes the files by name.</summary>
@@ -32,10 +30,10 @@ internal sealed class TokenizerFiles
         Dictionary<string, byte[]> taken = new(StringComparer.Ordinal);
         foreach ((string name, byte[] content) in files)
         {
-            if (!s_known.Contains(name, StringComparer.Ordinal))
+            if (!KnownNames.Contains(name, StringComparer.Ordinal))
             {
                 throw new InvalidDataException(
-                    $"'{name}' is not a tokenizer file; they are {string.Join(", ", s_known)}, without a folder.");
+                    $"'{name}' is not a tokenizer file; they are {string.Join(", ", KnownNames)}, without a folder.");
             }
 
             if (!taken.TryAdd(name, content))
@@ -51,8 +49,12 @@ internal sealed class TokenizerFiles
         }
 
         _files = taken.ToFrozenDictionary(StringComparer.Ordinal);
-        Names = [.. s_known.Where(_files.ContainsKey)];
+        Names = [.. KnownNames.Where(_files.ContainsKey)];
     }
+
+    /// <summary>The names of all that may be there.</summary>
+    public static IReadOnlyList<string> KnownNames { get; } =
+        [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
 
     /// <summary>The names of the files that are there, always in the same order.</summary>
     public IReadOnlyList<string> Names { get; }
@@ -75,7 +77,7 @@ internal sealed class TokenizerFiles
                 Path.Combine(folder, TokenizerJson));
         }
 
-        return new TokenizerFiles(s_known
+        return new TokenizerFiles(KnownNames
             .Where(name => File.Exists(Path.Combine(folder, name)))
             .Select(name => KeyValuePair.Create(name, File.ReadAllBytes(Path.Combine(folder, name)))));
     }
@@ -83,18 +85,12 @@ internal sealed class TokenizerFiles
     /// <summary>The content of a file, or null where it is not there.</summary>
     public byte[]? Find(string name) => _files.GetValueOrDefault(name);
 
-    /// <summary>
-    /// Writes all files into <paramref name="folder"/>, byte for byte as they were read; each appears only when it is complete.
-    /// </summary>
-    public void WriteTo(string folder)
+    /// <summary>Writes all files into <paramref name="folder"/>, byte for byte as they were read.</summary>
+    public void WriteTo(NewFolder folder)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        Directory.CreateDirectory(folder);
         foreach (string name in Names)
         {
-            string path = Path.Combine(folder, name);
-            File.WriteAllBytes(path + ".part", _files[name]);
-            File.Move(path + ".part", path, overwrite: true);
+            folder.WriteFile(name, stream => stream.Write(_files[name]));
         }
     }
 }

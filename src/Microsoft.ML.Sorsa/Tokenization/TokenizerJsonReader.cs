@@ -12,7 +12,7 @@ internal static class TokenizerJsonReader
 
     /// <exception cref="InvalidDataException">The file is damaged.</exception>
     /// <exception cref="NotSupportedException">It asks for something that is not supported.</exception>
-    public static TokenizerParts Read(ReadOnlySpan<byte> json)
+    public static TokenizerPipeline Read(ReadOnlySpan<byte> json)
     {
         JsonReader root = JsonReader.Parse(File, json);
         root.AllowOnly(
@@ -34,7 +34,7 @@ internal static class TokenizerJsonReader
         PreTokenizerReader preTokenizer = PreTokenizerReader.Read(root.Find("pre_tokenizer"));
         BpeModel bpe = ReadModel(model, vocabulary, preTokenizer.ByteLevel);
         TemplateReader template = TemplateReader.Read(root.Find("post_processor"));
-        return new TokenizerParts
+        return new TokenizerPipeline
         {
             Vocabulary = vocabulary,
             AddedTokens = new AddedTokens(added.Where(token => !token.Late).Select(token => token.Token), File),

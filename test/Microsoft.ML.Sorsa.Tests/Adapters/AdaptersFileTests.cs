@@ -2,6 +2,7 @@ using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Tests.Checkpoints;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -183,14 +184,11 @@ public sealed class AdaptersFileTests
             ["b"] = randn([7], generator: generator),
             ["c"] = zeros(0),
         };
-        Directory.CreateDirectory(Path.Combine(folder.Path, "one"));
-        Directory.CreateDirectory(Path.Combine(folder.Path, "two"));
-        CheckpointWriter.WriteFolder(Path.Combine(folder.Path, "one"), [.. tensors], ScalarType.Float32);
-        CheckpointWriter.WriteFolder(Path.Combine(folder.Path, "two"), [.. tensors.Reverse()], ScalarType.Float32, shardSize: 1000);
+        CheckpointFolder.Write(Path.Combine(folder.Path, "one"), [.. tensors], ScalarType.Float32);
+        CheckpointFolder.Write(Path.Combine(folder.Path, "two"), [.. tensors.Reverse()], ScalarType.Float32, shardSize: 1000);
         string one = Fingerprint("one"), two = Fingerprint("two");
         tensors["a"] = tensors["a"] + 1e-6;
-        Directory.CreateDirectory(Path.Combine(folder.Path, "three"));
-        CheckpointWriter.WriteFolder(Path.Combine(folder.Path, "three"), [.. tensors], ScalarType.Float32);
+        CheckpointFolder.Write(Path.Combine(folder.Path, "three"), [.. tensors], ScalarType.Float32);
 
         Assert.AreEqual(one, two);
         Assert.AreNotEqual(one, Fingerprint("three"));

@@ -23,7 +23,7 @@ public sealed class CheckpointTests
         KeyValuePair<string, Tensor>[] tensors = [.. sizes.Select((size, i) =>
             KeyValuePair.Create($"layer.{i}", arange(100 * i, (100 * i) + size, ScalarType.Float32)))];
 
-        CheckpointWriter.WriteFolder(folder.Path, tensors, ScalarType.Float32, shardSize);
+        CheckpointFolder.Write(folder.Path, tensors, ScalarType.Float32, shardSize);
 
         string[] files = [.. Directory.GetFiles(folder.Path, "*.safetensors").Order(StringComparer.Ordinal)];
         Assert.HasCount(count, files);
@@ -187,7 +187,7 @@ public sealed class CheckpointTests
         using var scope = NewDisposeScope();
         using var folder = new TemporaryFolder();
         Tensor first = rand(3000), second = rand(5000);
-        CheckpointWriter.WriteFolder(folder.Path, [new("first", first), new("second", second)], ScalarType.Float32);
+        CheckpointFolder.Write(folder.Path, [new("first", first), new("second", second)], ScalarType.Float32);
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder.Path);
         Tensor taken = checkpoint.Take("second", ScalarType.Float32, CPU);
 
@@ -200,7 +200,7 @@ public sealed class CheckpointTests
         using var scope = NewDisposeScope();
         using var folder = new TemporaryFolder();
         Tensor values = rand(3000);
-        CheckpointWriter.WriteFolder(folder.Path, [new("a", values), new("b", values), new("none", zeros([0, 2]))], ScalarType.Float32);
+        CheckpointFolder.Write(folder.Path, [new("a", values), new("b", values), new("none", zeros([0, 2]))], ScalarType.Float32);
         string file = folder.File("model.safetensors");
         Tensor taken;
         using (Checkpoint checkpoint = Checkpoint.OpenFolder(folder.Path))
@@ -229,7 +229,7 @@ public sealed class CheckpointTests
     {
         using var folder = new TemporaryFolder();
         using Tensor values = rand(3000);
-        CheckpointWriter.WriteFolder(folder.Path, [new("a", values)], ScalarType.BFloat16);
+        CheckpointFolder.Write(folder.Path, [new("a", values)], ScalarType.BFloat16);
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder.Path);
 
         using Tensor taken = checkpoint.Take("a", ScalarType.Float32, CPU);

@@ -1,4 +1,3 @@
-using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tests.Files;
@@ -24,7 +23,7 @@ public sealed class NewFolderTests
 
         using (var folder = new NewFolder(target, "folder"))
         {
-            File.WriteAllText(Path.Combine(folder.TemporaryPath, "a"), "b");
+            folder.WriteFile("a", stream => stream.Write("b"u8));
             Assert.AreEqual(exists, Directory.Exists(target));
             folder.Commit();
         }
@@ -43,7 +42,7 @@ public sealed class NewFolderTests
 
         using (var folder = new NewFolder(temporary.File(name), "folder"))
         {
-            File.WriteAllText(Path.Combine(folder.TemporaryPath, "a"), "b");
+            folder.WriteFile("a", stream => stream.Write("b"u8));
         }
 
         Assert.IsEmpty(Directory.GetFileSystemEntries(temporary.Path));

@@ -21,7 +21,7 @@ public sealed class DecoderSpecTests
         Attention = new AttentionSpec(HeadCount: 4, KeyValueHeadCount: 2, HeadDim: 8, InputBias: true),
         FeedForward = new FeedForwardSpec(56, Activation.Silu),
         Norm = new NormSpec(1e-6),
-        Rope = new RopeConfig { Type = "default", Theta = 10000, HeadDim = 8, MaxPositions = 128 },
+        Rope = new RopeConfig { Type = RopeType.Default, Theta = 10000, HeadDim = 8, MaxPositions = 128 },
         LayerCount = 3,
         LayerPattern = [new LayerSpec(null), new LayerSpec(8), new LayerSpec(8)],
         TieWordEmbeddings = false,
@@ -50,7 +50,7 @@ public sealed class DecoderSpecTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using Checkpoint checkpoint = Checkpoint.OpenFolder(Folder);
-        var decoder = new Decoder(s_spec, new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
+        var decoder = new Decoder(s_spec, "model", new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
         Tensor embedded = decoder.Embedding.call(Golden("right.input_ids"));
         Tensor full = decoder.Forward(embedded);
 
@@ -73,7 +73,7 @@ public sealed class DecoderSpecTests
     {
         using Checkpoint checkpoint = Checkpoint.OpenFolder(Folder);
         Tensor head = checkpoint.Tensors["lm_head.weight"].clone();
-        var decoder = new Decoder(spec, new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
+        var decoder = new Decoder(spec, "model", new LoadedWeights(checkpoint, ScalarType.Float32, CPU));
         return nn.functional.linear(decoder.Forward(decoder.Embedding.call(Golden("left.input_ids")), mask), head);
     }
 }

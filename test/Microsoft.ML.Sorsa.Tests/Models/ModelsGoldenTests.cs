@@ -66,7 +66,7 @@ public sealed class ModelsGoldenTests
         Tensor ids = golden.Tensors["left.input_ids"], mask = golden.Tensors["left.attention_mask"];
 
         // Dynamic RoPE takes its base from the length of the call: the past would be turned otherwise (test/data/golden/README.md).
-        long length = model.Spec.Rope.Type == "dynamic" ? model.Spec.MaxPositions : ids.shape[1];
+        long length = model.Spec.Rope.Type == RopeType.Dynamic ? model.Spec.MaxPositions : ids.shape[1];
         (ids, mask) = (ids.narrow(1, ids.shape[1] - length, length), mask.narrow(1, ids.shape[1] - length, length));
         Tensor full = model.Logits(model.Forward(model.Embed(ids), mask)) * mask.unsqueeze(-1);
         foreach (int[] chunks in new[] { Enumerable.Repeat(1, (int)length).ToArray(), [3, 1, 5, (int)length - 9], [(int)length - 1, 1] })

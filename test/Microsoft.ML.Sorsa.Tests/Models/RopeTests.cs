@@ -15,24 +15,25 @@ public sealed class RopeTests
 
     private static readonly long[] Positions = [0, 1, 7, 31, 63, 90];
 
-    public static IEnumerable<object[]> Kinds => [["default"], ["linear"], ["llama3"], ["yarn"], ["dynamic"]];
+    public static IEnumerable<object[]> Types => Enum.GetNames<RopeType>().Select(name => new object[] { name });
 
     [TestMethod]
-    [DynamicData(nameof(Kinds))]
-    public void AnglesFollowTheFormula(string kind)
+    [DynamicData(nameof(Types))]
+    public void AnglesFollowTheFormula(string name)
     {
         using var scope = NewDisposeScope();
-        RopeConfig config = Config(kind);
+        RopeType type = Enum.Parse<RopeType>(name);
+        RopeConfig config = Config(type);
 
         (Tensor cos, Tensor sin) = new RotaryEmbedding(config).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64);
 
         CollectionAssert.AreEqual(new long[] { 1, 1, Positions.Length, D }, cos.shape);
-        double scale = kind == "yarn" ? (0.1 * Math.Log(4)) + 1 : 1;
+        double scale = type == RopeType.Yarn ? (0.1 * Math.Log(4)) + 1 : 1;
         for (int t = 0; t < Positions.Length; t++)
         {
             for (int i = 0; i < D; i++)
             {
-                double angle = Angle(kind, Positions[t], i % (D / 2));
+                double angle = Angle(type, Positions[t], i % (D / 2));
                 Assert.AreEqual(scale * Math.Cos(angle), cos[0, 0, t, i].item<double>(), 1e-12);
                 Assert.AreEqual(scale * Math.Sin(angle), sin[0, 0, t, i].item<double>(), 1e-12);
             }
@@ -43,8 +44,8 @@ public sealed class RopeTests
     public void DynamicStretchesOnlyBeyondItsPositions()
     {
         using var scope = NewDisposeScope();
-        var dynamic = new RotaryEmbedding(Config("dynamic"));
-        var plain = new RotaryEmbedding(Config("default"));
+        var dynamic = new RotaryEmbedding(Config(RopeType.Dynamic));
+        var plain = new RotaryEmbedding(Config(RopeType.Default));
         Tensor within = arange(0, M, ScalarType.Int64).unsqueeze(0), beyond = arange(0, M + 1, ScalarType.Int64).unsqueeze(0);
 
         Assert.IsTrue(plain.CosSin(within, ScalarType.Float64).Cos.allclose(dynamic.CosSin(within, ScalarType.Float64).Cos, 0, 0));
@@ -55,7 +56,7 @@ public sealed class RopeTests
     public void AnAttentionFactorReplacesYarnsOwn()
     {
         using var scope = NewDisposeScope();
-        RopeConfig config = Config("yarn") with { AttentionFactor = 1.5 };
+        RopeConfig config = Config(RopeType.Yarn) with { AttentionFactor = 1.5 };
 
         Tensor cosines = new RotaryEmbedding(config).CosSin(zeros([1, 1], ScalarType.Int64), ScalarType.Float64).Cos;
 
@@ -70,7 +71,7 @@ public sealed class RopeTests
         Tensor x = rand([1, 2, Positions.Length, D], ScalarType.Float64);
 
         Tensor turned = RotaryEmbedding.Rotate(
-            x, new RotaryEmbedding(Config("default")).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64));
+            x, new RotaryEmbedding(Config(RopeType.Default)).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64));
 
         for (int head = 0; head < 2; head++)
         {
@@ -79,7 +80,7 @@ public sealed class RopeTests
                 for (int i = 0; i < D / 2; i++)
                 {
                     var expected = new System.Numerics.Complex(x[0, head, t, i].item<double>(), x[0, head, t, i + (D / 2)].item<double>())
-                        * System.Numerics.Complex.FromPolarCoordinates(1, Angle("default", Positions[t], i));
+                        * System.Numerics.Complex.FromPolarCoordinates(1, Angle(RopeType.Default, Positions[t], i));
                     Assert.AreEqual(expected.Real, turned[0, head, t, i].item<double>(), 1e-12);
                     Assert.AreEqual(expected.Imaginary, turned[0, head, t, i + (D / 2)].item<double>(), 1e-12);
                 }
@@ -87,33 +88,33 @@ public sealed class RopeTests
         }
     }
 
-    private static RopeConfig Config(string kind) => new()
+    private static RopeConfig Config(RopeType type) => new()
     {
-        Type = kind,
+        Type = type,
         Theta = Theta,
         HeadDim = D,
         MaxPositions = M,
-        Factor = kind == "default" ? 1 : 4,
+        Factor = type == RopeType.Default ? 1 : 4,
         LowFrequencyFactor = 1,
         HighFrequencyFactor = 4,
         OriginalMaxPositions = 32,
     };
 
-    private static double Angle(string kind, long position, int i)
+    private static double Angle(RopeType type, long position, int i)
     {
         double wave = 2 * Math.PI * Math.Pow(Theta, 2.0 * i / D);
-        switch (kind)
+        switch (type)
         {
-            case "linear":
+            case RopeType.Linear:
                 return position / 4.0 * 2 * Math.PI / wave;
-            case "dynamic":
+            case RopeType.Dynamic:
                 double s = Positions.Max() + 1;
                 return position / Math.Pow(Theta * Math.Pow((4 * s / M) - 3, D / (D - 2.0)), 2.0 * i / D);
-            case "llama3":
+            case RopeType.Llama3:
                 // Wave lengths over 32/1 are stretched, under 32/4 kept.
                 double kept = wave < 8 ? 1 : wave > 32 ? 0 : ((32 / wave) - 1) / 3;
                 return position * ((kept * 2 * Math.PI / wave) + ((1 - kept) * 2 * Math.PI / wave / 4));
-            case "yarn":
+            case RopeType.Yarn:
                 double low = Math.Max(Math.Floor(D * Math.Log(32 / (32 * 2 * Math.PI)) / (2 * Math.Log(Theta))), 0);
                 double high = Math.Min(Math.Ceiling(D * Math.Log(32 / (2 * Math.PI)) / (2 * Math.Log(Theta))), D - 1);
                 double stretched = i <= low ? 0 : i >= high ? 1 : (i - low) / (high - low);

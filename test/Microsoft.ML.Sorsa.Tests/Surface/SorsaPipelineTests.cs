@@ -222,6 +222,7 @@ public sealed class SorsaPipelineTests
                 named => KeyValuePair.Create(named.Key, named.Value.to(ScalarType.Float32) * 1.0009765625))];
         }
 
-        CheckpointWriter.WriteFolder(folder, weights, ScalarType.Float32);
+        using FileStream stream = File.Create(Path.Combine(folder, "model.safetensors"));
+        CheckpointWriter.Write(stream, weights, ScalarType.Float32);
     }
 }

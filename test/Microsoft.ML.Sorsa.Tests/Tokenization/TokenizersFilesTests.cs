@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Tokenization;
@@ -22,7 +23,12 @@ public sealed class TokenizersFilesTests
     public void WritesWhatItRead()
     {
         TokenizerFiles files = TokenizerFiles.FromFolder(TestData.TinyLlama);
-        files.WriteTo(_folder);
+        using (var folder = new NewFolder(_folder, "folder"))
+        {
+            files.WriteTo(folder);
+            folder.Commit();
+        }
+
         TokenizerFiles again = TokenizerFiles.FromFolder(_folder);
         CollectionAssert.AreEqual(files.Names.ToArray(), again.Names.ToArray());
         CollectionAssert.AreEqual(files.Names.Order().ToArray(), Directory.GetFiles(_folder).Select(Path.GetFileName).Order().ToArray());

@@ -44,7 +44,13 @@ public sealed class TokenizersModelFileTests
         Assert.AreEqual(json.AddsBos, model.AddsBos);
         for (int id = 0; id < json.VocabularySize; id++)
         {
-            Assert.AreEqual(json.FindSpecialToken(json.TokenOf(id)), model.FindSpecialToken(json.TokenOf(id)), $"token {id}");
+            string token = json.TokenOf(id);
+            Assert.AreEqual(token, model.TokenOf(id));
+            Assert.AreEqual(json.IsSpecial(id), model.IsSpecial(id), $"token {id}");
+            if (json.IsSpecial(id))
+            {
+                CollectionAssert.AreEqual(new[] { id }, model.Encode(token, addSpecialTokens: false), token);
+            }
         }
     }
 }

@@ -23,9 +23,13 @@ public sealed class TokenizersSettingsTests
         Assert.AreEqual(eos, tokenizer.EosTokenId);
         Assert.AreEqual(pad, tokenizer.PadTokenId);
         Assert.AreEqual(addsBos, tokenizer.AddsBos);
-        Assert.AreEqual(bos, tokenizer.FindSpecialToken(tokenizer.BosToken!));
-        Assert.AreEqual(eos, tokenizer.FindSpecialToken(tokenizer.EosToken!));
-        Assert.IsNull(tokenizer.FindSpecialToken("a"));
+        foreach ((string token, int id) in new[] { (tokenizer.BosToken!, bos), (tokenizer.EosToken!, eos) })
+        {
+            CollectionAssert.AreEqual(new[] { id }, tokenizer.Encode(token, addSpecialTokens: false));
+            Assert.AreEqual("", tokenizer.Decode([id], skipSpecialTokens: true));
+        }
+
+        Assert.AreEqual("a", tokenizer.Decode(tokenizer.Encode("a", addSpecialTokens: false), skipSpecialTokens: true));
     }
 
     [TestMethod]

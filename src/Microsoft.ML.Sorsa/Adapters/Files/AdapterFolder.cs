@@ -44,12 +44,8 @@ internal static class AdapterFolder
         string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
         using var target = new NewFolder(folder, nameof(folder));
-        File.WriteAllBytes(Path.Combine(target.TemporaryPath, configFile), JsonSerializer.SerializeToUtf8Bytes(config, s_indented));
-        using (FileStream stream = File.Create(Path.Combine(target.TemporaryPath, weightsFile)))
-        {
-            CheckpointWriter.Write(stream, tensors, ScalarType.Float32);
-        }
-
+        target.WriteFile(configFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
+        target.WriteFile(weightsFile, stream => CheckpointWriter.Write(stream, tensors, ScalarType.Float32));
         target.Commit();
     }
 

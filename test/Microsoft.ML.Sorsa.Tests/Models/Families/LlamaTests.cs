@@ -54,7 +54,7 @@ public sealed class LlamaTests
         Assert.AreEqual(new FeedForwardSpec(56, Activation.Silu, Bias: false), spec.FeedForward);
         Assert.AreEqual(new NormSpec(1e-6), spec.Norm);
         Assert.AreEqual(2048, spec.MaxPositions);
-        Assert.AreEqual(("default", 10000.0), (spec.Rope.Type, spec.Rope.Theta));
+        Assert.AreEqual((RopeType.Default, 10000.0), (spec.Rope.Type, spec.Rope.Theta));
         CollectionAssert.AreEqual(new[] { new LayerSpec(SlidingWindow: null) }, spec.LayerPattern.ToArray());
         Assert.IsFalse(spec.TieWordEmbeddings);
     }
@@ -100,7 +100,8 @@ public sealed class LlamaTests
             "rope_parameters", """{"rope_type": "linear", "factor": 2.5, "rope_theta": 500000.0}""", Minimal)).Spec.Rope;
 
         Assert.AreEqual(
-            ("linear", 500000.0, 2.5, 8, 2048), (expected.Type, expected.Theta, expected.Factor, expected.HeadDim, expected.MaxPositions));
+            (RopeType.Linear, 500000.0, 2.5, 8, 2048),
+            (expected.Type, expected.Theta, expected.Factor, expected.HeadDim, expected.MaxPositions));
         foreach (string json in classic)
         {
             Assert.AreEqual(expected, Parse(json).Spec.Rope);
