@@ -83,34 +83,34 @@ internal sealed record AddedToken(int Id, string Content, bool Special, bool Tak
 internal static class AddedTokenReader
 {
     /// <summary>An entry of added_tokens_decoder, whose key is the id.</summary>
-    public static AddedToken Read(string key, JsonReader part)
+    public static AddedToken Read(string key, JsonReader json)
     {
-        part.AllowOnly("content", "single_word", "lstrip", "rstrip", "normalized", "special");
+        json.AllowOnly("content", "single_word", "lstrip", "rstrip", "normalized", "special");
         return int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
-            ? Read(id, part)
-            : throw part.Invalid("needs an id as its key");
+            ? Read(id, json)
+            : throw json.Invalid("needs an id as its key");
     }
 
     /// <summary>An entry of added_tokens, and whether it is found only after the normalizer.</summary>
-    public static (AddedToken Token, bool Late) Read(JsonReader part)
+    public static (AddedToken Token, bool Late) Read(JsonReader json)
     {
-        part.AllowOnly("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-        return (Read(part["id"].Integer, part), part.Find("normalized")?.Flag ?? false);
+        json.AllowOnly("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
+        return (Read(json["id"].Integer, json), json.Find("normalized")?.Flag ?? false);
     }
 
-    private static AddedToken Read(int id, JsonReader part)
+    private static AddedToken Read(int id, JsonReader json)
     {
         if (id is < 0 or > Vocabulary.HighestId)
         {
-            throw part.Invalid($"needs an id from 0 to {Vocabulary.HighestId}");
+            throw json.Invalid($"needs an id from 0 to {Vocabulary.HighestId}");
         }
 
-        part.Refuse("single_word", meaningless: false);
+        json.Refuse("single_word", meaningless: false);
         return new AddedToken(
             id,
-            part["content"].Text,
-            part.Find("special")?.Flag ?? false,
-            part.Find("lstrip")?.Flag ?? false,
-            part.Find("rstrip")?.Flag ?? false);
+            json["content"].Text,
+            json.Find("special")?.Flag ?? false,
+            json.Find("lstrip")?.Flag ?? false,
+            json.Find("rstrip")?.Flag ?? false);
     }
 }

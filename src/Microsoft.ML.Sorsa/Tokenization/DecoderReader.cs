@@ -8,20 +8,20 @@ internal static class DecoderReader
     private const string Supported =
         "supported decoders are ByteLevel, and the Sequence Replace (of strings), ByteFallback, Fuse, Strip (at the start; optional)";
 
-    public static TokenDecoder Read(JsonReader part)
+    public static TokenDecoder Read(JsonReader json)
     {
-        switch (part.Type)
+        switch (json.Type)
         {
             case "ByteLevel":
-                part.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
+                json.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
                 return new ByteLevelDecoder();
 
             case "Sequence":
-                part.AllowOnly("type", "decoders");
-                return ReadSequence(part, [.. part["decoders"].Items]);
+                json.AllowOnly("type", "decoders");
+                return ReadSequence(json, [.. json["decoders"].Items]);
 
             default:
-                throw part["type"].Unsupported(Supported);
+                throw json["type"].Unsupported(Supported);
         }
     }
 

@@ -13,10 +13,10 @@ internal sealed class NormalizerReader
 
     public IReadOnlyList<TextRewrite> Rewrites => _rewrites;
 
-    public static NormalizerReader Read(JsonReader? part)
+    public static NormalizerReader Read(JsonReader? json)
     {
         NormalizerReader reader = new();
-        if (part is { } normalizer)
+        if (json is { } normalizer)
         {
             reader.Add(normalizer);
         }
@@ -25,22 +25,22 @@ internal sealed class NormalizerReader
     }
 
     /// <summary>Reads a Replace, which is both a normalizer and a decoder.</summary>
-    public static ReplaceRewrite ReadReplace(JsonReader part)
+    public static ReplaceRewrite ReadReplace(JsonReader json)
     {
-        part.AllowOnly("type", "pattern", "content");
-        JsonReader pattern = part["pattern"];
+        json.AllowOnly("type", "pattern", "content");
+        JsonReader pattern = json["pattern"];
         pattern.AllowOnly("String");
         string old = pattern["String"].Text;
-        return old.Length > 0 ? new ReplaceRewrite(old, part["content"].Text) : throw pattern["String"].Invalid("must not be empty");
+        return old.Length > 0 ? new ReplaceRewrite(old, json["content"].Text) : throw pattern["String"].Invalid("must not be empty");
     }
 
-    private void Add(JsonReader part)
+    private void Add(JsonReader json)
     {
-        switch (part.Type)
+        switch (json.Type)
         {
             case "Sequence":
-                part.AllowOnly("type", "normalizers");
-                foreach (JsonReader item in part["normalizers"].Items)
+                json.AllowOnly("type", "normalizers");
+                foreach (JsonReader item in json["normalizers"].Items)
                 {
                     Add(item);
                 }
@@ -48,16 +48,16 @@ internal sealed class NormalizerReader
                 break;
 
             case "Prepend":
-                part.AllowOnly("type", "prepend");
-                _rewrites.Add(new PrependRewrite(part["prepend"].Text));
+                json.AllowOnly("type", "prepend");
+                _rewrites.Add(new PrependRewrite(json["prepend"].Text));
                 break;
 
             case "Replace":
-                _rewrites.Add(ReadReplace(part));
+                _rewrites.Add(ReadReplace(json));
                 break;
 
             default:
-                throw part["type"].Unsupported("supported normalizers are Prepend, Replace (of a string) and Sequence");
+                throw json["type"].Unsupported("supported normalizers are Prepend, Replace (of a string) and Sequence");
         }
     }
 }

@@ -19,10 +19,10 @@ internal sealed class PreTokenizerReader
     /// <summary>Whether words are bytes to the model.</summary>
     public bool ByteLevel { get; private set; }
 
-    public static PreTokenizerReader Read(JsonReader? part)
+    public static PreTokenizerReader Read(JsonReader? json)
     {
         PreTokenizerReader reader = new();
-        if (part is { } preTokenizer)
+        if (json is { } preTokenizer)
         {
             reader.Add(preTokenizer);
         }
@@ -44,18 +44,18 @@ internal sealed class PreTokenizerReader
         return chain;
     }
 
-    private void Add(JsonReader part)
+    private void Add(JsonReader json)
     {
         if (ByteLevel)
         {
-            throw part.Unsupported("ByteLevel must be the last pre-tokenizer");
+            throw json.Unsupported("ByteLevel must be the last pre-tokenizer");
         }
 
-        switch (part.Type)
+        switch (json.Type)
         {
             case "Sequence":
-                part.AllowOnly("type", "pretokenizers");
-                foreach (JsonReader item in part["pretokenizers"].Items)
+                json.AllowOnly("type", "pretokenizers");
+                foreach (JsonReader item in json["pretokenizers"].Items)
                 {
                     Add(item);
                 }
@@ -63,38 +63,38 @@ internal sealed class PreTokenizerReader
                 break;
 
             case "Digits":
-                part.AllowOnly("type", "individual_digits");
-                bool individual = part.Find("individual_digits")?.Flag ?? false;
+                json.AllowOnly("type", "individual_digits");
+                bool individual = json.Find("individual_digits")?.Flag ?? false;
                 _stages.Add(next => new DigitSplitter(individual, next));
                 break;
 
             case "Split":
-                AddSplit(part);
+                AddSplit(json);
                 break;
 
             case "ByteLevel":
-                AddByteLevel(part);
+                AddByteLevel(json);
                 break;
 
             case "Metaspace":
-                AddMetaspace(part);
+                AddMetaspace(json);
                 break;
 
             default:
-                throw part["type"].Unsupported("supported pre-tokenizers are Digits, Split, ByteLevel, Metaspace and Sequence");
+                throw json["type"].Unsupported("supported pre-tokenizers are Digits, Split, ByteLevel, Metaspace and Sequence");
         }
     }
 
-    private void AddSplit(JsonReader part)
+    private void AddSplit(JsonReader json)
     {
-        part.AllowOnly("type", "pattern", "behavior", "invert");
-        part.Refuse("invert", meaningless: false);
-        if (part["behavior"].Text != "Isolated")
+        json.AllowOnly("type", "pattern", "behavior", "invert");
+        json.Refuse("invert", meaningless: false);
+        if (json["behavior"].Text != "Isolated")
         {
-            throw part["behavior"].Unsupported("the one behavior that is supported is Isolated");
+            throw json["behavior"].Unsupported("the one behavior that is supported is Isolated");
         }
 
-        JsonReader pattern = part["pattern"];
+        JsonReader pattern = json["pattern"];
         pattern.AllowOnly("Regex");
         Regex regex;
         try
@@ -109,16 +109,16 @@ internal sealed class PreTokenizerReader
         _stages.Add(next => new PatternSplitter(regex, next));
     }
 
-    private void AddByteLevel(JsonReader part)
+    private void AddByteLevel(JsonReader json)
     {
         // trim_offsets moves offsets, which are not asked for here.
-        part.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
-        if (part.Find("add_prefix_space")?.Flag ?? true)
+        json.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
+        if (json.Find("add_prefix_space")?.Flag ?? true)
         {
-            throw part.Unsupported("add_prefix_space must be false");
+            throw json.Unsupported("add_prefix_space must be false");
         }
 
-        if (part.Find("use_regex")?.Flag ?? true)
+        if (json.Find("use_regex")?.Flag ?? true)
         {
             Regex regex = PatternSplitter.Compile(PatternSplitter.Gpt2);
             _stages.Add(next => new PatternSplitter(regex, next));
@@ -127,22 +127,22 @@ internal sealed class PreTokenizerReader
         ByteLevel = true;
     }
 
-    private void AddMetaspace(JsonReader part)
+    private void AddMetaspace(JsonReader json)
     {
-        part.AllowOnly("type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep");
+        json.AllowOnly("type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep");
         if (_stages.Count > 0 || _rewrites.Count > 0)
         {
-            throw part.Unsupported("Metaspace must be the first pre-tokenizer");
+            throw json.Unsupported("Metaspace must be the first pre-tokenizer");
         }
 
-        string mark = part["replacement"].Text;
+        string mark = json["replacement"].Text;
         if (mark.Length != 1)
         {
-            throw part["replacement"].Unsupported("it must be one UTF-16 unit");
+            throw json["replacement"].Unsupported("it must be one UTF-16 unit");
         }
 
-        bool never = part.Find("add_prefix_space") is { Flag: false };
-        MetaspacePrefix prefix = part.Find("prepend_scheme") is not { } scheme
+        bool never = json.Find("add_prefix_space") is { Flag: false };
+        MetaspacePrefix prefix = json.Find("prepend_scheme") is not { } scheme
             ? never ? MetaspacePrefix.Never : MetaspacePrefix.Always
             : scheme.Text switch
             {
@@ -152,7 +152,7 @@ internal sealed class PreTokenizerReader
                 _ => throw scheme.Unsupported("it must be always, first or never, and never where add_prefix_space is false"),
             };
         _rewrites.Add(new MetaspaceRewrite(mark[0], prefix));
-        if (part.Find("split")?.Flag ?? true)
+        if (json.Find("split")?.Flag ?? true)
         {
             _stages.Add(next => new MarkSplitter(mark[0], everyMark: true, next));
         }

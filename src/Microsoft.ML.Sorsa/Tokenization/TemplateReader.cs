@@ -17,10 +17,10 @@ internal sealed class TemplateReader
 
     public IReadOnlyList<int> Suffix => _suffix;
 
-    public static TemplateReader Read(JsonReader? part)
+    public static TemplateReader Read(JsonReader? json)
     {
         TemplateReader reader = new();
-        if (part is { } postProcessor)
+        if (json is { } postProcessor)
         {
             reader.Add(postProcessor);
         }
@@ -28,13 +28,13 @@ internal sealed class TemplateReader
         return reader;
     }
 
-    private void Add(JsonReader part)
+    private void Add(JsonReader json)
     {
-        switch (part.Type)
+        switch (json.Type)
         {
             case "Sequence":
-                part.AllowOnly("type", "processors");
-                foreach (JsonReader item in part["processors"].Items)
+                json.AllowOnly("type", "processors");
+                foreach (JsonReader item in json["processors"].Items)
                 {
                     Add(item);
                 }
@@ -43,34 +43,34 @@ internal sealed class TemplateReader
 
             case "ByteLevel":
                 // It moves offsets only, which are not asked for here.
-                part.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
+                json.AllowOnly("type", "add_prefix_space", "trim_offsets", "use_regex");
                 break;
 
             case "TemplateProcessing":
-                AddTemplate(part);
+                AddTemplate(json);
                 break;
 
             default:
-                throw part["type"].Unsupported("supported post-processors are TemplateProcessing, ByteLevel and Sequence");
+                throw json["type"].Unsupported("supported post-processors are TemplateProcessing, ByteLevel and Sequence");
         }
     }
 
-    private void AddTemplate(JsonReader part)
+    private void AddTemplate(JsonReader json)
     {
-        part.AllowOnly("type", "single", "pair", "special_tokens");
+        json.AllowOnly("type", "single", "pair", "special_tokens");
         if (_templateSeen)
         {
-            throw part.Unsupported("there may be one template");
+            throw json.Unsupported("there may be one template");
         }
 
         _templateSeen = true;
         bool textSeen = false;
-        foreach (JsonReader step in part["single"].Items)
+        foreach (JsonReader step in json["single"].Items)
         {
             step.AllowOnly("SpecialToken", "Sequence");
             if (step.Find("SpecialToken") is { } special)
             {
-                JsonReader ids = part["special_tokens"][special["id"].Text]["ids"];
+                JsonReader ids = json["special_tokens"][special["id"].Text]["ids"];
                 (textSeen ? _suffix : _prefix).AddRange(ids.Items.Select(id => id.Integer));
             }
             else if (textSeen)
@@ -85,7 +85,7 @@ internal sealed class TemplateReader
 
         if (!textSeen)
         {
-            throw part["single"].Unsupported("the text must come once in a template");
+            throw json["single"].Unsupported("the text must come once in a template");
         }
     }
 }

@@ -50,10 +50,10 @@ internal static class TokenizerJsonReader
         };
     }
 
-    private static Vocabulary ReadVocabulary(JsonReader part)
+    private static Vocabulary ReadVocabulary(JsonReader json)
     {
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
-        foreach ((string token, JsonReader id) in part.Members)
+        foreach ((string token, JsonReader id) in json.Members)
         {
             ids[token] = id.Integer is >= 0 and <= Vocabulary.HighestId
                 ? id.Integer

@@ -53,7 +53,7 @@ internal sealed class TokenizerSettings
     private static JsonReader? Parse(TokenizerFiles files, string name) =>
         files.Find(name) is { } bytes ? JsonReader.Parse(name, bytes) : null;
 
-    private static string? Content(JsonReader? token) => token is not { } part ? null : part.IsText ? part.Text : part["content"].Text;
+    private static string? Content(JsonReader? token) => token is null ? null : token.IsText ? token.Text : token["content"].Text;
 
     // Several named templates are written as a list; the one that transformers takes when none is asked for is called "default".
     private static string? DefaultTemplate(JsonReader? template) => template switch

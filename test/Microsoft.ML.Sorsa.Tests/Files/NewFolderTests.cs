@@ -49,6 +49,22 @@ public sealed class NewFolderTests
     }
 
     [TestMethod]
+    public void AFileIsWrittenOnce()
+    {
+        using var temporary = new TemporaryFolder();
+        string target = temporary.File("out");
+        using (var folder = new NewFolder(target, "folder"))
+        {
+            folder.WriteFile("a", stream => stream.Write("b"u8));
+
+            Assert.ThrowsExactly<IOException>(() => folder.WriteFile("a", stream => stream.Write("c"u8)));
+            folder.Commit();
+        }
+
+        Assert.AreEqual("b", File.ReadAllText(Path.Combine(target, "a")));
+    }
+
+    [TestMethod]
     public void ATargetThatHoldsSomethingIsRefusedAndLeftAlone()
     {
         using var temporary = new TemporaryFolder();
