@@ -18,14 +18,14 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
     public async Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
         int trial = plan.Settings.TrialId, reported = 0;
-        string job = Ask(() => _client.Create(
+        string job = CallHangfire(() => _client.Create(
             Job.FromExpression<TrialJob>(worker => worker.Run(study, trial, CancellationToken.None)), new EnqueuedState(TrialQueue.Name)));
         try
         {
             while (true)
             {
                 // Before the trial: where the job has an end, the trial has one already.
-                StateData? state = Ask(() => StateOf(job));
+                StateData? state = CallHangfire(() => StateOf(job));
                 TrialResult now = store.Read(plan.Settings);
                 foreach (CurvePoint point in now.Curve.Skip(reported))
                 {
@@ -40,7 +40,7 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
                     // trained to their end.
                     if (now.State == TrialState.Pruned)
                     {
-                        Ask(() => _client.Delete(job));
+                        CallHangfire(() => _client.Delete(job));
                     }
 
                     return now;
@@ -52,7 +52,7 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         }
         catch (OperationCanceledException)
         {
-            Ask(() => _client.Delete(job));
+            CallHangfire(() => _client.Delete(job));
             throw;
         }
     }
@@ -63,11 +63,11 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         return connection.GetStateData(job);
     }
 
-    private T Ask<T>(Func<T> ask)
+    private T CallHangfire<T>(Func<T> call)
     {
         try
         {
-            return ask();
+            return call();
         }
         catch (Exception e) when (e is DbException or BackgroundJobClientException)
         {

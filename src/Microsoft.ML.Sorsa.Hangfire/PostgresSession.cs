@@ -55,7 +55,7 @@ internal sealed class PostgresSession : IDisposable
     public bool TryLock(string what, TimeSpan patience, CancellationToken cancellationToken = default)
     {
         var clock = Stopwatch.StartNew();
-        while (!Ask("SELECT pg_try_advisory_lock(hashtextextended(@what, 0))", what))
+        while (!CallLockFunction("SELECT pg_try_advisory_lock(hashtextextended(@what, 0))", what))
         {
             if (clock.Elapsed >= patience)
             {
@@ -80,7 +80,7 @@ internal sealed class PostgresSession : IDisposable
         }
         finally
         {
-            Ask("SELECT pg_advisory_unlock(hashtextextended(@what, 0))", Turn);
+            CallLockFunction("SELECT pg_advisory_unlock(hashtextextended(@what, 0))", Turn);
         }
     }
 
@@ -116,7 +116,8 @@ internal sealed class PostgresSession : IDisposable
         command.ExecuteNonQuery();
     }
 
-    private bool Ask(string sql, string what)
+    /// <summary>Calls one of PostgreSQL's advisory lock functions, which say whether they did it.</summary>
+    private bool CallLockFunction(string sql, string what)
     {
         try
         {

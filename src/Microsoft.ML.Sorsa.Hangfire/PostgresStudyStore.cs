@@ -50,13 +50,14 @@ internal sealed class PostgresStudyStore : IStudyStore
     public void Join() => _session.Open();
 
     /// <summary>
-    /// Claims a trial, so that no other worker runs it, until the store is disposed. Waits while another one has it: should that one die,
-    /// its own job comes back only after the invisibility time-out, and is this one if the first was lost.
+    /// Claims a trial until the store is disposed, so that no other worker runs it. Hangfire may give the same job to two workers; the
+    /// second one waits here. If the first one dies, the second takes the trial over. If it did not wait, its job would end as done, and
+    /// nobody would run the trial.
     /// </summary>
     /// <returns>False where the trial has come to its end.</returns>
     public bool Claim(int trialId, CancellationToken cancellationToken)
     {
-        // Asked for once before, too: then most jobs that come twice do not wait.
+        // Read before the lock, too: there is no need to wait for a trial that has ended.
         return _tables.IsRunning(trialId)
             && _session.TryLock(FormattableString.Invariant($"sorsa trial {trialId} of {_study}"), TimeSpan.MaxValue, cancellationToken)
             && _tables.IsRunning(trialId);

@@ -1,5 +1,5 @@
-using System.Globalization;
 using Hangfire;
+using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 
 namespace Microsoft.ML.Sorsa;
@@ -26,6 +26,7 @@ public sealed class SorsaSweepWorker(
         /// <summary>
         /// Trials at a time in this process. Default 1; at least 1. How many threads each of them computes with, the experiment decides.
         /// </summary>
+        [OptionRange(1, int.MaxValue, "Use 1, and more workers")]
         public int TrialsAtATime { get; init; } = 1;
 
         /// <summary>
@@ -93,20 +94,13 @@ public sealed class SorsaSweepWorker(
         ArgumentNullException.ThrowIfNull(mlContext);
         ArgumentException.ThrowIfNullOrWhiteSpace(connectionString);
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
-        Require(_options.TrialsAtATime >= 1, nameof(Options.TrialsAtATime), _options.TrialsAtATime,
-            "at least 1", "Use 1, and more workers");
+        OptionRange.Verify(_options);
 
         // The sign of life comes once a second at most: with less time a busy machine would be too late.
         double seconds = _options.InvisibilityTimeout.TotalSeconds;
-        Require(seconds is >= 3 and <= 86400, nameof(Options.InvisibilityTimeout), seconds, "from 3 seconds to a day", "Use 12 seconds");
-    }
-
-    private static void Require(bool holds, string name, double value, string limit, string remedy)
-    {
-        if (!holds)
+        if (seconds is < 3 or > 86400)
         {
-            throw new ArgumentOutOfRangeException(name, value, string.Create(
-                CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
+            throw OptionRange.Error(nameof(Options.InvisibilityTimeout), seconds, "from 3 seconds to a day", "Use 12 seconds");
         }
     }
 

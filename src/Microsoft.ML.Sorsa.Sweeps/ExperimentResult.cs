@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Sweeps.Report;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
@@ -62,21 +63,7 @@ public sealed class ExperimentResult : IDisposable
             throw new DirectoryNotFoundException($"The report's folder '{folder}' does not exist. Make it first, or name another.");
         }
 
-        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            using (FileStream stream = File.Create(temporary))
-            {
-                ReportPage.Write(_report, stream);
-                stream.Flush(flushToDisk: true);
-            }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
+        NewFile.Write(path, stream => ReportPage.Write(_report, stream));
     }
 
     /// <summary>Frees <see cref="Model"/>.</summary>

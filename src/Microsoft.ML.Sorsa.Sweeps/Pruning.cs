@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -18,9 +19,11 @@ public sealed record PruningOptions
     /// <summary>
     /// η. Default 2, which halves; at least 2. A larger one saves more, and more often ends what would have become the best.
     /// </summary>
+    [OptionRange(2, int.MaxValue, "Use 2, or 3 or 4 to end more trials")]
     public int ReductionFactor { get; init; } = 2;
 
     /// <summary>Evaluations of the validation loss before the first rung. Default 1; at least 1.</summary>
+    [OptionRange(1, int.MaxValue, "Use 1")]
     public int FirstRung { get; init; } = 1;
 
     /// <summary>
@@ -30,9 +33,11 @@ public sealed record PruningOptions
     public bool Median { get; init; } = true;
 
     /// <summary>The first evaluation at which the median counts. Default 2; at least 1.</summary>
+    [OptionRange(1, int.MaxValue, "Use 2")]
     public int MedianAfter { get; init; } = 2;
 
     /// <summary>Earlier trials with that many evaluations without which neither rule decides. Default 4; at least 1.</summary>
+    [OptionRange(1, int.MaxValue, "Use 4")]
     public int MinimumTrials { get; init; } = 4;
 }
 
@@ -49,10 +54,7 @@ internal sealed class PruningRules(PruningOptions? options)
     {
         if (options is not null)
         {
-            AtLeast(options.ReductionFactor, 2, nameof(PruningOptions.ReductionFactor), "Use 2, or 3 or 4 to end more trials");
-            AtLeast(options.FirstRung, 1, nameof(PruningOptions.FirstRung), "Use 1");
-            AtLeast(options.MedianAfter, 1, nameof(PruningOptions.MedianAfter), "Use 2");
-            AtLeast(options.MinimumTrials, 1, nameof(PruningOptions.MinimumTrials), "Use 4");
+            OptionRange.Verify(options, $"{nameof(PruningOptions)}.");
         }
     }
 
@@ -109,14 +111,5 @@ internal sealed class PruningRules(PruningOptions? options)
         }
 
         return rung == evaluation;
-    }
-
-    private static void AtLeast(int value, int least, string name, string remedy)
-    {
-        if (value < least)
-        {
-            throw new ArgumentOutOfRangeException(name, value, string.Create(
-                CultureInfo.InvariantCulture, $"{nameof(PruningOptions)}.{name} is {value}; it must be at least {least}. {remedy}."));
-        }
     }
 }

@@ -8,9 +8,7 @@ namespace Microsoft.ML.Sorsa.Sweeps;
 /// </summary>
 public interface ISearchOption
 {
-    /// <summary>
-    /// The values between which only order matters: how many there are, where there is no order; null where there is one.
-    /// </summary>
+    /// <summary>How many choices there are; null for a range, whose values have an order.</summary>
     internal int? Choices { get; }
 
     /// <summary>Least and largest value, or every choice: what must be valid for the trainer if all between is.</summary>
@@ -19,11 +17,14 @@ public interface ISearchOption
     /// <summary>At most so many values, evenly spaced on the option's own scale; all choices.</summary>
     internal IReadOnlyList<object?> Grid(int steps);
 
-    /// <summary>The value at a place from 0 up to, not including, 1.</summary>
-    internal object? At(double place);
+    /// <summary>
+    /// The value for a number from 0 up to, not including, 1. Equal parts of that interval are equally long parts of the option's own
+    /// scale; each choice has an equal part.
+    /// </summary>
+    internal object? FromUnitInterval(double u);
 
-    /// <summary>The place of a value; of a choice the middle of its share.</summary>
-    internal double PlaceOf(object? value);
+    /// <summary>The number from 0 to 1 that gives a value; for a choice the middle of its part.</summary>
+    internal double ToUnitInterval(object? value);
 
     /// <summary>The value that <see cref="ParameterText.Of"/> wrote.</summary>
     internal object? Parse(string text);
@@ -64,9 +65,9 @@ public sealed class ChoiceOption : ISearchOption
 
     IReadOnlyList<object?> ISearchOption.Grid(int steps) => Values;
 
-    object? ISearchOption.At(double place) => Values[Math.Clamp((int)(place * Values.Count), 0, Values.Count - 1)];
+    object? ISearchOption.FromUnitInterval(double u) => Values[Math.Clamp((int)(u * Values.Count), 0, Values.Count - 1)];
 
-    double ISearchOption.PlaceOf(object? value) => (Array.IndexOf(_texts, ParameterText.Of(value)) + 0.5) / Values.Count;
+    double ISearchOption.ToUnitInterval(object? value) => (Array.IndexOf(_texts, ParameterText.Of(value)) + 0.5) / Values.Count;
 
     object? ISearchOption.Parse(string text) => Array.IndexOf(_texts, text) is var found && found >= 0
         ? Values[found]
@@ -111,12 +112,12 @@ public sealed class UniformDoubleOption(double min, double max, bool logBase = f
         string.Create(CultureInfo.InvariantCulture, $"{(LogBase ? "log-uniform" : "uniform")} from {Min:R} to {Max:R}");
 
     IReadOnlyList<object?> ISearchOption.Grid(int steps) => steps == 1
-        ? [At(0.5)]
-        : [.. Enumerable.Range(0, steps).Select(i => (object?)At((double)i / (steps - 1))).Distinct()];
+        ? [FromUnitInterval(0.5)]
+        : [.. Enumerable.Range(0, steps).Select(i => (object?)FromUnitInterval((double)i / (steps - 1))).Distinct()];
 
-    object? ISearchOption.At(double place) => At(place);
+    object? ISearchOption.FromUnitInterval(double u) => FromUnitInterval(u);
 
-    double ISearchOption.PlaceOf(object? value) => (Scale((double)value!) - Scale(Min)) / (Scale(Max) - Scale(Min));
+    double ISearchOption.ToUnitInterval(object? value) => (Scale((double)value!) - Scale(Min)) / (Scale(Max) - Scale(Min));
 
     object? ISearchOption.Parse(string text) => double.Parse(text, CultureInfo.InvariantCulture);
 
@@ -138,8 +139,8 @@ public sealed class UniformDoubleOption(double min, double max, bool logBase = f
     }
 
     /// <summary>The ends are met exactly: e^(ln 4e-4) is not 4e-4.</summary>
-    private double At(double place) =>
-        place <= 0 ? Min : place >= 1 ? Max : Math.Clamp(Unscale(Scale(Min) + place * (Scale(Max) - Scale(Min))), Min, Max);
+    private double FromUnitInterval(double u) =>
+        u <= 0 ? Min : u >= 1 ? Max : Math.Clamp(Unscale(Scale(Min) + u * (Scale(Max) - Scale(Min))), Min, Max);
 
     private double Scale(double value) => LogBase ? Math.Log(value) : value;
 
@@ -172,16 +173,16 @@ public sealed class UniformIntOption(int min, int max, bool logBase = false) : I
 
     /// <summary>From end to end: with logBase 4 to 64 in five steps is 4, 8, 16, 32, 64.</summary>
     IReadOnlyList<object?> ISearchOption.Grid(int steps) => steps == 1
-        ? [At(0.5)]
+        ? [FromUnitInterval(0.5)]
         :
         [
             .. Enumerable.Range(0, steps).Select(i => Unscale(Scale(Min) + (double)i / (steps - 1) * (Scale(Max) - Scale(Min))))
                 .Select(value => (object?)Rounded(value)).Distinct(),
         ];
 
-    object? ISearchOption.At(double place) => At(place);
+    object? ISearchOption.FromUnitInterval(double u) => FromUnitInterval(u);
 
-    double ISearchOption.PlaceOf(object? value) => (Scale((int)value!) - Scale(Min - 0.5)) / (Scale(Max + 0.5) - Scale(Min - 0.5));
+    double ISearchOption.ToUnitInterval(object? value) => (Scale((int)value!) - Scale(Min - 0.5)) / (Scale(Max + 0.5) - Scale(Min - 0.5));
 
     object? ISearchOption.Parse(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 
@@ -202,7 +203,7 @@ public sealed class UniformIntOption(int min, int max, bool logBase = false) : I
     }
 
     /// <summary>Half a step is added at both ends, so that the ends come as often as what lies between.</summary>
-    private int At(double place) => Rounded(Unscale(Scale(Min - 0.5) + place * (Scale(Max + 0.5) - Scale(Min - 0.5))));
+    private int FromUnitInterval(double u) => Rounded(Unscale(Scale(Min - 0.5) + u * (Scale(Max + 0.5) - Scale(Min - 0.5))));
 
     private int Rounded(double value) => (int)Math.Clamp(Math.Round(value), Min, Max);
 

@@ -1,5 +1,5 @@
-using System.Globalization;
 using Microsoft.ML.Sorsa.DataViews;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -52,8 +52,10 @@ public sealed class SorsaExperiment
     public SorsaExperiment SetDataset(IDataView train, double validationFraction = 0.1)
     {
         ArgumentNullException.ThrowIfNull(train);
-        Require(validationFraction is > 0 and < 1, nameof(validationFraction), validationFraction, "above 0 and below 1", "Use 0.1");
-        (_train, _validation, _validationFraction) = (train, null, validationFraction);
+        _validationFraction = validationFraction is > 0 and < 1
+            ? validationFraction
+            : throw OptionRange.Error(nameof(validationFraction), validationFraction, "above 0 and below 1", "Use 0.1");
+        (_train, _validation) = (train, null);
         return this;
     }
 
@@ -107,8 +109,7 @@ public sealed class SorsaExperiment
     /// <summary>The trials of the study in all. Default 16; at least 1.</summary>
     public SorsaExperiment SetMaxModelToExplore(int maxModel)
     {
-        Require(maxModel >= 1, nameof(maxModel), maxModel, "at least 1", "Use 16");
-        _models = maxModel;
+        _models = maxModel >= 1 ? maxModel : throw OptionRange.Error(nameof(maxModel), maxModel, "at least 1", "Use 16");
         return this;
     }
 
@@ -117,8 +118,9 @@ public sealed class SorsaExperiment
     /// </summary>
     public SorsaExperiment SetTrainingTimeInSeconds(double seconds)
     {
-        Require(seconds > 0 && seconds < TimeSpan.MaxValue.TotalSeconds, nameof(seconds), seconds, "above 0", "Leave it out for no limit");
-        _time = TimeSpan.FromSeconds(seconds);
+        _time = seconds > 0 && seconds < TimeSpan.MaxValue.TotalSeconds
+            ? TimeSpan.FromSeconds(seconds)
+            : throw OptionRange.Error(nameof(seconds), seconds, "above 0", "Leave it out for no limit");
         return this;
     }
 
@@ -128,9 +130,10 @@ public sealed class SorsaExperiment
     /// </summary>
     public SorsaExperiment SetMaxConcurrentTrials(int trials)
     {
-        Require(trials is >= 1 and <= 1024, nameof(trials), trials,
-            "from 1 to 1024", "Use the number of cores for small models, 1 for large ones");
-        _atATime = trials;
+        _atATime = trials is >= 1 and <= 1024
+            ? trials
+            : throw OptionRange.Error(
+                nameof(trials), trials, "from 1 to 1024", "Use the number of cores for small models, 1 for large ones");
         return this;
     }
 
@@ -140,8 +143,9 @@ public sealed class SorsaExperiment
     /// </summary>
     public SorsaExperiment SetThreadsPerTrial(int threads)
     {
-        Require(threads >= 1, nameof(threads), threads, "at least 1", "Leave it out for an even share of the cores");
-        _threads = threads;
+        _threads = threads >= 1
+            ? threads
+            : throw OptionRange.Error(nameof(threads), threads, "at least 1", "Leave it out for an even share of the cores");
         return this;
     }
 
@@ -272,13 +276,4 @@ public sealed class SorsaExperiment
 
     private static InvalidOperationException Missing(string what, string call) =>
         new($"The experiment has no {what}. Call {call} before it runs.");
-
-    private static void Require(bool holds, string name, double value, string limit, string remedy)
-    {
-        if (!holds)
-        {
-            throw new ArgumentOutOfRangeException(name, value, string.Create(
-                CultureInfo.InvariantCulture, $"{name} is {value}; it must be {limit}. {remedy}."));
-        }
-    }
 }

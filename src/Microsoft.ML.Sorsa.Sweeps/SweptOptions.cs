@@ -37,7 +37,7 @@ internal static class SweptOptions
             foreach (IReadOnlyDictionary<string, object?> others in cases)
             {
                 // A value within the range, too: where whole numbers are asked for, the ends alone may be some.
-                foreach (object? value in option.Ends.Append(option.At(WithinARange)))
+                foreach (object? value in option.Ends.Append(option.FromUnitInterval(WithinARange)))
                 {
                     IReadOnlyDictionary<string, object?> parameters =
                         Reduce(trainer, space.Parameters((other, _) => other == name ? value : others[other]));
@@ -88,8 +88,8 @@ internal static class SweptOptions
             .DefaultIfEmpty(trainer.Rank ?? Options.DefaultRank).Max();
 
     /// <summary>
-    /// Every combination of the options that decide about others, each beside the last end of all the rest: the largest rank with the
-    /// largest start.
+    /// Every combination of the options in <see cref="s_deciding"/>. All other options have their last end, so that the largest Rank is
+    /// checked together with the largest SliceStart.
     /// </summary>
     private static IReadOnlyList<IReadOnlyDictionary<string, object?>> Cases(SorsaSearchSpace space)
     {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -42,65 +43,67 @@ public sealed class TreeParzenTuner(int startupTrials = 8, int candidates = 24) 
         {
             ParzenDensity l = Density(ranked.Take(better)), g = Density(ranked.Skip(better));
             double[] drawn = [.. Enumerable.Range(0, Candidates).Select(i => l.Draw(Uniform(i, "part"), Uniform(i, "place")))];
-            return option.At(drawn.MaxBy(place => l.LogDensity(place) - g.LogDensity(place)));
+            return option.FromUnitInterval(drawn.MaxBy(x => l.LogDensity(x) - g.LogDensity(x)));
 
+            // The name decides the number: with another one a study that goes on would propose other trials.
             double Uniform(int candidate, string what) =>
                 SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}/{candidate}/{what}"));
 
             ParzenDensity Density(IEnumerable<TrialResult> trials) => new(
                 [
                     .. trials.Select(trial => trial.TrialSettings.Parameters).Where(parameters => parameters.ContainsKey(name))
-                        .Select(parameters => option.PlaceOf(parameters[name])),
+                        .Select(parameters => option.ToUnitInterval(parameters[name])),
                 ],
                 option.Choices);
         });
     }
 
-    private static int AtLeastOne(int value, string name) => value >= 1
-        ? value
-        : throw new ArgumentOutOfRangeException(name, value, string.Create(
-            CultureInfo.InvariantCulture, $"{name} is {value}; it must be at least 1. Leave it at its default."));
+    private static int AtLeastOne(int value, string name) =>
+        value >= 1 ? value : throw OptionRange.Error(name, value, "at least 1", "Leave it at its default");
 }
 
 /// <summary>
-/// A density over places from 0 to 1, of the places where trials were: a kernel on each, and one share for all places alike (the prior). On
-/// a scale the kernels are normal, cut off at the ends, as wide as the larger distance to a neighbour; of choices they are the choice
-/// itself.
+/// A density over the unit interval: a kernel on each value that a trial had, and the uniform density (the prior), all with the same
+/// weight. For a range the kernels are normal, cut off at the ends, as wide as the larger distance to a neighbour. For choices a kernel is
+/// uniform over its choice's part.
 /// </summary>
 internal sealed class ParzenDensity
 {
-    private readonly double[] _places;
+    private readonly double[] _centers;
     private readonly double[] _widths;
     private readonly int? _choices;
 
-    public ParzenDensity(double[] places, int? choices)
+    public ParzenDensity(double[] values, int? choices)
     {
-        _places = [.. places.Order()];
+        _centers = [.. values.Order()];
         _choices = choices;
-        _widths = new double[_places.Length];
+        _widths = new double[_centers.Length];
 
         // No kernel is so narrow that one trial rules over its neighbourhood; the floor falls with the number of trials, as in hyperopt.
-        double floor = 1.0 / Math.Min(100, 2 + _places.Length);
-        for (int i = 0; i < _places.Length; i++)
+        double floor = 1.0 / Math.Min(100, 2 + _centers.Length);
+        for (int i = 0; i < _centers.Length; i++)
         {
-            double below = _places[i] - (i > 0 ? _places[i - 1] : 0), above = (i + 1 < _places.Length ? _places[i + 1] : 1) - _places[i];
+            double below = _centers[i] - (i > 0 ? _centers[i - 1] : 0);
+            double above = (i + 1 < _centers.Length ? _centers[i + 1] : 1) - _centers[i];
             _widths[i] = Math.Clamp(Math.Max(below, above), floor, 1);
         }
     }
 
-    /// <summary>The place that two uniform numbers from 0 up to 1 give.</summary>
-    public double Draw(double part, double place)
+    /// <summary>Draws from the density.</summary>
+    /// <param name="kernelDraw">A uniform number from 0 up to 1, which decides the kernel.</param>
+    /// <param name="valueDraw">Another one, which decides the value under the kernel.</param>
+    public double Draw(double kernelDraw, double valueDraw)
     {
-        // The prior is the last of the equal parts.
-        int kernel = (int)(part * (_places.Length + 1));
-        if (kernel >= _places.Length)
+        // The prior is the last of the kernels.
+        int kernel = (int)(kernelDraw * (_centers.Length + 1));
+        if (kernel >= _centers.Length)
         {
-            return place;
+            return valueDraw;
         }
 
         if (_choices is { } choices)
         {
-            return (Choice(_places[kernel]) + 0.5) / choices;
+            return (Choice(_centers[kernel]) + 0.5) / choices;
         }
 
         // The quantile within the part of the normal distribution that lies between the ends, by bisection.
@@ -109,30 +112,30 @@ internal sealed class ParzenDensity
         for (int i = 0; i < 60; i++)
         {
             double middle = (low + high) / 2;
-            (low, high) = Normal(middle, kernel) - start < place * (end - start) ? (middle, high) : (low, middle);
+            (low, high) = Normal(middle, kernel) - start < valueDraw * (end - start) ? (middle, high) : (low, middle);
         }
 
         return Math.Min(low, Math.BitDecrement(1));
     }
 
-    /// <summary>The logarithm of the density at a place.</summary>
-    public double LogDensity(double place)
+    /// <summary>The logarithm of the density at x.</summary>
+    public double LogDensity(double x)
     {
         double sum = 1;
-        for (int kernel = 0; kernel < _places.Length; kernel++)
+        for (int kernel = 0; kernel < _centers.Length; kernel++)
         {
             sum += _choices is { } choices
-                ? Choice(place) == Choice(_places[kernel]) ? choices : 0
-                : Math.Exp(-Math.Pow((place - _places[kernel]) / _widths[kernel], 2) / 2)
+                ? Choice(x) == Choice(_centers[kernel]) ? choices : 0
+                : Math.Exp(-Math.Pow((x - _centers[kernel]) / _widths[kernel], 2) / 2)
                     / (_widths[kernel] * Math.Sqrt(2 * Math.PI) * (Normal(1, kernel) - Normal(0, kernel)));
         }
 
-        return Math.Log(sum / (_places.Length + 1));
+        return Math.Log(sum / (_centers.Length + 1));
     }
 
-    private int Choice(double place) => Math.Min((int)(place * _choices!.Value), _choices.Value - 1);
+    private int Choice(double x) => Math.Min((int)(x * _choices!.Value), _choices.Value - 1);
 
-    private double Normal(double place, int kernel) => 0.5 * (1 + Erf((place - _places[kernel]) / (_widths[kernel] * Math.Sqrt(2))));
+    private double Normal(double x, int kernel) => 0.5 * (1 + Erf((x - _centers[kernel]) / (_widths[kernel] * Math.Sqrt(2))));
 
     /// <summary>The error function, to 1.5e-7 (Abramowitz and Stegun, 7.1.26): enough to draw from.</summary>
     private static double Erf(double x)

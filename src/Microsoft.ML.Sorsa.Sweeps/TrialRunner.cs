@@ -62,15 +62,18 @@ public sealed class TrialRunner : IDisposable
 
     internal SharedWork SharedWork => _model.SharedWork;
 
-    /// <summary>Trains a trial. Sets libtorch's number of threads, which is the process's.</summary>
+    /// <summary>
+    /// Trains a trial. Sets libtorch's number of threads, which is the process's, to the study's and does not put it back: another trial
+    /// may be running. Whoever runs trials puts it back after the last one.
+    /// </summary>
     /// <param name="plan">The trial.</param>
     /// <param name="report">Told of each point of the curve, on the thread that trains.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <returns>Its end: completed, pruned, or failed for a reason of its own.</returns>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    /// <exception cref="IOException">
-    /// And whatever else is not the trial's own fault: what <paramref name="report"/>, the metric or the rows throw.
-    /// </exception>
+    /// <exception cref="IOException">A file cannot be read or written.</exception>
+    /// <exception cref="ArgumentException">A row does not fit, though the trial has the trainer's own lengths.</exception>
+    /// <remarks>What <paramref name="report"/> or the metric throws comes out as it is.</remarks>
     public TrialResult Run(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(plan);

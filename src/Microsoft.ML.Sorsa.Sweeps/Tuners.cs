@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -53,7 +54,8 @@ public sealed class RandomSearchTuner : ITuner
     public IReadOnlyDictionary<string, object?>? Propose(SorsaSearchSpace space, int trialId, TrialHistory history, int seed)
     {
         ArgumentNullException.ThrowIfNull(space);
-        return space.Parameters((name, option) => option.At(SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}"))));
+        return space.Parameters(
+            (name, option) => option.FromUnitInterval(SeededDraw.Uniform(seed, FormattableString.Invariant($"{trialId}/{name}"))));
     }
 }
 
@@ -83,10 +85,7 @@ internal static class SeededDraw
 public sealed class GridSearchTuner(int steps = 4) : ITuner
 {
     /// <summary>Values of a range.</summary>
-    public int Steps { get; } = steps >= 1
-        ? steps
-        : throw new ArgumentOutOfRangeException(nameof(steps), steps, string.Create(
-            CultureInfo.InvariantCulture, $"steps is {steps}; it must be at least 1. Choose 3 to 5."));
+    public int Steps { get; } = steps >= 1 ? steps : throw OptionRange.Error(nameof(steps), steps, "at least 1", "Choose 3 to 5");
 
     /// <inheritdoc/>
     public string Description => string.Create(CultureInfo.InvariantCulture, $"grid search, {Steps} values of a range");

@@ -14,25 +14,25 @@ public sealed record SorsaAdapterOptions
     public FineTuningMethod Method { get; init; }
 
     /// <summary>r. Default null: 16; from 1 to the smaller side of the smallest target.</summary>
-    [OptionRange(1, int.MaxValue, "Choose a larger number")]
+    [OptionRange(1, int.MaxValue, MethodSettings.RankRemedy)]
     public int? Rank { get; init; }
 
     /// <summary>
     /// Scales the trained part by Alpha / Rank, in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank; above 0.
     /// </summary>
-    [OptionRange(0, double.MaxValue, "Leave it null for c = 1, as in the paper", MinimumIsExclusive = true)]
+    [OptionRange(0, double.MaxValue, MethodSettings.AlphaRemedy, MinimumIsExclusive = true)]
     public double? Alpha { get; init; }
 
     /// <summary>γ, the weight of SORSA's penalty. Default null: 4e-4; at least 0.</summary>
-    [OptionRange(0, double.MaxValue, "Use 0 for SORSA without regularizer, 4e-4 as the paper does")]
+    [OptionRange(0, double.MaxValue, MethodSettings.GammaRemedy)]
     public double? Gamma { get; init; }
 
     /// <summary>How the penalty adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>.</summary>
-    [OptionRequired("Choose one of them")]
+    [OptionDefined]
     public RegularizerReduction RegularizerReduction { get; init; }
 
     /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>.</summary>
-    [OptionRequired("Choose one of them")]
+    [OptionDefined]
     public SingularTriplets Triplets { get; init; }
 
     /// <summary>The first triplet of <see cref="SingularTriplets.Slice"/>, from 0. Default null.</summary>

@@ -87,10 +87,10 @@ public sealed class SorsaAdapters : IDisposable
         ArgumentNullException.ThrowIfNull(loss);
         RequireOpen();
         using var scope = NewDisposeScope();
-        _adapters.BeforeForward();
+        _adapters.WriteWeights();
         Tensor value = loss();
         value.backward();
-        _adapters.AfterBackward();
+        _adapters.CollectGradients();
         return scope.MoveToOuter(value.detach());
     }
 
@@ -120,7 +120,7 @@ public sealed class SorsaAdapters : IDisposable
     {
         RequireOpen();
         using var noGrad = no_grad();
-        _adapters.BeforeForward();
+        _adapters.WriteWeights();
     }
 
     /// <summary>Writes the adapted weights into the module for good, in its own type. Nothing else can be called afterwards.</summary>

@@ -22,6 +22,7 @@ public sealed class SorsaBaseModel : IDisposable
     private readonly DecompositionCache _decompositions;
     private readonly EncodedRows _rows = new();
     private int _trainings;
+    private bool _disposed;
 
     internal SorsaBaseModel(IHostEnvironment env, SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder)
     {
@@ -92,6 +93,7 @@ public sealed class SorsaBaseModel : IDisposable
             ArgumentOutOfRangeException.ThrowIfLessThan(count, 1, nameof(evaluations));
         }
 
+        ObjectDisposedException.ThrowIf(_disposed, this);
         FineTuningSettings settings = Verified(options, validationData is not null);
         Interlocked.Increment(ref _trainings);
         using IChannel channel = _host.Start("Fine-tuning");
@@ -103,11 +105,15 @@ public sealed class SorsaBaseModel : IDisposable
             new EncodedRows.Settings(settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength),
             (rows, argument) => run.Encode(prompts, rows, argument));
         FineTunedModel model = run.Train(train, validation);
-        return (new SorsaTransformer(model, prompts, settings), model.Orthonormality);
+        return (SorsaTransformer.Over(model, prompts, settings), model.Orthonormality);
     }
 
-    /// <summary>Frees the weights. Models that were trained keep their own.</summary>
-    public void Dispose() => _folder.Dispose();
+    /// <summary>Frees the weights, when no training is under way. Models that were trained keep their own.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        _folder.Dispose();
+    }
 
     private FineTuningSettings Verified(SorsaFineTuningTrainer.Options options, bool hasValidationRows)
     {

@@ -42,8 +42,10 @@ public sealed class SorsaCatalog
     /// <exception cref="ArgumentException">A name is empty, or the options do not fit the model.</exception>
     /// <exception cref="IOException">The folder or its config.json is not there.</exception>
     public SorsaFineTuningTrainer FineTune(
-        string modelFolder, string promptColumnName = "Prompt", string responseColumnName = "Response",
-        string outputColumnName = "Answer") =>
+        string modelFolder,
+        string promptColumnName = FineTuningSettings.DefaultPromptColumnName,
+        string responseColumnName = FineTuningSettings.DefaultResponseColumnName,
+        string outputColumnName = FineTuningSettings.DefaultOutputColumnName) =>
         FineTune(new SorsaFineTuningTrainer.Options
         {
             ModelFolder = modelFolder,
@@ -126,7 +128,9 @@ public sealed class SorsaCatalog
     /// Another architecture than Llama and Mistral, or a part of the tokenizer that is not supported.
     /// </exception>
     public SorsaTransformer LoadModel(
-        string modelFolder, string promptColumnName = "Prompt", string outputColumnName = "Answer",
+        string modelFolder,
+        string promptColumnName = FineTuningSettings.DefaultPromptColumnName,
+        string outputColumnName = FineTuningSettings.DefaultOutputColumnName,
         PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);

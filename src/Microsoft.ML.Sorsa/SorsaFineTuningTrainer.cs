@@ -88,7 +88,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         IReadOnlyList<SupervisedExample> validation = validationRows is null
             ? []
             : run.Encode(prompts, validationRows, nameof(validationData));
-        return new SorsaTransformer(run.Train(train, validation), prompts, _settings);
+        return SorsaTransformer.Over(run.Train(train, validation), prompts, _settings);
     }
 
     private IEnumerable<(string Prompt, string Response)> ReadRows(IDataView data) =>
@@ -110,15 +110,15 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
 
         /// <summary>The column of text that holds the prompts. Default "Prompt".</summary>
         [OptionRequired("Name the column that holds the prompts")]
-        public string PromptColumnName { get; set; } = "Prompt";
+        public string PromptColumnName { get; set; } = FineTuningSettings.DefaultPromptColumnName;
 
         /// <summary>The column of text that holds the responses to learn; needed in training only. Default "Response".</summary>
         [OptionRequired("Name the column that holds the responses")]
-        public string ResponseColumnName { get; set; } = "Response";
+        public string ResponseColumnName { get; set; } = FineTuningSettings.DefaultResponseColumnName;
 
         /// <summary>The column of text that the fitted model adds. Default "Answer".</summary>
         [OptionRequired("Name the column to add")]
-        public string OutputColumnName { get; set; } = "Answer";
+        public string OutputColumnName { get; set; } = FineTuningSettings.DefaultOutputColumnName;
 
         /// <summary>What stands around a prompt. Default <see cref="Data.PromptTemplate.Alpaca"/>, as in the paper.</summary>
         [OptionRequired("Use PromptTemplate.Alpaca, as the paper does")]
@@ -134,14 +134,14 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; from 1 to the smaller side of
         /// the smallest target.
         /// </summary>
-        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        [OptionRange(1, int.MaxValue, MethodSettings.RankRemedy)]
         public int? Rank { get; set; }
 
         /// <summary>
         /// Scales the trained part by c = Alpha / Rank; in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank, so that c = 1, as
         /// in the papers of SORSA and PiSSA; above 0.
         /// </summary>
-        [OptionRange(0, double.MaxValue, "Leave it null for c = 1, as in the paper", MinimumIsExclusive = true)]
+        [OptionRange(0, double.MaxValue, MethodSettings.AlphaRemedy, MinimumIsExclusive = true)]
         public double? Alpha { get; set; }
 
         /// <summary>
@@ -155,17 +155,17 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// weight of the same penalty in the loss. Default null: 4e-4 for SORSA, as in the paper's tables, 0.5 for AdaLoRA, as in PEFT; at
         /// least 0. 0 is "SORSA without regularizer" and costs nothing.
         /// </summary>
-        [OptionRange(0, double.MaxValue, "Use 0 for SORSA without regularizer, 4e-4 as the paper does")]
+        [OptionRange(0, double.MaxValue, MethodSettings.GammaRemedy)]
         public double? Gamma { get; set; }
 
         /// <summary>
         /// How Eq. (9) adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>, to which the paper's γ belong.
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public RegularizerReduction RegularizerReduction { get; set; }
 
         /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>, as in the paper.</summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public SingularTriplets Triplets { get; set; }
 
         /// <summary>
@@ -186,7 +186,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// <summary>
         /// How the weights beside the trained part are kept while they train. Default <see cref="BaseQuantization.None"/>.
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public BaseQuantization Quantization { get; set; }
 
         /// <summary>
@@ -194,7 +194,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// the other's error. Default 1: once; at least 1.
         /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
-        public int QuantizationRounds { get; set; } = 1;
+        public int QuantizationRounds { get; set; } = MethodSettings.DefaultQuantizationRounds;
 
         /// <summary>
         /// The projections that are adapted, by name, in every layer. Default all seven: q_proj, k_proj, v_proj, o_proj, gate_proj,
@@ -210,7 +210,7 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         public double LearningRate { get; set; } = 5e-4;
 
         /// <summary>How the learning rate goes on after the warm-up. Default cosine to 0, as in the paper.</summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public LearningRateDecay LearningRateDecay { get; set; }
 
         /// <summary>
@@ -289,14 +289,14 @@ public sealed class SorsaFineTuningTrainer : IEstimator<SorsaTransformer>
         /// What the model computes in. Default <see cref="WeightType.Float32"/>; the adapters train in float32 in any case. The paper's
         /// runs use <see cref="WeightType.BFloat16"/>, which pays on GPUs and is several times slower on most CPUs.
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public WeightType ComputeType { get; set; } = WeightType.Float32;
 
         /// <summary>
         /// What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model computes
         /// with the weights so rounded. (Where <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)
         /// </summary>
-        [OptionRequired("Choose one of them")]
+        [OptionDefined]
         public WeightType SavedType { get; set; } = WeightType.Checkpoint;
 
         /// <summary>How the fitted model generates. Default greedy, at most 256 tokens.</summary>

@@ -40,6 +40,20 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
             _model = model;
 
+    /// <summary>Over what training gave; frees it where that fails.</summary>
+    internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    {
+        try
+        {
+            return new SorsaTransformer(model, prompts, settings);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
@@ -82,7 +96,16 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     /// <summary>The adapter that is in use; null: the base alone.</summary>
-    public string? ActiveAdapter => _adapters?.Active;
+    public string? ActiveAdapter
+    {
+        get
+        {
+            lock (_turn)
+            {
+                return _adapters?.Active;
+            }
+        }
+    }
 
     /// <summary>What was trained here, apart from its base; null where the model was not trained here, or has no adapter.</summary>
     internal AdapterWeights? Trained { get; init; }

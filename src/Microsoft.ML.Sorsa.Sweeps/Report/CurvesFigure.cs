@@ -35,7 +35,7 @@ internal static class CurvesFigure
         plot.Axes.Add(new ScaleAxis(AxisPosition.Left, isLogarithmic ? "Validation loss (logarithmic)" : "Validation loss", up.Ticks));
         foreach ((TrialResult trial, CurvePoint[] curve) in curves)
         {
-            DataPoint[] points = [.. curve.Select(point => new DataPoint(across.PlaceOf(point.Step), up.PlaceOf(point.Loss)))];
+            DataPoint[] points = [.. curve.Select(point => new DataPoint(across.PositionOf(point.Step), up.PositionOf(point.Loss)))];
             bool isBest = trial == report.Best;
             OxyColor color = trial switch
             {

@@ -18,14 +18,14 @@ internal static class GammaRankFigure
         }
 
         PlotScale<object?> across = PlotScale.Of(gamma), up = PlotScale.Of(rank);
-        (TrialResult, double, double)[] places =
+        (TrialResult, double, double)[] points =
         [
             .. report.InDrawingOrder().Select(trial => (trial, trial.TrialSettings.Parameters))
                 .Where(pair => pair.Parameters.ContainsKey(SweepReport.Gamma) && pair.Parameters.ContainsKey(SweepReport.Rank))
                 .Select(pair => (
-                    pair.trial, across.PlaceOf(pair.Parameters[SweepReport.Gamma]), up.PlaceOf(pair.Parameters[SweepReport.Rank]))),
+                    pair.trial, across.PositionOf(pair.Parameters[SweepReport.Gamma]), up.PositionOf(pair.Parameters[SweepReport.Rank]))),
         ];
-        if (places.Length == 0)
+        if (points.Length == 0)
         {
             return ReportFigure.LeftOut(Name, Title, "no trial has both.");
         }
@@ -34,8 +34,8 @@ internal static class GammaRankFigure
             report,
             new ScaleAxis(AxisPosition.Bottom, SweepReport.Gamma, across.Ticks),
             new ScaleAxis(AxisPosition.Left, SweepReport.Rank, up.Ticks),
-            places);
-        int others = report.Trials.Count - places.Length;
+            points);
+        int others = report.Trials.Count - points.Length;
         return new ReportFigure(Name, Title, TrialMarks.Legend
             + (others == 0 ? "" : $" Not drawn: {NumberText.Count(others, "trial")} whose method has no γ or no rank."), plot);
     }
@@ -73,7 +73,7 @@ internal static class OrthonormalityFigure
             report,
             new ScaleAxis(AxisPosition.Bottom, SweepReport.Gamma, across.Ticks),
             new ScaleAxis(AxisPosition.Left, "L_reg of Eq. (9)", up.Ticks),
-            [.. trials.Select(trial => (trial.Trial, across.PlaceOf(trial.Gamma), up.PlaceOf(trial.Orthonormality)))]);
+            [.. trials.Select(trial => (trial.Trial, across.PositionOf(trial.Gamma), up.PositionOf(trial.Orthonormality)))]);
         int others = report.Trials.Count - trials.Length;
         return new ReportFigure(Name, Title,
             "Lower is closer to orthonormal; of pruned trials the last value of their curve. Squares as in γ against rank."

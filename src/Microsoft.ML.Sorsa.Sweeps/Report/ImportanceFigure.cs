@@ -89,7 +89,7 @@ internal sealed record ParameterImportance(string Parameter, double Share, doubl
         double[][] groups =
         [
             .. (option.Choices is null
-                ? InThree(trials, trial => option.PlaceOf(trial.TrialSettings.Parameters[name]))
+                ? InThree(trials, trial => option.ToUnitInterval(trial.TrialSettings.Parameters[name]))
                 : trials.GroupBy(trial => ParameterText.Of(trial.TrialSettings.Parameters[name]), StringComparer.Ordinal))
                 .Select(group => group.Select(trial => trial.Metric!.Value).ToArray()),
         ];
@@ -107,10 +107,10 @@ internal sealed record ParameterImportance(string Parameter, double Share, doubl
     }
 
     /// <summary>Equal values come into one group, that of the first of them.</summary>
-    private static IEnumerable<IEnumerable<TrialResult>> InThree(TrialResult[] trials, Func<TrialResult, double> place)
+    private static IEnumerable<IEnumerable<TrialResult>> InThree(TrialResult[] trials, Func<TrialResult, double> value)
     {
-        double[] sorted = [.. trials.Select(place).Order()];
-        return trials.GroupBy(trial => Array.IndexOf(sorted, place(trial)) * NumberGroups / sorted.Length);
+        double[] sorted = [.. trials.Select(value).Order()];
+        return trials.GroupBy(trial => Array.IndexOf(sorted, value(trial)) * NumberGroups / sorted.Length);
     }
 
     private static double Squared(double value) => value * value;

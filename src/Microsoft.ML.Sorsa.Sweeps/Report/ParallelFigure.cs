@@ -36,11 +36,13 @@ internal static class ParallelFigure
             [
                 .. options.Select((option, i) => new DataPoint(
                     i,
-                    trial.TrialSettings.Parameters.TryGetValue(option.Name, out object? value) ? option.Scale.PlaceOf(value) : NotThere)),
+                    trial.TrialSettings.Parameters.TryGetValue(option.Name, out object? value)
+                        ? option.Scale.PositionOf(value)
+                        : NotThere)),
             ];
             if (isCompleted)
             {
-                points.Add(new DataPoint(last, metric!.PlaceOf(trial.Metric!.Value)));
+                points.Add(new DataPoint(last, metric!.PositionOf(trial.Metric!.Value)));
             }
 
             OxyColor color = isBest ? PlotInk.Best
@@ -84,20 +86,20 @@ internal static class ParallelFigure
     {
         MetricShades shades = report.Shades;
         PlotScale<double> scale = PlotScale.Of([shades.Best, shades.Worst], isLogarithmic: false);
-        double end = scale.PlaceOf(shades.Worst);
+        double end = scale.PositionOf(shades.Worst);
         return new PlotScale<double>(
-            value => Math.Clamp(scale.PlaceOf(value), 0, 1),
+            value => Math.Clamp(scale.PositionOf(value), 0, 1),
             !shades.IsCut
                 ? scale.Ticks
-                : [.. scale.Ticks.Where(tick => Math.Abs(tick.Place - end) > 0.08), (end, $"{NumberText.Of(shades.Worst)} and worse")]);
+                : [.. scale.Ticks.Where(tick => Math.Abs(tick.Position - end) > 0.08), (end, $"{NumberText.Of(shades.Worst)} and worse")]);
     }
 
-    private static void DrawAxis(PlotModel plot, int place, string name, IReadOnlyList<(double Place, string Label)> ticks)
+    private static void DrawAxis(PlotModel plot, int x, string name, IReadOnlyList<(double Position, string Label)> ticks)
     {
         plot.Annotations.Add(new LineAnnotation
         {
             Type = LineAnnotationType.Vertical,
-            X = place,
+            X = x,
             MinimumY = 0,
             MaximumY = 1,
             Color = PlotInk.Text,
@@ -107,18 +109,18 @@ internal static class ParallelFigure
         });
         foreach ((double tick, string label) in ticks)
         {
-            DrawLabel(plot, place, tick, label);
+            DrawLabel(plot, x, tick, label);
         }
 
-        TextAnnotation heading = PlotInk.Label(PlainText.Short(name, 24), place, 1.1, HorizontalAlignment.Center);
+        TextAnnotation heading = PlotInk.Label(PlainText.Short(name, 24), x, 1.1, HorizontalAlignment.Center);
         (heading.FontSize, heading.FontWeight) = (13, FontWeights.Bold);
         plot.Annotations.Add(heading);
     }
 
     /// <summary>On a white ground, since lines run below it.</summary>
-    private static void DrawLabel(PlotModel plot, int place, double height, string text)
+    private static void DrawLabel(PlotModel plot, int x, double height, string text)
     {
-        TextAnnotation label = PlotInk.Label(text, place, height, HorizontalAlignment.Right, offset: -9);
+        TextAnnotation label = PlotInk.Label(text, x, height, HorizontalAlignment.Right, offset: -9);
         (label.Background, label.Padding) = (OxyColor.FromAColor(225, OxyColors.White), new OxyThickness(2, 1, 2, 1));
         plot.Annotations.Add(label);
     }

@@ -4,10 +4,10 @@ using OxyPlot.Axes;
 
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
-/// <summary>Puts values in places from 0 to 1 along an axis, and names some of them.</summary>
-/// <param name="PlaceOf">The place of a value.</param>
-/// <param name="Ticks">Places with their labels, in the order of the places.</param>
-internal sealed record PlotScale<T>(Func<T, double> PlaceOf, IReadOnlyList<(double Place, string Label)> Ticks);
+/// <summary>Puts values in positions from 0 to 1 along an axis, and names some of them.</summary>
+/// <param name="PositionOf">The position of a value.</param>
+/// <param name="Ticks">Positions with their labels, in ascending order.</param>
+internal sealed record PlotScale<T>(Func<T, double> PositionOf, IReadOnlyList<(double Position, string Label)> Ticks);
 
 /// <summary>Scales of options and of measured numbers.</summary>
 internal static class PlotScale
@@ -20,16 +20,16 @@ internal static class PlotScale
     {
         IReadOnlyList<(double, string)> ticks = option switch
         {
-            UniformIntOption { LogBase: true } whole => Places(ScaleTick.PowersOfTwo(whole.Min, whole.Max), value => (int)value),
-            UniformIntOption whole => Places(ScaleTick.Linear(whole.Min, whole.Max, whole: true), value => (int)value),
-            UniformDoubleOption { LogBase: true } real => Places(ScaleTick.Logarithmic(real.Min, real.Max), value => value),
-            UniformDoubleOption real => Places(ScaleTick.Linear(real.Min, real.Max), value => value),
-            _ => [.. option.Ends.Select(value => (option.PlaceOf(value), Name(value)))],
+            UniformIntOption { LogBase: true } whole => Ticks(ScaleTick.PowersOfTwo(whole.Min, whole.Max), value => (int)value),
+            UniformIntOption whole => Ticks(ScaleTick.Linear(whole.Min, whole.Max, whole: true), value => (int)value),
+            UniformDoubleOption { LogBase: true } real => Ticks(ScaleTick.Logarithmic(real.Min, real.Max), value => value),
+            UniformDoubleOption real => Ticks(ScaleTick.Linear(real.Min, real.Max), value => value),
+            _ => [.. option.Ends.Select(value => (option.ToUnitInterval(value), Name(value)))],
         };
-        return new PlotScale<object?>(option.PlaceOf, ticks);
+        return new PlotScale<object?>(option.ToUnitInterval, ticks);
 
-        IReadOnlyList<(double, string)> Places(IReadOnlyList<ScaleTick> values, Func<double, object> typed) =>
-            [.. values.Select(tick => (option.PlaceOf(typed(tick.Value)), tick.Label))];
+        IReadOnlyList<(double, string)> Ticks(IReadOnlyList<ScaleTick> values, Func<double, object> typed) =>
+            [.. values.Select(tick => (option.ToUnitInterval(typed(tick.Value)), tick.Label))];
     }
 
     /// <summary>A scale for measured numbers, as wide as they are.</summary>
@@ -60,11 +60,11 @@ internal static class PlotScale
         double start = positive.Length < numbers.Length ? AfterZero : 0;
         double width = positive.Min() < positive.Max() ? 1 : 2;
         (double from, double to) = (positive.Min() / width, positive.Max() * width);
-        double Place(double value) => value <= 0 ? 0 : start + (1 - start) * Math.Log(value / from) / Math.Log(to / from);
-        return new PlotScale<double>(Place,
+        double Position(double value) => value <= 0 ? 0 : start + (1 - start) * Math.Log(value / from) / Math.Log(to / from);
+        return new PlotScale<double>(Position,
         [
             .. start > 0 ? new[] { (0.0, "0") } : [],
-            .. ScaleTick.Logarithmic(from, to).Select(tick => (Place(tick.Value), tick.Label)),
+            .. ScaleTick.Logarithmic(from, to).Select(tick => (Position(tick.Value), tick.Label)),
         ]);
     }
 
@@ -140,14 +140,14 @@ internal sealed record ScaleTick(double Value, string Label)
     ];
 }
 
-/// <summary>An axis over the places of a <see cref="PlotScale{T}"/>, with its labels.</summary>
+/// <summary>An axis over the positions of a <see cref="PlotScale{T}"/>, with its labels.</summary>
 internal sealed class ScaleAxis : LinearAxis
 {
     private const double Margin = 0.08;
 
-    private readonly IReadOnlyList<(double Place, string Label)> _ticks;
+    private readonly IReadOnlyList<(double Position, string Label)> _ticks;
 
-    public ScaleAxis(AxisPosition position, string title, IReadOnlyList<(double Place, string Label)> ticks, double margin = Margin)
+    public ScaleAxis(AxisPosition position, string title, IReadOnlyList<(double Position, string Label)> ticks, double margin = Margin)
     {
         _ticks = ticks;
         Position = position;
@@ -165,9 +165,9 @@ internal sealed class ScaleAxis : LinearAxis
     public override void GetTickValues(
         out IList<double> majorLabelValues, out IList<double> majorTickValues, out IList<double> minorTickValues)
     {
-        majorLabelValues = majorTickValues = [.. _ticks.Select(tick => tick.Place)];
+        majorLabelValues = majorTickValues = [.. _ticks.Select(tick => tick.Position)];
         minorTickValues = [];
     }
 
-    protected override string FormatValueOverride(double x) => _ticks.MinBy(tick => Math.Abs(tick.Place - x)).Label;
+    protected override string FormatValueOverride(double x) => _ticks.MinBy(tick => Math.Abs(tick.Position - x)).Label;
 }

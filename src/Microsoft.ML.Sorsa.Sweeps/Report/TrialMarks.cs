@@ -19,9 +19,9 @@ internal static class TrialMarks
     /// <param name="report">For the colours.</param>
     /// <param name="across">The axis at the bottom.</param>
     /// <param name="up">The axis on the left.</param>
-    /// <param name="places">The trials to draw, with their places; those on top last.</param>
+    /// <param name="points">The trials to draw, with their positions; those on top last.</param>
     public static PlotModel Plot(
-        SweepReport report, ScaleAxis across, ScaleAxis up, IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+        SweepReport report, ScaleAxis across, ScaleAxis up, IReadOnlyList<(TrialResult Trial, double X, double Y)> points)
     {
         PlotModel plot = PlotInk.Empty(left: 70, top: 12, right: 92, bottom: 52);
         plot.Axes.Add(across);
@@ -31,8 +31,8 @@ internal static class TrialMarks
             plot.Axes.Add(ColorBar(report));
         }
 
-        bool numbered = places.Count <= MostWithNumbers;
-        foreach ((TrialResult trial, double x, double y) in SideBySide(places))
+        bool numbered = points.Count <= MostWithNumbers;
+        foreach ((TrialResult trial, double x, double y) in SideBySide(points))
         {
             bool isBest = trial == report.Best;
             OxyColor color = trial switch
@@ -90,12 +90,12 @@ internal static class TrialMarks
     /// Marks that are straight above each other, as those of equal choices are, and would touch, go into columns of their own.
     /// </summary>
     private static IEnumerable<(TrialResult Trial, double X, double Y)> SideBySide(
-        IReadOnlyList<(TrialResult Trial, double X, double Y)> places)
+        IReadOnlyList<(TrialResult Trial, double X, double Y)> points)
     {
         var shifts = new Dictionary<int, double>();
-        foreach (var straight in places.GroupBy(place => Math.Round(place.X, 6)))
+        foreach (var straight in points.GroupBy(point => Math.Round(point.X, 6)))
         {
-            foreach ((int Trial, int Column)[] heap in Heaps(straight.Select(place => (place.Trial.TrialSettings.TrialId, place.Y))))
+            foreach ((int Trial, int Column)[] heap in Heaps(straight.Select(point => (point.Trial.TrialSettings.TrialId, point.Y))))
             {
                 int last = heap.Max(mark => mark.Column);
                 foreach ((int trial, int column) in heap)
@@ -105,7 +105,7 @@ internal static class TrialMarks
             }
         }
 
-        return places.Select(place => (place.Trial, place.X + shifts[place.Trial.TrialSettings.TrialId], place.Y));
+        return points.Select(point => (point.Trial, point.X + shifts[point.Trial.TrialSettings.TrialId], point.Y));
     }
 
     /// <summary>Marks that touch, directly or over others, from the lowest: each in the first column where it touches none.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
@@ -9,8 +10,8 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// <summary>A way of fine-tuning: how a projection's adapter starts, and what the method does beside the loss's gradient.</summary>
 internal abstract class AdapterMethod
 {
-    /// <summary>What files call it, as in <see cref="MethodDescriptor.Name"/>.</summary>
-    public abstract string Name { get; }
+    /// <summary>The entry of <see cref="MethodCatalog"/> that it was made from; null for one that is in no catalog.</summary>
+    public abstract MethodDescriptor? Method { get; }
 
     /// <summary>Dropout in front of what trains; null: none.</summary>
     public InputDropout? Dropout { get; init; }
@@ -63,28 +64,111 @@ internal abstract class AdapterMethod
 internal sealed record OrthonormalityPenalty(double Weight, bool Mean, bool InLoss);
 
 /// <summary>
-/// Values that factors start from, on the weight's device, in float32, or in float64 where the weight is. They are drawn on the CPU: a seed
-/// means the same on every device. The caller owns them.
+/// All that the library knows of a method: its names, its options, how it starts, what files keep of it. A method's folder defines one, and
+/// <see cref="MethodCatalog"/> lists it; docs/adding-a-method.md shows how.
 /// </summary>
-internal static class AdapterStart
+internal sealed record MethodDescriptor
 {
-    /// <summary>The type that factors of a weight train in.</summary>
-    public static ScalarType TypeFor(Tensor weight) => weight.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+    /// <summary>What users call it.</summary>
+    public required FineTuningMethod Method { get; init; }
 
-    public static Tensor Zeros(long[] shape, Tensor weight) => zeros(shape, TypeFor(weight), weight.device).DetachFromDisposeScope();
+    /// <summary>What files call it, in lower case.</summary>
+    public required string Name { get; init; }
 
-    /// <summary>Uniform in ±<paramref name="bound"/>.</summary>
-    public static Tensor Uniform(long[] shape, double bound, Tensor weight, Generator generator)
+    /// <summary>The options that it has; the others must be left at their defaults.</summary>
+    public required MethodOptions Options { get; init; }
+
+    /// <summary>γ where nothing is set.</summary>
+    public double DefaultGamma { get; init; }
+
+    /// <summary>It must know the steps of the run, which a training loop of the user's own does not tell.</summary>
+    public bool NeedsTotalSteps { get; init; }
+
+    /// <summary>The method that checked settings describe, for one run.</summary>
+    /// <exception cref="ArgumentException">The settings do not fit the steps of the run.</exception>
+    public required Func<MethodSettings, MethodRun, AdapterMethod> Create { get; init; }
+
+    /// <summary>What files keep of each projection; empty where there is nothing but a trained weight.</summary>
+    public IReadOnlyList<AdapterTensor> Tensors { get; init; } = [];
+
+    /// <summary>An adapter from what files keep, over its projection; null where files keep nothing.</summary>
+    public Func<SavedProjection, LowRankAdapter>? Restore { get; init; }
+
+    /// <summary>How PEFT's format has it; null where it has not.</summary>
+    public PeftForm? Peft { get; init; }
+
+    /// <summary>Why the update is no LoRA over the untouched base, and what to choose instead; null where it is one.</summary>
+    public string? NoLoraDifference { get; init; }
+
+    /// <summary>Whether it has an option; those that every method has are not in <see cref="Options"/>.</summary>
+    /// <param name="option">The name of the trainer's.</param>
+    public bool Has(string option) => !Enum.TryParse(option, out MethodOptions flag) || Options.HasFlag(flag);
+
+    /// <summary>It trains every weight, and not that of chosen projections.</summary>
+    public bool TrainsEveryWeight => !Options.HasFlag(MethodOptions.TargetModules);
+
+    /// <summary>Refuses what does not belong to the method, and what of it does not fit together.</summary>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    public void Verify(MethodSettings settings)
     {
-        using var scope = NewDisposeScope();
-        Tensor values = rand(shape, TypeFor(weight), CPU, generator: generator).Scale(2 * bound).Shift(-bound);
-        return values.to(weight.device).DetachFromDisposeScope();
+        foreach ((string name, object? value) in settings.SetOptions)
+        {
+            VerifyHas(name, value);
+        }
+
+        settings.Verify();
     }
 
-    /// <summary>Normal around 0.</summary>
-    public static Tensor Normal(long[] shape, double deviation, Tensor weight, Generator generator)
+    /// <summary>Refuses an option that is set and does not belong to the method.</summary>
+    public void VerifyHas(string option, object? value)
     {
-        using var scope = NewDisposeScope();
-        return randn(shape, TypeFor(weight), CPU, generator: generator).Scale(deviation).to(weight.device).DetachFromDisposeScope();
+        if (!Has(option))
+        {
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{option} is {value}; it does not belong to Method {Method}. Leave it at its default, or choose a method that has it."),
+                option);
+        }
     }
+
+    /// <summary>The rank to compare with the sides of the targets; null where the method has none.</summary>
+    public int? RequiredRank(MethodSettings settings) => !Options.HasFlag(MethodOptions.Rank) ? null
+        : settings.Triplets == SingularTriplets.Slice ? settings.RankOrDefault + settings.SliceStart
+        : settings.RankOrDefault;
+
+    /// <summary>The size of an axis, from the first of one projection's tensors that has it; 0 where none has.</summary>
+    public long SizeOf(Axis axis, IReadOnlyDictionary<string, Tensor> tensors)
+    {
+        foreach (AdapterTensor described in Tensors)
+        {
+            int at = Array.IndexOf(described.Axes, axis);
+            if (at >= 0 && tensors.GetValueOrDefault(described.Name) is { } tensor && tensor.dim() == described.Axes.Length)
+            {
+                return tensor.shape[at];
+            }
+        }
+
+        return 0;
+    }
+}
+
+/// <summary>The options that not every method has, by the names of the trainer's.</summary>
+[Flags]
+internal enum MethodOptions
+{
+    None = 0,
+    TargetModules = 1 << 0,
+    Rank = 1 << 1,
+    Alpha = 1 << 2,
+    Dropout = 1 << 3,
+    Quantization = 1 << 4,
+    QuantizationRounds = 1 << 5,
+    Gamma = 1 << 6,
+    RegularizerReduction = 1 << 7,
+    Triplets = 1 << 8,
+    SliceStart = 1 << 9,
+    HardOrthonormality = 1 << 10,
+    RankBudget = 1 << 11,
+
+    /// <summary>What every product of low rank has.</summary>
+    LowRank = TargetModules | Rank | Alpha | Dropout | Quantization,
 }

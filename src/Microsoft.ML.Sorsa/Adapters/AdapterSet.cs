@@ -16,7 +16,7 @@ internal sealed class AdapterSet
     private AdapterSet(AdapterMethod method) => _method = method;
 
     /// <summary>What files call the method.</summary>
-    public string MethodName => _method.Name;
+    public MethodDescriptor? Method => _method.Method;
 
     /// <summary>The adapters under their projections' checkpoint names, such as model.layers.0.self_attn.q_proj.</summary>
     public IEnumerable<KeyValuePair<string, Adapter>> Adapters =>
@@ -138,10 +138,10 @@ internal sealed class AdapterSet
     }
 
     /// <summary>Makes the model compute with the adapters' present values.</summary>
-    public void BeforeForward() => _adapters.ForEach(entry => entry.Target.BeforeForward(entry.Adapter));
+    public void WriteWeights() => _adapters.ForEach(entry => entry.Target.WriteWeights(entry.Adapter));
 
     /// <summary>Brings the gradients of a backward pass to what trains.</summary>
-    public void AfterBackward() => _adapters.ForEach(entry => entry.Target.AfterBackward(entry.Adapter));
+    public void CollectGradients() => _adapters.ForEach(entry => entry.Target.CollectGradients(entry.Adapter));
 
     /// <summary>What the method does after an optimizer step, counted from 0; the gradients are still set.</summary>
     public void AfterStep(int step) => _method.AfterStep([.. _adapters.Select(entry => entry.Adapter)], step);
@@ -163,6 +163,8 @@ internal sealed class AdapterSet
             target.Merge(adapter, weight);
         }
 
+        // Only now: a merge that fails at the last target can still be discarded as a whole.
+        _adapters.ForEach(entry => entry.Target.Release(entry.Adapter));
         _weights.ForEach(weight =>
         {
             weight.Weight.requires_grad = false;

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters;
 
-/// <summary>A projection of a model that an adapter works in the stead of.</summary>
+/// <summary>A projection of a model that an adapter stands in for.</summary>
 internal abstract class AdapterTarget(string path)
 {
     /// <summary>The projection's name in the model, such as model.layers.0.self_attn.q_proj.</summary>
@@ -14,28 +14,33 @@ internal abstract class AdapterTarget(string path)
     /// <summary>The projection, as an adapter is made from it.</summary>
     public abstract Linear Projection();
 
-    /// <summary>Puts the adapter in the projection's stead, and frees of the projection what it does not keep.</summary>
+    /// <summary>Puts the adapter in the projection's place, and frees the projection's weight unless the adapter keeps it.</summary>
     public abstract void Attach(Adapter adapter, Linear projection);
 
     /// <summary>Makes the model compute with the adapter's present values.</summary>
-    public virtual void BeforeForward(Adapter adapter)
+    public virtual void WriteWeights(Adapter adapter)
     {
     }
 
     /// <summary>Brings the gradients of a backward pass to the adapter's trained tensors.</summary>
-    public virtual void AfterBackward(Adapter adapter)
-    {
-    }
-
-    /// <summary>Puts the projection back as it was, where that can be done, and frees the adapter.</summary>
-    public virtual void Discard(Adapter adapter)
+    public virtual void CollectGradients(Adapter adapter)
     {
     }
 
     /// <summary>
-    /// Puts a plain projection of this weight [out, in], of the stored type, in the adapter's stead, and frees the adapter.
+    /// Puts the projection back as it was, and frees the adapter. Nothing to do where the model goes as a whole when its training fails.
     /// </summary>
+    public virtual void Discard(Adapter adapter)
+    {
+    }
+
+    /// <summary>Puts a plain projection of this weight [out, in], of the stored type, in the adapter's place.</summary>
     public abstract void Merge(Adapter adapter, Tensor weight);
+
+    /// <summary>Frees what was needed to take the merge back, once every target is merged.</summary>
+    public virtual void Release(Adapter adapter)
+    {
+    }
 }
 
 /// <summary>A projection of our own decoder, which the adapter replaces.</summary>
@@ -107,7 +112,7 @@ internal sealed class TensorTarget(string path, Tensor weight) : AdapterTarget(p
         }
     }
 
-    public override void BeforeForward(Adapter adapter)
+    public override void WriteWeights(Adapter adapter)
     {
         using var scope = NewDisposeScope();
         weight.requires_grad = false;
@@ -119,7 +124,7 @@ internal sealed class TensorTarget(string path, Tensor weight) : AdapterTarget(p
         weight.requires_grad = is_grad_enabled();
     }
 
-    public override void AfterBackward(Adapter adapter)
+    public override void CollectGradients(Adapter adapter)
     {
         using var scope = NewDisposeScope();
         if (weight.grad is { } gradient)
@@ -132,19 +137,27 @@ internal sealed class TensorTarget(string path, Tensor weight) : AdapterTarget(p
         weight.requires_grad = false;
     }
 
-    public override void Discard(Adapter adapter) => Finish(adapter, _original!);
+    public override void Discard(Adapter adapter)
+    {
+        Write(_original!);
+        Release(adapter);
+    }
 
-    public override void Merge(Adapter adapter, Tensor merged) => Finish(adapter, merged);
+    public override void Merge(Adapter adapter, Tensor merged) => Write(merged);
 
-    private void Finish(Adapter adapter, Tensor final)
+    public override void Release(Adapter adapter)
+    {
+        adapter.Free();
+        _original?.Dispose();
+        _original = null;
+    }
+
+    private void Write(Tensor final)
     {
         using var noGrad = no_grad();
         weight.grad = null;
         weight.requires_grad = false;
         weight.copy_(final);
         weight.requires_grad = _requiresGrad;
-        adapter.Free();
-        _original?.Dispose();
-        _original = null;
     }
 }

@@ -13,6 +13,13 @@ internal sealed record MethodSettings
     /// <summary>r where nothing is set.</summary>
     public const int DefaultRank = 16;
 
+    /// <summary>How often decomposition and quantisation take turns where nothing is set.</summary>
+    public const int DefaultQuantizationRounds = 1;
+
+    /// <summary>What to do about values outside of their range, said in two sets of options.</summary>
+    public const string RankRemedy = "Choose a larger number", AlphaRemedy = "Leave it null for c = 1, as in the paper",
+        GammaRemedy = "Use 0 for SORSA without regularizer, 4e-4 as the paper does";
+
     /// <summary>Null: <see cref="DefaultRank"/>.</summary>
     public int? Rank { get; init; }
 
@@ -37,7 +44,7 @@ internal sealed record MethodSettings
 
     public BaseQuantization Quantization { get; init; }
 
-    public int QuantizationRounds { get; init; } = 1;
+    public int QuantizationRounds { get; init; } = DefaultQuantizationRounds;
 
     /// <summary>r.</summary>
     public int RankOrDefault => Rank ?? DefaultRank;
@@ -62,7 +69,7 @@ internal sealed record MethodSettings
             (nameof(SliceStart), SliceStart, SliceStart is not null),
             (nameof(HardOrthonormality), HardOrthonormality, HardOrthonormality),
             (nameof(RankBudget), RankBudget, RankBudget is not null),
-            (nameof(QuantizationRounds), QuantizationRounds, QuantizationRounds != 1),
+            (nameof(QuantizationRounds), QuantizationRounds, QuantizationRounds != DefaultQuantizationRounds),
         }
         where option.IsSet
         select (option.Name, option.Value);

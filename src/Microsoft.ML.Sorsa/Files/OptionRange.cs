@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
 
@@ -9,17 +8,13 @@ namespace Microsoft.ML.Sorsa.Files;
 /// <param name="maximum">The largest value.</param>
 /// <param name="remedy">What to do outside of it, without a full stop.</param>
 [AttributeUsage(AttributeTargets.Property)]
-internal sealed class OptionRangeAttribute(double minimum, double maximum, string remedy) : ValidationAttribute
+internal sealed class OptionRangeAttribute(double minimum, double maximum, string remedy) : Attribute
 {
     /// <summary>The least value is not allowed itself.</summary>
     public bool MinimumIsExclusive { get; init; }
 
     /// <summary>The largest value is not allowed itself.</summary>
     public bool MaximumIsExclusive { get; init; }
-
-    public double Minimum => minimum;
-
-    public double Maximum => maximum;
 
     public string Remedy => remedy;
 
@@ -35,28 +30,22 @@ internal sealed class OptionRangeAttribute(double minimum, double maximum, strin
         }
     }
 
-    public override bool IsValid(object? value) =>
+    public bool Contains(object? value) =>
         value is null || (Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && double.IsFinite(number)
         && (MinimumIsExclusive ? number > minimum : number >= minimum) && (MaximumIsExclusive ? number < maximum : number <= maximum));
-
-    public override string FormatErrorMessage(string name) => $"{name} must be {Limit}. {remedy}.";
 }
 
-/// <summary>An option that must be set: no null, no empty text; and one of an enumeration's names.</summary>
+/// <summary>An option that must be set: no null, and no empty text.</summary>
 /// <param name="remedy">What to do where it is not, without a full stop.</param>
 [AttributeUsage(AttributeTargets.Property)]
-internal sealed class OptionRequiredAttribute(string remedy) : ValidationAttribute
+internal sealed class OptionRequiredAttribute(string remedy) : Attribute
 {
     public string Remedy => remedy;
-
-    public override bool IsValid(object? value) => value switch
-    {
-        null => false,
-        string text => !string.IsNullOrWhiteSpace(text),
-        Enum number => Enum.IsDefined(number.GetType(), number),
-        _ => true,
-    };
 }
+
+/// <summary>An option that must be one of its enumeration's names.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+internal sealed class OptionDefinedAttribute : Attribute;
 
 /// <summary>The one check of ranges, and the one error outside of them.</summary>
 internal static class OptionRange
@@ -71,14 +60,19 @@ internal static class OptionRange
         {
             object? value = property.GetValue(options);
             string name = owner + property.Name;
-            if (property.GetCustomAttribute<OptionRangeAttribute>() is { } range && !range.IsValid(value))
+            if (property.GetCustomAttribute<OptionRangeAttribute>() is { } range && !range.Contains(value))
             {
                 throw Error(name, value, range.Limit, range.Remedy);
             }
 
-            if (property.GetCustomAttribute<OptionRequiredAttribute>() is { } required && !required.IsValid(value))
+            if (property.GetCustomAttribute<OptionRequiredAttribute>() is { } required && IsMissing(value))
             {
                 throw Missing(name, value, required.Remedy);
+            }
+
+            if (property.IsDefined(typeof(OptionDefinedAttribute)) && value is Enum number && !Enum.IsDefined(number.GetType(), number))
+            {
+                throw Undefined(name, number);
             }
         }
     }
@@ -93,7 +87,7 @@ internal static class OptionRange
     {
         if (!Enum.IsDefined(value))
         {
-            throw Missing(name, value, "Choose one of them");
+            throw Undefined(name, value);
         }
     }
 
@@ -107,10 +101,12 @@ internal static class OptionRange
         }
     }
 
-    private static ArgumentException Missing(string name, object? value, string remedy) => value switch
-    {
-        null => new ArgumentNullException(name, $"{name} is null; it must be set. {remedy}."),
-        Enum => Error(name, value, $"one of {string.Join(", ", Enum.GetNames(value.GetType()))}", remedy),
-        _ => new ArgumentException($"{name} is '{value}'; it must not be empty. {remedy}.", name),
-    };
+    private static bool IsMissing(object? value) => value is null || (value is string text && string.IsNullOrWhiteSpace(text));
+
+    private static ArgumentException Missing(string name, object? value, string remedy) => value is null
+        ? new ArgumentNullException(name, $"{name} is null; it must be set. {remedy}.")
+        : new ArgumentException($"{name} is '{value}'; it must not be empty. {remedy}.", name);
+
+    private static ArgumentOutOfRangeException Undefined(string name, Enum value) =>
+        Error(name, value, $"one of {string.Join(", ", Enum.GetNames(value.GetType()))}", "Choose one of them");
 }

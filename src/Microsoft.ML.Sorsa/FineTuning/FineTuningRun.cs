@@ -59,9 +59,11 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             validation.Count == 0 ? null : () => SupervisedLoss.Mean(model.Model, validation, training.BatchSize, padTokenId),
             Report, settings.CancellationToken);
 
-        FineTunedModel merged = model.Merge(Orthonormality(model.Adapters));
-        Info($"{merged.Report}");
-        return merged;
+        // In the log before anything is written: what a merge that fails was about.
+        MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
+        double? orthonormality = Orthonormality(model.Adapters);
+        Info($"{report}");
+        return model.Merge() with { Report = report, Orthonormality = orthonormality };
     }
 
     private void Announce(AdapterSet adapters, int totalSteps)

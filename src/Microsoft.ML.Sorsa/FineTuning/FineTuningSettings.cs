@@ -11,6 +11,8 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// </summary>
 internal sealed record FineTuningSettings
 {
+    public const string DefaultPromptColumnName = "Prompt", DefaultResponseColumnName = "Response", DefaultOutputColumnName = "Answer";
+
     /// <summary>Every projection of a decoder layer, as in the paper.</summary>
     public static readonly IReadOnlyList<string> DefaultTargetModules =
         ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -71,7 +73,7 @@ internal sealed record FineTuningSettings
     {
         const string Remedy = "Leave it at its default, or fine-tune from a model folder";
         Verify();
-        Fit(ModelFolder.Length == 0, nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
+        Fit(string.IsNullOrEmpty(ModelFolder), nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
         Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, "of a model object only the targets can train",
             $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or fine-tune from a model folder");
         MethodSettings.VerifyForModule(Remedy);

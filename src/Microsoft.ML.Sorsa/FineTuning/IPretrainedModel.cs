@@ -2,7 +2,6 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tokenization;
 using static TorchSharp.torch;
 
@@ -45,13 +44,20 @@ internal abstract class AdaptedModel(AdapterSet adapters, ScalarType savedType) 
     /// <summary>What merged weights are rounded to.</summary>
     public ScalarType SavedType => savedType;
 
-    /// <summary>Merges the adapters and hands the plain model over; nothing is left here.</summary>
-    public FineTunedModel Merge(double? orthonormality)
+    /// <summary>Merges the adapters and hands the plain model over, with what trained beside it; nothing is left here.</summary>
+    public FineTunedModel Merge()
     {
-        MergeReport report = MergeReport.Of(adapters, savedType);
         AdapterWeights? trained = CopyAdapters();
-        adapters.Merge(savedType);
-        return HandOver() with { Report = report, Adapter = trained, Orthonormality = orthonormality };
+        try
+        {
+            adapters.Merge(savedType);
+            return HandOver() with { Adapter = trained };
+        }
+        catch
+        {
+            trained?.Dispose();
+            throw;
+        }
     }
 
     public abstract void Dispose();
@@ -67,7 +73,7 @@ internal abstract class AdaptedModel(AdapterSet adapters, ScalarType savedType) 
 /// <param name="Model">To generate with.</param>
 /// <param name="Network">The same as a decoder of ours; null where the model is an object of the user's, who owns it.</param>
 /// <param name="SavedType">What the weights are rounded to.</param>
-internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, ScalarType SavedType)
+internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, ScalarType SavedType) : IDisposable
 {
     /// <summary>What the merge did to each matrix.</summary>
     public MergeReport? Report { get; init; }
@@ -77,4 +83,11 @@ internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, S
 
     /// <summary>L_reg of Eq. (9) of what was trained; null for methods without singular vectors.</summary>
     public double? Orthonormality { get; init; }
+
+    /// <summary>Frees it; a model object of the user's stays.</summary>
+    public void Dispose()
+    {
+        Network?.Dispose();
+        Adapter?.Dispose();
+    }
 }

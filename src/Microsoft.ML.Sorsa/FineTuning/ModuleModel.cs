@@ -83,9 +83,15 @@ internal sealed class ModuleModel : IPretrainedModel
 
         public override void Dispose()
         {
-            Adapters.Discard();
-            frozen.Dispose();
-            model.train(wasTraining);
+            try
+            {
+                Adapters.Discard();
+            }
+            finally
+            {
+                frozen.Dispose();
+                model.train(wasTraining);
+            }
         }
 
         protected override AdapterWeights? CopyAdapters() => null;

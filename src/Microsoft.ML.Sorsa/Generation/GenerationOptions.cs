@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Generation;
 
 /// <summary>How text is generated. The defaults are greedy: the same prompt gives the same text, always the most likely token.</summary>
@@ -16,7 +18,7 @@ public sealed record GenerationOptions
         get;
         init => field = value >= 1
             ? value
-            : throw OutOfRange(nameof(MaxNewTokens), value, "at least 1", "Set the number of tokens that an answer may have");
+            : throw OptionRange.Error(nameof(MaxNewTokens), value, "at least 1", "Set the number of tokens that an answer may have");
     } = 256;
 
     /// <summary>
@@ -28,7 +30,7 @@ public sealed record GenerationOptions
         get;
         init => field = value >= 0 && double.IsFinite(value)
             ? value
-            : throw OutOfRange(
+            : throw OptionRange.Error(
                 nameof(Temperature), value, "a finite number, at least 0", "Use 0 for greedy decoding, 0.7 to 1 for drawing");
     }
 
@@ -41,7 +43,7 @@ public sealed record GenerationOptions
         get;
         init => field = value is > 0 and <= 1
             ? value
-            : throw OutOfRange(nameof(TopP), value, "above 0 and at most 1",
+            : throw OptionRange.Error(nameof(TopP), value, "above 0 and at most 1",
                 "Use 1 to draw among all tokens, 0.9 to leave the unlikely ones out");
     } = 1;
 
@@ -52,7 +54,7 @@ public sealed record GenerationOptions
     public int TopK
     {
         get;
-        init => field = value >= 0 ? value : throw OutOfRange(nameof(TopK), value, "at least 0", "Use 0 to draw among all tokens");
+        init => field = value >= 0 ? value : throw OptionRange.Error(nameof(TopK), value, "at least 0", "Use 0 to draw among all tokens");
     }
 
     /// <summary>
@@ -64,7 +66,7 @@ public sealed record GenerationOptions
         get;
         init => field = value > 0 && double.IsFinite(value)
             ? value
-            : throw OutOfRange(
+            : throw OptionRange.Error(
                 nameof(RepetitionPenalty), value, "a finite number above 0", "Use 1 for no penalty, 1.1 to 1.3 against repetition");
     } = 1;
 
@@ -87,7 +89,7 @@ public sealed record GenerationOptions
         get;
         init => field = value is >= 1 and <= 4096
             ? value
-            : throw OutOfRange(nameof(BatchSize), value, "from 1 to 4096", "Use 1 for the least memory");
+            : throw OptionRange.Error(nameof(BatchSize), value, "from 1 to 4096", "Use 1 for the least memory");
     } = 8;
 
     /// <summary>
@@ -111,7 +113,4 @@ public sealed record GenerationOptions
             $"{name} is {value} and Temperature is 0, which takes the most likely token and draws nothing. Set Temperature above 0 (1 " +
             $"leaves the model's probabilities) or {name} to {off}.", name);
     }
-
-    private static ArgumentOutOfRangeException OutOfRange(string name, IFormattable value, string limit, string remedy) =>
-        new(name, value, FormattableString.Invariant($"{name} is {value}; it must be {limit}. {remedy}."));
 }

@@ -1,18 +1,5 @@
 namespace Microsoft.ML.Sorsa.Training;
 
-/// <summary>How the learning rate goes on after the warm-up.</summary>
-public enum LearningRateDecay
-{
-    /// <summary>Half a cosine from the peak to 0, as in the paper.</summary>
-    Cosine,
-
-    /// <summary>A straight line from the peak to 0.</summary>
-    Linear,
-
-    /// <summary>The peak, to the end.</summary>
-    Constant,
-}
-
 /// <summary>
 /// The learning rate's factor at each step, counted from 0: a straight line from 0 over the warm-up, so that the first step of a run
 /// with one moves nothing, then the decay. As transformers' schedules.

@@ -121,7 +121,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     private double Validate(Func<double> validate)
     {
         using var noGrad = no_grad();
-        adapters.BeforeForward();
+        adapters.WriteWeights();
         return validate();
     }
 
@@ -135,10 +135,10 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         {
             using var micro = NewDisposeScope();
             using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
-            adapters.BeforeForward();
+            adapters.WriteWeights();
             Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
             mean.backward();
-            adapters.AfterBackward();
+            adapters.CollectGradients();
             using (no_grad())
             {
                 total.Accumulate(mean.detach());

@@ -6,7 +6,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 /// <summary>A method whose adapters a test makes itself; what happens beside the loss is another method's, or nothing.</summary>
 internal sealed class StoredMethod(Func<string, Linear, Adapter> create, AdapterMethod? rules = null) : AdapterMethod
 {
-    public override string Name => rules?.Name ?? "stored";
+    public override MethodDescriptor? Method => rules?.Method;
 
     public override OrthonormalityPenalty? Penalty => rules?.Penalty;
 

@@ -79,7 +79,7 @@ internal sealed class VeraMethod : AdapterMethod
             saved.Bias),
     };
 
-    public override string Name => Descriptor.Name;
+    public override MethodDescriptor Method => Descriptor;
 
     /// <summary>r.</summary>
     public required int Rank { get; init; }

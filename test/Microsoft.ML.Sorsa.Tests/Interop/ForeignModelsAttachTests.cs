@@ -15,6 +15,34 @@ public sealed class ForeignModelsAttachTests
 {
     private static readonly string[] Blocks = ["qkv", "out", "up", "down"];
 
+    /// <summary>A merge is all or nothing: here the first target could be written, and the second one does not fit its type.</summary>
+    [TestMethod]
+    public void AMergeThatFailsAtTheSecondTargetLeavesTheModuleAsItWas()
+    {
+        using var module = nn.Sequential(
+            ("first", nn.Linear(4, 4, dtype: ScalarType.Float16)), ("second", nn.Linear(4, 4, dtype: ScalarType.Float16)));
+        float[][] before = Values();
+        using (SorsaAdapters adapters = SorsaAdapters.Attach(module, new SorsaAdapterOptions { Method = FineTuningMethod.Lora, Rank = 2 }))
+        {
+            using (no_grad())
+            {
+                foreach (Parameter second in adapters.Parameters.Skip(2))
+                {
+                    second.fill_(1e4);
+                }
+            }
+
+            Assert.Contains("second", Assert.ThrowsExactly<ArithmeticException>(() => adapters.Merge()).Message);
+        }
+
+        CollectionAssert.AreEqual(before[0], Values()[0]);
+        CollectionAssert.AreEqual(before[1], Values()[1]);
+        Assert.IsTrue(module.parameters().All(parameter => parameter.requires_grad));
+
+        float[][] Values() => [.. module.parameters().Where(parameter => parameter.dim() == 2)
+            .Select(parameter => parameter.detach().to(ScalarType.Float32).data<float>().ToArray())];
+    }
+
     [TestMethod]
     [DataRow(FineTuningMethod.Sorsa)]
     [DataRow(FineTuningMethod.Lora)]
@@ -103,7 +131,7 @@ public sealed class ForeignModelsAttachTests
 
     [TestMethod]
     [DataRow(FineTuningMethod.Full, null, null, "Method is Full")]
-    [DataRow(FineTuningMethod.AdaLora, null, null, "Method is AdaLora, whose budget")]
+    [DataRow(FineTuningMethod.AdaLora, null, null, "Method is AdaLora, and it needs to know the number of steps")]
     [DataRow(FineTuningMethod.Lora, null, 0.1, "Gamma is 0.1; it does not belong to Method Lora")]
     [DataRow(FineTuningMethod.Sorsa, 40, null, "allows ranks from 1 to")]
     [DataRow(FineTuningMethod.Sorsa, 0, null, "Rank is 0; it must be at least 1")]

@@ -140,9 +140,9 @@ public sealed class ForeignModelsTrainingTests
         var site = new TensorTarget("it", linear.weight);
         AdapterSet adapters = AdapterSet.Inject([site], new LoraMethod { Rank = 2, Scale = 1, Initialization = generator });
 
-        adapters.BeforeForward();
+        adapters.WriteWeights();
         linear.call(ones(3, 6, ScalarType.BFloat16)).sum().backward();
-        adapters.AfterBackward();
+        adapters.CollectGradients();
         Assert.IsTrue(adapters.Trainable.All(named => named.Value.grad is { dtype: ScalarType.Float32 }));
         adapters.Merge(ScalarType.BFloat16);
         Assert.AreEqual(ScalarType.BFloat16, linear.weight.dtype);

@@ -259,6 +259,24 @@ public sealed class SweepsBadInputTests
         Refused("candidates is 0; it must be at least 1", experiment => experiment.SetTuner(new TreeParzenTuner(1, 0)));
     }
 
+    /// <summary>Before the model folder and the database are looked at.</summary>
+    [TestMethod]
+    public void AWorkersOptionsOutsideTheirRangeAreRefused()
+    {
+        void Refused(string message, SorsaSweepWorker.Options options)
+        {
+            var worker = new SorsaSweepWorker(SweepTask.Context, "Host=nowhere", "no folder", options);
+            Assert.Contains(
+                message, Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => worker.Run(CancellationToken.None)).Message);
+        }
+
+        Refused("TrialsAtATime is 0; it must be at least 1. Use 1, and more workers.", new() { TrialsAtATime = 0 });
+        Refused(
+            "InvisibilityTimeout is 2.5; it must be from 3 seconds to a day.", new() { InvisibilityTimeout = TimeSpan.FromSeconds(2.5) });
+        Refused(
+            "InvisibilityTimeout is 172800; it must be from 3 seconds to a day.", new() { InvisibilityTimeout = TimeSpan.FromDays(2) });
+    }
+
     [TestMethod]
     public void AProgressOfTheTrainersIsRefused()
     {

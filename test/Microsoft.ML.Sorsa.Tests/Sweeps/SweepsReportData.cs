@@ -26,16 +26,16 @@ internal static class SweepsReportData
     /// </summary>
     public static IReadOnlyList<TrialResult> Trials(SorsaSearchSpace space, int count) => [.. Enumerable.Range(1, count).Select(id =>
     {
-        double[] places = [.. Enumerable.Range(1, space.Count).Select(option => id * 0.618034 * option % 1)];
+        double[] units = [.. Enumerable.Range(1, space.Count).Select(option => id * 0.618034 * option % 1)];
         int next = 0;
-        OrderedDictionary<string, object?> parameters = space.Parameters((_, option) => option.At(places[next++]));
+        OrderedDictionary<string, object?> parameters = space.Parameters((_, option) => option.FromUnitInterval(units[next++]));
         if (parameters.TryGetValue("Method", out object? method) && (string?)method != "Sorsa")
         {
             parameters.Remove("Gamma");
         }
 
         TrialState state = id == 11 ? TrialState.Failed : id > 5 && id % 3 == 0 ? TrialState.Pruned : TrialState.Completed;
-        double end = 1.2 + places.Sum() / 10;
+        double end = 1.2 + units.Sum() / 10;
         CurvePoint[] curve = [.. Enumerable.Range(1, state == TrialState.Completed ? 8 : 2).Select(
             look => new CurvePoint(look * 25, end + Math.Exp(-look), parameters.ContainsKey("Gamma") ? look * 1e-4 : null))];
         return new TrialResult

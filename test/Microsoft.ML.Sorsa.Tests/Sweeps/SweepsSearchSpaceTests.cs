@@ -33,20 +33,21 @@ public sealed class SweepsSearchSpaceTests
     {
         for (int i = 0; i < 1000; i++)
         {
-            object? value = option.At(SeededDraw.Uniform(3, $"{i}"));
+            object? value = option.FromUnitInterval(SeededDraw.Uniform(3, $"{i}"));
 
             Assert.AreEqual(value, option.Parse(ParameterText.Of(value)));
         }
     }
 
-    /// <summary>The place of a value is that value's again: what the tuner learns from is what was tried.</summary>
+    /// <summary>A value comes back from its number in the unit interval: what the tuner learns from is what was tried.</summary>
     [TestMethod]
     [DynamicData(nameof(Options))]
-    public void PlacesAndValuesGoTogether(ISearchOption option)
+    public void AValueComesBackFromTheUnitInterval(ISearchOption option)
     {
-        foreach (double place in Enumerable.Range(0, 1000).Select(i => i / 1000.0))
+        foreach (double u in Enumerable.Range(0, 1000).Select(i => i / 1000.0))
         {
-            object? value = option.At(place), again = option.At(Math.Min(option.PlaceOf(value), 0.9999999));
+            object? value = option.FromUnitInterval(u);
+            object? again = option.FromUnitInterval(Math.Min(option.ToUnitInterval(value), 0.9999999));
             if (value is double number)
             {
                 Assert.AreEqual(number, (double)again!, Math.Abs(number) * 1e-5);
@@ -62,12 +63,12 @@ public sealed class SweepsSearchSpaceTests
     public void EachWholeNumberAndChoiceHasItsShare()
     {
         var counts = Enumerable.Range(0, 7000)
-            .Select(i => (int)((ISearchOption)new UniformIntOption(-3, 3)).At(i / 7000.0)!)
+            .Select(i => (int)((ISearchOption)new UniformIntOption(-3, 3)).FromUnitInterval(i / 7000.0)!)
             .GroupBy(value => value)
             .ToDictionary(group => group.Key, group => group.Count());
         Assert.IsTrue(Enumerable.Range(-3, 7).All(value => Math.Abs(counts[value] - 1000) <= 1));
         var choices = Enumerable.Range(0, 300)
-            .Select(i => (string)((ISearchOption)new ChoiceOption("a", "b", "c")).At(i / 300.0)!)
+            .Select(i => (string)((ISearchOption)new ChoiceOption("a", "b", "c")).FromUnitInterval(i / 300.0)!)
             .GroupBy(value => value)
             .ToDictionary(group => group.Key, group => group.Count());
         Assert.IsTrue(choices.Values.All(count => count == 100));
@@ -137,7 +138,7 @@ public sealed class SweepsSearchSpaceTests
         Assert.IsGreaterThanOrEqualTo(19, better);
     }
 
-    /// <summary>Either density is one: its parts add up to 1 over all places.</summary>
+    /// <summary>Either density is one: its parts add up to 1 over the unit interval.</summary>
     [TestMethod]
     [DataRow(null)]
     [DataRow(4)]

@@ -22,7 +22,7 @@ internal sealed class AdaLoraMethod : AdapterMethod
             saved.Freeze(), saved.Copy("lora_A"), saved.Copy("lora_E"), saved.Copy("lora_B"), saved.Bias, saved.Scale),
     };
 
-    public override string Name => Descriptor.Name;
+    public override MethodDescriptor Method => Descriptor;
 
     /// <summary>The triplets of every projection at the start.</summary>
     public required int Rank { get; init; }

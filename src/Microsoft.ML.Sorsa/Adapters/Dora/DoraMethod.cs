@@ -31,7 +31,7 @@ internal sealed class DoraMethod : AdapterMethod
         NoLoraDifference = "DoRA scales whole rows, which no LoRA adapter does. Choose AdapterFormat.Peft, which has DoRA.",
     };
 
-    public override string Name => Descriptor.Name;
+    public override MethodDescriptor Method => Descriptor;
 
     /// <summary>r.</summary>
     public required int Rank { get; init; }

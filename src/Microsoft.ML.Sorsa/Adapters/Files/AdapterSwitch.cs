@@ -82,7 +82,12 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
         Active = null;
         foreach ((ProjectionSlot slot, Linear linear) in _replaced)
         {
-            if (slot.Exchange(linear) is Linear merged && !ReferenceEquals(merged, linear))
+            nn.Module<Tensor, Tensor> replaced = slot.Exchange(linear);
+            if (replaced is Adapter unmerged)
+            {
+                unmerged.Free();
+            }
+            else if (replaced is Linear merged && !ReferenceEquals(merged, linear))
             {
                 merged.weight.Dispose();
             }
@@ -94,7 +99,7 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
     /// <summary>What is put in is what was saved; nothing of it trains.</summary>
     private sealed class SavedMethod(AdapterWeights weights) : AdapterMethod
     {
-        public override string Name => weights.Method.Name;
+        public override MethodDescriptor Method => weights.Method;
 
         public override Adapter Create(string path, Linear linear) => weights.Restore(path, linear);
     }

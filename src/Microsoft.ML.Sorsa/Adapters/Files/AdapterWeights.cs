@@ -46,7 +46,7 @@ internal sealed record AdapterWeights(
                 StringComparer.Ordinal);
         }
 
-        return first is null || MethodCatalog.FindSaved(adapters.MethodName) is not { } method ? null : new AdapterWeights(
+        return first is null || adapters.Method is not { Restore: not null } method ? null : new AdapterWeights(
             method, first.Scale, first.IsQuantized, baseFingerprint, tensors);
     }
 

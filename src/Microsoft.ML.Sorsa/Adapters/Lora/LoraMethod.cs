@@ -29,7 +29,7 @@ internal sealed class LoraMethod : AdapterMethod
         Peft = new PeftForm(UseRsLora: true),
     };
 
-    public override string Name => IsRankStabilized ? RankStabilized.Name : Descriptor.Name;
+    public override MethodDescriptor Method => IsRankStabilized ? RankStabilized : Descriptor;
 
     /// <summary>r.</summary>
     public required int Rank { get; init; }

@@ -32,7 +32,7 @@ internal sealed class PissaMethod : AdapterMethod
         Peft = new PeftForm(InitLoraWeights: "pissa"),
     };
 
-    public override string Name => Descriptor.Name;
+    public override MethodDescriptor Method => Descriptor;
 
     /// <summary>r.</summary>
     public required int Rank { get; init; }

@@ -25,7 +25,7 @@ internal sealed class SorsaMethod : AdapterMethod
         Restore = Restore,
     };
 
-    public override string Name => Descriptor.Name;
+    public override MethodDescriptor Method => Descriptor;
 
     /// <summary>r.</summary>
     public required int Rank { get; init; }

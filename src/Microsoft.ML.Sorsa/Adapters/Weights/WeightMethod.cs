@@ -24,7 +24,7 @@ internal sealed class WeightMethod : AdapterMethod
         Create = (_, _) => new WeightMethod { Everything = false },
     };
 
-    public override string Name => Everything ? Full.Name : Partial.Name;
+    public override MethodDescriptor Method => Everything ? Full : Partial;
 
     /// <summary>Full: biases, embeddings, norms and the head train too.</summary>
     public required bool Everything { get; init; }
