@@ -15,11 +15,11 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
 internal sealed class FolderModel : IPretrainedModel
 {
-    /// <summary>What beside the weights decides what a model computes from a text.</summary>
+    /// <summary>What beside the weights decides what a model computes from a text. Studies keep a hash that depends on the order.</summary>
     private static readonly string[] s_files =
     [
-        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-        "special_tokens_map.json", "chat_template.jinja",
+        DecoderConfig.FileName, TokenizerFiles.GenerationConfig, TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerModel,
+        TokenizerFiles.TokenizerConfig, TokenizerFiles.SpecialTokensMap, TokenizerFiles.ChatTemplate,
     ];
 
     private readonly string _folder;
