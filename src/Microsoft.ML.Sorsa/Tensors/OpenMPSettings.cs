@@ -17,7 +17,7 @@ internal static unsafe class OpenMPSettings
     /// How often a thread that waits looks again before it sleeps. libgomp's own 300,000 take milliseconds, at thousands of barriers a
     /// step, while the thread that is waited for may be off its processor. docs/decisions/threads.md has the measurements.
     /// </summary>
-    public const int SpinCount = 3000;
+    public const int SpinCount = 500;
 
     /// <summary>The name of "processors that are online" for sysconf, from Linux's unistd.h.</summary>
     private const int ProcessorsOnline = 84;
