@@ -178,7 +178,7 @@ public sealed class MethodsTests
         using var generator = new Generator(3);
         Linear linear = Random(9, 7, bias: false);
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(linear.weight.detach(), fullMatrices: false);
-        var adapter = (PissaLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }
+        var adapter = (LoraLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }
             .Create("q_proj", linear);
 
         Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, 0, 3).mm(vt.narrow(0, 0, 3)) - (2 * adapter.B.mm(adapter.A)).detach()));

@@ -113,7 +113,7 @@ internal sealed class GoldenRun : IDisposable
                     // As PEFT: the residual in float32.
                     Tensor product = right.to(ScalarType.Float32).mm(left.to(ScalarType.Float32));
                     Tensor residual = linear.weight.to(ScalarType.Float32) - (alpha / rank * product);
-                    return new PissaLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank);
+                    return new LoraLinear(new PlainWeight(residual.detach().to(type)), left, right, linear.bias, alpha / rank);
                 });
 
             case "adalora":

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
@@ -8,8 +9,13 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Adapters.Pissa;
 
 /// <summary>
-/// PiSSA: LoRA whose product starts as the leading part of W, which W loses: c · B A = U_p diag(s_p) Vt_p with B = U_p √(s_p / c) and
-/// A = √(s_p / c) Vt_p, as in PEFT.
+/// PiSSA (Meng et al., arXiv 2404.02948): LoRA whose product starts as the leading part of W, which W loses.
+/// <code>
+/// B   = U_p √(s_p / c),  A = √(s_p / c) Vt_p     at the start, as in PEFT: c · B A = U_p diag(s_p) Vt_p
+/// W_r = W − c · B A                              at the start
+/// y   = x W_rᵀ + c · (x Aᵀ) Bᵀ + b
+/// </code>
+/// A [r, in], B [out, r]; c = α / r.
 /// </summary>
 internal sealed class PissaMethod : AdapterMethod
 {
@@ -58,19 +64,21 @@ internal sealed class PissaMethod : AdapterMethod
         (Tensor b, Tensor a) = Factors(split.U, split.S, split.Vt, Scale);
 
         // As in PEFT, from the factors: whoever reads them from a file finds the same residual.
-        FrozenWeight residual = PrincipalSplit.Residual(linear, b.Times(Scale), a, Quantized);
-        return new PissaLinear(residual, a.DetachFromDisposeScope(), b.DetachFromDisposeScope(), linear.bias, Scale)
+        (Tensor B, Tensor A) start = (b.Times(Scale), a.clone());
+        FrozenWeight residual = PrincipalSplit.Residual(linear, start.B, start.A, Quantized);
+        scope.Detach(a, b, start.A, start.B);
+        return new LoraLinear(residual, a, b, linear.bias, Scale, start)
         {
             Dropout = Dropout,
             QuantizationError = split.Error,
         };
     }
 
-    private static PissaLinear Restore(SavedProjection saved)
+    private static LoraLinear Restore(SavedProjection saved)
     {
         Tensor a = saved.Copy("lora_A");
         (Tensor B, Tensor A) start = saved.CopyStart() ?? LeadingPart(saved.Weight, (int)a.shape[0], saved.Scale);
-        return new PissaLinear(saved.FreezeResidual(start), a, saved.Copy("lora_B"), saved.Bias, saved.Scale, start);
+        return new LoraLinear(saved.FreezeResidual(start), a, saved.Copy("lora_B"), saved.Bias, saved.Scale, start);
     }
 
     /// <summary>What training started from, where the file is PEFT's and does not hold it. The caller owns it.</summary>
