@@ -56,7 +56,7 @@ internal static class TrainOneRun
     }
 
     private static double Accuracy(MLContext mlContext, SorsaTransformer model, IReadOnlyList<Question> asked) =>
-        asked.Zip(model.Transform(mlContext.Data.LoadFromEnumerable(asked)).GetColumn<string>("Answer"))
+        asked.Zip(model.Transform(mlContext.Data.LoadFromEnumerable(asked)).GetColumn<string>("Reply"))
             .Count(pair => pair.First.IsRight(pair.Second)) / (double)asked.Count;
 
     private static RunResult ResultOf(RunRequest request, TrainingWatch watch, double? accuracy, string? divergence) => new()

@@ -84,7 +84,7 @@ internal static class FineTuneAndCompare
         return equal ? 0 : 1;
     }
 
-    private static string[] Answers(SorsaTransformer model, IDataView data) => [.. model.Transform(data).GetColumn<string>("Answer")];
+    private static string[] Answers(SorsaTransformer model, IDataView data) => [.. model.Transform(data).GetColumn<string>("Reply")];
 
     private static string[] AnswersOfAnotherProcess(string zip, string questions, string answers)
     {

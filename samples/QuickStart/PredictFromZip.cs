@@ -13,7 +13,7 @@ internal static class PredictFromZip
         var mlContext = new MLContext();
         ITransformer model = mlContext.Model.Load(zip, out _);
         IDataView predictions = model.Transform(mlContext.Data.LoadFromJsonLines(questions, nameof(Question.Prompt)));
-        File.WriteAllLines(answers, predictions.GetColumn<string>("Answer").Select(answer => JsonSerializer.Serialize(answer)));
+        File.WriteAllLines(answers, predictions.GetColumn<string>("Reply").Select(answer => JsonSerializer.Serialize(answer)));
         return 0;
     }
 }

@@ -46,7 +46,7 @@ public sealed class FineTuneGenAIModelsTests
         }).Fit(data);
 
         Assert.IsLessThan(0.8 * losses[0], losses[^1]);
-        Assert.HasCount(12, transformer.Transform(data).GetColumn<string>("Answer").ToArray());
+        Assert.HasCount(12, transformer.Transform(data).GetColumn<string>("Reply").ToArray());
         foreach ((string key, Tensor weight) in model.state_dict())
         {
             Assert.AreNotEqual(key.Contains("_proj.", StringComparison.Ordinal), weight.bytes.SequenceEqual(before[key].bytes), key);

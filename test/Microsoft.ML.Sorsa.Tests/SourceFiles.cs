@@ -24,7 +24,9 @@ internal static partial class SourceFiles
             foreach (Match type in Declaration.Matches(text))
             {
                 string arity = type.Groups[2].Success ? $"`{type.Groups[2].Value.Count(letter => letter == ',') + 1}" : "";
-                files.Add($"{root}.{type.Groups[1].Value}{arity}", file);
+
+                // A nested type may have a file of its own, Outer.Nested.cs, which comes before Outer.cs: a type's file is the latter.
+                files[$"{root}.{type.Groups[1].Value}{arity}"] = file;
             }
         }
 

@@ -21,6 +21,12 @@ internal static class TestData
 
     public static string Golden(params string[] parts) => Path.Combine([GoldenFolder, .. parts]);
 
+    /// <summary>An input that users' trouble was made into: test/data/cases/README.md.</summary>
+    public static string Case(params string[] parts) => Path.Combine([Root, "test", "data", "cases", .. parts]);
+
+    /// <summary>An input that an attack found: test/data/attack/README.md.</summary>
+    public static string Attack(params string[] parts) => Path.Combine([Root, "test", "data", "attack", .. parts]);
+
     /// <summary>The tokenizer cases of one folder: smollm2, llama3, ...</summary>
     public static string Tokenizers(string folder) => Environment.GetEnvironmentVariable("SORSA_TOKENIZERS") is { } named
         ? Path.Combine(named, folder)

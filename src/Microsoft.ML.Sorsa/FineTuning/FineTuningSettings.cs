@@ -11,7 +11,7 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// </summary>
 internal sealed record FineTuningSettings
 {
-    public const string DefaultPromptColumnName = "Prompt", DefaultResponseColumnName = "Response", DefaultOutputColumnName = "Answer";
+    public const string DefaultPromptColumnName = "Prompt", DefaultResponseColumnName = "Response", DefaultOutputColumnName = "Reply";
 
     /// <summary>Every projection of a decoder layer, as in the paper.</summary>
     public static readonly IReadOnlyList<string> DefaultTargetModules =

@@ -28,15 +28,15 @@ public sealed class ForeignModelsTransformerTests
         using SorsaTransformer theirs = Over(module, options);
         IDataView data = s_ml.Data.TakeRows(TinyTask.Data(s_ml), 3);
 
-        string[] answers = [.. theirs.Transform(data).GetColumn<string>("Answer")];
+        string[] answers = [.. theirs.Transform(data).GetColumn<string>("Reply")];
 
-        CollectionAssert.AreEqual(ours.Transform(data).GetColumn<string>("Answer").ToArray(), answers);
+        CollectionAssert.AreEqual(ours.Transform(data).GetColumn<string>("Reply").ToArray(), answers);
         CollectionAssert.AreEqual(answers, TinyTask.Rows.Take(3).Select(row => theirs.Generate(row.Prompt)).ToArray());
         Assert.AreEqual(answers[0], string.Concat(theirs.Stream(TinyTask.Rows[0].Prompt)));
         Assert.Contains(answer => answer.Length > 0, answers);
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine =
-            s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(theirs);
-        Assert.AreEqual(answers[1], engine.Predict(TinyTask.Rows[1]).Answer);
+        using PredictionEngine<TinyTask.Row, TinyTask.Answered> engine =
+            s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Answered>(theirs);
+        Assert.AreEqual(answers[1], engine.Predict(TinyTask.Rows[1]).Reply);
     }
 
     [TestMethod]

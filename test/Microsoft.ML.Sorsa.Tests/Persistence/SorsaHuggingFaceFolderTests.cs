@@ -106,5 +106,5 @@ public sealed class SorsaHuggingFaceFolderTests
     private static JsonElement Config(string folder) =>
         JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "config.json"))).RootElement;
 
-    private static string[] Answers(SorsaTransformer model) => [.. model.Transform(Data).GetColumn<string>("Answer")];
+    private static string[] Answers(SorsaTransformer model) => [.. model.Transform(Data).GetColumn<string>("Reply")];
 }

@@ -109,8 +109,8 @@ public sealed class SorsaSaveLoadTests
 
         CollectionAssert.AreEqual(expected, Answers(loaded));
         CollectionAssert.AreEqual(Answers(Tuned).Select(answer => answer.ToUpperInvariant()).ToArray(), expected);
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine = Engine(loaded);
-        CollectionAssert.AreEqual(expected, TinyTask.Rows.Take(5).Select(row => engine.Predict(row).Answer).ToArray());
+        using PredictionEngine<TinyTask.Row, TinyTask.Answered> engine = Engine(loaded);
+        CollectionAssert.AreEqual(expected, TinyTask.Rows.Take(5).Select(row => engine.Predict(row).Reply).ToArray());
     }
 
     [TestMethod]
@@ -200,16 +200,16 @@ public sealed class SorsaSaveLoadTests
     {
         ITransformer before = s_ml.Transforms.CopyColumns("Copy", "Prompt").Fit(Data);
         ITransformer behind = s_ml.Transforms.Text
-            .NormalizeText("Answer", "Answer", TextNormalizingEstimator.CaseMode.Upper, keepPunctuations: true)
+            .NormalizeText("Reply", "Reply", TextNormalizingEstimator.CaseMode.Upper, keepPunctuations: true)
             .Fit(Tuned.Transform(Data));
         return new TransformerChain<ITransformer>(before, Tuned, behind);
     }
 
-    private static PredictionEngine<TinyTask.Row, TinyTask.Reply> Engine(ITransformer model) =>
-        s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(
+    private static PredictionEngine<TinyTask.Row, TinyTask.Answered> Engine(ITransformer model) =>
+        s_ml.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Answered>(
             model, new PredictionEngineOptions { OwnsTransformer = false });
 
-    private static string[] Answers(ITransformer model, string column = "Answer") => [.. model.Transform(Data).GetColumn<string>(column)];
+    private static string[] Answers(ITransformer model, string column = "Reply") => [.. model.Transform(Data).GetColumn<string>(column)];
 
     private static MemoryStream Save(ITransformer model)
     {

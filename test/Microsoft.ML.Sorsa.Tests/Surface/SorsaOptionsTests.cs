@@ -21,7 +21,7 @@ public sealed class SorsaOptionsTests
     {
         var options = new Options();
 
-        Assert.AreEqual("Prompt Response Answer", $"{options.PromptColumnName} {options.ResponseColumnName} {options.OutputColumnName}");
+        Assert.AreEqual("Prompt Response Reply", $"{options.PromptColumnName} {options.ResponseColumnName} {options.OutputColumnName}");
         Assert.AreEqual(PromptTemplate.Alpaca, options.PromptTemplate);
         Assert.AreEqual(
             (FineTuningMethod.Sorsa, null, null, 0.0, null), (options.Method, options.Rank, options.Alpha, options.Dropout, options.Gamma));

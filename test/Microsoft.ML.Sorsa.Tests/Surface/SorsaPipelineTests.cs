@@ -38,7 +38,7 @@ public sealed class SorsaPipelineTests
         var estimator = _mlContext.Transforms.CopyColumns("Question", "Prompt")
             .Append(_mlContext.Sorsa().FineTune(Asking("Question")))
             .AppendCacheCheckpoint(_mlContext)
-            .Append(_mlContext.Transforms.Text.NormalizeText("Lower", "Answer"));
+            .Append(_mlContext.Transforms.Text.NormalizeText("Lower", "Reply"));
 
         ITransformer model = estimator.Fit(data);
         string[] answers = TinyTask.Answers(model, data);
@@ -48,11 +48,11 @@ public sealed class SorsaPipelineTests
         CollectionAssert.AreEqual(answers, TinyTask.Answers(loaded, data));
         CollectionAssert.AreEqual(
             answers.Select(answer => answer.ToLowerInvariant()).ToArray(), loaded.Transform(data).GetColumn<string>("Lower").ToArray());
-        using PredictionEngine<TinyTask.Row, TinyTask.Reply> engine =
-            _mlContext.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Reply>(loaded);
+        using PredictionEngine<TinyTask.Row, TinyTask.Answered> engine =
+            _mlContext.Model.CreatePredictionEngine<TinyTask.Row, TinyTask.Answered>(loaded);
         for (int i = 0; i < 3; i++)
         {
-            Assert.AreEqual(answers[i], engine.Predict(TinyTask.Rows[i]).Answer);
+            Assert.AreEqual(answers[i], engine.Predict(TinyTask.Rows[i]).Reply);
         }
     }
 
@@ -160,12 +160,12 @@ public sealed class SorsaPipelineTests
         string streamed = string.Concat(model.Stream(TinyTask.Rows[0].Prompt));
 
         Assert.AreEqual(model.Generate(TinyTask.Rows[0].Prompt), streamed);
-        Assert.AreEqual(streamed, lazy.GetColumn<string>("Answer").First());
+        Assert.AreEqual(streamed, lazy.GetColumn<string>("Reply").First());
         model.Dispose();
         model.Dispose();
 
         Assert.ThrowsExactly<ObjectDisposedException>(() => model.Generate("again"));
-        Assert.ThrowsExactly<ObjectDisposedException>(() => lazy.GetColumn<string>("Answer").ToArray());
+        Assert.ThrowsExactly<ObjectDisposedException>(() => lazy.GetColumn<string>("Reply").ToArray());
     }
 
     [TestMethod]

@@ -22,9 +22,9 @@ internal static class TinyTask
         public string Response { get; set; } = "";
     }
 
-    internal sealed class Reply
+    internal sealed class Answered
     {
-        public string Answer { get; set; } = "";
+        public string Reply { get; set; } = "";
     }
 
     public static SorsaFineTuningTrainer.Options Options() => new()
@@ -53,5 +53,5 @@ internal static class TinyTask
             .Select(BitConverter.SingleToInt32Bits)];
     }
 
-    public static string[] Answers(ITransformer model, IDataView data) => [.. model.Transform(data).GetColumn<string>("Answer")];
+    public static string[] Answers(ITransformer model, IDataView data) => [.. model.Transform(data).GetColumn<string>("Reply")];
 }

@@ -271,7 +271,7 @@ public sealed class SweepsExperimentTests
 
     private static string[] Table(ExperimentResult result) => [.. result.Trials.Select(SweepTask.Line)];
 
-    private static string[] Answers(SorsaTransformer model) => [.. model.Transform(SweepTask.Validation).GetColumn<string>("Answer")];
+    private static string[] Answers(SorsaTransformer model) => [.. model.Transform(SweepTask.Validation).GetColumn<string>("Reply")];
 
     private sealed class Looks(List<double> losses) : IProgress<SorsaTrainingProgress>
     {

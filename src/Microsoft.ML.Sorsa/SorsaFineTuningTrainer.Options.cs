@@ -1,0 +1,312 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.FineTuning;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Training;
+
+namespace Microsoft.ML.Sorsa;
+
+/// <content>The options are nested in their trainer, as ML.NET's are; they have this file for themselves.</content>
+public sealed partial class SorsaFineTuningTrainer
+{
+    /// <summary>
+    /// Everything that can be set. The defaults suit small models and short runs; the numbers of the paper's tables are
+    /// <see cref="Llama2_7B"/> and <see cref="Mistral_7B"/>. All of them are checked when the trainer is made.
+    /// </summary>
+    public sealed class Options
+    {
+        /// <summary>The rank where <see cref="Rank"/> is null.</summary>
+        public const int DefaultRank = MethodSettings.DefaultRank;
+
+        /// <summary>
+        /// The model to start from: a folder in the Hugging Face layout (config.json, safetensors, the tokenizer's files). Required.
+        /// </summary>
+        public string ModelFolder { get; set; } = "";
+
+        /// <summary>The column of text that holds the prompts. Default "Prompt".</summary>
+        [OptionRequired("Name the column that holds the prompts")]
+        public string PromptColumnName { get; set; } = FineTuningSettings.DefaultPromptColumnName;
+
+        /// <summary>The column of text that holds the responses to learn; needed in training only. Default "Response".</summary>
+        [OptionRequired("Name the column that holds the responses")]
+        public string ResponseColumnName { get; set; } = FineTuningSettings.DefaultResponseColumnName;
+
+        /// <summary>The column of text that the fitted model adds. Default "Reply".</summary>
+        [OptionRequired("Name the column to add")]
+        public string OutputColumnName { get; set; } = FineTuningSettings.DefaultOutputColumnName;
+
+        /// <summary>What stands around a prompt. Default <see cref="Data.PromptTemplate.Alpaca"/>, as in the paper.</summary>
+        [OptionRequired("Use PromptTemplate.Alpaca, as the paper does")]
+        public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
+
+        /// <summary>
+        /// What trains, and how it starts. Default <see cref="FineTuningMethod.Sorsa"/>. Options that it does not have must keep their
+        /// defaults.
+        /// </summary>
+        public FineTuningMethod Method { get; set; }
+
+        /// <summary>
+        /// r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; from 1 to the smaller side of
+        /// the smallest target.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, MethodSettings.RankRemedy)]
+        public int? Rank { get; set; }
+
+        /// <summary>
+        /// Scales the trained part by c = Alpha / Rank; in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank, so that c = 1, as
+        /// in the papers of SORSA and PiSSA; above 0.
+        /// </summary>
+        [OptionRange(0, double.MaxValue, MethodSettings.AlphaRemedy, MinimumIsExclusive = true)]
+        public double? Alpha { get; set; }
+
+        /// <summary>
+        /// The share of a trained part's input that is dropped in training. Default 0, as in the paper; at least 0, below 1.
+        /// </summary>
+        [OptionRange(0, 1, "Use 0, as the paper does", MaximumIsExclusive = true)]
+        public double Dropout { get; set; }
+
+        /// <summary>
+        /// γ of Eq. (10), the weight of the penalty ‖UᵀU − I‖ + ‖VᵀV − I‖ that keeps the singular vectors orthonormal; in AdaLoRA the
+        /// weight of the same penalty in the loss. Default null: 4e-4 for SORSA, as in the paper's tables, 0.5 for AdaLoRA, as in PEFT; at
+        /// least 0. 0 is "SORSA without regularizer" and costs nothing.
+        /// </summary>
+        [OptionRange(0, double.MaxValue, MethodSettings.GammaRemedy)]
+        public double? Gamma { get; set; }
+
+        /// <summary>
+        /// How Eq. (9) adds up over the matrices. Default <see cref="RegularizerReduction.Mean"/>, to which the paper's γ belong.
+        /// </summary>
+        [OptionDefined]
+        public RegularizerReduction RegularizerReduction { get; set; }
+
+        /// <summary>The singular triplets that SORSA trains. Default <see cref="SingularTriplets.Leading"/>, as in the paper.</summary>
+        [OptionDefined]
+        public SingularTriplets Triplets { get; set; }
+
+        /// <summary>
+        /// The first triplet, counted from 0 at the largest singular value, of <see cref="SingularTriplets.Slice"/>, which needs it.
+        /// Default null; at least 0; with Rank at most the smaller side of the smallest target.
+        /// </summary>
+        public int? SliceStart { get; set; }
+
+        /// <summary>
+        /// After each step of SORSA, U and V become orthonormal again, exactly: the Q of their QR decomposition with a positive diagonal.
+        /// Default false; not in the paper. The penalty has nothing left to do, so that Gamma must then be null or 0.
+        /// </summary>
+        public bool HardOrthonormality { get; set; }
+
+        /// <summary>How many triplets AdaLoRA keeps, and when it prunes. Default null: a new <see cref="Adapters.RankBudget"/>.</summary>
+        public RankBudget? RankBudget { get; set; }
+
+        /// <summary>
+        /// How the weights beside the trained part are kept while they train. Default <see cref="BaseQuantization.None"/>.
+        /// </summary>
+        [OptionDefined]
+        public BaseQuantization Quantization { get; set; }
+
+        /// <summary>
+        /// How often decomposition and quantisation take turns at the start of SORSA and PiSSA over a quantised base, each making up for
+        /// the other's error. Default 1: once; at least 1.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int QuantizationRounds { get; set; } = MethodSettings.DefaultQuantizationRounds;
+
+        /// <summary>
+        /// The projections that are adapted, by name, in every layer. Default all seven: q_proj, k_proj, v_proj, o_proj, gate_proj,
+        /// up_proj, down_proj. Full fine-tuning trains everything.
+        /// </summary>
+        [OptionRequired("Name one or more of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj")]
+        public IReadOnlyList<string> TargetModules { get; set; } = FineTuningSettings.DefaultTargetModules;
+
+        /// <summary>
+        /// η_d, the peak learning rate. Default 5e-4; above 0. The paper's 3e-5 is for 7 billion parameters and long runs.
+        /// </summary>
+        [OptionRange(0, double.MaxValue, "Start from 5e-4 for small models, 3e-5 for 7 billion parameters", MinimumIsExclusive = true)]
+        public double LearningRate { get; set; } = 5e-4;
+
+        /// <summary>How the learning rate goes on after the warm-up. Default cosine to 0, as in the paper.</summary>
+        [OptionDefined]
+        public LearningRateDecay LearningRateDecay { get; set; }
+
+        /// <summary>
+        /// The share of the steps, rounded up, over which the learning rate rises from 0. Default 0.03, as in the paper; from 0 to 1.
+        /// </summary>
+        [OptionRange(0, 1, "Use 0.03, as the paper does")]
+        public double WarmupRatio { get; set; } = 0.03;
+
+        /// <summary>AdamW's decoupled weight decay on what trains. Default 0, as in the paper; at least 0.</summary>
+        [OptionRange(0, double.MaxValue, "Use 0, as the paper does")]
+        public double WeightDecay { get; set; }
+
+        /// <summary>AdamW's β₁. Default 0.9; at least 0, below 1.</summary>
+        [OptionRange(0, 1, "Use 0.9", MaximumIsExclusive = true)]
+        public double AdamBeta1 { get; set; } = 0.9;
+
+        /// <summary>AdamW's β₂. Default 0.999; at least 0, below 1.</summary>
+        [OptionRange(0, 1, "Use 0.999", MaximumIsExclusive = true)]
+        public double AdamBeta2 { get; set; } = 0.999;
+
+        /// <summary>AdamW's ε. Default 1e-8; above 0.</summary>
+        [OptionRange(0, double.MaxValue, "Use 1e-8", MinimumIsExclusive = true)]
+        public double AdamEpsilon { get; set; } = 1e-8;
+
+        /// <summary>The global norm that the loss's gradient is clipped to; null clips nothing. Default 1; above 0.</summary>
+        [OptionRange(0, double.MaxValue, "Leave it null to clip nothing", MinimumIsExclusive = true)]
+        public double? MaxGradNorm { get; set; } = 1;
+
+        /// <summary>Rows that go through the model together. Default 16; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int BatchSize { get; set; } = 16;
+
+        /// <summary>
+        /// Batches whose gradients make up one step: the effective batch is <see cref="BatchSize"/> times this, and the loss is the mean
+        /// over all of its response tokens, so that 8 × 1 and 2 × 4 train alike. Default 1; at least 1.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int GradientAccumulationSteps { get; set; } = 1;
+
+        /// <summary>Passes over the data. Default 1; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int NumberOfEpochs { get; set; } = 1;
+
+        /// <summary>Ends training after so many steps, the schedule with it; null: the epochs decide. Default null; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? MaxSteps { get; set; }
+
+        /// <summary>Tokens of a prompt, its template and BOS included, before it is cut. Default 512; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int MaxPromptLength { get; set; } = 512;
+
+        /// <summary>Tokens of a response, the end-of-text token included, before it is cut. Default 512; at least 1.</summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int MaxResponseLength { get; set; } = 512;
+
+        /// <summary>
+        /// Steps between two evaluations of the validation rows; null: once per epoch. Default null; at least 1. Needs validation rows.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? EvaluationSteps { get; set; }
+
+        /// <summary>
+        /// Evaluations of the validation rows without a lower loss after which training stops; null: never. With validation rows the
+        /// weights of the lowest loss are kept in either case. Default null; at least 1. Needs validation rows.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int? EarlyStoppingPatience { get; set; }
+
+        /// <summary>
+        /// Decides the order of the rows, the start of the adapters, the randomised decomposition and dropout; MLContext's own seed is not
+        /// used. Default 0. The same seed gives the same bits on the same machine.
+        /// </summary>
+        public int Seed { get; set; }
+
+        /// <summary>
+        /// What the model computes in. Default <see cref="WeightType.Float32"/>; the adapters train in float32 in any case. The paper's
+        /// runs use <see cref="WeightType.BFloat16"/>, which pays on GPUs and is several times slower on most CPUs.
+        /// </summary>
+        [OptionDefined]
+        public WeightType ComputeType { get; set; } = WeightType.Float32;
+
+        /// <summary>
+        /// What zip and folder hold. Default <see cref="WeightType.Checkpoint"/>: what the model was stored in. The fitted model computes
+        /// with the weights so rounded. (Where <see cref="ComputeType"/> is the narrower of the two, what is saved has its precision.)
+        /// </summary>
+        [OptionDefined]
+        public WeightType SavedType { get; set; } = WeightType.Checkpoint;
+
+        /// <summary>How the fitted model generates. Default greedy, at most 256 tokens.</summary>
+        [OptionRequired("Use new GenerationOptions() for the defaults")]
+        public GenerationOptions Generation { get; set; } = new();
+
+        /// <summary>Told of every step, on the thread that trains. Default null.</summary>
+        public IProgress<SorsaTrainingProgress>? Progress { get; set; }
+
+        /// <summary>Ends training between two steps with an <see cref="OperationCanceledException"/>; nothing is saved then.</summary>
+        public CancellationToken CancellationToken { get; set; }
+
+        /// <summary>Table 2: Llama 2 7B. r = 128, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
+        public static Options Llama2_7B(string modelFolder) => Paper(modelFolder, rank: 128);
+
+        /// <summary>Table 3: Mistral 7B v0.1. r = 64, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
+        public static Options Mistral_7B(string modelFolder) => Paper(modelFolder, rank: 64);
+
+        /// <summary>
+        /// Whether an option belongs to <see cref="Method"/> and does anything beside what else is set, as SliceStart does only where
+        /// Triplets is Slice. Where it does not, it must be left at its default.
+        /// </summary>
+        /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
+        public bool HasEffect(string name) => MethodCatalog.Get(Method).Has(name) && ToMethodSettings().HasEffect(name);
+
+        /// <summary>Checks every range, and hands the values on.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+        internal FineTuningSettings ToSettings()
+        {
+            OptionRange.Verify(this);
+            Generation.Validate();
+            return new FineTuningSettings
+            {
+                Method = MethodCatalog.Get(Method),
+                MethodSettings = ToMethodSettings(),
+                Training = new TrainingSettings
+                {
+                    LearningRate = LearningRate,
+                    LearningRateDecay = LearningRateDecay,
+                    WarmupRatio = WarmupRatio,
+                    WeightDecay = WeightDecay,
+                    AdamBeta1 = AdamBeta1,
+                    AdamBeta2 = AdamBeta2,
+                    AdamEpsilon = AdamEpsilon,
+                    MaxGradNorm = MaxGradNorm,
+                    BatchSize = BatchSize,
+                    GradientAccumulationSteps = GradientAccumulationSteps,
+                    NumberOfEpochs = NumberOfEpochs,
+                    MaxSteps = MaxSteps,
+                    EvaluationSteps = EvaluationSteps,
+                    EarlyStoppingPatience = EarlyStoppingPatience,
+                    Seed = Seed,
+                },
+                // The current directory may be another one when the model is opened.
+                ModelFolder = string.IsNullOrWhiteSpace(ModelFolder) ? ModelFolder : Path.GetFullPath(ModelFolder),
+                PromptColumnName = PromptColumnName,
+                ResponseColumnName = ResponseColumnName,
+                OutputColumnName = OutputColumnName,
+                PromptTemplate = PromptTemplate,
+                TargetModules = [.. TargetModules],
+                MaxPromptLength = MaxPromptLength,
+                MaxResponseLength = MaxResponseLength,
+                ComputeType = ComputeType,
+                SavedType = SavedType,
+                Generation = Generation,
+                Progress = Progress,
+                CancellationToken = CancellationToken,
+            };
+        }
+
+        private MethodSettings ToMethodSettings() => new()
+        {
+            Rank = Rank,
+            Alpha = Alpha,
+            Dropout = Dropout,
+            Gamma = Gamma,
+            RegularizerReduction = RegularizerReduction,
+            Triplets = Triplets,
+            SliceStart = SliceStart,
+            HardOrthonormality = HardOrthonormality,
+            RankBudget = RankBudget,
+            Quantization = Quantization,
+            QuantizationRounds = QuantizationRounds,
+        };
+
+        private static Options Paper(string modelFolder, int rank) => new()
+        {
+            ModelFolder = modelFolder,
+            Rank = rank,
+            LearningRate = 3e-5,
+            Gamma = 4e-4,
+            BatchSize = 8,
+            GradientAccumulationSteps = 16,
+            ComputeType = WeightType.BFloat16,
+        };
+    }
+}
