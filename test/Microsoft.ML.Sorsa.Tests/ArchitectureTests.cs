@@ -26,7 +26,7 @@ public sealed class ArchitectureTests
         ["DataViews"] = [],
         ["Models"] = ["Checkpoints"],
         ["Adapters"] = ["Models", "Checkpoints"],
-        ["Training"] = ["Adapters", "Data", "Models"],
+        ["Training"] = ["Adapters", "Data", "Models", "Checkpoints"],
         ["Generation"] = ["Data", "Models", "Tokenization"],
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],

@@ -14,14 +14,17 @@ internal static class CheckpointWriter
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    /// <summary>Writes the tensors in their order, converted to <paramref name="type"/> one at a time.</summary>
-    public static void Write(Stream stream, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
+    /// <summary>Writes the tensors in their order, from their device one at a time.</summary>
+    /// <param name="stream">The file.</param>
+    /// <param name="tensors">By name.</param>
+    /// <param name="type">What they are converted to; null: each keeps its own.</param>
+    public static void Write(Stream stream, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType? type)
     {
         stream.Write(SafetensorsHeader.Write(Layout(tensors, type)));
         foreach ((string _, Tensor tensor) in tensors)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor bytes = tensor.detach().to(type).cpu().contiguous();
+            Tensor bytes = tensor.detach().to(type ?? tensor.dtype).cpu().contiguous();
             if (bytes.numel() > 0)
             {
                 bytes.WriteBytesToStream(stream, bufferSize: 1 << 20);
@@ -77,15 +80,16 @@ internal static class CheckpointWriter
         return shards;
     }
 
-    private static SafetensorsEntry[] Layout(IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType type)
+    private static SafetensorsEntry[] Layout(IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, ScalarType? type)
     {
         var entries = new SafetensorsEntry[tensors.Count];
         long at = 0;
         int i = 0;
         foreach ((string name, Tensor tensor) in tensors)
         {
-            long end = at + tensor.numel() * SafetensorsHeader.ElementSize(type);
-            entries[i++] = new SafetensorsEntry(name, type, tensor.shape, at, end);
+            ScalarType stored = type ?? tensor.dtype;
+            long end = at + tensor.numel() * SafetensorsHeader.ElementSize(stored);
+            entries[i++] = new SafetensorsEntry(name, stored, tensor.shape, at, end);
             at = end;
         }
 

@@ -32,7 +32,15 @@ internal sealed class BestWeights(IEnumerable<KeyValuePair<string, Parameter>> t
     }
 
     /// <summary>Takes over what an interrupted training had; the copies belong to this from now on.</summary>
-    public void Set(double loss, int evaluationsSince, IReadOnlyList<Tensor> copies)
+    /// <param name="evaluations">All of them, one at least, in their order.</param>
+    /// <param name="copies">The trained tensors at the first of the lowest.</param>
+    public void Set(IReadOnlyList<(int Step, double Loss)> evaluations, IReadOnlyList<Tensor> copies)
+    {
+        int best = Enumerable.Range(0, evaluations.Count).MinBy(at => evaluations[at].Loss);
+        Set(evaluations[best].Loss, evaluations.Count - 1 - best, copies);
+    }
+
+    private void Set(double loss, int evaluationsSince, IReadOnlyList<Tensor> copies)
     {
         Dispose();
         (Loss, EvaluationsSince, _copies) = (loss, evaluationsSince, [.. copies]);

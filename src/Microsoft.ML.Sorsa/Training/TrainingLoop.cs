@@ -25,6 +25,12 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     private readonly IReadOnlyList<KeyValuePair<string, Parameter>> _trainable = adapters.Trainable;
     private readonly OrthonormalityRegularizer _regularizer = new(adapters.OrthonormalFactors, adapters.Penalty?.Mean ?? true);
 
+    /// <summary>Where the state is written; null: nowhere.</summary>
+    public TrainingCheckpoints? Checkpoints { get; init; }
+
+    /// <summary>Looks at the losses; null: nobody does.</summary>
+    public LossWatch? LossWatch { get; init; }
+
     /// <summary>Trains from the first step to the last; see <see cref="Continue"/>.</summary>
     public void Run(
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
@@ -55,7 +61,17 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         long tokens = 0;
         foreach (IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches in steps)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            if (state.Best.EvaluationsSince >= (settings.EarlyStoppingPatience ?? int.MaxValue))
+            {
+                break;
+            }
+
+            if (cancellationToken.IsCancellationRequested)
+            {
+                Checkpoints?.Write(state);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
             double learningRate = settings.LearningRate * schedule.Factor(state.Step);
             (double loss, double norm, double? orthonormality) = Step(state, microBatches, learningRate);
 
@@ -68,6 +84,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
                     string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
             }
 
+            state.Losses.Add(loss);
             tokens += microBatches.Sum(rows => rows.Sum(example => (long)example.Ids.Length));
             report(new SorsaTrainingProgress
             {
@@ -84,14 +101,16 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             });
             if (validationLoss is { } measured)
             {
+                state.Evaluations.Add((state.Step, measured));
                 state.Best.Add(measured);
-                if (state.Best.EvaluationsSince >= (settings.EarlyStoppingPatience ?? int.MaxValue))
-                {
-                    break;
-                }
             }
+
+            LossWatch?.AfterStep(state.Losses);
+            Checkpoints?.AfterStep(state);
         }
 
+        LossWatch?.AtEnd(state.Losses);
+        Checkpoints?.Write(state);
         state.Best.Restore();
         model.train(false);
     }

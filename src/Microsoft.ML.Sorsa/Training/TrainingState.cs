@@ -7,10 +7,14 @@ namespace Microsoft.ML.Sorsa.Training;
 
 /// <summary>
 /// Everything that decides how a training goes on, beside its settings and its rows: whoever puts this one object back continues to the
-/// same bits. The place in the data is the step, since the order of the rows follows from the seed.
+/// same bits. The place in the data is the step, since the order of the rows follows from the seed. <see cref="TrainingCheckpoint"/> writes
+/// it.
 /// </summary>
 internal sealed class TrainingState : IDisposable
 {
+    /// <summary>What stands in front of the names of <see cref="Trained"/> and <see cref="Best"/> among <see cref="Tensors"/>.</summary>
+    public const string TrainedPrefix = "trained.", BestPrefix = "best.";
+
     private readonly AdapterSet _adapters;
 
     /// <summary>The state before the first step.</summary>
@@ -40,13 +44,19 @@ internal sealed class TrainingState : IDisposable
     /// <summary>The weights of the lowest validation loss so far.</summary>
     public BestWeights Best { get; }
 
+    /// <summary>The loss of every step so far.</summary>
+    public List<double> Losses { get; } = [];
+
+    /// <summary>Every evaluation of the validation rows so far: the step after which it was, and the loss.</summary>
+    public List<(int Step, double Loss)> Evaluations { get; } = [];
+
     /// <summary>Every tensor of it: what trains, what optimizer and method remember, the best weights.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> Tensors =>
     [
-        .. Trained.Select(named => KeyValuePair.Create($"trained.{named.Key}", (Tensor)named.Value)),
+        .. Trained.Select(named => KeyValuePair.Create($"{TrainedPrefix}{named.Key}", (Tensor)named.Value)),
         .. Optimizer.State.Select(named => KeyValuePair.Create($"optimizer.{named.Key}", named.Value)),
         .. _adapters.State.Select(named => KeyValuePair.Create($"method.{named.Key}", named.Value)),
-        .. Best.Copies.Select(named => KeyValuePair.Create($"best.{named.Key}", named.Value)),
+        .. Best.Copies.Select(named => KeyValuePair.Create($"{BestPrefix}{named.Key}", named.Value)),
     ];
 
     public void Dispose()

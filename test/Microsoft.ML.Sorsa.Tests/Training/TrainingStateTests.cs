@@ -1,19 +1,21 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
 /// <summary>
-/// The state is everything: a training that goes on from a copy of it, over another model object, comes out the same to the bit.
+/// The state is everything: a training that goes on from the files of it, over another model object, comes out the same to the bit.
 /// </summary>
 [TestClass]
 [TestCategory("Training")]
+[TestCategory("Resume")]
 public sealed class TrainingStateTests
 {
     private const int TotalSteps = 12;
@@ -21,7 +23,7 @@ public sealed class TrainingStateTests
     /// <summary>Losses that fall, rise and fall, so that the best weights are older than the interruption or younger.</summary>
     private static readonly double[] s_losses = [6, 4, 5, 5.5, 3, 7];
 
-    private static readonly int[] s_interruptions = [1, 5, 9, 11];
+    private static readonly int[] s_interruptions = [1, 4, 9, 11];
 
     private static readonly TrainingSettings s_settings = TinyModel.Settings with
     {
@@ -40,7 +42,7 @@ public sealed class TrainingStateTests
 
     [TestMethod]
     [DynamicData(nameof(Runs))]
-    public void GoingOnFromACopyGivesTheSameBits(FineTuningMethod method, int interruption)
+    public void GoingOnFromACheckpointGivesTheSameBits(FineTuningMethod method, int interruption)
     {
         using var undisturbed = new Run(method);
         using var interrupted = new Run(method);
@@ -48,10 +50,11 @@ public sealed class TrainingStateTests
 
         Assert.AreEqual(TotalSteps, undisturbed.Train(TotalSteps));
         Assert.AreEqual(interruption, interrupted.Train(interruption));
-        resumed.CopyFrom(interrupted);
+        resumed.CopyFrom(interrupted, asAdapter: interruption % 2 == 1);
         Assert.AreEqual(TotalSteps - interruption, resumed.Train(TotalSteps));
 
         CollectionAssert.AreEqual(undisturbed.Values, resumed.Values);
+        CollectionAssert.AreEqual(undisturbed.Losses, resumed.Losses);
         CollectionAssert.AreNotEqual(undisturbed.Values, interrupted.Values);
     }
 
@@ -78,27 +81,28 @@ public sealed class TrainingStateTests
             _state = new TrainingState(_adapters, s_settings);
         }
 
+        public List<double> Losses => _state.Losses;
+
         public double[] Values => TinyModel.Values(_adapters);
 
-        /// <summary>Takes over another training's state, all of it and nothing else.</summary>
-        public void CopyFrom(Run other)
+        /// <summary>Takes over another training's state through its files, and nothing else.</summary>
+        public void CopyFrom(Run other, bool asAdapter)
         {
-            BestWeights best = other._state.Best;
-            _state.Step = other._state.Step;
-            _state.Best.Set(best.Loss, best.EvaluationsSince, [.. best.Copies.Select(named => named.Value.clone())]);
-            using Tensor? drawn = other._state.Dropout?.get_state();
-            if (drawn is not null)
+            using var folder = new TemporaryFolder();
+            using (var target = new NewFolder(folder.File("checkpoint"), "folder"))
+            using (AdapterWeights? adapter = asAdapter ? AdapterWeights.ViewOf(other._adapters, "base") : null)
             {
-                _state.Dropout!.set_state(drawn);
+                TrainingCheckpoint.Write(target, other._state, new Dictionary<string, string> { ["Method"] = "any" }, adapter);
+                target.Commit();
             }
 
-            Dictionary<string, Tensor> tensors = _state.Tensors.ToDictionary(StringComparer.Ordinal);
-            Assert.AreEqual(tensors.Count, other._state.Tensors.Count());
-            using var noGrad = no_grad();
-            foreach ((string name, Tensor tensor) in other._state.Tensors)
-            {
-                tensors[name].copy_(tensor);
-            }
+            Assert.AreEqual("any", TrainingCheckpoint.ReadIdentity(folder.File("checkpoint"))["Method"]);
+            TrainingCheckpoint.Restore(folder.File("checkpoint"), _state);
+            Assert.AreEqual(other._state.Step, _state.Step);
+            CollectionAssert.AreEqual(other._state.Losses, _state.Losses);
+            CollectionAssert.AreEqual(other._state.Evaluations, _state.Evaluations);
+            Assert.AreEqual(other._state.Best.Loss, _state.Best.Loss);
+            Assert.AreEqual(other._state.Best.EvaluationsSince, _state.Best.EvaluationsSince);
         }
 
         /// <summary>

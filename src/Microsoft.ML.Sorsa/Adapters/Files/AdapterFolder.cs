@@ -21,6 +21,16 @@ internal static class AdapterFolder
     /// <param name="folder">A new folder, or an empty one; it appears when everything in it is written.</param>
     public static void Write(AdapterWeights weights, string folder)
     {
+        using var target = new NewFolder(folder, nameof(folder));
+        WriteFiles(weights, target.WriteFile);
+        target.Commit();
+    }
+
+    /// <summary>The same into a folder that holds more.</summary>
+    /// <param name="weights">The adapter.</param>
+    /// <param name="writeFile">Writes one file by its name.</param>
+    public static void WriteFiles(AdapterWeights weights, Action<string, Action<Stream>> writeFile)
+    {
         IEnumerable<KeyValuePair<string, Tensor>> tensors =
             from named in weights.Tensors
             from tensor in named.Value.OrderBy(tensor => tensor.Key, StringComparer.Ordinal)
@@ -36,17 +46,28 @@ internal static class AdapterFolder
             target_modules = weights.TargetModules,
             base_fingerprint = weights.BaseFingerprint,
         };
-        Write(folder, ConfigFile, config, WeightsFile, [.. tensors]);
+        WriteFiles(writeFile, ConfigFile, config, WeightsFile, [.. tensors]);
     }
+
+    /// <summary>The tensors of a folder that is an adapter, mapped; null where it is none.</summary>
+    public static Checkpoint? OpenTensors(string folder) =>
+        Path.Combine(folder, WeightsFile) is var path && File.Exists(path) ? Checkpoint.OpenFile(path) : null;
 
     /// <summary>Writes a folder of a configuration and float32 tensors; it appears when both are written.</summary>
     public static void Write(
         string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
         using var target = new NewFolder(folder, nameof(folder));
-        target.WriteFile(configFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
-        target.WriteFile(weightsFile, stream => CheckpointWriter.Write(stream, tensors, ScalarType.Float32));
+        WriteFiles(target.WriteFile, configFile, config, weightsFile, tensors);
         target.Commit();
+    }
+
+    private static void WriteFiles(
+        Action<string, Action<Stream>> writeFile, string configFile, object config, string weightsFile,
+        IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
+    {
+        writeFile(configFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
+        writeFile(weightsFile, stream => CheckpointWriter.Write(stream, tensors, ScalarType.Float32));
     }
 
     /// <exception cref="InvalidDataException">A file is corrupt, or of another format.</exception>

@@ -26,7 +26,14 @@ internal sealed record AdapterWeights(
     public int Rank => (int)Tensors.Values.Max(tensors => Method.SizeOf(Axis.Rank, tensors));
 
     /// <summary>Copies what the adapters hold; null where there is nothing but trained weights.</summary>
-    public static AdapterWeights? Of(AdapterSet adapters, string? baseFingerprint)
+    public static AdapterWeights? Of(AdapterSet adapters, string? baseFingerprint) =>
+        Of(adapters, baseFingerprint, tensor => tensor.to(ScalarType.Float32, CPU, copy: true));
+
+    /// <summary>What the adapters hold, where it is and without a copy: to be written, and disposed, before they change.</summary>
+    public static AdapterWeights? ViewOf(AdapterSet adapters, string? baseFingerprint) =>
+        Of(adapters, baseFingerprint, tensor => tensor);
+
+    private static AdapterWeights? Of(AdapterSet adapters, string? baseFingerprint, Func<Tensor, Tensor> take)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -42,7 +49,7 @@ internal sealed record AdapterWeights(
             first ??= lowRank;
             tensors[path] = lowRank.SavedTensors.ToDictionary(
                 named => named.Key,
-                named => named.Value.detach().to(ScalarType.Float32, CPU, copy: true).DetachFromDisposeScope(),
+                named => take(named.Value.detach()).DetachFromDisposeScope(),
                 StringComparer.Ordinal);
         }
 

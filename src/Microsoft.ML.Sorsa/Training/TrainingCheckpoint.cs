@@ -1,0 +1,139 @@
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Training;
+
+/// <summary>
+/// A <see cref="TrainingState"/> as a folder: training.json says which step of which run it is, training.safetensors holds the tensors,
+/// each in its own type, and the checksums find damage. Where the method's adapters have a file of their own, the folder is an adapter,
+/// too, and what trains stands in its files alone.
+/// </summary>
+internal static class TrainingCheckpoint
+{
+    private const string ConfigFile = "training.json", TensorsFile = "training.safetensors";
+    private const string Format = "Microsoft.ML.Sorsa training";
+    private const int Version = 1;
+    private const string Losses = "losses", Evaluations = "evaluations", Dropout = "dropout";
+
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
+
+    /// <summary>Writes the files, tensor by tensor from the device: there is no second copy in memory.</summary>
+    /// <param name="target">The new folder.</param>
+    /// <param name="state">Where training stands; not changed.</param>
+    /// <param name="identity">What decides the run beside its state, by name: options, data, base.</param>
+    /// <param name="adapter">What trains, as an adapter's files have it; null: it has none.</param>
+    public static void Write(
+        NewFolder target, TrainingState state, IReadOnlyDictionary<string, string> identity, AdapterWeights? adapter)
+    {
+        using var scope = NewDisposeScope();
+        var checksums = new Checksums();
+        List<KeyValuePair<string, Tensor>> tensors =
+        [
+            .. state.Tensors.Where(named => adapter is null || !IsTrained(named.Key)),
+            KeyValuePair.Create(Losses, tensor(state.Losses.ToArray(), ScalarType.Float64)),
+            KeyValuePair.Create(
+                Evaluations, tensor(state.Evaluations.SelectMany(at => new[] { at.Step, at.Loss }).ToArray(), ScalarType.Float64)),
+        ];
+        if (state.Dropout is { } dropout)
+        {
+            tensors.Add(KeyValuePair.Create(Dropout, dropout.get_state()));
+        }
+
+        checksums.WriteFile(target, TensorsFile, stream => CheckpointWriter.Write(stream, tensors, type: null));
+        if (adapter is not null)
+        {
+            AdapterFolder.WriteFiles(adapter, (name, write) => checksums.WriteFile(target, name, write));
+        }
+
+        var config = new { format = Format, version = Version, step = state.Step, run = identity };
+        checksums.WriteFile(target, ConfigFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
+        checksums.WriteTo(target);
+    }
+
+    /// <summary>What decided the run that a checkpoint is of.</summary>
+    /// <exception cref="InvalidDataException">The folder is damaged, or holds something else.</exception>
+    public static IReadOnlyDictionary<string, string> ReadIdentity(string folder)
+    {
+        Checksums.Verify(folder);
+        return ReadConfig(folder)["run"].Members.ToDictionary(entry => entry.Key, entry => entry.Value.Text, StringComparer.Ordinal);
+    }
+
+    /// <summary>Puts a checkpoint of the same run into a state that was just made.</summary>
+    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
+    public static void Restore(string folder, TrainingState state)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using Checkpoint stored = Checkpoint.OpenFile(Path.Combine(folder, TensorsFile));
+        using Checkpoint? adapter = AdapterFolder.OpenTensors(folder);
+        foreach ((string name, Tensor tensor) in state.Tensors)
+        {
+            tensor.copy_(Find(name, tensor));
+        }
+
+        double[] evaluations = Numbers(Evaluations);
+        state.Step = ReadConfig(folder).Positive("step");
+        state.Losses.AddRange(Numbers(Losses));
+        state.Evaluations.AddRange(evaluations.Chunk(2).Select(at => ((int)at[0], at[1])));
+        if (state.Losses.Count != state.Step)
+        {
+            throw Damaged(string.Create(
+                CultureInfo.InvariantCulture, $"it is of step {state.Step} and holds {state.Losses.Count} losses"));
+        }
+
+        if (state.Evaluations.Count > 0)
+        {
+            state.Best.Set(
+                state.Evaluations,
+                [
+                    .. state.Trained.Select(named =>
+                        Find(TrainingState.BestPrefix + named.Key, named.Value)
+                            .to(named.Value.device, copy: true).DetachFromDisposeScope()),
+                ]);
+        }
+
+        if (state.Dropout is { } dropout)
+        {
+            using Tensor now = dropout.get_state();
+            dropout.set_state(Find(Dropout, now).clone());
+        }
+
+        double[] Numbers(string name) => stored.Tensors.TryGetValue(name, out Tensor? found) && found.dtype == ScalarType.Float64
+            ? found.data<double>().ToArray()
+            : throw Damaged($"'{name}' is missing");
+
+        Tensor Find(string name, Tensor like)
+        {
+            Tensor? found = stored.Tensors.GetValueOrDefault(name);
+            if (found is null && IsTrained(name))
+            {
+                found = adapter?.Tensors.GetValueOrDefault(name[TrainingState.TrainedPrefix.Length..]);
+            }
+
+            return found is null ? throw Damaged($"'{name}' is missing")
+                : found.dtype != like.dtype || !found.shape.SequenceEqual(like.shape)
+                    ? throw Damaged($"'{name}' is {found.dtype} [{string.Join(", ", found.shape)}], and this run has {like.dtype} "
+                        + $"[{string.Join(", ", like.shape)}]")
+                    : found;
+        }
+
+        InvalidDataException Damaged(string fault) =>
+            new($"The checkpoint '{folder}' does not fit this run: {fault}. Remove it, or name another CheckpointFolder.");
+    }
+
+    private static bool IsTrained(string name) => name.StartsWith(TrainingState.TrainedPrefix, StringComparison.Ordinal);
+
+    private static JsonReader ReadConfig(string folder)
+    {
+        string path = Path.Combine(folder, ConfigFile);
+        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        string format = config.TextOf("format");
+        int version = config.Positive("version");
+        return format == Format && version == Version ? config : throw config.Bad(
+            $"its format is '{format}', version {version}, and this library reads '{Format}', version {Version}");
+    }
+}

@@ -1,0 +1,229 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Files;
+
+namespace Microsoft.ML.Sorsa.Training;
+
+/// <summary>
+/// The checkpoints of one run: folders checkpoint-STEP, as transformers' Trainer names them. Each is written whole and renamed; the older
+/// ones go afterwards. While this is there, no other process writes here, and one that is told to end (SIGTERM, Ctrl+C) does so
+/// after the step that is under way is written.
+/// </summary>
+internal sealed class TrainingCheckpoints : IDisposable
+{
+    private const string Prefix = "checkpoint-", LockFile = "training.lock", Temporary = ".tmp";
+
+    private readonly CheckpointSettings _settings;
+    private readonly int _stepsPerEpoch;
+    private readonly IReadOnlyDictionary<string, string> _identity;
+    private readonly Func<AdapterWeights?> _viewAdapter;
+    private readonly Action<string> _warn;
+    private readonly FileStream _lock;
+    private readonly ManualResetEventSlim _ended = new();
+    private readonly PosixSignalRegistration[] _signals;
+    private volatile bool _isEnding;
+    private int _written;
+
+    /// <summary>Makes the folder, and refuses what cannot be written or resumed, before anything is trained.</summary>
+    /// <param name="settings">Where and when.</param>
+    /// <param name="stepsPerEpoch">The steps after which a checkpoint is written in any case.</param>
+    /// <param name="identity">What decides the run, by name: options, data, base.</param>
+    /// <param name="viewAdapter">What trains, as an adapter's files have it; disposed after each writing.</param>
+    /// <param name="warn">Told of a checkpoint that could not be read or written.</param>
+    /// <exception cref="IOException">The folder cannot be written, or another training writes there.</exception>
+    /// <exception cref="InvalidOperationException">Resume is Never and there are checkpoints, or Required and there are none.</exception>
+    public TrainingCheckpoints(
+        CheckpointSettings settings, int stepsPerEpoch, IReadOnlyDictionary<string, string> identity, Func<AdapterWeights?> viewAdapter,
+        Action<string> warn)
+    {
+        (_settings, _stepsPerEpoch, _identity, _viewAdapter, _warn) = (settings, stepsPerEpoch, identity, viewAdapter, warn);
+        _lock = Lock(settings.Folder);
+        try
+        {
+            // What a process that was killed left. Nobody else writes here now.
+            foreach (string left in Directory.EnumerateDirectories(settings.Folder, $"{Prefix}*{Temporary}"))
+            {
+                Directory.Delete(left, recursive: true);
+            }
+
+            VerifyResume();
+            _signals = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT }.Select(signal => PosixSignalRegistration.Create(signal, End))];
+        }
+        catch
+        {
+            _lock.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Brings a state that was just made to where the newest checkpoint stands; leaves it where there is none.</summary>
+    /// <returns>The checkpoint; null: none.</returns>
+    /// <exception cref="InvalidOperationException">It is of a run with other options, data or base; what differs is listed.</exception>
+    /// <exception cref="InvalidDataException">None of those that are there can be read.</exception>
+    public string? Resume(TrainingState state)
+    {
+        InvalidDataException? fault = null;
+        foreach (int step in Steps().OrderDescending())
+        {
+            string folder = FolderOf(step);
+            try
+            {
+                VerifySame(folder, TrainingCheckpoint.ReadIdentity(folder));
+                TrainingCheckpoint.Restore(folder, state);
+                _written = state.Step;
+                return folder;
+            }
+            catch (InvalidDataException damaged)
+            {
+                _warn($"{damaged.Message} The one before it is tried.");
+                fault ??= damaged;
+            }
+        }
+
+        return fault is null ? null : throw new InvalidDataException(
+            $"No checkpoint in '{_settings.Folder}' can be read. Remove them, or name another CheckpointFolder, to begin anew.", fault);
+    }
+
+    /// <summary>Writes a checkpoint if one is due: after so many steps, at the end of an epoch, at the lowest validation loss.</summary>
+    public void AfterStep(TrainingState state)
+    {
+        bool isBest = state.Evaluations is [.., var last] && last.Step == state.Step && state.Best.EvaluationsSince == 0;
+        if (_isEnding || isBest || state.Step % _settings.Steps == 0 || state.Step % _stepsPerEpoch == 0)
+        {
+            Write(state);
+        }
+
+        if (_isEnding)
+        {
+            _ended.Set();
+        }
+    }
+
+    /// <summary>
+    /// Writes a checkpoint, unless this step's is there. A disk that is full does not end the training: the older checkpoints stay, and
+    /// the next one is tried again.
+    /// </summary>
+    public void Write(TrainingState state)
+    {
+        if (state.Step == _written || state.Step == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            // One that is there could not be read, or Resume would have gone on from it.
+            Remove(FolderOf(state.Step));
+            using (var target = new NewFolder(FolderOf(state.Step), nameof(_settings.Folder)))
+            {
+                using AdapterWeights? adapter = _viewAdapter();
+                TrainingCheckpoint.Write(target, state, _identity, adapter);
+                target.Commit();
+            }
+
+            _written = state.Step;
+            Prune(state);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            _warn(string.Create(CultureInfo.InvariantCulture,
+                $"The checkpoint of step {state.Step} could not be written to '{_settings.Folder}': {error.Message} "
+                + $"Training goes on; the newest checkpoint is that of step {_written}."));
+        }
+    }
+
+    public void Dispose()
+    {
+        // Whoever waits for the end of the step need not wait for one that does not come.
+        _ended.Set();
+        Array.ForEach(_signals, signal => signal.Dispose());
+        _lock.Dispose();
+    }
+
+    /// <summary>On a thread of the signal's: once it returns, the signal does what it does by itself.</summary>
+    private void End(PosixSignalContext context)
+    {
+        _isEnding = true;
+        _ended.Wait();
+    }
+
+    private static FileStream Lock(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        try
+        {
+            return new FileStream(Path.Combine(folder, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(
+                $"CheckpointFolder '{folder}' cannot be written, or another training writes there: {error.Message} "
+                + "Name a folder that this process may write, one for each training.", error);
+        }
+    }
+
+    private void VerifyResume()
+    {
+        bool any = Steps().Any();
+        if (_settings.Resume == ResumeMode.Never && any)
+        {
+            throw new InvalidOperationException(
+                $"Resume is {ResumeMode.Never}, and CheckpointFolder '{_settings.Folder}' holds checkpoints. "
+                + $"Remove them, name another folder, or choose {ResumeMode.Auto} to go on.");
+        }
+
+        if (_settings.Resume == ResumeMode.Required && !any)
+        {
+            throw new InvalidOperationException(
+                $"Resume is {ResumeMode.Required}, and CheckpointFolder '{_settings.Folder}' holds no checkpoint. "
+                + $"Name the folder of the training to go on with, or choose {ResumeMode.Auto} to begin one.");
+        }
+    }
+
+    private void VerifySame(string folder, IReadOnlyDictionary<string, string> stored)
+    {
+        string[] differences =
+        [
+            .. _identity.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
+                .Where(name => _identity.GetValueOrDefault(name) != stored.GetValueOrDefault(name))
+                .Select(name => $"{name}: the checkpoint has {stored.GetValueOrDefault(name, "nothing")}, "
+                    + $"this training {_identity.GetValueOrDefault(name, "nothing")}"),
+        ];
+        if (differences.Length > 0)
+        {
+            string separator = $"{Environment.NewLine}  ";
+            throw new InvalidOperationException(
+                $"The checkpoint '{folder}' is of another training. Set it up as it was, or name another CheckpointFolder:{separator}"
+                + NameList.Join(differences, separator));
+        }
+    }
+
+    /// <summary>What is older than the newest ones goes, but for the one of the lowest validation loss.</summary>
+    private void Prune(TrainingState state)
+    {
+        int? best = state.Evaluations.Count == 0 ? null : state.Evaluations.MinBy(at => at.Loss).Step;
+        foreach (int step in Steps().OrderDescending().Skip(_settings.Keep).Where(step => step != best))
+        {
+            Remove(FolderOf(step));
+        }
+    }
+
+    /// <summary>Renames it first: what is half removed does not look like a checkpoint.</summary>
+    private static void Remove(string folder)
+    {
+        if (Directory.Exists(folder))
+        {
+            Directory.Move(folder, folder + Temporary);
+            Directory.Delete(folder + Temporary, recursive: true);
+        }
+    }
+
+    private IEnumerable<int> Steps() => Directory.EnumerateDirectories(_settings.Folder, Prefix + "*")
+        .Select(folder => Path.GetFileName(folder)[Prefix.Length..])
+        .Select(text => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int step) ? step : 0)
+        .Where(step => step > 0);
+
+    private string FolderOf(int step) =>
+        Path.Combine(_settings.Folder, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{step}"));
+}

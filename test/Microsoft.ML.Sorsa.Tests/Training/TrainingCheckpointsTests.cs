@@ -1,0 +1,203 @@
+using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Models;
+using Microsoft.ML.Sorsa.Training;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+/// <summary>Which checkpoints are there after which step, and which of them a run goes on from.</summary>
+[TestClass]
+[TestCategory("Resume")]
+public sealed class TrainingCheckpointsTests
+{
+    private static readonly Dictionary<string, string> s_identity = new() { ["LearningRate"] = "0.001", ["Data"] = "20 rows, 1a" };
+
+    [TestMethod]
+    public void TheNewestStayAndTheBest()
+    {
+        using var run = new Run();
+
+        run.Steps(steps: 10, every: 2, keep: 2, evaluations: [(4, 1.5), (8, 2.5)]);
+
+        Assert.AreEqual("4 8 10", run.Kept);
+    }
+
+    [TestMethod]
+    public void EveryEpochEndsWithOne()
+    {
+        using var run = new Run();
+
+        run.Steps(steps: 7, every: 100, keep: 9, stepsPerEpoch: 3);
+
+        Assert.AreEqual("3 6", run.Kept);
+    }
+
+    [TestMethod]
+    public void TheNewestWholeOneIsGoneOnFrom()
+    {
+        using var run = new Run();
+        run.Steps(steps: 6, every: 2, keep: 3);
+        File.WriteAllText(Path.Combine(run.Folder, "checkpoint-6", "training.json"), "{}");
+
+        Assert.AreEqual(4, run.Resume());
+        Assert.HasCount(1, run.Warnings);
+        StringAssert.Contains(run.Warnings[0], "checkpoint-6' is damaged: 'training.json' is not as it was written");
+
+        run.Steps(steps: 6, every: 6, keep: 3, tolerant: true);
+
+        Assert.AreEqual(6, run.Resume());
+    }
+
+    [TestMethod]
+    [DataRow("training.safetensors")]
+    [DataRow("training.json")]
+    [DataRow(Checksums.FileName)]
+    public void WhereNoneIsWholeNothingBeginsAnew(string file)
+    {
+        using var run = new Run();
+        run.Steps(steps: 2, every: 2, keep: 1);
+        string path = Path.Combine(run.Folder, "checkpoint-2", file);
+        byte[] whole = File.ReadAllBytes(path);
+        foreach (byte[] broken in new[] { whole[..(whole.Length / 2)], [], [.. whole[..^1], (byte)(whole[^1] ^ 1)] })
+        {
+            File.WriteAllBytes(path, broken);
+
+            InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => run.Resume());
+
+            StringAssert.Contains(error.Message, "Remove them, or name another CheckpointFolder");
+        }
+    }
+
+    [TestMethod]
+    public void AnotherRunIsRefusedWithTheDifference()
+    {
+        using var run = new Run();
+        run.Steps(steps: 2, every: 2, keep: 1);
+
+        InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(
+            () => run.Resume(identity: new(s_identity) { ["LearningRate"] = "0.002" }));
+
+        StringAssert.Contains(error.Message, "LearningRate: the checkpoint has 0.001, this training 0.002");
+    }
+
+    [TestMethod]
+    public void NeverRefusesAFolderWithCheckpoints()
+    {
+        using var run = new Run();
+        run.Steps(steps: 2, every: 2, keep: 1);
+
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => run.Resume(ResumeMode.Never)).Message, "Resume is Never");
+    }
+
+    [TestMethod]
+    public void RequiredRefusesAFolderWithoutCheckpoints()
+    {
+        using var run = new Run();
+
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => run.Resume(ResumeMode.Required)).Message, "Resume is Required");
+    }
+
+    [TestMethod]
+    public void OneTrainingAtATimeWritesHere()
+    {
+        using var run = new Run();
+        using TrainingCheckpoints first = run.Open();
+
+        IOException error = Assert.ThrowsExactly<IOException>(() => run.Open());
+
+        StringAssert.Contains(error.Message, "another training writes there");
+    }
+
+    [TestMethod]
+    public void AFullDiskIsWarnedOfAndTheOlderOneStays()
+    {
+        using var run = new Run { FullAt = 4 };
+
+        run.Steps(steps: 5, every: 2, keep: 2, tolerant: true);
+
+        Assert.AreEqual("2", run.Kept);
+        Assert.IsEmpty(Directory.GetDirectories(run.Folder, "*.tmp"));
+        Assert.HasCount(1, run.Warnings);
+        StringAssert.Contains(run.Warnings[0], "The checkpoint of step 4 could not be written");
+        Assert.AreEqual(2, run.Resume());
+    }
+
+    [TestMethod]
+    public void WhatAKilledProcessLeftGoes()
+    {
+        using var run = new Run();
+        string left = Directory.CreateDirectory(Path.Combine(run.Folder, $"checkpoint-8.{Guid.NewGuid():N}.tmp")).FullName;
+        File.WriteAllText(Path.Combine(left, "training.safetensors"), "half");
+
+        run.Open().Dispose();
+
+        Assert.IsFalse(Directory.Exists(left));
+    }
+
+    /// <summary>A state that is advanced by hand.</summary>
+    private sealed class Run : IDisposable
+    {
+        private readonly TemporaryFolder _temporary = new();
+        private readonly CausalLM _model = TinyModel.Create();
+        private readonly AdapterSet _adapters;
+
+        public Run() => _adapters = TinyModel.Adapt(_model, targets: ["q_proj"]);
+
+        /// <summary>The step at which the disk has no room left.</summary>
+        public int? FullAt { get; init; }
+
+        public string Folder => _temporary.File("checkpoints");
+
+        public List<string> Warnings { get; } = [];
+
+        public string Kept => string.Join(' ', Directory.GetDirectories(Folder)
+            .Select(folder => int.Parse(Path.GetFileName(folder)["checkpoint-".Length..], CultureInfo.InvariantCulture)).Order());
+
+        public TrainingCheckpoints Open(
+            int every = 1, int keep = 1, int stepsPerEpoch = 1000, ResumeMode resume = ResumeMode.Auto,
+            Dictionary<string, string>? identity = null, TrainingState? state = null) =>
+            new(
+                new CheckpointSettings(Folder, every, keep, resume), stepsPerEpoch, identity ?? s_identity,
+                () => FullAt is { } step && state?.Step == step ? throw new IOException("No space left on device") : null, Warnings.Add);
+
+        public void Steps(
+            int steps, int every, int keep, int stepsPerEpoch = 1000, (int Step, double Loss)[]? evaluations = null, bool tolerant = false)
+        {
+            using var state = new TrainingState(_adapters, TinyModel.Settings);
+            using TrainingCheckpoints checkpoints = Open(every, keep, stepsPerEpoch, state: state);
+            while (state.Step < steps)
+            {
+                state.Step++;
+                state.Losses.Add(1);
+                foreach ((int step, double loss) in (evaluations ?? []).Where(at => at.Step == state.Step))
+                {
+                    state.Evaluations.Add((step, loss));
+                    state.Best.Add(loss);
+                }
+
+                checkpoints.AfterStep(state);
+            }
+
+            Assert.IsTrue(tolerant || Warnings.Count == 0, string.Join(' ', Warnings));
+        }
+
+        public int Resume(ResumeMode resume = ResumeMode.Auto, Dictionary<string, string>? identity = null)
+        {
+            using var state = new TrainingState(_adapters, TinyModel.Settings);
+            using TrainingCheckpoints checkpoints = Open(resume: resume, identity: identity);
+            checkpoints.Resume(state);
+            return state.Step;
+        }
+
+        public void Dispose()
+        {
+            _adapters.Discard();
+            _model.Dispose();
+            _temporary.Dispose();
+        }
+    }
+}
