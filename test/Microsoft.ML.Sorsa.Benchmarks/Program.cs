@@ -52,6 +52,12 @@ switch (args.FirstOrDefault())
     case SweepKills.WorkerVerb:
         return SweepKills.Worker(args[1], args[2]);
 
+    case "resume":
+        return KilledTrainings.Run(args[1..]);
+
+    case KilledTrainings.TrainVerb:
+        return KilledTrainings.Train(args[1], args[2], args[3], args[4]);
+
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
@@ -63,5 +69,6 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks sweep [model folder] [trials]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks kills [kills]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks contention [rows] [rounds]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks resume [trainings]");
         return 1;
 }

@@ -40,7 +40,8 @@ internal static class TrainingBits
     public static SorsaFineTuningTrainer.Options QuickStartOptions() =>
         new() { ModelFolder = Folders.TinyLlama, PromptTemplate = PromptTemplate.Format(PromptTemplate.Alpaca + "\n") };
 
-    private static IEnumerable<(string, SorsaFineTuningTrainer.Options)> Methods()
+    /// <summary>Every method and its variants, over the golden model.</summary>
+    public static IEnumerable<(string Name, SorsaFineTuningTrainer.Options Options)> Methods()
     {
         foreach (FineTuningMethod method in Enum.GetValues<FineTuningMethod>())
         {
@@ -98,7 +99,7 @@ internal static class TrainingBits
         return task.Draw(count, 2, asked).Select(row => new Row { Prompt = row.Question, Response = row.Answer });
     }
 
-    private static IEnumerable<Row> GoldenRows() =>
+    public static IEnumerable<Row> GoldenRows() =>
         Enumerable.Range(0, 40)
             .Select(i => new Row
             {
@@ -107,7 +108,7 @@ internal static class TrainingBits
             });
 
     /// <summary>A golden model, which has weights alone, with a tokenizer of single letters.</summary>
-    private static string GoldenModel(string folder)
+    public static string GoldenModel(string folder)
     {
         string golden = Path.Combine(folder, "golden");
         Directory.CreateDirectory(golden);

@@ -24,10 +24,9 @@ internal static class TrainingCheckpoint
     /// <summary>Writes the files, tensor by tensor from the device: there is no second copy in memory.</summary>
     /// <param name="target">The new folder.</param>
     /// <param name="state">Where training stands; not changed.</param>
-    /// <param name="identity">What decides the run beside its state, by name: options, data, base.</param>
+    /// <param name="identity">What it belongs to.</param>
     /// <param name="adapter">What trains, as an adapter's files have it; null: it has none.</param>
-    public static void Write(
-        NewFolder target, TrainingState state, IReadOnlyDictionary<string, string> identity, AdapterWeights? adapter)
+    public static void Write(NewFolder target, TrainingState state, RunIdentity identity, AdapterWeights? adapter)
     {
         using var scope = NewDisposeScope();
         var checksums = new Checksums();
@@ -49,17 +48,21 @@ internal static class TrainingCheckpoint
             AdapterFolder.WriteFiles(adapter, (name, write) => checksums.WriteFile(target, name, write));
         }
 
-        var config = new { format = Format, version = Version, step = state.Step, run = identity };
+        var config = new { format = Format, version = Version, step = state.Step, run = identity.Run, machine = identity.Machine };
         checksums.WriteFile(target, ConfigFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
         checksums.WriteTo(target);
     }
 
-    /// <summary>What decided the run that a checkpoint is of.</summary>
+    /// <summary>What a checkpoint belongs to, once every byte of it was compared with its checksum.</summary>
     /// <exception cref="InvalidDataException">The folder is damaged, or holds something else.</exception>
-    public static IReadOnlyDictionary<string, string> ReadIdentity(string folder)
+    public static RunIdentity ReadIdentity(string folder)
     {
         Checksums.Verify(folder);
-        return ReadConfig(folder)["run"].Members.ToDictionary(entry => entry.Key, entry => entry.Value.Text, StringComparer.Ordinal);
+        JsonReader config = ReadConfig(folder);
+        return new RunIdentity(Entries("run"), Entries("machine"));
+
+        Dictionary<string, string> Entries(string key) =>
+            config[key].Members.ToDictionary(entry => entry.Key, entry => entry.Value.Text, StringComparer.Ordinal);
     }
 
     /// <summary>Puts a checkpoint of the same run into a state that was just made.</summary>

@@ -16,7 +16,7 @@ internal sealed class TrainingCheckpoints : IDisposable
 
     private readonly CheckpointSettings _settings;
     private readonly int _stepsPerEpoch;
-    private readonly IReadOnlyDictionary<string, string> _identity;
+    private readonly RunIdentity _identity;
     private readonly Func<AdapterWeights?> _viewAdapter;
     private readonly Action<string> _warn;
     private readonly FileStream _lock;
@@ -28,14 +28,13 @@ internal sealed class TrainingCheckpoints : IDisposable
     /// <summary>Makes the folder, and refuses what cannot be written or resumed, before anything is trained.</summary>
     /// <param name="settings">Where and when.</param>
     /// <param name="stepsPerEpoch">The steps after which a checkpoint is written in any case.</param>
-    /// <param name="identity">What decides the run, by name: options, data, base.</param>
+    /// <param name="identity">What they belong to.</param>
     /// <param name="viewAdapter">What trains, as an adapter's files have it; disposed after each writing.</param>
     /// <param name="warn">Told of a checkpoint that could not be read or written.</param>
     /// <exception cref="IOException">The folder cannot be written, or another training writes there.</exception>
     /// <exception cref="InvalidOperationException">Resume is Never and there are checkpoints, or Required and there are none.</exception>
     public TrainingCheckpoints(
-        CheckpointSettings settings, int stepsPerEpoch, IReadOnlyDictionary<string, string> identity, Func<AdapterWeights?> viewAdapter,
-        Action<string> warn)
+        CheckpointSettings settings, int stepsPerEpoch, RunIdentity identity, Func<AdapterWeights?> viewAdapter, Action<string> warn)
     {
         (_settings, _stepsPerEpoch, _identity, _viewAdapter, _warn) = (settings, stepsPerEpoch, identity, viewAdapter, warn);
         _lock = Lock(settings.Folder);
@@ -181,21 +180,17 @@ internal sealed class TrainingCheckpoints : IDisposable
         }
     }
 
-    private void VerifySame(string folder, IReadOnlyDictionary<string, string> stored)
+    private void VerifySame(string folder, RunIdentity stored)
     {
-        string[] differences =
-        [
-            .. _identity.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
-                .Where(name => _identity.GetValueOrDefault(name) != stored.GetValueOrDefault(name))
-                .Select(name => $"{name}: the checkpoint has {stored.GetValueOrDefault(name, "nothing")}, "
-                    + $"this training {_identity.GetValueOrDefault(name, "nothing")}"),
-        ];
-        if (differences.Length > 0)
+        if (RunIdentity.Difference(stored.Run, _identity.Run) is { } difference)
         {
-            string separator = $"{Environment.NewLine}  ";
             throw new InvalidOperationException(
-                $"The checkpoint '{folder}' is of another training. Set it up as it was, or name another CheckpointFolder:{separator}"
-                + NameList.Join(differences, separator));
+                $"The checkpoint '{folder}' is of another training. Set it up as it was, or name another CheckpointFolder:{difference}");
+        }
+
+        if (RunIdentity.Difference(stored.Machine, _identity.Machine) is { } otherwise)
+        {
+            _warn($"Training goes on from '{folder}', and the last bits of what comes out may be others:{otherwise}");
         }
     }
 

@@ -12,7 +12,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 [TestCategory("Resume")]
 public sealed class TrainingCheckpointsTests
 {
-    private static readonly Dictionary<string, string> s_identity = new() { ["LearningRate"] = "0.001", ["Data"] = "20 rows, 1a" };
+    private static readonly RunIdentity s_identity = Identity("0.001", "2");
 
     [TestMethod]
     public void TheNewestStayAndTheBest()
@@ -77,9 +77,21 @@ public sealed class TrainingCheckpointsTests
         run.Steps(steps: 2, every: 2, keep: 1);
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(
-            () => run.Resume(identity: new(s_identity) { ["LearningRate"] = "0.002" }));
+            () => run.Resume(identity: Identity("0.002", "2")));
 
         StringAssert.Contains(error.Message, "LearningRate: the checkpoint has 0.001, this training 0.002");
+    }
+
+    [TestMethod]
+    public void AnotherMachineIsWarnedOf()
+    {
+        using var run = new Run();
+        run.Steps(steps: 2, every: 2, keep: 1);
+
+        Assert.AreEqual(2, run.Resume(identity: Identity("0.001", "16")));
+
+        Assert.HasCount(1, run.Warnings);
+        StringAssert.Contains(run.Warnings[0], "Threads: the checkpoint has 2, this training 16");
     }
 
     [TestMethod]
@@ -138,6 +150,10 @@ public sealed class TrainingCheckpointsTests
         Assert.IsFalse(Directory.Exists(left));
     }
 
+    private static RunIdentity Identity(string learningRate, string threads) => new(
+        new Dictionary<string, string> { ["LearningRate"] = learningRate, ["Training rows"] = "20, 1a" },
+        new Dictionary<string, string> { ["Threads"] = threads });
+
     /// <summary>A state that is advanced by hand.</summary>
     private sealed class Run : IDisposable
     {
@@ -159,7 +175,7 @@ public sealed class TrainingCheckpointsTests
 
         public TrainingCheckpoints Open(
             int every = 1, int keep = 1, int stepsPerEpoch = 1000, ResumeMode resume = ResumeMode.Auto,
-            Dictionary<string, string>? identity = null, TrainingState? state = null) =>
+            RunIdentity? identity = null, TrainingState? state = null) =>
             new(
                 new CheckpointSettings(Folder, every, keep, resume), stepsPerEpoch, identity ?? s_identity,
                 () => FullAt is { } step && state?.Step == step ? throw new IOException("No space left on device") : null, Warnings.Add);
@@ -185,7 +201,7 @@ public sealed class TrainingCheckpointsTests
             Assert.IsTrue(tolerant || Warnings.Count == 0, string.Join(' ', Warnings));
         }
 
-        public int Resume(ResumeMode resume = ResumeMode.Auto, Dictionary<string, string>? identity = null)
+        public int Resume(ResumeMode resume = ResumeMode.Auto, RunIdentity? identity = null)
         {
             using var state = new TrainingState(_adapters, TinyModel.Settings);
             using TrainingCheckpoints checkpoints = Open(resume: resume, identity: identity);

@@ -23,6 +23,8 @@ public sealed class TrainingStateTests
     /// <summary>Losses that fall, rise and fall, so that the best weights are older than the interruption or younger.</summary>
     private static readonly double[] s_losses = [6, 4, 5, 5.5, 3, 7];
 
+    private static readonly Dictionary<string, string> s_run = new() { ["Method"] = "any" };
+
     private static readonly int[] s_interruptions = [1, 4, 9, 11];
 
     private static readonly TrainingSettings s_settings = TinyModel.Settings with
@@ -92,11 +94,11 @@ public sealed class TrainingStateTests
             using (var target = new NewFolder(folder.File("checkpoint"), "folder"))
             using (AdapterWeights? adapter = asAdapter ? AdapterWeights.ViewOf(other._adapters, "base") : null)
             {
-                TrainingCheckpoint.Write(target, other._state, new Dictionary<string, string> { ["Method"] = "any" }, adapter);
+                TrainingCheckpoint.Write(target, other._state, new RunIdentity(s_run, s_run), adapter);
                 target.Commit();
             }
 
-            Assert.AreEqual("any", TrainingCheckpoint.ReadIdentity(folder.File("checkpoint"))["Method"]);
+            Assert.AreEqual("any", TrainingCheckpoint.ReadIdentity(folder.File("checkpoint")).Run["Method"]);
             TrainingCheckpoint.Restore(folder.File("checkpoint"), _state);
             Assert.AreEqual(other._state.Step, _state.Step);
             CollectionAssert.AreEqual(other._state.Losses, _state.Losses);
