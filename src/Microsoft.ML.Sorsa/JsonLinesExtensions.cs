@@ -43,7 +43,7 @@ public static class JsonLinesExtensions
         string file = Path.GetFullPath(path);
         return File.Exists(file)
             ? new JsonLinesDataView(file, FirstRow(file, columns))
-            : throw new FileNotFoundException($"There is no JSON-lines file '{file}'. Correct {nameof(path)}.", file);
+            : throw new FileNotFoundException($"There is no JSON-lines file '{file}'. Correct the path.", file);
     }
 
     /// <summary>The columns, checked against the first row.</summary>

@@ -105,7 +105,7 @@ public sealed class SorsaBaseModel : IDisposable
             new EncodedRows.Settings(settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength),
             (rows, argument) => run.Encode(prompts, rows, argument));
         FineTunedModel model = run.Train(train, validation);
-        return (SorsaTransformer.Over(model, prompts, settings), model.Orthonormality);
+        return (SorsaTransformer.Over(_host, model, prompts, settings), model.Orthonormality);
     }
 
     /// <summary>Frees the weights, when no training is under way. Models that were trained keep their own.</summary>

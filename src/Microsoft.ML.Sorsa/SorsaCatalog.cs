@@ -38,8 +38,8 @@ public sealed class SorsaCatalog
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
     /// <param name="promptColumnName">The column of text that holds the prompts.</param>
     /// <param name="responseColumnName">The column of text that holds the responses.</param>
-    /// <param name="outputColumnName">The column of text that the fitted model adds.</param>
-    /// <exception cref="ArgumentException">A name is empty, or the options do not fit the model.</exception>
+    /// <param name="outputColumnName">The column of text that the fitted model adds; another name than the two.</param>
+    /// <exception cref="ArgumentException">A name is empty or there twice, or the options do not fit the model.</exception>
     /// <exception cref="IOException">The folder or its config.json is not there.</exception>
     public SorsaFineTuningTrainer FineTune(
         string modelFolder,
@@ -115,7 +115,7 @@ public sealed class SorsaCatalog
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
     /// <param name="promptColumnName">The column of text that holds the prompts.</param>
-    /// <param name="outputColumnName">The column of text that is added.</param>
+    /// <param name="outputColumnName">The column of text that is added; not the prompts'.</param>
     /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
     /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
     /// <param name="computeType">What to compute in.</param>
@@ -136,6 +136,8 @@ public sealed class SorsaCatalog
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
+        OptionRange.Fit(outputColumnName != promptColumnName, nameof(outputColumnName), outputColumnName,
+            $"{nameof(promptColumnName)} is the same: the replies would hide the prompts", "Choose another name, such as Reply");
         OptionRange.VerifyDefined(computeType, nameof(computeType));
         generation ??= new GenerationOptions();
         generation.Validate();
@@ -144,6 +146,7 @@ public sealed class SorsaCatalog
         TextModel.VerifyTokenizer(config, prompts.Tokenizer, modelFolder);
         CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
         network.eval();
-        return new SorsaTransformer(new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
+        return new SorsaTransformer(
+            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
     }
 }

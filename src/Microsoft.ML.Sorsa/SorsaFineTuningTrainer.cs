@@ -74,6 +74,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
     {
         using IChannel channel = _host.Start("Fine-tuning");
+        TextColumns.WarnOfHidden(channel, trainData.Schema, _settings.OutputColumnName);
 
         // What costs little is checked first: the weights' headers and both data's columns, then the rows.
         using IPretrainedModel start = _open(_host);
@@ -85,7 +86,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         IReadOnlyList<SupervisedExample> validation = validationRows is null
             ? []
             : run.Encode(prompts, validationRows, nameof(validationData));
-        return SorsaTransformer.Over(run.Train(train, validation), prompts, _settings);
+        return SorsaTransformer.Over(_host, run.Train(train, validation), prompts, _settings);
     }
 
     private IEnumerable<(string Prompt, string Response)> ReadRows(IDataView data) =>

@@ -29,6 +29,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
+    private readonly IHost _host;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
@@ -36,16 +37,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private AdapterSwitch? _adapters;
     private bool _disposed;
 
-    internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
+    internal SorsaTransformer(IHostEnvironment env, TextModel model)
+        : this(env, new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
             _model = model;
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
-    internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    internal static SorsaTransformer Over(
+        IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
     {
         try
         {
-            return new SorsaTransformer(model, prompts, settings);
+            return new SorsaTransformer(env, model, prompts, settings);
         }
         catch
         {
@@ -57,8 +59,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
-    internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
-        : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+    internal SorsaTransformer(IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+        : this(env, model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
         _model = model.Network is { } network
             ? new TextModel(
@@ -69,8 +71,10 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     private SorsaTransformer(
-        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+        IHostEnvironment env, ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName,
+        string outputColumnName)
     {
+        _host = env.Register(nameof(SorsaTransformer));
         _generator = new TextGenerator(model, prompts, generation);
         _mapper = new TextColumnMapper(
             outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
@@ -242,7 +246,12 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
 
     /// <inheritdoc/>
-    public IDataView Transform(IDataView input) => _mapper.Transform(input);
+    public IDataView Transform(IDataView input)
+    {
+        using IChannel channel = _host.Start(nameof(Transform));
+        TextColumns.WarnOfHidden(channel, input.Schema, _mapper.OutputColumnName);
+        return _mapper.Transform(input);
+    }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _mapper.GetRowToRowMapper(inputSchema);
 
@@ -272,7 +281,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(Version());
-        return new SorsaTransformer(ModelZip.Load(ctx, TorchDevice.Of(env)));
+        return new SorsaTransformer(env, ModelZip.Load(ctx, TorchDevice.Of(env)));
     }
 
     private static VersionInfo Version() => new(

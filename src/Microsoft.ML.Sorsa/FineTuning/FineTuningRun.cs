@@ -15,6 +15,9 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// </summary>
 internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IPretrainedModel start)
 {
+    /// <summary>Below so many steps a warning says that little is learnt, and so many teach a form: docs/measurements.md.</summary>
+    private const int FewSteps = 20, EnoughSteps = 100;
+
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
 
@@ -50,6 +53,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
         using AdaptedModel model = start.Adapt(settings.TargetModules, method, settings.CancellationToken);
         Announce(model.Adapters, totalSteps);
+        WarnOfFewSteps(train.Count, plan.StepsPerEpoch, totalSteps);
 
         int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
         int evaluationSteps = training.EvaluationSteps
@@ -71,7 +75,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         long parameters = adapters.Trainable.Sum(named => named.Value.numel());
         Info(
             $"{settings.Method.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, ",
-            $"for {totalSteps} steps.");
+            $"for {totalSteps} steps, with a learning rate of {settings.Training.LearningRate:G3} at its peak.");
         if (Math.Ceiling(totalSteps * settings.Training.WarmupRatio) >= totalSteps)
         {
             channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
@@ -79,6 +83,26 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
                 + $"changes nothing). Lower WarmupRatio (now {settings.Training.WarmupRatio}) or BatchSize (now "
                 + $"{settings.Training.BatchSize}), or raise NumberOfEpochs (now {settings.Training.NumberOfEpochs})."));
         }
+    }
+
+    private void WarnOfFewSteps(int rows, int stepsPerEpoch, int totalSteps)
+    {
+        if (totalSteps >= FewSteps)
+        {
+            return;
+        }
+
+        TrainingSettings training = settings.Training;
+        bool areLimited = totalSteps == training.MaxSteps && totalSteps < (long)stepsPerEpoch * training.NumberOfEpochs;
+        string remedy = areLimited
+            ? string.Create(CultureInfo.InvariantCulture, $"Raise MaxSteps (now {training.MaxSteps}).")
+            : string.Create(CultureInfo.InvariantCulture,
+                $"Raise NumberOfEpochs (now {training.NumberOfEpochs}; {1 + ((EnoughSteps - 1) / stepsPerEpoch)} make some {EnoughSteps} "
+                + $"steps), lower BatchSize (now {training.BatchSize}) or GradientAccumulationSteps (now "
+                + $"{training.GradientAccumulationSteps}), or bring more rows.");
+        channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+            $"Training has only {totalSteps} steps ({rows} rows, {(long)training.BatchSize * training.GradientAccumulationSteps} a step): "
+            + $"with fewer than {FewSteps} a model hardly learns anything; some {EnoughSteps} teach it a form of answer. {remedy}"));
     }
 
     private double? Orthonormality(AdapterSet adapters)
