@@ -87,9 +87,7 @@ internal static class FineTuneAndCompare
             Say($"    after:  {OneLine(after.Texts[i])}");
         }
 
-        // ML.NET writes to the name it is given: under a name of its own a zip that is cut short never takes the place of a good one.
-        mlContext.Model.Save(model, testData.Schema, zip + ".tmp");
-        File.Move(zip + ".tmp", zip, overwrite: true);
+        model.Save(zip, testData.Schema);
         Say($"saved: {zip}, {new FileInfo(zip).Length / 1e6:F1} MB");
 
         string replies = Path.Combine(settings.Out, "quickstart-replies.jsonl");
