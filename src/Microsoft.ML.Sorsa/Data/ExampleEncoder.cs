@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Data;
 
@@ -15,7 +16,9 @@ internal sealed record EncodedExamples(IReadOnlyList<SupervisedExample> Examples
 internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int maxPromptLength, int maxResponseLength, int maxPositions)
 {
     /// <exception cref="InvalidOperationException">No row is left.</exception>
-    /// <exception cref="ArgumentException">A row is longer than the model's positions.</exception>
+    /// <exception cref="ArgumentException">
+    /// A row is longer than the model's positions, or has a token beyond the model's rows.
+    /// </exception>
     public EncodedExamples Encode(IEnumerable<(string Prompt, string Response)> rows, string argument, CancellationToken cancellationToken)
     {
         var examples = new List<SupervisedExample>();
@@ -30,8 +33,7 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
                 continue;
             }
 
-            int[] promptIds = prompts.Encode(prompt);
-            int[] responseIds = [.. prompts.Tokenizer.Encode(response, addSpecialTokens: false), eosTokenId];
+            (int[] promptIds, int[] responseIds) = Encode(prompt, response, row, argument);
             if (promptIds.Length > maxPromptLength || responseIds.Length > maxResponseLength)
             {
                 truncated++;
@@ -55,6 +57,19 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
                 $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
                 $"Give data whose prompt and response columns hold text."));
+    }
+
+    private (int[] Prompt, int[] Response) Encode(string prompt, string response, int row, string argument)
+    {
+        try
+        {
+            return (prompts.Encode(prompt), [.. prompts.Tokenizer.Encode(response, addSpecialTokens: false), eosTokenId]);
+        }
+        catch (TokenWithoutRowException error)
+        {
+            throw new ArgumentException(
+                string.Create(CultureInfo.InvariantCulture, $"{argument}: row {row}: {error.Message}"), argument, error);
+        }
     }
 }
 
