@@ -79,7 +79,7 @@ internal sealed class TokenizerFiles
 
         return new TokenizerFiles(KnownNames
             .Where(name => File.Exists(Path.Combine(folder, name)))
-            .Select(name => KeyValuePair.Create(name, File.ReadAllBytes(Path.Combine(folder, name)))));
+            .Select(name => KeyValuePair.Create(name, RegularFile.ReadAllBytes(Path.Combine(folder, name)))));
     }
 
     /// <summary>The content of a file, or null where it is not there.</summary>

@@ -43,7 +43,7 @@ internal sealed class TokenizerSettings
                     .Select(member => AddedTokenReader.Read(member.Key, member.Value)) ?? [],
             ],
             ChatTemplate = files.Find(TokenizerFiles.ChatTemplate) is { } template
-                ? System.Text.Encoding.UTF8.GetString(template)
+                ? Utf8Text.Read(TokenizerFiles.ChatTemplate, template)
                 : DefaultTemplate(config?.Find("chat_template")),
         };
 
