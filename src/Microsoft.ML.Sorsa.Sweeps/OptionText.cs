@@ -34,7 +34,8 @@ internal static class OptionText
     private const string ChatTemplate = "chat", FormatMark = "format:";
 
     /// <summary>What belongs to a place and a process, not to what is computed.</summary>
-    private static readonly string[] s_local = [nameof(Options.ModelFolder), nameof(Options.Progress), nameof(Options.CancellationToken)];
+    private static readonly string[] s_local =
+        [nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken)];
 
     /// <summary>The same for all trials of one base model.</summary>
     private static readonly string[] s_ofTheBaseModel = [nameof(Options.ComputeType), nameof(Options.SavedType)];

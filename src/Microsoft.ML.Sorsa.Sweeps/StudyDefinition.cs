@@ -19,6 +19,11 @@ public sealed class StudyDefinition
     /// <summary>The base model, by its content: <see cref="SorsaBaseModel.Fingerprint"/>.</summary>
     public string ModelFingerprint => _values[ModelKey];
 
+    /// <summary>
+    /// Whether a stored name is of the same model: version 0.1 gave other names. Null: where it is <see cref="ModelFingerprint"/>.
+    /// </summary>
+    internal Func<string, bool>? IsModel { get; init; }
+
     /// <summary>The name of the metric.</summary>
     internal string Metric => _values[MetricKey];
 
@@ -46,7 +51,7 @@ public sealed class StudyDefinition
         string[] differences =
         [
             .. _values.Keys.Union(stored._values.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal)
-                .Where(name => Of(this, name) != Of(stored, name))
+                .Where(name => Of(this, name) != Of(stored, name) && !(name == ModelKey && IsModel?.Invoke(Of(stored, name)) == true))
                 .Select(name => $"{name}: the study has {Of(stored, name)}, the experiment {Of(this, name)}"),
         ];
         if (differences.Length > 0)

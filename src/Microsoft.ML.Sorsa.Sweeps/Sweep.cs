@@ -74,7 +74,7 @@ internal sealed class Sweep
             using IStudyStore store = remote?.Store ?? new SqliteStudyStore(StudyPath);
             using var runner = new TrialRunner(
                 Catalog.OpenBaseModel(Trainer, largestRank, folder), Trainer, Data, ValidationView, Metric, ThreadsPerTrial);
-            store.Open(Definition(runner.ModelFingerprint));
+            store.Open(Definition(runner.ModelFingerprint, runner.HasModelFingerprint));
             using var local = new LocalTrials(runner, store, Metric.IsMaximized);
             var study = new Study(store, Space, Tuner, Pruning, Seed, TrialsAtATime, Metric.IsMaximized, Monitors)
             {
@@ -97,7 +97,7 @@ internal sealed class Sweep
     }
 
     /// <summary>What decides the trials: what a study that is opened again is compared with.</summary>
-    public StudyDefinition Definition(string modelFingerprint)
+    public StudyDefinition Definition(string modelFingerprint, Func<string, bool>? isModel = null)
     {
         static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
         HashSet<string> varied = [.. Space.Select(option => option.Key)];
@@ -117,7 +117,10 @@ internal sealed class Sweep
             .. Space.Select((option, place) => KeyValuePair.Create(
                 $"search space.{option.Key}",
                 string.Create(CultureInfo.InvariantCulture, $"{option.Value.Description} (option {place + 1})"))),
-        ]);
+        ])
+        {
+            IsModel = isModel,
+        };
     }
 
     /// <summary>The best trial ran in another process, or before this one began: what it was trained from is all here.</summary>

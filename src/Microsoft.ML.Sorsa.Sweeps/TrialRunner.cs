@@ -26,7 +26,9 @@ public sealed class TrialRunner : IDisposable
     /// <param name="catalog">ML.NET's; its context decides the device.</param>
     /// <param name="definition">The study's.</param>
     /// <param name="inputs">The study's.</param>
-    /// <param name="modelFolder">This machine's copy of the model; compare <see cref="ModelFingerprint"/> with the definition's.</param>
+    /// <param name="modelFolder">
+    /// This machine's copy of the model; ask <see cref="HasModelFingerprint"/> whether it is the definition's.
+    /// </param>
     /// <param name="decompositionFolder">Where decompositions are kept; workers of a machine may share one.</param>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
@@ -59,6 +61,10 @@ public sealed class TrialRunner : IDisposable
 
     /// <summary>Names the model by its content, as <see cref="StudyDefinition.ModelFingerprint"/> does.</summary>
     public string ModelFingerprint => _model.Fingerprint;
+
+    /// <summary>Whether a study's name of the model, given by this version or by 0.1, is that of the model here.</summary>
+    /// <param name="fingerprint">The definition's <see cref="StudyDefinition.ModelFingerprint"/>.</param>
+    public bool HasModelFingerprint(string fingerprint) => _model.HasFingerprint(fingerprint);
 
     internal SharedWork SharedWork => _model.SharedWork;
 

@@ -67,7 +67,7 @@ public sealed class SorsaCatalog
         AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(
             _env, settings,
-            host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
+            host => new FolderModel(settings, config, TorchDevice.Of(host)));
     }
 
     /// <summary>
@@ -119,6 +119,12 @@ public sealed class SorsaCatalog
     /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
     /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
     /// <param name="computeType">What to compute in.</param>
+    /// <param name="mapWeights">
+    /// Maps the weights' files into memory, so that loading takes no time and a model in the type to compute in no memory of its own; the
+    /// files must then stay as they are until the transformer is disposed: one that is cut short ends the process, without an exception.
+    /// False reads them now, once and whole, after which they may change or go: for files that others may write to, network drives and
+    /// removable disks.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// A name is empty, the options do not fit together, or the tokenizer is another model's.
     /// </exception>
@@ -131,7 +137,8 @@ public sealed class SorsaCatalog
         string modelFolder,
         string promptColumnName = FineTuningSettings.DefaultPromptColumnName,
         string outputColumnName = FineTuningSettings.DefaultOutputColumnName,
-        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32)
+        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32,
+        bool mapWeights = true)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
@@ -144,7 +151,9 @@ public sealed class SorsaCatalog
         DecoderConfig config = DecoderConfig.Load(modelFolder);
         var prompts = new PromptEncoder(
             TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca);
-        CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
+        _ = GenerationConfig.EndTokens(prompts.Tokenizer.Files);
+        CausalLM network = CausalLM.Load(
+            config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env), mapWeights);
         network.eval();
         return new SorsaTransformer(
             _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));

@@ -24,6 +24,13 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         public string ModelFolder { get; set; } = "";
 
+        /// <summary>
+        /// Maps the model's files into memory instead of reading them. Default true: nothing is copied, and the files must stay as they
+        /// are while the model, or what was trained from it, is in use: one that is cut short ends the process, without an exception.
+        /// False reads them once and whole: for files that others may write to, network drives and removable disks.
+        /// </summary>
+        public bool MapWeights { get; set; } = true;
+
         /// <summary>The column of text that holds the prompts. Default "Prompt".</summary>
         [OptionRequired("Name the column that holds the prompts")]
         public string PromptColumnName { get; set; } = FineTuningSettings.DefaultPromptColumnName;
@@ -278,6 +285,7 @@ public sealed partial class SorsaFineTuningTrainer
                 },
                 // The current directory may be another one when the model is opened.
                 ModelFolder = string.IsNullOrWhiteSpace(ModelFolder) ? ModelFolder : Path.GetFullPath(ModelFolder),
+                MapWeights = MapWeights,
                 PromptColumnName = PromptColumnName,
                 ResponseColumnName = ResponseColumnName,
                 OutputColumnName = OutputColumnName,

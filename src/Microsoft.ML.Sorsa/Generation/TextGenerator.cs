@@ -1,5 +1,4 @@
 using Microsoft.ML.Sorsa.Data;
-using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
 
@@ -24,7 +23,7 @@ internal sealed class TextGenerator
         // Chat models may end an answer with a token that only their tokenizer, or only generation_config.json, calls its end.
         ITextTokenizer tokenizer = prompts.Tokenizer;
         IEnumerable<int> endTokens = tokenizer.EosTokenId is int end ? model.EndTokenIds.Append(end) : model.EndTokenIds;
-        _generator = new TokenGenerator(model, options, endTokens.Concat(EndTokens(tokenizer.Files)));
+        _generator = new TokenGenerator(model, options, endTokens.Concat(GenerationConfig.EndTokens(tokenizer.Files)));
     }
 
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>
@@ -59,16 +58,6 @@ internal sealed class TextGenerator
                 }
             }
         }
-    }
-
-    private static IReadOnlyList<int> EndTokens(TokenizerFiles? files)
-    {
-        if (files?.Find(TokenizerFiles.GenerationConfig) is not { } json)
-        {
-            return [];
-        }
-
-        return JsonReader.Parse(TokenizerFiles.GenerationConfig, json).Integers("eos_token_id");
     }
 
     private GenerationRow CreateRow(string prompt, int index)

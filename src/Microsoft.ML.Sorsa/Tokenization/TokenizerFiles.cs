@@ -90,7 +90,7 @@ internal sealed class TokenizerFiles
         bool whole = Exists(TokenizerJson) || Exists(TokenizerModel);
         return new TokenizerFiles(KnownNames
             .Where(name => Exists(name) && !(whole && name is (VocabJson or MergesTxt)))
-            .Select(name => KeyValuePair.Create(name, File.ReadAllBytes(Path.Combine(folder, name)))));
+            .Select(name => KeyValuePair.Create(name, RegularFile.ReadAllBytes(Path.Combine(folder, name)))));
 
         bool Exists(string name) => File.Exists(Path.Combine(folder, name));
     }

@@ -70,7 +70,7 @@ internal sealed class TokenizerSettings
             AddedTokensDecoder = [.. AddedTokenReader.ReadDecoder(config?.Find(Decoder))],
             AddedTokens = [.. AddedTokenReader.ReadIds(Parse(files, TokenizerFiles.AddedTokens))],
             ChatTemplate = files.Find(TokenizerFiles.ChatTemplate) is { } template
-                ? Encoding.UTF8.GetString(template)
+                ? Utf8Text.Read(TokenizerFiles.ChatTemplate, template)
                 : DefaultTemplate(config?.Find("chat_template"))
                     ?? DefaultTemplate(Parse(files, TokenizerFiles.ChatTemplateJson)?.Find("chat_template")),
         };

@@ -53,7 +53,7 @@ internal static class AdapterFolder
     public static AdapterWeights Read(string folder)
     {
         string path = Path.Combine(folder, ConfigFile);
-        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        JsonReader config = JsonReader.Read(path);
         string format = config.TextOf("format");
         int version = config.Positive("version");
         if (format != Format || version != Version)

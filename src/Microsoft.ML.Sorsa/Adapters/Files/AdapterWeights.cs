@@ -72,9 +72,10 @@ internal sealed record AdapterWeights(
             faults.Add("it holds no tensor");
         }
 
-        if (BaseFingerprint is not null && BaseFingerprint != model.Fingerprint)
+        if (BaseFingerprint is not null && !model.HasFingerprint(BaseFingerprint))
         {
-            faults.Add($"another base: it was trained on {BaseFingerprint}, and this model is {model.Fingerprint}");
+            faults.Add($"another base: it was trained on {BaseFingerprint}, and this model is {model.Fingerprint} "
+                + "(names of the weights' values, whatever type they are stored in)");
         }
 
         var shapes = model.Projections.ToDictionary(slot => slot.Path, slot => ((Linear)slot.Module).weight.shape, StringComparer.Ordinal);

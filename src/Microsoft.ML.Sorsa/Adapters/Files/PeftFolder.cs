@@ -77,7 +77,7 @@ internal static class PeftFolder
     public static AdapterWeights Read(string folder)
     {
         string path = Path.Combine(folder, ConfigFile);
-        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        JsonReader config = JsonReader.Read(path);
         string kind = config.TextOf("peft_type");
         string? start = config.Find("init_lora_weights")?.Raw;
         bool dora = config.FlagOf("use_dora"), rsLora = config.FlagOf("use_rslora");
