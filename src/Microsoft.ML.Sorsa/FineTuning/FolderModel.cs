@@ -89,7 +89,9 @@ internal sealed class FolderModel : IPretrainedModel
         CausalLM model = _shared?.Share() ?? CausalLM.Load(_config, _checkpoint, _computeType, Device);
         try
         {
-            return new AdaptedNetwork(model, AdapterSet.Inject(model, targetModules, method, cancellationToken), _savedType);
+            return new AdaptedNetwork(
+                model, AdapterSet.Inject(model, targetModules, method, cancellationToken), _savedType,
+                BaseModelName.Of(_folder, _config.Json));
         }
         catch
         {
@@ -117,7 +119,8 @@ internal sealed class FolderModel : IPretrainedModel
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType) : AdaptedModel(adapters, savedType)
+    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType, string baseName)
+        : AdaptedModel(adapters, savedType)
     {
         private bool _handedOver;
 
@@ -132,7 +135,8 @@ internal sealed class FolderModel : IPretrainedModel
             }
         }
 
-        protected override AdapterWeights? CopyAdapters() => AdapterWeights.Of(Adapters, model.Fingerprint);
+        protected override AdapterWeights? CopyAdapters() =>
+            AdapterWeights.Of(Adapters, model.Fingerprint) is { } trained ? trained with { BaseName = baseName } : null;
 
         protected override FineTunedModel HandOver()
         {
