@@ -225,9 +225,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// A file is corrupt or was altered, or the adapter belongs to another base; what does not fit is listed.
     /// </exception>
-    /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
+    /// <exception cref="NotSupportedException">Another method, or options or tensors of PEFT's that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)
     {
@@ -242,7 +242,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
                     "Open the base with mlContext.Sorsa().LoadModel.");
             }
 
-            AdapterWeights weights = Read(folder);
+            AdapterWeights weights = AdapterReader.Read(folder);
             try
             {
                 (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
@@ -318,21 +318,6 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         var schema = new DataViewSchema.Builder();
         schema.AddColumn(column, TextDataViewType.Instance);
         return schema.ToSchema();
-    }
-
-    private static AdapterWeights Read(string folder)
-    {
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException(
-                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
-        }
-
-        return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
-            : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException(
-                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
-                "Name a folder that SaveAdapter or PEFT wrote.");
     }
 
     private void InTurn(Action act)

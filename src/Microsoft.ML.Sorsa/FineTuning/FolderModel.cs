@@ -115,7 +115,7 @@ internal sealed class FolderModel : IPretrainedModel
             // Before an adapter takes a part of a weight.
             string? fingerprint = method.Method?.Restore is null ? null : model.Fingerprint;
             AdapterSet adapters = AdapterSet.Inject(model, targetModules, method, cancellationToken);
-            return new AdaptedNetwork(model, adapters, _savedType, fingerprint);
+            return new AdaptedNetwork(model, adapters, _savedType, fingerprint, BaseModelName.Of(_folder, _stored.Config.Json));
         }
         catch
         {
@@ -135,7 +135,7 @@ internal sealed class FolderModel : IPretrainedModel
     private string FilesFingerprint()
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Append(DecoderConfig.FileName, File.ReadAllBytes(Path.Combine(_folder, DecoderConfig.FileName)));
+        Append(DecoderConfig.FileName, RegularFile.ReadAllBytes(Path.Combine(_folder, DecoderConfig.FileName)));
         foreach (string name in s_files)
         {
             Append(name, Tokenizer.Files!.Find(name));
@@ -153,7 +153,8 @@ internal sealed class FolderModel : IPretrainedModel
         }
     }
 
-    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType, string? fingerprint)
+    private sealed class AdaptedNetwork(
+        CausalLM model, AdapterSet adapters, ScalarType savedType, string? fingerprint, string baseName)
         : AdaptedModel(adapters, savedType)
     {
         private bool _handedOver;
@@ -169,7 +170,8 @@ internal sealed class FolderModel : IPretrainedModel
             }
         }
 
-        protected override AdapterWeights? CopyAdapters() => AdapterWeights.Of(Adapters, fingerprint);
+        protected override AdapterWeights? CopyAdapters() =>
+            AdapterWeights.Of(Adapters, fingerprint) is { } trained ? trained with { BaseName = baseName } : null;
 
         protected override FineTunedModel HandOver()
         {

@@ -102,7 +102,7 @@ public sealed class AdaptersRefusalTests
 
     [TestMethod]
     [DataRow("method", "\"magic\"", "its method is 'magic', and the methods that are known are adalora, dora, lora, pissa, rslora, sorsa")]
-    [DataRow("version", "2", "version 2, and this library reads")]
+    [DataRow("version", "3", "version 3, and this library reads")]
     [DataRow("format", "\"x\"", "its format is 'x'")]
     [DataRow("scale", "-1", "'scale' must be a number above 0; it is -1")]
     [DataRow("base_fingerprint", "null", "'base_fingerprint' is missing")]
