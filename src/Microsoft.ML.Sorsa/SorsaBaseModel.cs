@@ -98,14 +98,14 @@ public sealed class SorsaBaseModel : IDisposable
         Interlocked.Increment(ref _trainings);
         using IChannel channel = _host.Start("Fine-tuning");
         var run = new FineTuningRun(channel, settings, _folder) { Decomposition = _decompositions, Evaluations = evaluations };
-        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate);
+        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
         (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
             trainData,
             validationData,
             new EncodedRows.Settings(settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength),
             (rows, argument) => run.Encode(prompts, rows, argument));
         FineTunedModel model = run.Train(train, validation);
-        return (SorsaTransformer.Over(model, prompts, settings), model.Orthonormality);
+        return (SorsaTransformer.Over(_host, model, prompts, settings), model.Orthonormality);
     }
 
     /// <summary>Frees the weights, when no training is under way. Models that were trained keep their own.</summary>

@@ -119,6 +119,10 @@ public sealed class SorsaCatalog
     /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
     /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
     /// <param name="computeType">What to compute in.</param>
+    /// <param name="maxPromptLength">
+    /// Tokens of a prompt, its template and BOS included, before the end of its own text is cut, as MaxPromptLength in training; null: it
+    /// is not cut, and one that leaves no room in the model's positions is refused.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// A name is empty, the options do not fit together, or the tokenizer is another model's.
     /// </exception>
@@ -131,19 +135,26 @@ public sealed class SorsaCatalog
         string modelFolder,
         string promptColumnName = FineTuningSettings.DefaultPromptColumnName,
         string outputColumnName = FineTuningSettings.DefaultOutputColumnName,
-        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32)
+        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32,
+        int? maxPromptLength = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
+        if (maxPromptLength is { } length)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(length, 1, nameof(maxPromptLength));
+        }
+
         OptionRange.VerifyDefined(computeType, nameof(computeType));
         generation ??= new GenerationOptions();
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
-        var prompts = new PromptEncoder(TextTokenizer.Load(modelFolder), promptTemplate ?? PromptTemplate.Alpaca);
+        var prompts = new PromptEncoder(TextTokenizer.Load(modelFolder), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
         TextModel.VerifyTokenizer(config, prompts.Tokenizer, modelFolder);
         CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
         network.eval();
-        return new SorsaTransformer(new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
+        return new SorsaTransformer(
+            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
     }
 }

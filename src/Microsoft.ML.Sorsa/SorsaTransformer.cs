@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -29,23 +30,26 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
+    private readonly IHost _host;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
     private readonly TextModel? _model;
     private AdapterSwitch? _adapters;
+    private bool _cutPrompt;
     private bool _disposed;
 
-    internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
+    internal SorsaTransformer(IHostEnvironment env, TextModel model)
+        : this(env, new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
             _model = model;
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
-    internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    internal static SorsaTransformer Over(
+        IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
     {
         try
         {
-            return new SorsaTransformer(model, prompts, settings);
+            return new SorsaTransformer(env, model, prompts, settings);
         }
         catch
         {
@@ -57,8 +61,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
-    internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
-        : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+    internal SorsaTransformer(IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+        : this(env, model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
         _model = model.Network is { } network
             ? new TextModel(
@@ -69,11 +73,13 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     private SorsaTransformer(
-        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+        IHostEnvironment env, ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName,
+        string outputColumnName)
     {
-        _generator = new TextGenerator(model, prompts, generation);
+        _host = env.Register(nameof(SorsaTransformer));
+        _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
-            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+            outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -123,7 +129,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public string Generate(string prompt)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return Generate([prompt])[0];
+        string[] answers = [];
+        InTurn(() => answers = _generator.Generate([prompt]));
+        return answers[0];
     }
 
     /// <summary>
@@ -272,18 +280,32 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(Version());
-        return new SorsaTransformer(ModelZip.Load(ctx, TorchDevice.Of(env)));
+        return new SorsaTransformer(env, ModelZip.Load(ctx, TorchDevice.Of(env)));
     }
 
     private static VersionInfo Version() => new(
         modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private string[] Generate(IReadOnlyList<string> prompts)
+    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
     {
+        var refusals = new string?[prompts.Count];
         string[] answers = [];
-        InTurn(() => answers = _generator.Generate(prompts));
-        return answers;
+        InTurn(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
+    }
+
+    /// <summary>Once: data with one long prompt mostly has many.</summary>
+    private void WarnOfCut(int length, int? maxLength)
+    {
+        if (!_cutPrompt)
+        {
+            _cutPrompt = true;
+            using IChannel channel = _host.Start("Generation");
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+                $"A prompt of {length} tokens, its template included, was cut at the end of its own text, as in training: MaxPromptLength "
+                + $"is {maxLength}. Further ones will be cut without a word."));
+        }
     }
 
     private static AdapterWeights Read(string folder)

@@ -32,42 +32,50 @@ internal sealed class AddedTokens
     public AddedToken? Find(string content) => _byContent.GetValueOrDefault(content);
 
     /// <summary>The next token in <paramref name="text"/> from <paramref name="from"/> on, and the stretch that belongs to it.</summary>
-    public AddedToken? FindNext(ReadOnlySpan<char> text, int from, out int start, out int end)
+    /// <param name="text">The text.</param>
+    /// <param name="from">Where to begin.</param>
+    /// <param name="hide">Whether a token whose content begins at a place is ordinary text there; null: none is.</param>
+    /// <param name="start">Where what belongs to the token begins.</param>
+    /// <param name="end">Where it ends.</param>
+    public AddedToken? FindNext(ReadOnlySpan<char> text, int from, Func<AddedToken, int, bool>? hide, out int start, out int end)
     {
-        int at = text[from..].IndexOfAny(_contents);
-        if (at < 0)
+        for (int search = from; text[search..].IndexOfAny(_contents) is var at and >= 0; search += at + 1)
         {
-            start = end = text.Length;
-            return null;
+            start = search + at;
+            if (LongestAt(text, start, hide) is not { } token)
+            {
+                continue;
+            }
+
+            end = start + token.Content.Length;
+            if (token.TakesSpaceBefore)
+            {
+                start = from + text[from..start].TrimEnd().Length;
+            }
+
+            if (token.TakesSpaceAfter)
+            {
+                end = text.Length - text[end..].TrimStart().Length;
+            }
+
+            return token;
         }
 
-        start = from + at;
-        AddedToken token = LongestAt(text[start..]);
-        end = start + token.Content.Length;
-        if (token.TakesSpaceBefore)
-        {
-            start = from + text[from..start].TrimEnd().Length;
-        }
-
-        if (token.TakesSpaceAfter)
-        {
-            end = text.Length - text[end..].TrimStart().Length;
-        }
-
-        return token;
+        start = end = text.Length;
+        return null;
     }
 
-    private AddedToken LongestAt(ReadOnlySpan<char> text)
+    private AddedToken? LongestAt(ReadOnlySpan<char> text, int start, Func<AddedToken, int, bool>? hide)
     {
         foreach (AddedToken token in _longestFirst)
         {
-            if (text.StartsWith(token.Content, StringComparison.Ordinal))
+            if (text[start..].StartsWith(token.Content, StringComparison.Ordinal) && hide?.Invoke(token, start) != true)
             {
                 return token;
             }
         }
 
-        throw new InvalidOperationException("A token was found and is not there.");
+        return null;
     }
 }
 

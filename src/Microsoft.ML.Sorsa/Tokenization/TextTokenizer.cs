@@ -120,9 +120,11 @@ internal sealed class TextTokenizer : ITextTokenizer
     /// </summary>
     /// <param name="text">Any text; an empty one has no ids of its own.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
-    public int[] Encode(string text, bool addSpecialTokens)
+    /// <param name="plain">Stretches of the text in which no special token is found: see <see cref="PlainStretches"/>.</param>
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
     {
         ArgumentNullException.ThrowIfNull(text);
+        PlainStretches? stretches = plain is { Count: > 0 } ? new PlainStretches(text, plain) : null;
         ReadOnlySpan<char> wellFormed = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0
             ? text
             : System.Text.Encoding.UTF8.GetString(System.Text.Encoding.UTF8.GetBytes(text));
@@ -133,7 +135,7 @@ internal sealed class TextTokenizer : ITextTokenizer
             ids.AddRange(_prefix.AsSpan());
         }
 
-        EncodeBetween(_pipeline.AddedTokens, wellFormed, atStart: true, ids);
+        EncodeBetween(_pipeline.AddedTokens, wellFormed, 0, stretches, ids);
         if (addSpecialTokens)
         {
             ids.AddRange(_suffix.AsSpan());
@@ -166,6 +168,12 @@ internal sealed class TextTokenizer : ITextTokenizer
 
     ITextStream ITextTokenizer.CreateStream() => CreateStream();
 
+    /// <inheritdoc/>
+    public int? Find(string token) => FindAdded(token)?.Id ?? (_pipeline.Vocabulary.TryFind(token, out int id) ? id : null);
+
+    /// <inheritdoc/>
+    public string? SpecialText(int id) => id >= 0 && id < VocabularySize && _special[id] ? _tokens[id] : null;
+
     /// <summary>The token of an id, as the vocabulary writes it.</summary>
     internal string TokenOf(int id) => id >= 0 && id < VocabularySize && _tokens[id] is { } token
         ? token
@@ -184,14 +192,20 @@ internal sealed class TextTokenizer : ITextTokenizer
         return SentencePieceReader.Recognises(model) ? SentencePieceReader.Read(model, settings) : TiktokenReader.Read(model, settings);
     }
 
-    private void EncodeBetween(AddedTokens tokens, ReadOnlySpan<char> text, bool atStart, List<int> ids)
+    /// <param name="tokens">Those to look for.</param>
+    /// <param name="text">A stretch of the whole text.</param>
+    /// <param name="offset">Where in the whole text it begins.</param>
+    /// <param name="plain">Stretches of the whole text that are ordinary text; null: none.</param>
+    /// <param name="ids">Where the ids go.</param>
+    private void EncodeBetween(AddedTokens tokens, ReadOnlySpan<char> text, int offset, PlainStretches? plain, List<int> ids)
     {
+        Func<AddedToken, int, bool>? hide = plain is null ? null : (token, start) => plain.Hide(token, offset + start);
         for (int from = 0; from < text.Length;)
         {
-            AddedToken? token = tokens.FindNext(text, from, out int start, out int end);
+            AddedToken? token = tokens.FindNext(text, from, hide, out int start, out int end);
             if (start > from)
             {
-                EncodeStretch(tokens, text[from..start], atStart && from == 0, ids);
+                EncodeStretch(tokens, text[from..start], offset + from, plain, ids);
             }
 
             if (token is not null)
@@ -203,11 +217,11 @@ internal sealed class TextTokenizer : ITextTokenizer
         }
     }
 
-    private void EncodeStretch(AddedTokens searched, ReadOnlySpan<char> text, bool atStart, List<int> ids)
+    private void EncodeStretch(AddedTokens searched, ReadOnlySpan<char> text, int offset, PlainStretches? plain, List<int> ids)
     {
         if (_pipeline.LateAddedTokens is { } late && searched != late)
         {
-            EncodeBetween(late, text, atStart, ids);
+            EncodeBetween(late, text, offset, plain, ids);
         }
         else if (_pipeline.Rewrites.Count == 0)
         {
@@ -218,7 +232,7 @@ internal sealed class TextTokenizer : ITextTokenizer
             string rewritten = text.ToString();
             foreach (TextRewrite rewrite in _pipeline.Rewrites)
             {
-                rewritten = rewrite.Apply(rewritten, atStart);
+                rewritten = rewrite.Apply(rewritten, atStart: offset == 0);
             }
 
             if (rewritten.Length > 0)
@@ -228,6 +242,8 @@ internal sealed class TextTokenizer : ITextTokenizer
         }
     }
 
+    private AddedToken? FindAdded(string token) => _pipeline.AddedTokens.Find(token) ?? _pipeline.LateAddedTokens?.Find(token);
+
     private int? IdOf(string key, string? token)
     {
         if (token is null)
@@ -235,10 +251,8 @@ internal sealed class TextTokenizer : ITextTokenizer
             return null;
         }
 
-        AddedToken? added = _pipeline.AddedTokens.Find(token) ?? _pipeline.LateAddedTokens?.Find(token);
-        return added is not null ? added.Id
-            : _pipeline.Vocabulary.TryFind(token, out int id) ? id
-            : throw new InvalidDataException(
+        return Find(token)
+            ?? throw new InvalidDataException(
                 $"{TokenizerFiles.TokenizerConfig}: '{key}' is '{token}', which is not in the vocabulary; name a token that is, or null.");
     }
 }
