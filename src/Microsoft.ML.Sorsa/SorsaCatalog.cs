@@ -150,8 +150,8 @@ public sealed class SorsaCatalog
         generation ??= new GenerationOptions();
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
-        var prompts = new PromptEncoder(TextTokenizer.Load(modelFolder), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
-        TextModel.VerifyTokenizer(config, prompts.Tokenizer, modelFolder);
+        var prompts = new PromptEncoder(
+            TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
         CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
         network.eval();
         return new SorsaTransformer(

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Data;
 
@@ -28,7 +29,9 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
     private readonly int _end = prompts.EndOfTurnId ?? eosTokenId;
 
     /// <exception cref="InvalidOperationException">No row is left.</exception>
-    /// <exception cref="ArgumentException">A row is longer than the model's positions.</exception>
+    /// <exception cref="ArgumentException">
+    /// A row is longer than the model's positions, or has a token beyond the model's rows.
+    /// </exception>
     public EncodedExamples Encode(IEnumerable<(string Prompt, string Response)> rows, string argument, CancellationToken cancellationToken)
     {
         var examples = new List<SupervisedExample>();
@@ -44,8 +47,7 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
                 continue;
             }
 
-            int[] promptIds = prompts.Encode(prompt, out int promptLength);
-            int[] responseIds = EncodeResponse(response);
+            (int[] promptIds, int promptLength, int[] responseIds) = Encode(prompt, response, row, argument);
             int responseLength = responseIds.Length;
             responseIds = responseIds[..Math.Min(responseLength, maxResponseLength)];
             cutPrompts = cutPrompts.With(promptLength, cut: promptIds.Length < promptLength);
@@ -66,6 +68,19 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
                 $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
                 $"Give data whose prompt and response columns hold text."));
+    }
+
+    private (int[] Prompt, int PromptLength, int[] Response) Encode(string prompt, string response, int row, string argument)
+    {
+        try
+        {
+            return (prompts.Encode(prompt, out int length), length, EncodeResponse(response));
+        }
+        catch (TokenWithoutRowException error)
+        {
+            throw new ArgumentException(
+                string.Create(CultureInfo.InvariantCulture, $"{argument}: row {row}: {error.Message}"), argument, error);
+        }
     }
 
     /// <summary>One end token, also where the response brings its own, with white space behind it or not.</summary>

@@ -69,6 +69,9 @@ internal sealed class JsonReader
     /// <summary>As it is written.</summary>
     public string Raw => _value.GetRawText();
 
+    /// <summary>The file and where in it, for errors that come later.</summary>
+    public string Place => $"{_file}: '{Path}'";
+
     /// <summary>The member that says which kind of piece an object is.</summary>
     public string Type => this["type"].Text;
 

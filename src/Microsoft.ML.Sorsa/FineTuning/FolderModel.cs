@@ -15,11 +15,15 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
 internal sealed class FolderModel : IPretrainedModel
 {
-    /// <summary>What beside the weights decides what a model computes from a text. Studies keep a hash that depends on the order.</summary>
+    /// <summary>
+    /// What beside the configuration and the weights decides what a model computes from a text. Studies keep a hash that depends on the
+    /// order: what is new stands behind.
+    /// </summary>
     private static readonly string[] s_files =
     [
-        DecoderConfig.FileName, TokenizerFiles.GenerationConfig, TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerModel,
-        TokenizerFiles.TokenizerConfig, TokenizerFiles.SpecialTokensMap, TokenizerFiles.ChatTemplate,
+        TokenizerFiles.GenerationConfig, TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerModel, TokenizerFiles.TokenizerConfig,
+        TokenizerFiles.SpecialTokensMap, TokenizerFiles.ChatTemplate, TokenizerFiles.AddedTokens, TokenizerFiles.ChatTemplateJson,
+        TokenizerFiles.VocabJson, TokenizerFiles.MergesTxt,
     ];
 
     private readonly string _folder;
@@ -41,11 +45,18 @@ internal sealed class FolderModel : IPretrainedModel
         _folder = folder;
         _config = config;
         Device = device;
-        Tokenizer = TextTokenizer.Load(folder);
-        TextModel.VerifyTokenizer(config, Tokenizer, folder);
+        Tokenizer = TextTokenizer.Load(folder, config.Spec.VocabularySize);
         EndTokenId = Tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
             $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
             "Set eos_token in tokenizer_config.json."));
+        if (EndTokenId >= config.Spec.VocabularySize)
+        {
+            throw new InvalidDataException(
+                $"The token that ends a text in '{folder}', {Tokenizer.EosToken}, is token {EndTokenId}, and the model has the tokens "
+                + $"0 to {config.Spec.VocabularySize - 1} (vocab_size {config.Spec.VocabularySize}), so that it cannot learn to end a "
+                + "text. Name another as eos_token, or give the model a row for it (resize_token_embeddings in transformers).");
+        }
+
         _checkpoint = Checkpoint.OpenFolder(folder);
         try
         {
@@ -107,14 +118,22 @@ internal sealed class FolderModel : IPretrainedModel
     private string FilesFingerprint()
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (string name in s_files.Where(name => File.Exists(Path.Combine(_folder, name))))
+        Append(DecoderConfig.FileName, File.ReadAllBytes(Path.Combine(_folder, DecoderConfig.FileName)));
+        foreach (string name in s_files)
         {
-            byte[] content = File.ReadAllBytes(Path.Combine(_folder, name));
-            hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{name} {content.Length} ")));
-            hash.AppendData(content);
+            Append(name, Tokenizer.Files!.Find(name));
         }
 
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+
+        void Append(string name, byte[]? content)
+        {
+            if (content is not null)
+            {
+                hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{name} {content.Length} ")));
+                hash.AppendData(content);
+            }
+        }
     }
 
     private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType) : AdaptedModel(adapters, savedType)

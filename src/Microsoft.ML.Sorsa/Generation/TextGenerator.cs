@@ -48,14 +48,21 @@ internal sealed class TextGenerator
         var rows = new GenerationRow?[prompts.Count];
         for (int index = 0; index < rows.Length; index++)
         {
-            int[] ids = Encode(prompts[index]);
-            if (_generator.Refuse(ids) is { } problem)
+            try
             {
-                refused(index, problem);
+                int[] ids = Encode(prompts[index]);
+                if (_generator.Refuse(ids) is { } problem)
+                {
+                    refused(index, problem);
+                }
+                else
+                {
+                    rows[index] = CreateRow(ids, index);
+                }
             }
-            else
+            catch (TokenWithoutRowException error)
             {
-                rows[index] = CreateRow(ids, index);
+                refused(index, $"cannot be read. {error.Message}");
             }
         }
 

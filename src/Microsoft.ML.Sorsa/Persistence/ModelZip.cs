@@ -45,7 +45,7 @@ internal static class ModelZip
     }
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
-    /// <exception cref="ArgumentException">The tokenizer in it has more tokens than the model.</exception>
+    /// <exception cref="ArgumentException">The tokenizer in it is another model's.</exception>
     public static TextModel Load(ModelLoadContext ctx, Device device)
     {
         string promptColumn = ctx.LoadNonEmptyString(), outputColumn = ctx.LoadNonEmptyString();
@@ -67,8 +67,8 @@ internal static class ModelZip
             files.Add(KeyValuePair.Create(name, ArchiveReader.ReadBytes(ctx, name)));
         }
 
-        var prompts = PromptEncoder.Deserialize(TextTokenizer.Load(new TokenizerFiles(files)), prompt);
-        TextModel.VerifyTokenizer(config, prompts.Tokenizer, "the model zip");
+        var prompts = PromptEncoder.Deserialize(
+            TextTokenizer.Load(new TokenizerFiles(files), config.Spec.VocabularySize, "the model zip"), prompt);
         using Checkpoint checkpoint = ReadWeights(ctx);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
         network.eval();

@@ -6,9 +6,9 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// </summary>
 internal static class EndOfTurnTokens
 {
-    /// <summary>ChatML; Llama 3 and 3.1; OpenChat; Gemma; Phi-3.</summary>
+    /// <summary>ChatML; Llama 3 and 4; OpenChat; Gemma.</summary>
     public static IReadOnlyList<string> Names { get; } =
-        ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_turn|>", "<end_of_turn>", "<|end|>"];
+        ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end_of_turn|>", "<end_of_turn>"];
 
     /// <summary>The ids of those that a tokenizer has.</summary>
     public static IEnumerable<int> In(ITextTokenizer tokenizer) => Names.Select(tokenizer.Find).OfType<int>();

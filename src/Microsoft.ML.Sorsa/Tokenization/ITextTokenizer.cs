@@ -41,7 +41,7 @@ internal interface ITextTokenizer
     /// <exception cref="NotSupportedException">There are such stretches, and the tokenizer finds special tokens everywhere.</exception>
     int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null);
 
-    /// <summary>The id of a token by its text; null where there is none.</summary>
+    /// <summary>The id of a token by its text; null where there is none, or the model has no row for it.</summary>
     int? Find(string token);
 
     /// <summary>The text of a special token, which a stream skips; null for any other id.</summary>

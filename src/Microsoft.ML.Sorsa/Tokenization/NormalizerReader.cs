@@ -56,8 +56,14 @@ internal sealed class NormalizerReader
                 _rewrites.Add(ReadReplace(json));
                 break;
 
+            case "NFC" or "NFD" or "NFKC" or "NFKD":
+                json.AllowOnly("type");
+                _rewrites.Add(new UnicodeRewrite(Composes: json.Type.EndsWith('C'), Compatibility: json.Type.Contains('K')));
+                break;
+
             default:
-                throw json["type"].Unsupported("supported normalizers are Prepend, Replace (of a string) and Sequence");
+                throw json["type"].Unsupported(
+                    "supported normalizers are Prepend, Replace (of a string), NFC, NFD, NFKC, NFKD and Sequence");
         }
     }
 }
