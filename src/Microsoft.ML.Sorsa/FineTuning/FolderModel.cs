@@ -5,7 +5,6 @@ using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
 using static TorchSharp.torch;

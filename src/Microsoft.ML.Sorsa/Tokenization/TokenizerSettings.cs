@@ -10,8 +10,6 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// </summary>
 internal sealed class TokenizerSettings
 {
-    private const string Decoder = "added_tokens_decoder";
-
     // In the order in which transformers numbers those that have no id.
     private static readonly string[] s_keys =
         [SpecialToken.Bos, SpecialToken.Eos, "unk_token", "sep_token", SpecialToken.Pad, "cls_token", "mask_token"];
@@ -53,13 +51,8 @@ internal sealed class TokenizerSettings
         JsonReader? map = Parse(files, TokenizerFiles.SpecialTokensMap);
         config?.Refuse("split_special_tokens", meaningless: false);
 
-        // Where the configuration lists its added tokens, transformers leaves the map unread; elsewhere the map wins.
-        (JsonReader? Json, string File)[] sources = [(map, TokenizerFiles.SpecialTokensMap), (config, TokenizerFiles.TokenizerConfig)];
-        if (config?.Has(Decoder) ?? false)
-        {
-            Array.Reverse(sources);
-        }
-
+        // In this order: the map is the older file, and transformers does not read it where the configuration lists its added tokens.
+        (JsonReader? Json, string File)[] sources = [(config, TokenizerFiles.TokenizerConfig), (map, TokenizerFiles.SpecialTokensMap)];
         return new TokenizerSettings
         {
             SpecialTokens = [.. ReadSpecialTokens(sources).Where(token => token.Token.Content.Length > 0)],
@@ -67,7 +60,7 @@ internal sealed class TokenizerSettings
             AddEos = config?.Find("add_eos_token")?.Flag,
             AddPrefixSpace = config?.Find("add_prefix_space")?.Flag,
             TokenizerClass = config?.Find("tokenizer_class")?.Text,
-            AddedTokensDecoder = [.. AddedTokenReader.ReadDecoder(config?.Find(Decoder))],
+            AddedTokensDecoder = [.. AddedTokenReader.ReadDecoder(config?.Find("added_tokens_decoder"))],
             AddedTokens = [.. AddedTokenReader.ReadIds(Parse(files, TokenizerFiles.AddedTokens))],
             ChatTemplate = files.Find(TokenizerFiles.ChatTemplate) is { } template
                 ? Encoding.UTF8.GetString(template)
@@ -87,9 +80,9 @@ internal sealed class TokenizerSettings
             }
         }
 
-        foreach ((JsonReader? json, string file) in sources)
+        foreach (string key in s_lists)
         {
-            foreach (string key in s_lists)
+            foreach ((JsonReader? json, string file) in sources)
             {
                 JsonReader? list = json?.Find(key);
                 foreach (JsonReader item in list is null ? [] : list.IsArray ? list.Items : list.Keys.Select(name => list[name]))

@@ -118,12 +118,13 @@ public sealed class TokenizerFileCases
         using TemporaryFolder folder = Copy(
             s_slow,
             ("special_tokens_map.json", """{"pad_token": "[PAD]", "additional_special_tokens": ["<|im_end|>", {"content": "<a>"}]}"""),
-            ("tokenizer_config.json", """{"additional_special_tokens": ["<|im_start|>"], "extra_special_tokens": {"image_token": "<b>"}}"""));
+            ("tokenizer_config.json",
+                """{"additional_special_tokens": ["<|im_start|>"], "extra_special_tokens": {"image_token": "<b>"}}"""));
 
         TextTokenizer tokenizer = TextTokenizer.Load(folder.Path);
 
         // As transformers numbers them: by key, the padding token before the lists.
-        CollectionAssert.AreEqual(new[] { 60, 61, 62 }, tokenizer.Encode("[PAD]<a><b>", addSpecialTokens: false));
+        Assert.AreEqual("60 61 62", string.Join(' ', tokenizer.Encode("[PAD]<a><b>", addSpecialTokens: false)));
         Assert.AreEqual("", tokenizer.Decode([58, 59, 60, 61, 62], skipSpecialTokens: true));
     }
 

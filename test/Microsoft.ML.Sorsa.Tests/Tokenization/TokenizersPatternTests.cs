@@ -12,7 +12,8 @@ public sealed class TokenizersPatternTests
 
     private static readonly string[] s_texts =
     [
-        "Hello world, it's 12345 tokens;  fine.\n\n  x = y2 + ½!\r\n", "aab aaab! baa", "  \n \n  end", "IT'S we'LL 'sfoo", "", " ", "日本語 text",
+        "Hello world, it's 12345 tokens;  fine.\n\n  x = y2 + ½!\r\n", "aab aaab! baa", "  \n \n  end", "IT'S we'LL 'sfoo", "", " ",
+        "日本語 text",
     ];
 
     /// <summary>Without backtracking the matches are the same.</summary>
@@ -56,7 +57,7 @@ public sealed class TokenizersPatternTests
     [TestMethod]
     [Timeout(120_000)]
     [DataRow("(?=a)(a+)+b")]
-    [DataRow("(a|a)+b(?!c)")]
+    [DataRow("(a|aa)+b(?!c)")]
     public void OneThatLooksAroundIsStoppedAndNamed(string pattern)
     {
         SplitPattern split = new(pattern, "tokenizer.json: 'pre_tokenizer.pattern.Regex'", TimeSpan.FromMilliseconds(100));

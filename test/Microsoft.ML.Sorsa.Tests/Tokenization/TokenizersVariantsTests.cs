@@ -115,7 +115,8 @@ public sealed class TokenizersVariantsTests
     {
         TokenizerFiles files = EditedTokenizer.Replace(
             Edited(("post_processor", """
-                {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],
+                {"type":"TemplateProcessing","pair":[],
+                 "single":[{"SpecialToken":{"id":"x","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
                  "special_tokens":{"x":{"id":"x","ids":[7],"tokens":["<x>"]}}}
                 """)),
             TokenizerFiles.TokenizerConfig,
