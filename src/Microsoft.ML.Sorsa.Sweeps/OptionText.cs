@@ -33,6 +33,9 @@ internal static class OptionText
 {
     private const string ChatTemplate = "chat", FormatMark = "format:";
 
+    /// <summary>In front of a template that treats special tokens in a prompt otherwise than its kind does.</summary>
+    private const string SplitMark = "special tokens split: ", FoundMark = "special tokens found: ";
+
     /// <summary>What belongs to a place and a process, not to what is computed.</summary>
     private static readonly string[] s_local =
         [nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken)];
@@ -73,7 +76,7 @@ internal static class OptionText
     public static IEnumerable<KeyValuePair<string, string>> ToTexts(this Options options) =>
         s_written.Select(option => KeyValuePair.Create(option.Name, option.GetValue(options) switch
         {
-            PromptTemplate template => template == PromptTemplate.Chat ? ChatTemplate : FormatMark + template,
+            PromptTemplate template => TextOf(template),
             GenerationOptions or RankBudget => JsonSerializer.Serialize(option.GetValue(options), option.PropertyType),
             var value => ParameterText.Of(value),
         }));
@@ -119,8 +122,19 @@ internal static class OptionText
         };
     }
 
+    private static string TextOf(PromptTemplate template)
+    {
+        bool isChat = template == PromptTemplate.Chat with { SplitSpecialTokens = template.SplitSpecialTokens };
+        string mark = template.SplitSpecialTokens == isChat ? "" : template.SplitSpecialTokens ? SplitMark : FoundMark;
+        return mark + (isChat ? ChatTemplate : FormatMark + template);
+    }
+
     private static PromptTemplate ParseTemplate(string text) =>
-        text == ChatTemplate ? PromptTemplate.Chat
+        text.StartsWith(SplitMark, StringComparison.Ordinal)
+        ? ParseTemplate(text[SplitMark.Length..]) with { SplitSpecialTokens = true }
+        : text.StartsWith(FoundMark, StringComparison.Ordinal)
+        ? ParseTemplate(text[FoundMark.Length..]) with { SplitSpecialTokens = false }
+        : text == ChatTemplate ? PromptTemplate.Chat
         : text.StartsWith(FormatMark, StringComparison.Ordinal) ? PromptTemplate.Format(text[FormatMark.Length..])
         : throw new FormatException($"A prompt template is written as '{ChatTemplate}', or begins with '{FormatMark}'.");
 

@@ -109,7 +109,7 @@ public sealed class SorsaBaseModel : IDisposable
         Interlocked.Increment(ref _trainings);
         using IChannel channel = _host.Start("Fine-tuning");
         var run = new FineTuningRun(channel, settings, _folder) { Decomposition = _decompositions, Evaluations = evaluations };
-        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate);
+        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
         (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
             trainData,
             validationData,

@@ -125,6 +125,10 @@ public sealed class SorsaCatalog
     /// False reads them now, once and whole, after which they may change or go: for files that others may write to, network drives and
     /// removable disks.
     /// </param>
+    /// <param name="maxPromptLength">
+    /// Tokens of a prompt, its template and BOS included, before the end of its own text is cut, as MaxPromptLength in training; null: it
+    /// is not cut, and one that leaves no room in the model's positions is refused.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// A name is empty, the options do not fit together, or the tokenizer is another model's.
     /// </exception>
@@ -138,19 +142,24 @@ public sealed class SorsaCatalog
         string promptColumnName = FineTuningSettings.DefaultPromptColumnName,
         string outputColumnName = FineTuningSettings.DefaultOutputColumnName,
         PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32,
-        bool mapWeights = true)
+        bool mapWeights = true, int? maxPromptLength = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
         OptionRange.Fit(outputColumnName != promptColumnName, nameof(outputColumnName), outputColumnName,
             $"{nameof(promptColumnName)} is the same: the replies would hide the prompts", "Choose another name, such as Reply");
+        if (maxPromptLength is { } length)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(length, 1, nameof(maxPromptLength));
+        }
+
         OptionRange.VerifyDefined(computeType, nameof(computeType));
         generation ??= new GenerationOptions();
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
         var prompts = new PromptEncoder(
-            TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca);
+            TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
         _ = GenerationConfig.EndTokens(prompts.Tokenizer.Files);
         CausalLM network = CausalLM.Load(
             config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env), mapWeights);

@@ -191,11 +191,14 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int? MaxSteps { get; set; }
 
-        /// <summary>Tokens of a prompt, its template and BOS included, before it is cut. Default 512; at least 1.</summary>
+        /// <summary>
+        /// Tokens of a prompt, its template and BOS included, before the end of its own text is cut; the template around it stays whole. So
+        /// in training, and in prediction by the fitted model. Default 512; at least 1, and more than the template has.
+        /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxPromptLength { get; set; } = 512;
 
-        /// <summary>Tokens of a response, the end-of-text token included, before it is cut. Default 512; at least 1.</summary>
+        /// <summary>Tokens of a response, the end token included, before its end is cut, in training. Default 512; at least 1.</summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxResponseLength { get; set; } = 512;
 

@@ -29,14 +29,19 @@ internal sealed class AddedTokens
     public bool IsEmpty => _longestFirst.Length == 0;
 
     /// <summary>The next token in <paramref name="text"/> from <paramref name="from"/> on, and the stretch that belongs to it.</summary>
-    public AddedToken? FindNext(ReadOnlySpan<char> text, int from, out int start, out int end)
+    /// <param name="text">The text.</param>
+    /// <param name="from">Where to begin.</param>
+    /// <param name="plain">Stretches of the text that are ordinary text; null: none.</param>
+    /// <param name="start">Where what belongs to the token begins.</param>
+    /// <param name="end">Where it ends.</param>
+    public AddedToken? FindNext(ReadOnlySpan<char> text, int from, PlainStretches? plain, out int start, out int end)
     {
         for (int searched = from; text[searched..].IndexOfAny(_contents) is var at and >= 0; searched = end)
         {
             start = searched + at;
-            AddedToken token = LongestAt(text[start..], out int length);
+            AddedToken? token = LongestAt(text, start, plain, out int length);
             end = start + length;
-            if (token.SingleWord && (EndsWithWord(text[..start]) || StartsWithWord(text[end..])))
+            if (token is null || (token.SingleWord && (EndsWithWord(text[..start]) || StartsWithWord(text[end..]))))
             {
                 continue;
             }
@@ -58,18 +63,20 @@ internal sealed class AddedTokens
         return null;
     }
 
-    private AddedToken LongestAt(ReadOnlySpan<char> text, out int length)
+    /// <summary>Null and one character where all that were found are ordinary text.</summary>
+    private AddedToken? LongestAt(ReadOnlySpan<char> text, int start, PlainStretches? plain, out int length)
     {
         foreach ((string content, AddedToken token) in _longestFirst)
         {
-            if (text.StartsWith(content, StringComparison.Ordinal))
+            length = content.Length;
+            if (text[start..].StartsWith(content, StringComparison.Ordinal) && plain?.Hide(token, start, start + length) != true)
             {
-                length = content.Length;
                 return token;
             }
         }
 
-        throw new InvalidOperationException("A token was found and is not there.");
+        length = 1;
+        return null;
     }
 
     private static bool EndsWithWord(ReadOnlySpan<char> text) =>

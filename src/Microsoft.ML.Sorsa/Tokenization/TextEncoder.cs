@@ -23,14 +23,17 @@ internal sealed class TextEncoder
     public string Normalize(string text) => Apply(_pipeline.Normalizer, text, atStart: true);
 
     /// <summary>Appends the ids of a text without lone surrogates.</summary>
-    public void Encode(ReadOnlySpan<char> text, List<int> ids)
+    /// <param name="text">The text.</param>
+    /// <param name="plain">Stretches of it that are ordinary text; null: none.</param>
+    /// <param name="ids">Where the ids go.</param>
+    public void Encode(ReadOnlySpan<char> text, PlainStretches? plain, List<int> ids)
     {
         for (int from = 0; from < text.Length;)
         {
-            AddedToken? token = _tokens.FindNext(text, from, out int start, out int end);
+            AddedToken? token = _tokens.FindNext(text, from, plain, out int start, out int end);
             if (start > from)
             {
-                EncodeBetween(text[from..start], atStart: from == 0, ids);
+                EncodeBetween(text[from..start], from, plain, ids);
             }
 
             if (token is not null)
@@ -42,8 +45,11 @@ internal sealed class TextEncoder
         }
     }
 
-    private void EncodeBetween(ReadOnlySpan<char> stretch, bool atStart, List<int> ids)
+    private void EncodeBetween(ReadOnlySpan<char> stretch, int offset, PlainStretches? plain, List<int> ids)
     {
+        bool atStart = offset == 0;
+        string written = plain is null || _normalizedTokens.IsEmpty ? "" : stretch.ToString();
+        plain = plain?.Within(offset, written.Length, place => Apply(_pipeline.Normalizer, written[..place], atStart).Length);
         if (_pipeline.Normalizer.Count > 0)
         {
             stretch = Apply(_pipeline.Normalizer, stretch.ToString(), atStart);
@@ -57,7 +63,7 @@ internal sealed class TextEncoder
 
         for (int from = 0; from < stretch.Length;)
         {
-            AddedToken? token = _normalizedTokens.FindNext(stretch, from, out int start, out int end);
+            AddedToken? token = _normalizedTokens.FindNext(stretch, from, plain, out int start, out int end);
             EncodeWords(stretch[from..start], atStart && from == 0, ids);
             if (token is not null)
             {

@@ -12,6 +12,8 @@ internal sealed class TextTokenizer : ITextTokenizer
 {
     private readonly TokenDecoder _decoder;
     private readonly TextEncoder _encoder;
+    private readonly AddedVocabulary _added;
+    private readonly Dictionary<int, string> _specialTexts;
     private readonly string?[] _tokens;
     private readonly bool[] _special;
     private readonly int[] _prefix;
@@ -23,7 +25,7 @@ internal sealed class TextTokenizer : ITextTokenizer
         Files = files;
         TokenizerSettings settings = TokenizerSettings.Read(files);
         TokenizerPipeline pipeline = ReadPipeline(files, settings);
-        AddedVocabulary added = new(pipeline, settings);
+        AddedVocabulary added = _added = new(pipeline, settings);
         if (added.OwnSize() is var own && own > rows)
         {
             throw new ArgumentException(
@@ -35,6 +37,7 @@ internal sealed class TextTokenizer : ITextTokenizer
         _decoder = pipeline.Decoder;
         _encoder = new TextEncoder(pipeline, [.. added.Tokens]);
         _special = new bool[VocabularySize];
+        _specialTexts = added.Tokens.Where(token => token.Special).ToDictionary(token => token.Id, token => token.Content);
         _tokens = new string?[VocabularySize];
         for (int id = 0; id < pipeline.Vocabulary.Size; id++)
         {
@@ -136,9 +139,10 @@ internal sealed class TextTokenizer : ITextTokenizer
     /// </summary>
     /// <param name="text">Any text; an empty one has no ids of its own.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
+    /// <param name="plain">Stretches of the text in which no special token is found: see <see cref="PlainStretches"/>.</param>
     /// <exception cref="TokenWithoutRowException">A token in the text is beyond the model's rows.</exception>
     /// <exception cref="InvalidDataException">The pattern that splits texts takes too long on this one.</exception>
-    public int[] Encode(string text, bool addSpecialTokens)
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         ReadOnlySpan<char> wellFormed = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0
@@ -151,7 +155,7 @@ internal sealed class TextTokenizer : ITextTokenizer
             ids.AddRange(_prefix.AsSpan());
         }
 
-        _encoder.Encode(wellFormed, ids);
+        _encoder.Encode(wellFormed, plain is { Count: > 0 } ? new PlainStretches(text, plain) : null, ids);
         if (addSpecialTokens)
         {
             ids.AddRange(_suffix.AsSpan());
@@ -184,6 +188,12 @@ internal sealed class TextTokenizer : ITextTokenizer
     public TextStream CreateStream() => new(TokenOf, IsSpecial, _decoder.CreateStream());
 
     ITextStream ITextTokenizer.CreateStream() => CreateStream();
+
+    /// <inheritdoc/>
+    public int? Find(string token) => _added.IdOf(token) is int id && id < _rows ? id : null;
+
+    /// <inheritdoc/>
+    public string? SpecialText(int id) => _specialTexts.GetValueOrDefault(id);
 
     /// <summary>The token of an id, as the vocabulary writes it.</summary>
     internal string TokenOf(int id) => id >= 0 && id < VocabularySize && _tokens[id] is { } token
