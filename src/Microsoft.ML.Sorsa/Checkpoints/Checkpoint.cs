@@ -44,11 +44,11 @@ internal sealed class Checkpoint : IDisposable
         ModelFolder.Verify(folder);
         return Open(folder, checkpoint =>
         {
-            if (ModelFolder.Holds(folder, SingleFile))
+            if (File.Exists(Path.Combine(folder, SingleFile)))
             {
                 checkpoint.AddFile(Path.Combine(folder, SingleFile), map);
             }
-            else if (ModelFolder.Holds(folder, IndexFile))
+            else if (File.Exists(Path.Combine(folder, IndexFile)))
             {
                 checkpoint.AddShards(folder, map);
             }
@@ -249,7 +249,7 @@ internal sealed class Checkpoint : IDisposable
             }
 
             string path = Path.Combine(folder, shard);
-            if (!ModelFolder.Holds(folder, shard))
+            if (!File.Exists(path))
             {
                 throw new FileNotFoundException($"'{index}' names the shard '{shard}', which is not there. Fetch it again.", path);
             }

@@ -36,14 +36,6 @@ internal static partial class ModelFolder
         }
     }
 
-    /// <summary>Whether a file is there, or a link that should lead to one.</summary>
-    /// <exception cref="FileNotFoundException">The link leads nowhere.</exception>
-    public static bool Holds(string folder, string name)
-    {
-        string path = Path.Combine(folder, name);
-        return File.Exists(path) || (new FileInfo(path).LinkTarget is null ? false : throw RegularFile.Missing(path));
-    }
-
     /// <summary>The path of its config.json.</summary>
     /// <exception cref="DirectoryNotFoundException">The folder is not there.</exception>
     /// <exception cref="FileNotFoundException">It has none; says what it holds instead.</exception>
@@ -51,7 +43,7 @@ internal static partial class ModelFolder
     {
         Verify(folder);
         string path = Path.Combine(folder, ConfigFile);
-        return Holds(folder, ConfigFile) ? path : throw new FileNotFoundException(
+        return File.Exists(path) ? path : throw new FileNotFoundException(
             $"The model folder '{folder}' has no {ConfigFile}. {Models(folder) ?? Others(folder)}", path);
     }
 

@@ -59,7 +59,7 @@ internal sealed class SafetensorsHeader
 
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         bool isPossible = headerLength <= MaxLength && (long)headerLength <= length - 8;
-        var json = new byte[isPossible ? (long)headerLength : Math.Min(length - 8, ShownLength)];
+        var json = new byte[isPossible && headerLength > 0 ? (long)headerLength : Math.Min(length - 8, ShownLength)];
         int read = stream.ReadAtLeast(json, json.Length, throwOnEndOfStream: isPossible);
         if (!isPossible || json is not [(byte)'{', ..])
         {
@@ -72,7 +72,7 @@ internal sealed class SafetensorsHeader
             }
         }
 
-        return isPossible ? Parse(json, length - 8 - json.Length, source) : throw Bad(source,
+        return isPossible ? Parse(headerLength > 0 ? json : [], length - 8 - (long)headerLength, source) : throw Bad(source,
             $"its header claims {headerLength} bytes, and the file holds {length - 8} behind the length (at most {MaxLength} are read)");
     }
 

@@ -16,20 +16,14 @@ internal static class RegularFile
     /// <exception cref="InvalidDataException">It is empty, or a pipe or a device.</exception>
     public static FileStream OpenRead(string path)
     {
-        if (!File.Exists(path))
+        if (Target(path) is not { Exists: true } target)
         {
             throw Missing(path);
         }
 
-        // A link's own length is that of its text.
-        FileSystemInfo? target = File.ResolveLinkTarget(path, returnFinalTarget: true);
-        if (new FileInfo(target?.FullName ?? path).Length == 0)
-        {
-            throw new InvalidDataException(
-                $"'{path}' is empty, or a pipe or a device and no file. {WrongFile.FetchAgain}.");
-        }
-
-        return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        return target.Length > 0
+            ? new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read)
+            : throw new InvalidDataException($"'{path}' is empty, or a pipe or a device and no file. {WrongFile.FetchAgain}.");
     }
 
     /// <summary>The whole content of a small file.</summary>
@@ -59,11 +53,29 @@ internal static class RegularFile
         return content;
     }
 
-    /// <summary>The error of a file that is not there.</summary>
-    public static FileNotFoundException Missing(string path) => new(
+    /// <summary>What a link leads to, and any other file itself; null where links run in a circle.</summary>
+    private static FileInfo? Target(string path)
+    {
+        var file = new FileInfo(path);
+        if (file.LinkTarget is null)
+        {
+            return file;
+        }
+
+        try
+        {
+            return new FileInfo(file.ResolveLinkTarget(returnFinalTarget: true)!.FullName);
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
+    private static FileNotFoundException Missing(string path) => new(
         new FileInfo(path).LinkTarget is { } target
             ? $"'{path}' is a link to '{target}', which leads to no file: a download that did not end, or whose files were removed. "
                 + $"{WrongFile.FetchAgain}."
-            : $"'{path}' does not exist.",
+            : $"'{path}' {(Directory.Exists(path) ? "is a folder and no file" : "does not exist")}.",
         path);
 }
