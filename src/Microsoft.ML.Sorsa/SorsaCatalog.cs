@@ -104,7 +104,9 @@ public sealed class SorsaCatalog
     /// <summary>Opens a model folder for many trainings, which share what does not depend on their options.</summary>
     /// <param name="options">The model's folder, ComputeType and SavedType, and the Seed of the randomised decomposition; copied.</param>
     /// <param name="largestRank">The largest rank that a training can ask for: at it each matrix is decomposed. At least 1.</param>
-    /// <param name="decompositionFolder">Where decompositions are kept, also for other processes; made if it is not there.</param>
+    /// <param name="decompositionFolder">
+    /// Where decompositions are kept, also for other processes of this user; made, for this user alone, if it is not there.
+    /// </param>
     /// <exception cref="ArgumentException">An option is outside its range; the tokenizer is another model's.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>

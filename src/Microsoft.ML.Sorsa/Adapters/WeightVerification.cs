@@ -46,7 +46,7 @@ internal static class WeightVerification
             throw new ArithmeticException($"The weight of '{name}' became too large: its norm is not finite. {remedy}");
         }
 
-        Tensor dead = Peaks(weight).eq(0);
+        Tensor dead = Peaks(weight).logical_not();
         if (!dead.any().item<bool>())
         {
             return;
@@ -61,8 +61,11 @@ internal static class WeightVerification
     }
 
     /// <summary>The largest magnitude of every row, [rows].</summary>
-    private static Tensor Peaks(Tensor weight) =>
-        linalg.vector_norm(weight.dim() == 1 ? weight.unsqueeze(0) : weight, double.PositiveInfinity, [1]);
+    private static Tensor Peaks(Tensor weight)
+    {
+        (Tensor smallest, Tensor largest) = (weight.dim() == 1 ? weight.unsqueeze(0) : weight).aminmax(1);
+        return maximum(largest, smallest.neg());
+    }
 
     private static double Number(Tensor tensor) => tensor.to(ScalarType.Float64).item<double>();
 }

@@ -126,6 +126,7 @@ public sealed class AdaptersRefusalTests
     [DataRow("use_qalora", "true", "use_qalora true")]
     [DataRow("rank_pattern", "{\"q_proj\": 3}", "rank_pattern")]
     [DataRow("init_lora_weights", "\"olora\"", "init_lora_weights \"olora\"")]
+    [DataRow("init_lora_weights", "\"pissa_niter_4\"", "path_initial_model_for_weight_conversion gives a LoRA")]
     public void PeftOptionsThatAreNotSupportedAreRefused(string key, string value, string problem)
     {
         using var folder = new TemporaryFolder();

@@ -250,7 +250,7 @@ public sealed class SweepsDecompositionTests
         PrivateFolderTests.GiveAway(folder.Path);
         string refused = Assert.ThrowsExactly<UnauthorizedAccessException>(() => new DecompositionCache(folder.Path, 4, seed: 0)).Message;
 
-        Assert.Contains("Name a folder of your own, or remove it.", refused);
+        Assert.Contains("Name a folder of your own for decompositions, or remove this one.", refused);
         Assert.ThrowsExactly<UnauthorizedAccessException>(() => cache.Leading(eye(6), 4, comesAgain: true));
     }
 

@@ -17,7 +17,7 @@ namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 /// <param name="seed">Of the randomised form, for each matrix anew: the order of the matrices does not count.</param>
 internal sealed class DecompositionCache(string folder, int largestRank, int seed) : Decomposition
 {
-    private const string FolderRemedy = "Name a folder of your own, or remove it";
+    private const string FolderRemedy = "Name a folder of your own for decompositions, or remove this one";
 
     /// <summary>To be raised with any change of the decomposition or its file.</summary>
     private const int Version = 3;

@@ -41,9 +41,10 @@ internal static class AdapterReader
     /// <summary>What a folder without either file is, and what to do.</summary>
     private static string Other(string folder)
     {
-        string[] inner = [.. Directory.EnumerateDirectories(folder)
-            .Where(path => s_configs.Any(name => File.Exists(Path.Combine(path, name))))
-            .Select(Path.GetFileName).OfType<string>().Order(StringComparer.Ordinal)];
+        // A trainer's checkpoints, adapters by their names, or a snapshot in Hugging Face's cache.
+        var within = new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 2 };
+        string[] inner = [.. s_configs.SelectMany(name => Directory.EnumerateFiles(folder, name, within))
+            .Select(path => Path.GetRelativePath(folder, Path.GetDirectoryName(path)!)).Distinct().Order(StringComparer.Ordinal)];
         bool Has(params string[] names) => names.Any(name => File.Exists(Path.Combine(folder, name)));
         return inner.Length > 0
             ? $"Adapters are in folders within it: name one of {NameList.Join(inner)}."

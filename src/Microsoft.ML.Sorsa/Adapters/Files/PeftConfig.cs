@@ -44,7 +44,7 @@ internal sealed record PeftConfig(MethodDescriptor Method, int Rank, double Scal
         bool dora = config.FlagOf("use_dora"), rsLora = config.FlagOf("use_rslora");
         PeftForm[] forms = [.. MethodCatalog.Saved.Select(method => method.Peft).OfType<PeftForm>()];
         string? special = forms.Select(form => form.InitLoraWeights).OfType<string>()
-            .FirstOrDefault(name => start?.StartsWith($"\"{name}", StringComparison.Ordinal) ?? false);
+            .FirstOrDefault(name => start == $"\"{name}\"");
 
         // rsLoRA's scale goes with every method; only where nothing else tells them apart, it is one of its own.
         MethodDescriptor? method = MethodCatalog.Saved
@@ -54,7 +54,7 @@ internal sealed record PeftConfig(MethodDescriptor Method, int Rank, double Scal
         [
             .. kind == "LORA" ? Array.Empty<string>() : [$"peft_type '{kind}'"],
             .. config.TextOf("bias", "none") is var bias and not "none" ? [$"bias '{bias}'"] : Array.Empty<string>(),
-            .. special is not null || s_plainStarts.Contains(start) ? Array.Empty<string>() : [$"init_lora_weights {start}"],
+            .. special is not null || s_plainStarts.Contains(start) ? Array.Empty<string>() : [$"init_lora_weights {start}{Why(start!)}"],
             .. method is null ? [$"init_lora_weights {special} with use_dora"] : Array.Empty<string>(),
             .. s_unsupported.Where(config.IsSet).Select(key => $"{key} {config[key].Raw}"),
         ];
@@ -68,5 +68,9 @@ internal sealed record PeftConfig(MethodDescriptor Method, int Rank, double Scal
         int rank = config.Positive("r");
         double alpha = config.NumberOf("lora_alpha");
         return new PeftConfig(method, rank, alpha / (rsLora ? Math.Sqrt(rank) : rank), PeftTargets.Of(config));
+
+        // Of the base it takes out a part that is drawn: neither PEFT nor anybody finds the same one again.
+        static string Why(string start) => !start.StartsWith("\"pissa_niter", StringComparison.Ordinal) ? ""
+            : " (a start that is drawn anew at every load; save_pretrained with path_initial_model_for_weight_conversion gives a LoRA)";
     }
 }
