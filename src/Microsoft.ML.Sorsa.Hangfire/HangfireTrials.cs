@@ -13,7 +13,7 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
 {
     private static readonly TimeSpan s_pollInterval = TimeSpan.FromMilliseconds(50);
 
-    private readonly BackgroundJobClient _client = new(jobs);
+    private readonly BackgroundJobClient _client = new(jobs, TrialQueue.Filters);
 
     public async Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
@@ -80,7 +80,7 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         if (state?.Name == FailedState.StateName)
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} "
+                $"Trial {trial} could not be run (job {job}, after retries): {state.Data?.GetValueOrDefault("ExceptionMessage")} "
                 + $"Put that right and run the experiment again; it goes on with the study."));
         }
 
