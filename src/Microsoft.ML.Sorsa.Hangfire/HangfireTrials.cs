@@ -75,12 +75,15 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         }
     }
 
+    private static string MessageOf(StateData state) =>
+        state.Data is { } data && data.TryGetValue("ExceptionMessage", out string? message) ? message : "the worker did not say why.";
+
     private static void RequireAlive(StateData? state, string job, int trial)
     {
         if (state?.Name == FailedState.StateName)
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"Trial {trial} could not be run (job {job}, after retries): {state.Data?.GetValueOrDefault("ExceptionMessage")} "
+                $"Trial {trial} could not be run (job {job}, after retries): {MessageOf(state)} "
                 + $"Put that right and run the experiment again; it goes on with the study."));
         }
 

@@ -96,8 +96,8 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
         return _sql.InTransaction(
             transaction =>
             {
-                var trials = new StudyTrials(_sql, transaction, name).Read(1, int.MaxValue);
-                Verify(transaction, trials.Values);
+                var trials = new StudyTrials(_sql, transaction, name).Read(int.MinValue, int.MaxValue);
+                Verify(transaction, trials);
                 return trials.ToDictionary(trial => trial.Key, trial => trial.Value with { TrialSettings = Typed(trial.Value, space) });
             },
             IsolationLevel.RepeatableRead);
@@ -236,7 +236,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
         }
 
         var trials = new StudyTrials(_sql, transaction, name);
-        foreach (TrialResult trial in trials.Read(1, int.MaxValue).Values)
+        foreach (TrialResult trial in trials.Read(int.MinValue, int.MaxValue).Values)
         {
             int id = trial.TrialSettings.TrialId;
             WriteHash(transaction, id, ParametersPart, StudyHash.OfParameters(trial.TrialSettings));
@@ -248,14 +248,18 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
         }
     }
 
-    private void Verify(DbTransaction transaction, IEnumerable<TrialResult> trials)
+    private void Verify(DbTransaction transaction, Dictionary<int, TrialResult> trials)
     {
-        Dictionary<(int, string), string> hashes = Hashes(transaction, 1, int.MaxValue);
+        Dictionary<(int, string), string> hashes = Hashes(transaction, int.MinValue, int.MaxValue);
         bool isLoss = ReadDefinition(transaction)?.Values.Any(
             value => value is (StudyDefinition.MetricKey, var metric) && metric == SweepMetric.ValidationLoss.Name) ?? false;
-        foreach (TrialResult trial in trials)
+        foreach ((int lost, _) in hashes.Keys.Where(hash => !trials.ContainsKey(hash.Item1)))
         {
-            int id = trial.TrialSettings.TrialId;
+            throw StudyRow.Damaged(name, lost, "it was started, and is gone.");
+        }
+
+        foreach ((int id, TrialResult trial) in trials)
+        {
             Verify(hashes, id, ParametersPart, StudyHash.OfParameters(trial.TrialSettings));
             if (trial.State != TrialState.Running)
             {

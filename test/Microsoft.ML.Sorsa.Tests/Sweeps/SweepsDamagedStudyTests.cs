@@ -29,7 +29,8 @@ public sealed class SweepsDamagedStudyTests
     [DataRow("UPDATE sorsa_trial SET metric = metric + 0.125 WHERE trial = 2", "trial 2", "the results are not as they were written")]
     [DataRow("UPDATE sorsa_trial SET milliseconds = -1 WHERE trial = 1", "trial 1", "holds -1, where a number from 0 on belongs")]
     [DataRow("UPDATE sorsa_trial SET trial = 1.5 WHERE trial = 1", "", "column 'trial' of table sorsa_trial holds 1.5")]
-    [DataRow("UPDATE sorsa_trial SET trial = -4 WHERE trial = 1", "trial 1", "")]
+    [DataRow("UPDATE sorsa_trial SET trial = -4 WHERE trial = 1", "", "column 'trial' of table sorsa_trial holds -4")]
+    [DataRow("DELETE FROM sorsa_trial WHERE trial = 2", "trial 2", "it was started, and is gone")]
     [DataRow("UPDATE sorsa_trial SET error = 'x' WHERE trial = 1", "trial 1", "the results are not as they were written")]
     [DataRow("UPDATE sorsa_curve SET loss = 'x' WHERE trial = 1 AND look = 2", "trial 1", "column 'loss' of table sorsa_curve holds 'x'")]
     [DataRow("UPDATE sorsa_curve SET step = 0 WHERE trial = 1", "trial 1", "column 'step' of table sorsa_curve holds 0")]
@@ -188,7 +189,7 @@ public sealed class SweepsDamagedStudyTests
             File.Copy(folder.File("s.db-wal"), folder.File("copy.db-wal"));
         }
 
-        CollectionAssert.AreEqual(new[] { SweepTask.Line(Result(1)) }, Read(folder, "copy.db"));
+        CollectionAssert.AreEqual(new[] { SweepTask.Line(Result(1) with { Orthonormality = 0 }) }, Read(folder, "copy.db"));
     }
 
     private static void Write(TemporaryFolder folder)
