@@ -43,6 +43,10 @@ internal static class OptionText
     /// <summary>The same for all trials of one base model.</summary>
     private static readonly string[] s_ofTheBaseModel = [nameof(Options.ComputeType), nameof(Options.SavedType)];
 
+    /// <summary>Names of columns: the same rows and the same model come out, whatever they are called.</summary>
+    private static readonly string[] s_columns =
+        [nameof(Options.PromptColumnName), nameof(Options.ResponseColumnName), nameof(Options.OutputColumnName)];
+
     private static readonly PropertyInfo[] s_options =
     [
         .. typeof(Options).GetProperties().Where(option => option.SetMethod is { IsPublic: true })
@@ -58,6 +62,13 @@ internal static class OptionText
         .. s_written.Where(option => IsScalar(option.PropertyType) && !s_ofTheBaseModel.Contains(option.Name, StringComparer.Ordinal))
             .Select(option => option.Name),
     ];
+
+    /// <summary>Whether an option can make a trial come out otherwise.</summary>
+    public static bool Decides(string name) => !s_columns.Contains(name, StringComparer.Ordinal);
+
+    /// <summary>What an option is where nobody sets it; null where there is no such option.</summary>
+    public static string? Default(string name) =>
+        new Options().ToTexts().FirstOrDefault(option => string.Equals(option.Key, name, StringComparison.Ordinal)).Value;
 
     /// <summary>A copy, so that what was checked is what is used.</summary>
     public static Options Copy(this Options options)
@@ -92,7 +103,7 @@ internal static class OptionText
         {
             option.SetValue(options, Parse(option.PropertyType, text));
         }
-        catch (Exception e) when (e is FormatException or OverflowException or ArgumentException)
+        catch (Exception e) when (e is FormatException or OverflowException or ArgumentException or JsonException)
         {
             bool isWhole = (Nullable.GetUnderlyingType(option.PropertyType) ?? option.PropertyType) == typeof(int);
             string remedy = isWhole ? $"Use {nameof(UniformIntOption)}, or whole numbers as choices" : "Use values of that type";

@@ -32,7 +32,7 @@ public sealed class SorsaBaseModel : IDisposable
         _host = env.Register(nameof(SorsaBaseModel));
         _settings = options.ToSettings();
         _settings.VerifyForFolder();
-        _decompositions = new DecompositionCache(decompositionFolder, largestRank, _settings.Training.Seed);
+        _decompositions = new DecompositionCache(Path.GetFullPath(decompositionFolder), largestRank, _settings.Training.Seed);
         _config = DecoderConfig.Load(_settings.ModelFolder);
         _folder = new FolderModel(_settings, _config, TorchDevice.Of(env));
         try

@@ -77,7 +77,8 @@ internal static class CurvesFigure
 
         int others = report.Trials.Count - curves.Length;
         return new ReportFigure(Name, Title,
-            "Pink: the best trial. Other completed trials by their metric, dark is good; grey up to a cross: pruned there; orange: failed."
+            "Pink: the best trial. Other completed trials by their metric, the more they stand out, the better; "
+            + "grey up to a cross: pruned there; orange: failed."
             + (others == 0 ? "" : $" Not drawn: {NumberText.Count(others, "trial")} without a curve."), plot);
     }
 }
