@@ -26,7 +26,11 @@ Option<int> rows = new("--rows") { Description = "Rows to train on, at most.", D
 Option<int> testRows = new("--test-rows") { Description = "Rows to ask.", DefaultValueFactory = _ => 200 };
 Option<int?> steps = new("--steps") { Description = "Optimizer steps; by default one pass over the rows." };
 Option<int> batch = new("--batch") { Description = "Rows per step.", DefaultValueFactory = _ => 16 };
-Option<FineTuningMethod> method = new("--method") { Description = "What trains, and how it starts." };
+Option<FineTuningMethod> method = new("--method")
+{
+    Description = "What trains, and how it starts.",
+    DefaultValueFactory = _ => FineTuningMethod.Sorsa
+};
 Option<int?> rank = new("--rank") { Description = "Singular triplets, or columns, that train in each projection; by default 16." };
 Option<double?> gamma = new("--gamma") { Description = "The weight of the regularizer; by default the method's." };
 Option<double?> learningRate = new("--learning-rate") { Description = "The peak learning rate; by default the method's." };
