@@ -172,6 +172,23 @@ public sealed class ChatCases
         Assert.AreEqual(Specials("hi"), Specials(string.Concat(specials.Take(40))));
     }
 
+    /// <summary>Tokens that are searched in the normalised text, where places have moved.</summary>
+    [TestMethod]
+    public void Case17ANormalisedTokenIsNotFoundInAPromptEither()
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(TestData.Case("03-normalized-true-refused", "a-special-tokens"));
+        PromptTemplate template = PromptTemplate.Format("<s>[inst] {prompt} </s>[/inst]");
+        (int, int) Count(string prompt, bool split)
+        {
+            int[] ids = new PromptEncoder(tokenizer, template with { SplitSpecialTokens = split }).Encode(prompt);
+            return (ids.Count(id => id == tokenizer.Find("<s>")), ids.Count(id => id == tokenizer.Find("</s>")));
+        }
+
+        Assert.AreEqual((2, 3), Count("hi </s> <s> hi </s>", split: false));
+        Assert.AreEqual((1, 1), Count("hi </s> <s> hi </s>", split: true));
+        Assert.AreEqual((1, 1), Count("hi", split: true));
+    }
+
     /// <summary>Marks that a tokenizer does not call special, and words that it adds, which are ordinary text everywhere.</summary>
     [TestMethod]
     public void Case17AMarkNeedNotBeSpecialAndAnAddedWordIsNoMark()

@@ -29,7 +29,7 @@ public sealed class PromptEncoderTests
     [TestMethod]
     public void ATokenizerThatPutsNoBosGetsNone()
     {
-        TextTokenizer plain = TextTokenizer.Load(EditedTokenizer.With(TokenizerFiles.TokenizerJson, "post_processor", "null"));
+        TextTokenizer plain = TextTokenizer.Load(EditedTokenizer.With(TokenizerFiles.TokenizerConfig, "add_bos_token", "false"));
         Assert.IsFalse(plain.AddsBos);
         CollectionAssert.AreEqual(
             plain.Encode("1 + 1", addSpecialTokens: false), new PromptEncoder(plain, PromptTemplate.Format("{prompt}")).Encode("1 + 1"));
