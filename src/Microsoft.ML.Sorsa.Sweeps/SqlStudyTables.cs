@@ -1,7 +1,6 @@
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
-using System.Reflection;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -41,9 +40,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
             PRIMARY KEY (study, trial, part));
         """;
 
-    /// <summary>Of the library: every trial names the one that ran it.</summary>
-    private static readonly string s_version =
-        typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+    private static readonly string s_version = TrialRunner.LibraryVersion;
 
     private readonly SqlStatements _sql = new(connection, study, name, explain);
 

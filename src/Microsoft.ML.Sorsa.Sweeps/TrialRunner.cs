@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Reflection;
 using System.Runtime.ExceptionServices;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
@@ -14,6 +15,10 @@ public sealed class TrialRunner : IDisposable
 {
     /// <summary>How often the validation loss of a trial is computed where EvaluationSteps does not say.</summary>
     internal const int Evaluations = 8;
+
+    /// <summary>Every trial names the version that ran it.</summary>
+    internal static readonly string LibraryVersion =
+        typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     private readonly Options _trainer;
     private readonly SweepData _data;
@@ -154,6 +159,7 @@ public sealed class TrialRunner : IDisposable
             Curve = curve,
             Error = error,
             DurationInMilliseconds = clock.Elapsed.TotalMilliseconds,
+            Version = LibraryVersion,
         };
     }
 

@@ -31,7 +31,7 @@ internal static class CurvesFigure
         PlotScale<double> across = PlotScale.Of(steps, isLogarithmic: false, isWhole: true);
         PlotScale<double> up = PlotScale.Of(losses, isLogarithmic);
         PlotModel plot = PlotInk.Empty(left: 62, top: 12, right: 8, bottom: 52);
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03) { Maximum = 1.15 });
+        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03) { Maximum = 1.22 });
         plot.Axes.Add(new ScaleAxis(AxisPosition.Left, isLogarithmic ? "Validation loss (logarithmic)" : "Validation loss", up.Ticks));
         foreach ((TrialResult trial, CurvePoint[] curve) in curves)
         {

@@ -16,7 +16,7 @@ internal sealed record ReportFigure(string Name, string Title, string Note, Plot
     private static readonly PlotSize s_half = new("desk", 568, 400), s_whole = new("desk", 1160, 400), s_phone = new("phone", 350, 340);
 
     /// <summary>Narrower, the labels of two axes side by side touch.</summary>
-    private const double AxisWidth = 96;
+    private const double AxisWidth = 116;
 
     public bool IsWide => Axes > 0;
 

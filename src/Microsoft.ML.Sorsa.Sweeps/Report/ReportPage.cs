@@ -80,10 +80,7 @@ internal static class ReportPage
                     new XElement("style", Style.ReplaceLineEndings("\n"))),
                 new XElement("body",
                     new XElement("h1", title),
-                    new XElement("dl", report.Origin.Facts(report).Select(fact => new[]
-                    {
-                        new XElement("dt", fact.Name), new XElement("dd", PlainText.Of(fact.Text)),
-                    })),
+                    ReportHead.Of(report),
                     ReportSummary.Of(report),
                     new XElement("div", new XAttribute("class", "figures"),
                         figures.Where(figure => figure.Plot is not null).Select(Figure)),
@@ -178,7 +175,7 @@ internal static class TrialTable
             new XElement("td", trial == report.Best ? "Best" : trial.State.ToString()),
             options.Select(name => new XElement(
                 "td",
-                new XAttribute("class", "value"),
+                new XAttribute("class", trial.TrialSettings.Parameters.GetValueOrDefault(name) is double or int ? "value number" : "value"),
                 trial.TrialSettings.Parameters.TryGetValue(name, out object? value)
                     ? new object?[] { ReportSummary.Exact(value), PlainText.Of(NumberText.Of(value)) }
                     : NumberText.None)),

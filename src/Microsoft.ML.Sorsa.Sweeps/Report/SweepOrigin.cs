@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
 /// <summary>What a sweep was made of, for the head of its report.</summary>
@@ -14,31 +12,4 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 /// <param name="Begun">When the study was begun, as the study has it: the report has no clock, so that it comes out the same again.</param>
 internal sealed record SweepOrigin(
     string Model, string ModelFingerprint, int TrainRows, int ValidationRows, string DataFingerprint, FineTuningMethod Method, int Seed,
-    int TrainerSeed, DateTimeOffset? Begun)
-{
-    /// <summary>So many letters of a hash tell two of them apart.</summary>
-    private const int HashLetters = 12;
-
-    /// <summary>Names and texts, in the order to show.</summary>
-    public IEnumerable<(string Name, string Text)> Facts(SweepReport report)
-    {
-        yield return ("Model", $"{Model} ({Short(ModelFingerprint)})");
-        yield return ("Data", $"{NumberText.Count(TrainRows, "row")} to train on, {NumberText.Of(ValidationRows)} to compare by "
-            + $"({Short(DataFingerprint)})");
-        yield return ("Method", Varied(report, nameof(SorsaFineTuningTrainer.Options.Method)) ?? Method.ToString());
-        yield return ("Seed", $"{NumberText.Of(Seed)} of the sweep, "
-            + $"{Varied(report, nameof(SorsaFineTuningTrainer.Options.Seed)) ?? NumberText.Of(TrainerSeed)} of the trainings");
-        yield return ("Begun", Begun is { } begun
-            ? begun.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture)
-            : "unknown: the study does not say");
-
-        // As the study has it: trials of an earlier run may be another version's.
-        string[] versions = [.. report.Trials.Select(trial => trial.Version.Split('+')[0]).Where(version => version.Length > 0).Distinct()];
-        yield return ("Version", $"Microsoft.ML.Sorsa {(versions.Length == 0 ? NumberText.None : string.Join(", ", versions))}");
-    }
-
-    private static string Short(string hash) => hash.Length <= HashLetters ? hash : hash[..HashLetters];
-
-    private static string? Varied(SweepReport report, string option) =>
-        report.Option(option) is { } values ? $"varied, {values.Description}" : null;
-}
+    int TrainerSeed, DateTimeOffset? Begun);
