@@ -27,7 +27,9 @@ internal sealed class TextGenerator
         ITextTokenizer tokenizer = prompts.Tokenizer;
         int?[] named = [tokenizer.EosTokenId, prompts.EndOfTurnId];
         _generator = new TokenGenerator(model, options,
-            [.. model.EndTokenIds, .. named.OfType<int>(), .. GenerationConfig.EndTokens(tokenizer.Files), .. EndOfTurnTokens.In(tokenizer)]);
+        [
+            .. model.EndTokenIds, .. named.OfType<int>(), .. GenerationConfig.EndTokens(tokenizer.Files), .. EndOfTurnTokens.In(tokenizer),
+        ]);
     }
 
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>

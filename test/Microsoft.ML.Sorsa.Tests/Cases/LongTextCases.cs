@@ -208,7 +208,7 @@ public sealed class LongTextCases
         using SorsaTransformer before = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
         using SorsaTransformer after = _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext));
 
-        Assert.AreEqual(options.LearningRate, steps.Single().LearningRate, 1e-12);
+        Assert.AreEqual(options.LearningRate!.Value, steps.Single().LearningRate, 1e-12);
         CollectionAssert.AreNotEqual(TinyTask.LogitBits(before.Model.Network), TinyTask.LogitBits(after.Model.Network));
     }
 
