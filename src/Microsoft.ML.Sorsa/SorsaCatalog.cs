@@ -146,4 +146,36 @@ public sealed class SorsaCatalog
         network.eval();
         return new SorsaTransformer(new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
     }
+
+    /// <summary>
+    /// Writes a model, alone or in a pipeline with others, as ML.NET's model zip; the file is there when it is whole, see
+    /// <see cref="SorsaTransformer.Save"/>.
+    /// </summary>
+    /// <param name="model">The fitted pipeline.</param>
+    /// <param name="inputSchema">The columns that a program will give to it; null: <c>mlContext.Model.Load</c> hands out none.</param>
+    /// <param name="path">The file, in a folder that is there; it replaces a file of that name.</param>
+    /// <exception cref="IOException">The file cannot be written: its folder is not there, the disk is full, ...</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or its folder must not be written.</exception>
+    /// <exception cref="NotSupportedException">A model in it is an object of the user's own class.</exception>
+    public void SaveZip(ITransformer model, DataViewSchema? inputSchema, string path)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        ModelZipFile.Write(_env, model, inputSchema, path);
+    }
+
+    /// <summary>
+    /// The fine-tuned model in a model zip, whoever wrote that: <see cref="SorsaTransformer.Save"/>, <see cref="SaveZip"/> or
+    /// <c>mlContext.Model.Save</c>. Of a pipeline it is the part that answers prompts; <c>mlContext.Model.Load</c> gives all of it.
+    /// </summary>
+    /// <param name="path">The file. A zip may name code to run, as all of ML.NET's do: load only what you trust.</param>
+    /// <exception cref="IOException">The file is not there.</exception>
+    /// <exception cref="InvalidDataException">
+    /// It is no model zip, a damaged one, or holds none or several models of this library.
+    /// </exception>
+    public SorsaTransformer LoadZip(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return ModelZipFile.Single(ModelZipFile.Read(_env, path), path);
+    }
 }

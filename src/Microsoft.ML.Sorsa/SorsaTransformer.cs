@@ -156,6 +156,24 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         }
     }
 
+    /// <summary>
+    /// Writes the model as ML.NET's model zip, which <c>mlContext.Sorsa().LoadZip</c> and <c>mlContext.Model.Load</c> read. The file is
+    /// there when it is whole: written beside its place, to the disk, then renamed. (<c>mlContext.Model.Save</c> writes the same zip to
+    /// the name itself: killed, or on a full disk, it leaves a file that cannot be read where a good one may have been.)
+    /// </summary>
+    /// <param name="path">The file, in a folder that is there; it replaces a file of that name.</param>
+    /// <param name="inputSchema">
+    /// The columns that a program will give to the model, as <c>mlContext.Model.Load</c> hands them out; null: the prompt column alone.
+    /// </param>
+    /// <exception cref="IOException">The file cannot be written: its folder is not there, the disk is full, ...</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or its folder must not be written.</exception>
+    /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
+    public void Save(string path, DataViewSchema? inputSchema = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        InTurn(() => ModelZipFile.Write(new MLContext(), this, inputSchema ?? PromptSchema(Model.PromptColumnName), path));
+    }
+
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
     /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
@@ -284,6 +302,13 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         string[] answers = [];
         InTurn(() => answers = _generator.Generate(prompts));
         return answers;
+    }
+
+    private static DataViewSchema PromptSchema(string column)
+    {
+        var schema = new DataViewSchema.Builder();
+        schema.AddColumn(column, TextDataViewType.Instance);
+        return schema.ToSchema();
     }
 
     private static AdapterWeights Read(string folder)
