@@ -12,25 +12,19 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed class CausalLM : nn.Module, ITrainedModel
 {
-    private const string DecoderName = "model";
-    private const string HeadName = "lm_head";
-
-    /// <summary>The names of the two that may be tied.</summary>
-    public const string HeadWeight = $"{HeadName}.weight", EmbeddingWeight = $"{DecoderName}.{Decoder.EmbeddingName}.weight";
-
     private Lazy<string> _fingerprint = null!;
 
-    [ComponentName(Name = DecoderName)]
+    [ComponentName(Name = DecoderWithHead.DecoderName)]
     private readonly Decoder _model;
 
-    [ComponentName(Name = HeadName)]
+    [ComponentName(Name = DecoderWithHead.HeadName)]
     private readonly Linear? _head;
 
     private CausalLM(DecoderConfig config, WeightSource weights)
         : base(nameof(CausalLM))
     {
         Config = config;
-        (_model, _head) = Build(config.Spec, weights);
+        (_model, _head) = DecoderWithHead.Build(config.Spec, weights);
 
         // The fields under the names they carry, not under their own: TorchSharp does this by itself for every module but the root.
         RegisterComponents();
@@ -66,14 +60,8 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter))
             .OrderBy(named => named.Key, StringComparer.Ordinal)];
 
-    /// <summary>What a model of these sizes consists of; no weight is allocated.</summary>
-    public static DecoderLayout Layout(DecoderSpec spec)
-    {
-        var recorded = new RecordedWeights();
-        (Decoder model, _) = Build(spec, recorded);
-        return new DecoderLayout(recorded.Shapes, [.. model.Projections.Select(
-            slot => new ProjectionShape(slot.Path, slot.Name, recorded.Shapes[slot.WeightName]))]);
-    }
+    /// <inheritdoc cref="DecoderWithHead.Layout"/>
+    public static DecoderLayout Layout(DecoderSpec spec) => DecoderWithHead.Layout(spec);
 
     /// <summary>Takes the weights out of a checkpoint, after all its names and shapes were compared with the configuration.</summary>
     /// <param name="config">The architecture.</param>
@@ -183,8 +171,4 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
-
-    private static (Decoder Model, Linear? Head) Build(DecoderSpec spec, WeightSource weights) => (
-        new Decoder(spec, DecoderName, weights),
-        spec.TieWordEmbeddings ? null : nn.Linear(weights.Get(HeadWeight, spec.VocabularySize, spec.HiddenSize)));
 }

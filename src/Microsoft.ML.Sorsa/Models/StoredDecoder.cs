@@ -33,19 +33,19 @@ internal sealed record StoredDecoder(DecoderConfig Config, DecoderLayout Layout,
                 + "Use the config.json that was saved with these weights.");
         }
 
-        DecoderLayout layout = CausalLM.Layout(config.Spec);
-        checkpoint.Rename(new HashSet<string>([.. layout.Tensors.Keys, CausalLM.HeadWeight], StringComparer.Ordinal));
-        if (config.Spec.TieWordEmbeddings && checkpoint.Names.Contains(CausalLM.HeadWeight))
+        DecoderLayout layout = DecoderWithHead.Layout(config.Spec);
+        checkpoint.Rename(new HashSet<string>([.. layout.Tensors.Keys, DecoderWithHead.HeadWeight], StringComparer.Ordinal));
+        if (config.Spec.TieWordEmbeddings && checkpoint.Names.Contains(DecoderWithHead.HeadWeight))
         {
-            if (AreSame(checkpoint, CausalLM.HeadWeight, CausalLM.EmbeddingWeight))
+            if (AreSame(checkpoint, DecoderWithHead.HeadWeight, DecoderWithHead.EmbeddingWeight))
             {
-                checkpoint.Drop(CausalLM.HeadWeight);
+                checkpoint.Drop(DecoderWithHead.HeadWeight);
             }
             else
             {
                 // As transformers since version 5: a head that was stored and differs was trained, whatever the flag says.
                 config = config.Untied();
-                layout = CausalLM.Layout(config.Spec);
+                layout = DecoderWithHead.Layout(config.Spec);
             }
         }
 

@@ -16,7 +16,8 @@ public sealed class SweepsOptionTextTests
     private static readonly PropertyInfo[] s_options = [.. typeof(Options).GetProperties()
         .Where(property => property.SetMethod is { IsPublic: true }
             && property.Name is not
-                (nameof(Options.ModelFolder) or nameof(Options.Progress) or nameof(Options.CancellationToken)))];
+                (nameof(Options.ModelFolder) or nameof(Options.MapWeights) or nameof(Options.Progress)
+                or nameof(Options.CancellationToken)))];
 
     private static readonly string[] s_modules = ["q_proj", "v_proj"];
 

@@ -15,8 +15,7 @@ public sealed class LlamaTests
         ["rope_scaling", "{\"type\": \"su\", \"factor\": 2}", "'su'"],
         ["rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 2, \"twist\": 1}", "'twist'"],
         ["rope_scaling", "{\"rope_type\": \"yarn\", \"factor\": 2, \"truncate\": false}", "'truncate'"],
-        ["rope_parameters", "{\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}",
-            "partial_rotary_factor' = 0.5 is not supported"],
+        ["rope_parameters", "{\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor' = 0.5 is not"],
     ];
 
     public static IEnumerable<object[]> Senseless =>
