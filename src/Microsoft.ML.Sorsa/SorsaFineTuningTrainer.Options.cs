@@ -24,6 +24,13 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         public string ModelFolder { get; set; } = "";
 
+        /// <summary>
+        /// Maps the model's files into memory instead of reading them. Default true: nothing is copied, and the files must stay as they
+        /// are while the model, or what was trained from it, is in use: one that is cut short ends the process, without an exception.
+        /// False reads them once and whole: for files that others may write to, network drives and removable disks.
+        /// </summary>
+        public bool MapWeights { get; set; } = true;
+
         /// <summary>The column of text that holds the prompts. Default "Prompt".</summary>
         [OptionRequired("Name the column that holds the prompts")]
         public string PromptColumnName { get; set; } = FineTuningSettings.DefaultPromptColumnName;
@@ -184,11 +191,14 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int? MaxSteps { get; set; }
 
-        /// <summary>Tokens of a prompt, its template and BOS included, before it is cut. Default 512; at least 1.</summary>
+        /// <summary>
+        /// Tokens of a prompt, its template and BOS included, before the end of its own text is cut; the template around it stays whole. So
+        /// in training, and in prediction by the fitted model. Default 512; at least 1, and more than the template has.
+        /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxPromptLength { get; set; } = 512;
 
-        /// <summary>Tokens of a response, the end-of-text token included, before it is cut. Default 512; at least 1.</summary>
+        /// <summary>Tokens of a response, the end token included, before its end is cut, in training. Default 512; at least 1.</summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxResponseLength { get; set; } = 512;
 
@@ -278,6 +288,7 @@ public sealed partial class SorsaFineTuningTrainer
                 },
                 // The current directory may be another one when the model is opened.
                 ModelFolder = string.IsNullOrWhiteSpace(ModelFolder) ? ModelFolder : Path.GetFullPath(ModelFolder),
+                MapWeights = MapWeights,
                 PromptColumnName = PromptColumnName,
                 ResponseColumnName = ResponseColumnName,
                 OutputColumnName = OutputColumnName,

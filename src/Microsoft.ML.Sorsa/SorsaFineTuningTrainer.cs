@@ -79,7 +79,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         // What costs little is checked first: the weights' headers and both data's columns, then the rows.
         using IPretrainedModel start = _open(_host);
         var run = new FineTuningRun(channel, _settings, start);
-        var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate);
+        var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate, _settings.MaxPromptLength);
         var trainRows = ReadRows(trainData);
         var validationRows = validationData is null ? null : ReadRows(validationData);
         IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);

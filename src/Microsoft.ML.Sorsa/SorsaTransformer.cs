@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -35,6 +36,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly Lock _turn = new();
     private readonly TextModel? _model;
     private AdapterSwitch? _adapters;
+    private bool _cutPrompt;
     private bool _disposed;
 
     internal SorsaTransformer(IHostEnvironment env, TextModel model)
@@ -75,9 +77,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         string outputColumnName)
     {
         _host = env.Register(nameof(SorsaTransformer));
-        _generator = new TextGenerator(model, prompts, generation);
+        _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
-            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+            outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -127,7 +129,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public string Generate(string prompt)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return Generate([prompt])[0];
+        string[] answers = [];
+        InTurn(() => answers = _generator.Generate([prompt]));
+        return answers[0];
     }
 
     /// <summary>
@@ -225,9 +229,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// A file is corrupt or was altered, or the adapter belongs to another base; what does not fit is listed.
     /// </exception>
-    /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
+    /// <exception cref="NotSupportedException">Another method, or options or tensors of PEFT's that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)
     {
@@ -242,7 +246,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
                     "Open the base with mlContext.Sorsa().LoadModel.");
             }
 
-            AdapterWeights weights = Read(folder);
+            AdapterWeights weights = AdapterReader.Read(folder);
             try
             {
                 (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
@@ -306,11 +310,25 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private string[] Generate(IReadOnlyList<string> prompts)
+    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
     {
+        var refusals = new string?[prompts.Count];
         string[] answers = [];
-        InTurn(() => answers = _generator.Generate(prompts));
-        return answers;
+        InTurn(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
+    }
+
+    /// <summary>Once: data with one long prompt mostly has many.</summary>
+    private void WarnOfCut(int length, int? maxLength)
+    {
+        if (!_cutPrompt)
+        {
+            _cutPrompt = true;
+            using IChannel channel = _host.Start("Generation");
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+                $"A prompt of {length} tokens, its template included, was cut at the end of its own text, as in training: MaxPromptLength "
+                + $"is {maxLength}. Further ones will be cut without a word."));
+        }
     }
 
     private static DataViewSchema PromptSchema(string column)
@@ -318,21 +336,6 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         var schema = new DataViewSchema.Builder();
         schema.AddColumn(column, TextDataViewType.Instance);
         return schema.ToSchema();
-    }
-
-    private static AdapterWeights Read(string folder)
-    {
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException(
-                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
-        }
-
-        return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
-            : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException(
-                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
-                "Name a folder that SaveAdapter or PEFT wrote.");
     }
 
     private void InTurn(Action act)

@@ -20,6 +20,8 @@ internal sealed record FineTuningSettings
     /// <summary>Empty where the model is an object.</summary>
     public required string ModelFolder { get; init; }
 
+    public required bool MapWeights { get; init; }
+
     public required string PromptColumnName { get; init; }
 
     public required string ResponseColumnName { get; init; }

@@ -169,7 +169,7 @@ public sealed class SorsaOptionsTests
     [DataRow(nameof(Options.GradientAccumulationSteps), 2)]
     [DataRow(nameof(Options.NumberOfEpochs), 3)]
     [DataRow(nameof(Options.MaxSteps), 5)]
-    [DataRow(nameof(Options.MaxPromptLength), 10)]
+    [DataRow(nameof(Options.MaxPromptLength), 35)]
     [DataRow(nameof(Options.MaxResponseLength), 4)]
     [DataRow(nameof(Options.Seed), 1)]
     [DataRow(nameof(Options.ComputeType), WeightType.BFloat16)]

@@ -72,6 +72,7 @@ internal sealed class PissaMethod : AdapterMethod
         {
             Dropout = Dropout,
             QuantizationError = split.Error,
+            StartIsRandomized = Decomposition.IsRandomized(linear.weight.shape, Rank),
         };
     }
 
