@@ -65,7 +65,10 @@ internal sealed class EditedModel
     {
         string type = values.dtype switch
         {
-            ScalarType.Float64 => "F64", ScalarType.Float32 => "F32", ScalarType.Float16 => "F16", _ => "BF16",
+            ScalarType.Float64 => "F64",
+            ScalarType.Float32 => "F32",
+            ScalarType.Float16 => "F16",
+            _ => "BF16",
         };
         return Tensors(tensors => tensors.Where(tensor => tensor.Name != name)
             .Append((name, type, values.shape, values.contiguous().bytes.ToArray())));
