@@ -19,7 +19,7 @@ internal static class FineTuneAndCompare
         {
             if (message.Kind == ChannelMessageKind.Warning)
             {
-                Console.WriteLine($"warning: {message.RawMessage}");
+                ProgressBar.WriteLine($"warning: {message.RawMessage}");
             }
         };
         (IReadOnlyList<Question> train, IReadOnlyList<Question> test) = TaskData.Load(mlContext, settings);

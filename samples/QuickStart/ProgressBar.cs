@@ -12,13 +12,15 @@ internal sealed class ProgressBar
     {
     }
 
+    private static bool IsShown => AnsiConsole.Profile.Capabilities.Interactive && !Console.IsOutputRedirected;
+
     /// <summary>Does the work under a bar, which the work moves.</summary>
     /// <param name="description">What stands beside the bar until it moves.</param>
     /// <param name="work">Told the bar.</param>
     public static T Show<T>(string description, Func<ProgressBar, T> work)
     {
         var bar = new ProgressBar();
-        if (!AnsiConsole.Profile.Capabilities.Interactive || Console.IsOutputRedirected)
+        if (!IsShown)
         {
             return work(bar);
         }
@@ -31,6 +33,19 @@ internal sealed class ProgressBar
                 bar._task = context.AddTask(description);
                 return work(bar);
             });
+    }
+
+    /// <summary>A line above the bar, where one is shown.</summary>
+    public static void WriteLine(string text)
+    {
+        if (IsShown)
+        {
+            AnsiConsole.WriteLine(text);
+        }
+        else
+        {
+            Console.WriteLine(text);
+        }
     }
 
     public void Move(int done, int all, FormattableString description)

@@ -69,7 +69,8 @@ internal sealed class AddedTokens
         foreach ((string content, AddedToken token) in _longestFirst)
         {
             length = content.Length;
-            if (text[start..].StartsWith(content, StringComparison.Ordinal) && plain?.Hide(token, start, start + length) != true)
+            if (text[start..].StartsWith(content, StringComparison.Ordinal)
+                && plain?.Hide(token.Content, token.Special, start, start + length) != true)
             {
                 return token;
             }

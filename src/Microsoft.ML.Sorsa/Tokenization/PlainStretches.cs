@@ -26,13 +26,13 @@ internal sealed class PlainStretches
     }
 
     /// <summary>Whether a token that was found is text.</summary>
-    /// <param name="token">The token.</param>
+    /// <param name="content">The token's content.</param>
+    /// <param name="special">Whether it is a special one.</param>
     /// <param name="start">Where what was found begins.</param>
     /// <param name="end">Where it ends.</param>
-    public bool Hide(AddedToken token, int start, int end) =>
+    public bool Hide(string content, bool special, int start, int end) =>
         _stretches.Any(stretch => start < stretch.End && end > stretch.Start)
-        && (token.Special || (!string.IsNullOrWhiteSpace(token.Content)
-            && _around.Any(text => text.Contains(token.Content, StringComparison.Ordinal))));
+        && (special || (!string.IsNullOrWhiteSpace(content) && _around.Any(text => text.Contains(content, StringComparison.Ordinal))));
 
     /// <summary>The same for a part of the text.</summary>
     /// <param name="offset">Where the part begins.</param>
