@@ -24,6 +24,28 @@ public sealed class AdapterCases
     }
 
     [TestMethod]
+    [DataRow("peft", "adapter_config.json")]
+    [DataRow("peft", "adapter_model.safetensors")]
+    [DataRow("own", "adapter.json")]
+    [DataRow("own", "adapter.safetensors")]
+    public void Case13APointerInAnAdaptersPlaceIsNamed(string format, string name)
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.File("it");
+        using (SorsaTransformer lora = Adapters.AdaptersFileTests.Train(FineTuningMethod.Lora))
+        {
+            lora.SaveAdapter(file, format == "peft" ? AdapterFormat.Peft : AdapterFormat.Sorsa);
+        }
+
+        File.Copy(TestData.Case("13-git-lfs-pointer", "model", "model.safetensors"), Path.Combine(file, name), overwrite: true);
+
+        string refused = Refuses<InvalidDataException>(file).Message;
+
+        Assert.Contains($"{name}' is a Git LFS pointer", refused);
+        Assert.Contains("git lfs pull", refused);
+    }
+
+    [TestMethod]
     public void Case16APickledAdapterIsNamedWithWhatToDo()
     {
         var refused = Refuses<FileNotFoundException>(TestData.Case("16-peft-files-unclear-errors", "adapter_model.bin"));

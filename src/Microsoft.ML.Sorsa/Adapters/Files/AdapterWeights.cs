@@ -61,9 +61,9 @@ internal sealed record AdapterWeights(
 
         return first is null || adapters.Method is not { Restore: not null } method ? null : new AdapterWeights(
             method, first.Scale, first.IsQuantized, baseFingerprint, tensors)
-            {
-                StartIsRandomized = adapters.Adapters.Any(named => named.Value is LowRankAdapter { StartIsRandomized: true }),
-            };
+        {
+            StartIsRandomized = adapters.Adapters.Any(named => named.Value is LowRankAdapter { StartIsRandomized: true }),
+        };
     }
 
     /// <summary>The adapter of a projection, as it was saved.</summary>
