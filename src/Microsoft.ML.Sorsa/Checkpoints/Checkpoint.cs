@@ -88,6 +88,23 @@ internal sealed class Checkpoint : IDisposable
         }
     }
 
+    /// <summary>
+    /// Tensors that somebody else owns, as a checkpoint: where type and device are theirs, what is taken out of it is the same memory.
+    /// </summary>
+    /// <param name="tensors">By their Hugging Face names; not disposed of.</param>
+    /// <param name="source">What errors call them.</param>
+    public static Checkpoint Over(IEnumerable<KeyValuePair<string, Tensor>> tensors, string source)
+    {
+        using var noGrad = no_grad();
+        var checkpoint = new Checkpoint(source);
+        foreach ((string name, Tensor tensor) in tensors)
+        {
+            checkpoint._tensors.Add(name, tensor.detach().DetachFromDisposeScope());
+        }
+
+        return checkpoint;
+    }
+
     /// <summary>Reads a safetensors file from a stream of <paramref name="length"/> bytes, front to back.</summary>
     public static Checkpoint Read(Stream stream, long length, string source)
     {

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
@@ -12,7 +13,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
+/// <summary>
+/// A model of ours in a folder: its files' headers and its tokenizer are read and fit together. Its weights are the folder's, or those of a
+/// model object, which is trained on copies and written at the end.
+/// </summary>
 internal sealed class FolderModel : IPretrainedModel
 {
     /// <summary>What beside the weights decides what a model computes from a text. Studies keep a hash that depends on the order.</summary>
@@ -27,6 +31,7 @@ internal sealed class FolderModel : IPretrainedModel
     private readonly Checkpoint _checkpoint;
     private readonly ScalarType _computeType;
     private readonly ScalarType _savedType;
+    private readonly ModuleWeights? _object;
     private CausalLM? _shared;
 
     /// <param name="folder">In the Hugging Face layout.</param>
@@ -34,19 +39,20 @@ internal sealed class FolderModel : IPretrainedModel
     /// <param name="computeType">What to compute in.</param>
     /// <param name="savedType">What merged weights are rounded to.</param>
     /// <param name="device">Where to compute.</param>
+    /// <param name="weights">Those of a model object; null: the folder's.</param>
     /// <exception cref="ArgumentException">The tokenizer is another model's; float16 is what would be computed in.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
-    public FolderModel(string folder, DecoderConfig config, WeightType computeType, WeightType savedType, Device device)
+    public FolderModel(
+        string folder, DecoderConfig config, WeightType computeType, WeightType savedType, Device device, ModuleWeights? weights = null)
     {
         _folder = folder;
         _config = config;
         Device = device;
         Tokenizer = TextTokenizer.Load(folder);
         TextModel.VerifyTokenizer(config, Tokenizer, folder);
-        EndTokenId = Tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
-            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
-            "Set eos_token in tokenizer_config.json."));
-        _checkpoint = Checkpoint.OpenFolder(folder);
+        EndTokenId = EndOf(config, Tokenizer, folder);
+        _object = weights;
+        _checkpoint = weights is null ? Checkpoint.OpenFolder(folder) : Checkpoint.Over(weights.Tensors, "the model object");
         try
         {
             CausalLM.Verify(config, _checkpoint);
@@ -74,6 +80,13 @@ internal sealed class FolderModel : IPretrainedModel
 
     public Device Device { get; }
 
+    /// <summary>The token that ends a text: the tokenizer's own, and config.json's first only where it names none.</summary>
+    /// <exception cref="InvalidDataException">Neither names one.</exception>
+    public static int EndOf(DecoderConfig config, ITextTokenizer tokenizer, string folder) =>
+        tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
+            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
+            "Set eos_token in tokenizer_config.json."));
+
     /// <summary>
     /// Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes. Gives what names the base:
     /// its weights, and the files beside them that decide what it computes.
@@ -89,7 +102,7 @@ internal sealed class FolderModel : IPretrainedModel
         CausalLM model = _shared?.Share() ?? CausalLM.Load(_config, _checkpoint, _computeType, Device);
         try
         {
-            return new AdaptedNetwork(model, AdapterSet.Inject(model, targetModules, method, cancellationToken), _savedType);
+            return new AdaptedNetwork(model, AdapterSet.Inject(model, targetModules, method, cancellationToken), _savedType, _object);
         }
         catch
         {
@@ -117,7 +130,8 @@ internal sealed class FolderModel : IPretrainedModel
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType) : AdaptedModel(adapters, savedType)
+    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType, ModuleWeights? weights)
+        : AdaptedModel(adapters, savedType)
     {
         private bool _handedOver;
 
@@ -137,6 +151,7 @@ internal sealed class FolderModel : IPretrainedModel
         protected override FineTunedModel HandOver()
         {
             model.RoundTo(SavedType);
+            weights?.Write(model.NamedWeights);
             _handedOver = true;
             return new FineTunedModel(new CachedModel(model), model, SavedType);
         }

@@ -71,6 +71,9 @@ internal sealed class DecoderConfig
         return new DecoderConfig(json, spec, endTokens);
     }
 
+    /// <summary>The same file, understood otherwise: to see what a model computes.</summary>
+    public DecoderConfig With(DecoderSpec spec) => new(Json, spec, EosTokenIds);
+
     /// <summary>config.json with the type of the weights set to what is written beside it.</summary>
     public byte[] JsonFor(torch.ScalarType type)
     {
