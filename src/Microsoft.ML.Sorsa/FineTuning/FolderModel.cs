@@ -32,6 +32,7 @@ internal sealed class FolderModel : IPretrainedModel
     private readonly ScalarType _computeType;
     private readonly ScalarType _savedType;
     private readonly ModuleWeights? _object;
+    private readonly string? _fingerprint;
     private CausalLM? _shared;
 
     /// <param name="folder">In the Hugging Face layout.</param>
@@ -40,10 +41,12 @@ internal sealed class FolderModel : IPretrainedModel
     /// <param name="savedType">What merged weights are rounded to.</param>
     /// <param name="device">Where to compute.</param>
     /// <param name="weights">Those of a model object; null: the folder's.</param>
+    /// <param name="fingerprint">What names the base in files of adapters; null: the weights themselves.</param>
     /// <exception cref="ArgumentException">The tokenizer is another model's; float16 is what would be computed in.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
     public FolderModel(
-        string folder, DecoderConfig config, WeightType computeType, WeightType savedType, Device device, ModuleWeights? weights = null)
+        string folder, DecoderConfig config, WeightType computeType, WeightType savedType, Device device, ModuleWeights? weights = null,
+        string? fingerprint = null)
     {
         _folder = folder;
         _config = config;
@@ -51,7 +54,7 @@ internal sealed class FolderModel : IPretrainedModel
         Tokenizer = TextTokenizer.Load(folder);
         TextModel.VerifyTokenizer(config, Tokenizer, folder);
         EndTokenId = EndOf(config, Tokenizer, folder);
-        _object = weights;
+        (_object, _fingerprint) = (weights, fingerprint);
         _checkpoint = weights is null ? Checkpoint.OpenFolder(folder) : Checkpoint.Over(weights.Tensors, "the model object");
         try
         {
@@ -102,7 +105,8 @@ internal sealed class FolderModel : IPretrainedModel
         CausalLM model = _shared?.Share() ?? CausalLM.Load(_config, _checkpoint, _computeType, Device);
         try
         {
-            return new AdaptedNetwork(model, AdapterSet.Inject(model, targetModules, method, cancellationToken), _savedType, _object);
+            var adapters = AdapterSet.Inject(model, targetModules, method, cancellationToken);
+            return new AdaptedNetwork(model, adapters, _savedType, _object, _fingerprint ?? model.Fingerprint);
         }
         catch
         {
@@ -130,7 +134,8 @@ internal sealed class FolderModel : IPretrainedModel
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType, ModuleWeights? weights)
+    private sealed class AdaptedNetwork(
+        CausalLM model, AdapterSet adapters, ScalarType savedType, ModuleWeights? weights, string fingerprint)
         : AdaptedModel(adapters, savedType)
     {
         private bool _handedOver;
@@ -146,7 +151,7 @@ internal sealed class FolderModel : IPretrainedModel
             }
         }
 
-        protected override AdapterWeights? CopyAdapters() => AdapterWeights.Of(Adapters, model.Fingerprint);
+        protected override AdapterWeights? CopyAdapters() => AdapterWeights.Of(Adapters, fingerprint);
 
         protected override FineTunedModel HandOver()
         {

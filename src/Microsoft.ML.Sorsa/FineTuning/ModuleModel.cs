@@ -14,7 +14,7 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// </summary>
 internal sealed class ModuleModel : IPretrainedModel
 {
-    private const string NoFolder =
+    internal const string NoFolder =
         "its layout is not known here. FineTune(model, modelFolder, options), with the folder that it was loaded from, gives a transformer "
         + "that can be saved, where its class computes what config.json asks for";
 

@@ -35,7 +35,9 @@ internal static class ObjectModel
         int longestText = settings.MaxPromptLength + Math.Max(settings.MaxResponseLength, settings.Generation.MaxNewTokens);
         if (Difference(model, config, weights, longestText) is not { } difference)
         {
-            return new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, model.Device, weights);
+            return new FolderModel(
+                settings.ModelFolder, config, settings.ComputeType, settings.SavedType, model.Device, weights,
+                FolderFingerprint(settings.ModelFolder, layout, weights));
         }
 
         string why = $"it does not compute what '{Path.Combine(settings.ModelFolder, DecoderConfig.FileName)}' asks for: {difference}";
@@ -47,6 +49,21 @@ internal static class ObjectModel
         return new ModuleModel(model, tokenizer, FolderModel.EndOf(config, tokenizer, settings.ModelFolder), settings, why);
     }
 
+    /// <summary>
+    /// That of the folder's weights where the object still has their values, in whatever type: an adapter then belongs onto the folder,
+    /// too. Null where the object has others, or the folder has none.
+    /// </summary>
+    private static string? FolderFingerprint(string folder, DecoderLayout layout, ModuleWeights weights)
+    {
+        if (!File.Exists(Path.Combine(folder, Checkpoint.SingleFile)) && !File.Exists(Path.Combine(folder, Checkpoint.IndexFile)))
+        {
+            return null;
+        }
+
+        using Checkpoint stored = Checkpoint.OpenFolder(folder);
+        return weights.AreThoseOf(stored.Tensors) ? stored.Fingerprint(layout.Tensors.Keys) : null;
+    }
+
     /// <summary>Null where our decoder computes what the object does.</summary>
     private static string? Difference(ForeignModel model, DecoderConfig config, ModuleWeights weights, int longestText)
     {
@@ -55,9 +72,15 @@ internal static class ObjectModel
             return $"no tensor of the object is called {NameList.Join(weights.Missing)}";
         }
 
-        if (weights.Tensors.Values.Any(tensor => tensor.device != model.Device))
+        if (weights.Tensors.Values.Any(tensor => !TorchDevice.IsSame(tensor.device, model.Device)))
         {
             return "its tensors lie on several devices";
+        }
+
+        if (weights.HeadIsUntied)
+        {
+            return "tie_word_embeddings is set there, and lm_head.weight of the object is another matrix than its embedding: so its class "
+                + "computes";
         }
 
         using Checkpoint checkpoint = Checkpoint.Over(weights.Tensors, "the model object");

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,7 +11,7 @@ namespace Microsoft.ML.Sorsa.Interop;
 /// </summary>
 internal sealed class ModuleWeights
 {
-    private const string Embedding = "model.embed_tokens.weight";
+    private const string Embedding = "model.embed_tokens.weight", Head = "lm_head.weight";
 
     private readonly Dictionary<string, Tensor> _tensors;
     private readonly Tensor[] _tiedHeads;
@@ -30,6 +31,8 @@ internal sealed class ModuleWeights
         _tiedHeads = tied && _tensors.TryGetValue(Embedding, out Tensor? embedding)
             ? [.. ModuleFields.Tensors(module).Where(tensor => !ReferenceEquals(tensor, embedding) && IsCopy(tensor, embedding))]
             : [];
+        HeadIsUntied = tied && module.state_dict().TryGetValue(Head, out Tensor? head) && !_tiedHeads.Contains(head)
+            && !ReferenceEquals(head, _tensors.GetValueOrDefault(Embedding));
     }
 
     /// <summary>The object's own tensors by name.</summary>
@@ -37,6 +40,9 @@ internal sealed class ModuleWeights
 
     /// <summary>What the configuration asks for and no tensor is called.</summary>
     public IReadOnlyList<string> Missing { get; }
+
+    /// <summary>The configuration ties the head to the embedding, and the object has one with other values.</summary>
+    public bool HeadIsUntied { get; }
 
     /// <summary>
     /// Writes trained weights into the object, each in the type that it has there. Where that is the same on both sides, the weight is the
@@ -73,18 +79,22 @@ internal sealed class ModuleWeights
         foreach ((string name, Tensor weight) in weights)
         {
             Tensor own = _tensors[name];
-            if (own.dtype == weight.dtype && own.device == weight.device)
+            if (own.dtype == weight.dtype && TorchDevice.IsSame(own.device, weight.device))
             {
                 weight.set_(own.detach());
             }
         }
     }
 
-    private static bool IsCopy(Tensor tensor, Tensor embedding)
+    /// <summary>Whether these are the object's values, rounded to the types that it has.</summary>
+    public bool AreThoseOf(IReadOnlyDictionary<string, Tensor> stored) =>
+        _tensors.All(named => stored.TryGetValue(named.Key, out Tensor? tensor) && IsCopy(tensor, named.Value));
+
+    private static bool IsCopy(Tensor tensor, Tensor original)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return tensor.is_floating_point() && tensor.shape.SequenceEqual(embedding.shape)
-            && tensor.to(embedding.dtype, embedding.device).eq(embedding).all().item<bool>();
+        return tensor.is_floating_point() && tensor.shape.SequenceEqual(original.shape)
+            && tensor.to(original.dtype, original.device).eq(original).all().item<bool>();
     }
 }
