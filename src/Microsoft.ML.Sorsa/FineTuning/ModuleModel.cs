@@ -27,7 +27,9 @@ internal sealed class ModuleModel : IPretrainedModel
     /// <param name="endTokenId">The token that ends a text.</param>
     /// <param name="settings">What names the targets.</param>
     /// <param name="whyNotSaved">What the error of saving says, without a full stop.</param>
-    /// <exception cref="ArgumentException">No module matches a target, or one of them does not allow the rank.</exception>
+    /// <exception cref="ArgumentException">
+    /// No module matches a target, or one of them does not allow the rank; the tokenizer is another model's.
+    /// </exception>
     /// <exception cref="NotSupportedException">The model is quantised.</exception>
     public ModuleModel(ForeignModel model, ITextTokenizer tokenizer, int endTokenId, FineTuningSettings settings, string whyNotSaved)
     {
@@ -41,6 +43,14 @@ internal sealed class ModuleModel : IPretrainedModel
 
         Tokenizer = tokenizer;
         EndTokenId = endTokenId;
+        int ids = Math.Max(tokenizer.VocabularySize ?? 0, endTokenId + 1);
+        if (endTokenId < 0 || ids > model.VocabularySize)
+        {
+            throw new ArgumentException(
+                $"tokenizer has {ids} tokens, its end token is {endTokenId}, and the model gives scores for {model.VocabularySize}. " +
+                "Use the tokenizer of this model.",
+                nameof(tokenizer));
+        }
     }
 
     public ITextTokenizer Tokenizer { get; }
@@ -65,18 +75,8 @@ internal sealed class ModuleModel : IPretrainedModel
         int end = text.EosTokenId ?? throw new ArgumentException(
             $"endTokenId is null, and {tokenizer.GetType()} names no token that ends a text. " +
             "Give the id of the one that the model was trained with.", nameof(endTokenId));
-        var model = new ModuleModel(
+        return new ModuleModel(
             ForeignModel.Bind(module, forward, maxPositions: null, text.EndTokenIds), text, end, settings, NoFolder);
-        int ids = Math.Max(text.VocabularySize ?? 0, end + 1);
-        if (end < 0 || ids > model._model.VocabularySize)
-        {
-            throw new ArgumentException(
-                $"tokenizer has {ids} tokens, its end token is {end}, and the model gives scores for {model._model.VocabularySize}. " +
-                "Use the tokenizer of this model.",
-                nameof(tokenizer));
-        }
-
-        return model;
     }
 
     public AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken)

@@ -32,6 +32,7 @@ internal static class ObjectModel
         var model = ForeignModel.Bind(module, forward, config.Spec.MaxPositions, config.EosTokenIds);
         DecoderLayout layout = CausalLM.Layout(config.Spec);
         var weights = new ModuleWeights(module, layout, config.Spec.TieWordEmbeddings);
+        VerifyShapes(layout, weights);
         int longestText = settings.MaxPromptLength + Math.Max(settings.MaxResponseLength, settings.Generation.MaxNewTokens);
         if (Difference(model, config, weights, longestText) is not { } difference)
         {
@@ -47,6 +48,14 @@ internal static class ObjectModel
         TextTokenizer tokenizer = TextTokenizer.Load(settings.ModelFolder);
         TextModel.VerifyTokenizer(config, tokenizer, settings.ModelFolder);
         return new ModuleModel(model, tokenizer, FolderModel.EndOf(config, tokenizer, settings.ModelFolder), settings, why);
+    }
+
+    /// <summary>Whatever the object lacks, or has more: what it has must be of this configuration.</summary>
+    private static void VerifyShapes(DecoderLayout layout, ModuleWeights weights)
+    {
+        using Checkpoint checkpoint = Checkpoint.Over(weights.Tensors, "the model object");
+        checkpoint.Verify(
+            layout.Tensors.Where(named => weights.Tensors.ContainsKey(named.Key)).ToDictionary(StringComparer.Ordinal), _ => false);
     }
 
     /// <summary>

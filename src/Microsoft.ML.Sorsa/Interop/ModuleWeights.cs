@@ -31,8 +31,8 @@ internal sealed class ModuleWeights
         _tiedHeads = tied && _tensors.TryGetValue(Embedding, out Tensor? embedding)
             ? [.. ModuleFields.Tensors(module).Where(tensor => !ReferenceEquals(tensor, embedding) && IsCopy(tensor, embedding))]
             : [];
-        HeadIsUntied = tied && module.state_dict().TryGetValue(Head, out Tensor? head) && !_tiedHeads.Contains(head)
-            && !ReferenceEquals(head, _tensors.GetValueOrDefault(Embedding));
+        HeadIsUntied = tied && module.state_dict().TryGetValue(Head, out Tensor? head)
+            && !_tiedHeads.Append(_tensors.GetValueOrDefault(Embedding)).Any(copy => ReferenceEquals(copy, head));
     }
 
     /// <summary>The object's own tensors by name.</summary>

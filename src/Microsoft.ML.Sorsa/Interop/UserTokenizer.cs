@@ -10,7 +10,10 @@ internal sealed class UserTokenizer : ITextTokenizer
     /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2, Gemma.</summary>
     private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>", "<eos>"];
 
-    /// <summary>What ends a turn, in a family with what ends a text; the first family that has one of its turns' ends counts.</summary>
+    /// <summary>
+    /// What ends a turn, in a family with what ends a text. The first family that is there counts alone: GenAI gives Llama 3's tokenizer
+    /// Phi-3's special tokens, too, with ids that are words of Llama 3.
+    /// </summary>
     private static readonly (string[] Turn, string[] Text)[] Families =
     [
         (["<|eot_id|>", "<|eom_id|>"], ["<|end_of_text|>"]),
@@ -51,7 +54,7 @@ internal sealed class UserTokenizer : ITextTokenizer
             TiktokenTokenizer known => (null, known.SpecialTokens, null),
             _ => ((int?)null, (IReadOnlyDictionary<string, int>?)null, (IReadOnlyDictionary<string, int>?)null),
         };
-        special = Own(special ?? new Dictionary<string, int>());
+        special ??= new Dictionary<string, int>();
         EosTokenId = endTokenId ?? end ?? (_behind.Length > 0 ? _behind[0] : NamedEnd(special));
         VocabularySize = vocabulary?.Values.Concat(special.Values).Max() + 1;
         EndTokenIds = [.. EosTokenId is int eos ? [eos] : Array.Empty<int>(), .. TurnEnds(special).Where(id => id != EosTokenId)];
@@ -93,13 +96,6 @@ internal sealed class UserTokenizer : ITextTokenizer
         Families.FirstOrDefault(family => family.Turn.Any(special.ContainsKey)) is { Turn: { } turn, Text: { } text }
             ? turn.Concat(text).Where(special.ContainsKey).Select(name => special[name])
             : [];
-
-    /// <summary>
-    /// Those whose id no ordinary token has: GenAI gives Llama 3's tokenizer four of Phi-3's special tokens, with ids that are words here.
-    /// </summary>
-    private Dictionary<string, int> Own(IReadOnlyDictionary<string, int> special) => special
-        .Where(token => _tokenizer.Decode([token.Value]) is not { Length: > 0 } text || text.Contains(token.Key, StringComparison.Ordinal))
-        .ToDictionary(StringComparer.Ordinal);
 
     private static int? NamedEnd(IReadOnlyDictionary<string, int> special)
     {

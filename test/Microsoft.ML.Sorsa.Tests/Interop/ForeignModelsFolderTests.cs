@@ -42,6 +42,7 @@ public sealed class ForeignModelsFolderTests
         using var model = (LlamaLookAlike)LookAlikes.Load("llama", TestData.TinyLlama);
         List<double> losses = [], expectedLosses = [];
         Options options = Settings(set, losses), ofFolder = Settings(set, expectedLosses);
+        options.ModelFolder = "";
         ofFolder.ModelFolder = TestData.TinyLlama;
         using SorsaTransformer expected = s_ml.Sorsa().FineTune(ofFolder).Fit(TinyTask.Data(s_ml));
 
@@ -71,7 +72,8 @@ public sealed class ForeignModelsFolderTests
     {
         using var folder = new TemporaryFolder();
         using var model = LookAlikes.Load("llama", TestData.TinyLlama);
-        using SorsaTransformer trained = s_ml.Sorsa().FineTune(model, TestData.TinyLlama, Settings(_ => { }, [])).Fit(TinyTask.Data(s_ml));
+        Options options = Settings(options => options.SavedType = WeightType.BFloat16, []);
+        using SorsaTransformer trained = s_ml.Sorsa().FineTune(model, TestData.TinyLlama, options).Fit(TinyTask.Data(s_ml));
         trained.SaveAdapter(folder.File("adapter"));
         using SorsaTransformer loaded = s_ml.Sorsa().LoadModel(TestData.TinyLlama, generation: TinyTask.Options().Generation);
 
@@ -184,7 +186,7 @@ public sealed class ForeignModelsFolderTests
         var ml = new MLContext();
         ml.Log += (_, e) => log.Add(e.Message);
 
-        using SorsaTransformer trained = ml.Sorsa().FineTune(model, folder.Path, Settings(_ => { }, [])).Fit(TinyTask.Data(ml));
+        using SorsaTransformer trained = ml.Sorsa().FineTune(model, folder.Path, Settings(InPlace, [])).Fit(TinyTask.Data(ml));
 
         Assert.HasCount(TinyTask.Rows.Length, TinyTask.Answers(trained, TinyTask.Data(ml)));
         Assert.IsTrue(Differ(before, model));
@@ -195,7 +197,7 @@ public sealed class ForeignModelsFolderTests
         Assert.Contains(cause, message);
 
         string refused = Assert.ThrowsExactly<ArgumentException>(
-            () => ml.Sorsa().FineTune(model, folder.Path, Settings(options => options.Dropout = 0.1, [])).Fit(TinyTask.Data(ml)))
+            () => ml.Sorsa().FineTune(model, folder.Path, Settings(Dropped, [])).Fit(TinyTask.Data(ml)))
             .Message;
         Assert.Contains("Dropout is 0.1, and a model object computes with the adapted weight itself", refused);
         Assert.Contains(cause, refused);
@@ -230,17 +232,22 @@ public sealed class ForeignModelsFolderTests
         using var model = LookAlikes.Load("llama", TestData.TinyLlama);
 
         string message = Assert.ThrowsExactly<ArgumentException>(
-            () => s_ml.Sorsa().FineTune(model, folder.Path, Settings(_ => { }, [])).Fit(TinyTask.Data(s_ml))).Message;
+            () => s_ml.Sorsa().FineTune(model, folder.Path, Settings(InPlace, [])).Fit(TinyTask.Data(s_ml))).Message;
 
         Assert.Contains("the model has 20 positions", message);
     }
 
     private static Action<Options> Set(Action<Options> set) => set;
 
+    /// <summary>What an object that is trained where it lies allows.</summary>
+    private static void InPlace(Options options) => options.SavedType = WeightType.Checkpoint;
+
+    private static void Dropped(Options options) => (options.SavedType, options.Dropout) = (WeightType.Checkpoint, 0.1);
+
     private static Options Settings(Action<Options> set, List<double> losses)
     {
         Options options = TinyTask.Options();
-        (options.ModelFolder, options.SavedType) = ("", WeightType.Checkpoint);
+        (options.ModelFolder, options.SavedType) = ("", WeightType.Float32);
         options.MaxSteps = 3;
         options.Progress = new Listener(progress => losses.Add(progress.Loss));
         set(options);

@@ -3,7 +3,6 @@ using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Tokenizers;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
@@ -22,7 +21,7 @@ public sealed class ForeignModelsObjectTests
     {
         using var scope = NewDisposeScope();
         using var model = (LlamaLookAlike)LookAlikes.Random("llama", TinyModel.Config(tied: true).Spec);
-        Assert.IsFalse(model.parameters().Contains(model.HeadWeight));
+        Assert.IsFalse(model.parameters().Any(parameter => ReferenceEquals(parameter, model.HeadWeight)));
         Tensor ids = ForeignModelsBindingTests.Ids(1, 6, TinyModel.VocabularySize);
 
         using (SorsaAdapters adapters = SorsaAdapters.Attach(model, new SorsaAdapterOptions { Rank = 2, TargetModules = ["q_proj"] }))
@@ -206,7 +205,7 @@ public sealed class ForeignModelsObjectTests
     /// <summary>Has another weight after each call, as a layer that went to a GPU and came back.</summary>
     private sealed class Moves : nn.Module<Tensor, Tensor>
     {
-        private Parameter weight = new(ones(11, 11));
+        private Tensor weight = ones(11, 11);
 
         public Moves()
             : base(nameof(Moves)) => RegisterComponents();
@@ -214,10 +213,8 @@ public sealed class ForeignModelsObjectTests
         public override Tensor forward(Tensor input)
         {
             Tensor output = weight.index_select(0, input.flatten()).view(1, -1, 11);
-            Parameter moved = new(ones(11, 11));
-            register_parameter("weight", null!);
-            register_parameter("weight", moved);
-            weight = moved;
+            _internal_buffers.Remove("weight");
+            register_buffer("weight", weight = ones(11, 11));
             return output;
         }
     }
