@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -29,24 +30,27 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
+    private readonly IHost _host;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
     private readonly TextModel? _model;
     private readonly string? _whyNotSaved;
     private AdapterSwitch? _adapters;
+    private bool _cutPrompt;
     private bool _disposed;
 
-    internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
+    internal SorsaTransformer(IHostEnvironment env, TextModel model)
+        : this(env, new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
             _model = model;
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
-    internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    internal static SorsaTransformer Over(
+        IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
     {
         try
         {
-            return new SorsaTransformer(model, prompts, settings);
+            return new SorsaTransformer(env, model, prompts, settings);
         }
         catch
         {
@@ -58,8 +62,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
-    internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
-        : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+    internal SorsaTransformer(IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+        : this(env, model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
         _model = model.Network is { } network
             ? new TextModel(
@@ -71,11 +75,13 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     private SorsaTransformer(
-        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+        IHostEnvironment env, ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName,
+        string outputColumnName)
     {
-        _generator = new TextGenerator(model, prompts, generation);
+        _host = env.Register(nameof(SorsaTransformer));
+        _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
-            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+            outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -124,7 +130,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public string Generate(string prompt)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return Generate([prompt])[0];
+        string[] answers = [];
+        InTurn(() => answers = _generator.Generate([prompt]));
+        return answers[0];
     }
 
     /// <summary>
@@ -155,6 +163,24 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             InTurn(() => moved = next.MoveNext());
             return moved;
         }
+    }
+
+    /// <summary>
+    /// Writes the model as ML.NET's model zip, which <c>mlContext.Sorsa().LoadZip</c> and <c>mlContext.Model.Load</c> read. The file is
+    /// there when it is whole: written beside its place, to the disk, then renamed. (<c>mlContext.Model.Save</c> writes the same zip to
+    /// the name itself: killed, or on a full disk, it leaves a file that cannot be read where a good one may have been.)
+    /// </summary>
+    /// <param name="path">The file, in a folder that is there; it replaces a file of that name.</param>
+    /// <param name="inputSchema">
+    /// The columns that a program will give to the model, as <c>mlContext.Model.Load</c> hands them out; null: the prompt column alone.
+    /// </param>
+    /// <exception cref="IOException">The file cannot be written: its folder is not there, the disk is full, ...</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or its folder must not be written.</exception>
+    /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
+    public void Save(string path, DataViewSchema? inputSchema = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        InTurn(() => ModelZipFile.Write(new MLContext(), this, inputSchema ?? PromptSchema(Model.PromptColumnName), path));
     }
 
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
@@ -204,9 +230,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// A file is corrupt or was altered, or the adapter belongs to another base; what does not fit is listed.
     /// </exception>
-    /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
+    /// <exception cref="NotSupportedException">Another method, or options or tensors of PEFT's that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)
     {
@@ -221,7 +247,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
                     "Open the base with mlContext.Sorsa().LoadModel.");
             }
 
-            AdapterWeights weights = Read(folder);
+            AdapterWeights weights = AdapterReader.Read(folder);
             try
             {
                 (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
@@ -243,7 +269,12 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
 
     /// <inheritdoc/>
-    public IDataView Transform(IDataView input) => _mapper.Transform(input);
+    public IDataView Transform(IDataView input)
+    {
+        using IChannel channel = _host.Start(nameof(Transform));
+        TextColumns.WarnOfHidden(channel, input.Schema, _mapper.OutputColumnName);
+        return _mapper.Transform(input);
+    }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _mapper.GetRowToRowMapper(inputSchema);
 
@@ -273,33 +304,39 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(Version());
-        return new SorsaTransformer(ModelZip.Load(ctx, TorchDevice.Of(env)));
+        return new SorsaTransformer(env, ModelZip.Load(ctx, TorchDevice.Of(env)));
     }
 
     private static VersionInfo Version() => new(
         modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private string[] Generate(IReadOnlyList<string> prompts)
+    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
     {
+        var refusals = new string?[prompts.Count];
         string[] answers = [];
-        InTurn(() => answers = _generator.Generate(prompts));
-        return answers;
+        InTurn(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
     }
 
-    private static AdapterWeights Read(string folder)
+    /// <summary>Once: data with one long prompt mostly has many.</summary>
+    private void WarnOfCut(int length, int? maxLength)
     {
-        if (!Directory.Exists(folder))
+        if (!_cutPrompt)
         {
-            throw new DirectoryNotFoundException(
-                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
+            _cutPrompt = true;
+            using IChannel channel = _host.Start("Generation");
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+                $"A prompt of {length} tokens, its template included, was cut at the end of its own text, as in training: MaxPromptLength "
+                + $"is {maxLength}. Further ones will be cut without a word."));
         }
+    }
 
-        return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
-            : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException(
-                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
-                "Name a folder that SaveAdapter or PEFT wrote.");
+    private static DataViewSchema PromptSchema(string column)
+    {
+        var schema = new DataViewSchema.Builder();
+        schema.AddColumn(column, TextDataViewType.Instance);
+        return schema.ToSchema();
     }
 
     private void InTurn(Action act)

@@ -3,7 +3,6 @@ using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
 using TorchSharp;
@@ -36,41 +35,24 @@ internal static class ObjectModel
         int longestText = settings.MaxPromptLength + Math.Max(settings.MaxResponseLength, settings.Generation.MaxNewTokens);
         if (Difference(model, config, weights, longestText) is not { } difference)
         {
-            return new FolderModel(
-                settings.ModelFolder, config, settings.ComputeType, settings.SavedType, model.Device, weights,
-                FolderFingerprint(settings.ModelFolder, layout, weights));
+            return new FolderModel(settings, config, model.Device, weights);
         }
 
         string why = $"it does not compute what '{Path.Combine(settings.ModelFolder, DecoderConfig.FileName)}' asks for: {difference}";
         settings.VerifyInPlace(
             $" ({why})", $"fine-tune the folder itself ({nameof(settings.ModelFolder)} in the options), without the object");
         log.Warning(MessageSensitivity.None, $"The model object is trained where it lies, and cannot be saved here, since {why}.");
-        TextTokenizer tokenizer = TextTokenizer.Load(settings.ModelFolder);
-        TextModel.VerifyTokenizer(config, tokenizer, settings.ModelFolder);
+        TextTokenizer tokenizer = TextTokenizer.Load(settings.ModelFolder, config.Spec.VocabularySize);
         return new ModuleModel(model, tokenizer, FolderModel.EndOf(config, tokenizer, settings.ModelFolder), settings, why);
     }
 
     /// <summary>Whatever the object lacks, or has more: what it has must be of this configuration.</summary>
     private static void VerifyShapes(DecoderLayout layout, ModuleWeights weights)
     {
-        using Checkpoint checkpoint = Checkpoint.Over(weights.Tensors, "the model object");
+        using Checkpoint checkpoint = Checkpoint.Over(
+            weights.Tensors.Where(named => layout.Tensors.ContainsKey(named.Key)), FolderModel.ObjectName);
         checkpoint.Verify(
-            layout.Tensors.Where(named => weights.Tensors.ContainsKey(named.Key)).ToDictionary(StringComparer.Ordinal), _ => false);
-    }
-
-    /// <summary>
-    /// That of the folder's weights where the object still has their values, in whatever type: an adapter then belongs onto the folder,
-    /// too. Null where the object has others, or the folder has none.
-    /// </summary>
-    private static string? FolderFingerprint(string folder, DecoderLayout layout, ModuleWeights weights)
-    {
-        if (!File.Exists(Path.Combine(folder, Checkpoint.SingleFile)) && !File.Exists(Path.Combine(folder, Checkpoint.IndexFile)))
-        {
-            return null;
-        }
-
-        using Checkpoint stored = Checkpoint.OpenFolder(folder);
-        return weights.AreThoseOf(stored.Tensors) ? stored.Fingerprint(layout.Tensors.Keys) : null;
+            layout.Tensors.Where(named => weights.Tensors.ContainsKey(named.Key)).ToDictionary(StringComparer.Ordinal));
     }
 
     /// <summary>Null where our decoder computes what the object does.</summary>
@@ -86,13 +68,7 @@ internal static class ObjectModel
             return "its tensors lie on several devices";
         }
 
-        if (weights.HeadIsUntied)
-        {
-            return "tie_word_embeddings is set there, and lm_head.weight of the object is another matrix than its embedding: so its class "
-                + "computes";
-        }
-
-        using Checkpoint checkpoint = Checkpoint.Over(weights.Tensors, "the model object");
+        using Checkpoint checkpoint = Checkpoint.Over(weights.Tensors, FolderModel.ObjectName);
         using CausalLM ours = CausalLM.Load(config, checkpoint, WeightType.Checkpoint.ToScalarType(checkpoint.StoredType), model.Device);
         ours.eval();
         return new LogitsProbe(model, ours).Difference(longestText);

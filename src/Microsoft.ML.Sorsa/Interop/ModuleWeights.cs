@@ -11,8 +11,6 @@ namespace Microsoft.ML.Sorsa.Interop;
 /// </summary>
 internal sealed class ModuleWeights
 {
-    private const string Embedding = "model.embed_tokens.weight", Head = "lm_head.weight";
-
     private readonly Dictionary<string, Tensor> _tensors;
     private readonly Tensor[] _tiedHeads;
 
@@ -23,26 +21,21 @@ internal sealed class ModuleWeights
     {
         _tensors = module.named_parameters().Select(named => (named.name, tensor: (Tensor)named.parameter))
             .Concat(module.named_buffers().Select(named => (named.name, tensor: named.buffer)))
-            .Where(named => layout.Tensors.ContainsKey(named.name))
+            .Where(named => layout.Tensors.ContainsKey(named.name) || named.name == DecoderWithHead.HeadWeight)
             .ToDictionary(named => named.name, named => named.tensor, StringComparer.Ordinal);
         Missing = [.. layout.Tensors.Keys.Where(name => !_tensors.ContainsKey(name))];
 
         // GenAI ties by a copy, in a module that it does not register: such a copy has no name.
-        _tiedHeads = tied && _tensors.TryGetValue(Embedding, out Tensor? embedding)
+        _tiedHeads = tied && _tensors.TryGetValue(DecoderWithHead.EmbeddingWeight, out Tensor? embedding)
             ? [.. ModuleFields.Tensors(module).Where(tensor => !ReferenceEquals(tensor, embedding) && IsCopy(tensor, embedding))]
             : [];
-        HeadIsUntied = tied && module.state_dict().TryGetValue(Head, out Tensor? head)
-            && !_tiedHeads.Append(_tensors.GetValueOrDefault(Embedding)).Any(copy => ReferenceEquals(copy, head));
     }
 
-    /// <summary>The object's own tensors by name.</summary>
+    /// <summary>The object's own tensors by name; a head of its own among them, also where the configuration ties it.</summary>
     public IReadOnlyDictionary<string, Tensor> Tensors => _tensors;
 
     /// <summary>What the configuration asks for and no tensor is called.</summary>
     public IReadOnlyList<string> Missing { get; }
-
-    /// <summary>The configuration ties the head to the embedding, and the object has one with other values.</summary>
-    public bool HeadIsUntied { get; }
 
     /// <summary>
     /// Writes trained weights into the object, each in the type that it has there. Where that is the same on both sides, the weight is the
@@ -71,7 +64,10 @@ internal sealed class ModuleWeights
             }
 
             changed.Add((own, value));
-            changed.AddRange(name == Embedding ? _tiedHeads.Select(head => (head, value.to(head.dtype, head.device))) : []);
+            if (name == DecoderWithHead.EmbeddingWeight)
+            {
+                changed.AddRange(_tiedHeads.Select(head => (head, value.to(head.dtype, head.device))));
+            }
         }
 
         // Only now: whatever can fail is done.
@@ -85,10 +81,6 @@ internal sealed class ModuleWeights
             }
         }
     }
-
-    /// <summary>Whether these are the object's values, rounded to the types that it has.</summary>
-    public bool AreThoseOf(IReadOnlyDictionary<string, Tensor> stored) =>
-        _tensors.All(named => stored.TryGetValue(named.Key, out Tensor? tensor) && IsCopy(tensor, named.Value));
 
     private static bool IsCopy(Tensor tensor, Tensor original)
     {

@@ -20,7 +20,7 @@ internal static class ModelZip
     {
         ctx.SaveNonEmptyString(model.PromptColumnName);
         ctx.SaveNonEmptyString(model.OutputColumnName);
-        ctx.SaveNonEmptyString(model.Prompts.Template.Serialize());
+        ctx.SaveNonEmptyString(model.Prompts.Serialize());
         SaveGeneration(ctx, model.Generation);
         ctx.SaveNonEmptyString(model.Network.Type.ToString());
         ctx.SaveNonEmptyString(model.SavedType.ToString());
@@ -45,11 +45,11 @@ internal static class ModelZip
     }
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
-    /// <exception cref="ArgumentException">The tokenizer in it has more tokens than the model.</exception>
+    /// <exception cref="ArgumentException">The tokenizer in it is another model's.</exception>
     public static TextModel Load(ModelLoadContext ctx, Device device)
     {
         string promptColumn = ctx.LoadNonEmptyString(), outputColumn = ctx.LoadNonEmptyString();
-        PromptTemplate template = PromptTemplate.Deserialize(ctx.LoadNonEmptyString());
+        string prompt = ctx.LoadNonEmptyString();
         GenerationOptions generation = LoadGeneration(ctx);
         ScalarType computeType = LoadType(ctx), savedType = LoadType(ctx);
 
@@ -67,8 +67,8 @@ internal static class ModelZip
             files.Add(KeyValuePair.Create(name, ArchiveReader.ReadBytes(ctx, name)));
         }
 
-        var prompts = new PromptEncoder(TextTokenizer.Load(new TokenizerFiles(files)), template);
-        TextModel.VerifyTokenizer(config, prompts.Tokenizer, "the model zip");
+        var prompts = PromptEncoder.Deserialize(
+            TextTokenizer.Load(new TokenizerFiles(files), config.Spec.VocabularySize, "the model zip"), prompt);
         using Checkpoint checkpoint = ReadWeights(ctx);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
         network.eval();
