@@ -117,7 +117,7 @@ internal sealed class LogitsProbe(ForeignModel theirs, CausalLM ours)
     {
         using var scope = NewDisposeScope();
         Tensor other = model.Logits(model.Forward(model.Embed(ids)))[0].to(ScalarType.Float32), difference = logits - other;
-        float[] squares = Values(difference.square().sum(dim: 1)), sizes = Values(other.square().sum(dim: 1));
+        float[] squares = Values((difference * difference).sum(dim: 1)), sizes = Values((other * other).sum(dim: 1));
         double[] relative = [.. squares.Zip(sizes, (square, size) => square == 0 ? 0 : Finite(Math.Sqrt(square / (double)size)))];
         return new Distance(difference.abs().max().item<float>(), relative.Max(), Finite(squares.Sum(square => (double)square)));
 
