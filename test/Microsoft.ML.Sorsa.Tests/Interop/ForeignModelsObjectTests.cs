@@ -214,7 +214,7 @@ public sealed class ForeignModelsObjectTests
         {
             Tensor output = weight.index_select(0, input.flatten()).view(1, -1, 11);
             _internal_buffers.Remove("weight");
-            register_buffer("weight", weight = ones(11, 11));
+            register_buffer("weight", weight = ones(11, 11).DetachFromDisposeScope());
             return output;
         }
     }
