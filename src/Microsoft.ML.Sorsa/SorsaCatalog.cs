@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
@@ -71,23 +72,69 @@ public sealed class SorsaCatalog
     }
 
     /// <summary>
-    /// A trainer for a model object of any TorchSharp class that gives logits for token ids, such as ML.NET GenAI's LlamaForCausalLM and
-    /// MistralForCausalLM. Training writes merged weights into the object itself; the transformer generates without a cache and cannot be
-    /// saved.
+    /// A trainer for a model object beside the folder that it was loaded from, such as ML.NET GenAI's LlamaForCausalLM. Configuration and
+    /// tokenizer are the folder's. Where the library's own decoder, over the object's own tensors, gives the object's logits, everything
+    /// works as from a folder: every method and option, generation with a cache, adapters, model zips. The merged weights are written into
+    /// the object at the end. Where it does not, the object itself is trained, as without a folder, and the error of saving says why.
     /// </summary>
     /// <param name="model">
-    /// The model, on its device and in its type already. It stays the caller's; a training that fails puts its weights back.
+    /// The model, on its device. It stays the caller's, and is changed at the end alone: a training that fails leaves it as it was. Where
+    /// ComputeType is its own type (WeightType.Checkpoint is, always) its weights are not copied.
+    /// </param>
+    /// <param name="modelFolder">A folder in the Hugging Face layout; its weights are not read.</param>
+    /// <param name="options">Everything that can be set, but for ModelFolder; copied.</param>
+    /// <param name="forward">Token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the model's class.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is outside its range, or does not fit the model; what the model gives are no logits.
+    /// </exception>
+    /// <exception cref="IOException">The model folder or its config.json is not there.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The class is of no shape that is understood, or its layers move in forward; the folder's architecture is not Llama or Mistral.
+    /// </exception>
+    public SorsaFineTuningTrainer FineTune(
+        nn.Module model, string modelFolder, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
+        ArgumentNullException.ThrowIfNull(options);
+        FineTuningSettings settings = options.ToSettings();
+        modelFolder = Path.GetFullPath(modelFolder);
+        OptionRange.Fit(
+            string.IsNullOrEmpty(settings.ModelFolder) || settings.ModelFolder == modelFolder,
+            nameof(settings.ModelFolder), settings.ModelFolder, $"the folder beside the object is '{modelFolder}'", "Leave it empty");
+        settings = settings with { ModelFolder = modelFolder };
+        settings.VerifyForFolder();
+        DecoderConfig config = DecoderConfig.Load(modelFolder);
+        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
+        _ = ForeignModel.Bind(model, forward);
+        return new SorsaFineTuningTrainer(_env, settings, host =>
+        {
+            using IChannel log = host.Start("Model object");
+            return ObjectModel.Open(model, forward, config, settings, log);
+        });
+    }
+
+    /// <summary>
+    /// A trainer for a model object of any TorchSharp class that gives logits for token ids, without a folder. Training writes merged
+    /// weights into the object itself; the transformer generates without a cache and cannot be saved.
+    /// </summary>
+    /// <param name="model">
+    /// The model, on its device and in its type by the time of Fit. It stays the caller's; a training that fails puts its weights back.
     /// </param>
     /// <param name="tokenizer">The model's tokenizer.</param>
     /// <param name="options">
     /// Everything that can be set, but for ModelFolder, Dropout, Quantization, ComputeType and SavedType; copied.
     /// </param>
     /// <param name="forward">Token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the model's class.</param>
-    /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names.</param>
+    /// <param name="endTokenId">
+    /// The token that ends a text; null: the one that the tokenizer names. Generation also ends at the tokenizer's end-of-turn tokens.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// An option is outside its range, or does not fit the model; no module matches TargetModules; what the model gives are no logits.
     /// </exception>
-    /// <exception cref="NotSupportedException">The class is of no shape that is understood, or the model is quantised.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The class is of no shape that is understood, the model is quantised, or its layers move in forward.
+    /// </exception>
     public SorsaFineTuningTrainer FineTune(
         nn.Module model, Tokenizer tokenizer, SorsaFineTuningTrainer.Options options, Func<Tensor, Tensor>? forward = null,
         int? endTokenId = null)
@@ -97,8 +144,36 @@ public sealed class SorsaCatalog
         ArgumentNullException.ThrowIfNull(options);
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForModule();
-        var module = new ModuleModel(model, tokenizer, forward, endTokenId, settings.TargetModules, settings.RequiredRank);
-        return new SorsaFineTuningTrainer(_env, settings, _ => module);
+
+        // Once now, so that what does not fit is refused before any work; and at Fit, since the object may be moved or cast until then.
+        Open();
+        return new SorsaFineTuningTrainer(_env, settings, _ => Open());
+
+        ModuleModel Open() => ModuleModel.Open(model, tokenizer, forward, endTokenId, settings);
+    }
+
+    /// <summary>The same for ML.NET GenAI's ICausalLMPipeline, or whatever has its properties Model and Tokenizer.</summary>
+    /// <param name="pipeline">Its model is trained; it stays the caller's.</param>
+    /// <param name="options">As for a model and its tokenizer; copied.</param>
+    /// <exception cref="ArgumentException">It has no such properties, or an option does not fit.</exception>
+    /// <exception cref="NotSupportedException">The model cannot be trained where it lies.</exception>
+    public SorsaFineTuningTrainer FineTune(object pipeline, SorsaFineTuningTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(pipeline);
+        (nn.Module model, Tokenizer tokenizer) = PipelineBinding.Of(pipeline);
+        return FineTune(model, tokenizer, options);
+    }
+
+    /// <summary>The same for a pipeline beside the folder that its model was loaded from, whose tokenizer is used.</summary>
+    /// <param name="pipeline">Has a property Model that holds the model, and a property Tokenizer, as GenAI's ICausalLMPipeline.</param>
+    /// <param name="modelFolder">A folder in the Hugging Face layout; its weights are not read.</param>
+    /// <param name="options">As for a model and its folder; copied.</param>
+    /// <exception cref="ArgumentException">It has no such properties, or an option does not fit.</exception>
+    /// <exception cref="NotSupportedException">The model cannot be trained where it lies.</exception>
+    public SorsaFineTuningTrainer FineTune(object pipeline, string modelFolder, SorsaFineTuningTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(pipeline);
+        return FineTune(PipelineBinding.Of(pipeline).Model, modelFolder, options);
     }
 
     /// <summary>Opens a model folder for many trainings, which share what does not depend on their options.</summary>

@@ -35,6 +35,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly TextColumnMapper _mapper;
     private readonly Lock _turn = new();
     private readonly TextModel? _model;
+    private readonly string? _whyNotSaved;
     private AdapterSwitch? _adapters;
     private bool _cutPrompt;
     private bool _disposed;
@@ -68,6 +69,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             ? new TextModel(
                 network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName)
             : null;
+        _whyNotSaved = model.WhyNotSaved;
         MergeReport = model.Report;
         Trained = model.Adapter;
     }
@@ -119,9 +121,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>What it is made of, and what is saved of it.</summary>
     /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
     internal TextModel Model => _model ?? throw new NotSupportedException(
-        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself "
-        + "(module.save). For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the "
-        + "tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
+        $"The model is an object of your own class, and {_whyNotSaved}. Save the weights of your object itself (module.save), or fine-tune "
+        + "its folder without the object (ModelFolder in the options): such a model is saved whole.");
 
     /// <summary>The answer to one prompt.</summary>
     /// <param name="prompt">The prompt, without its template.</param>

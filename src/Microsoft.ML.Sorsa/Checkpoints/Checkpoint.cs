@@ -21,6 +21,7 @@ internal sealed class Checkpoint : IDisposable
     private readonly Dictionary<string, SafetensorsType> _types = new(StringComparer.Ordinal);
     private readonly string _source;
     private string _prefix = "";
+    private ScalarType? _commonType;
 
     private Checkpoint(string source) => _source = source;
 
@@ -30,7 +31,7 @@ internal sealed class Checkpoint : IDisposable
     public IReadOnlyDictionary<string, Tensor> Tensors => _tensors;
 
     /// <summary>The type of the largest tensor that can be a weight: what the checkpoint is stored in.</summary>
-    public ScalarType StoredType => _tensors.Where(named => _types[named.Key].IsWeight).Select(named => named.Value)
+    public ScalarType StoredType => _commonType ?? _tensors.Where(named => _types[named.Key].IsWeight).Select(named => named.Value)
         .MaxBy(tensor => tensor.numel() * tensor.element_size())?.dtype ?? ScalarType.Float32;
 
     /// <summary>Opens model.safetensors, or the shards that model.safetensors.index.json names.</summary>
@@ -61,6 +62,28 @@ internal sealed class Checkpoint : IDisposable
 
     /// <summary>Maps one safetensors file of any name.</summary>
     public static Checkpoint OpenFile(string path) => Open(path, checkpoint => checkpoint.AddFile(path, map: true));
+
+    /// <summary>
+    /// Tensors that somebody else owns, as a checkpoint: where type and device are theirs, what is taken out of it is the same memory. It
+    /// is stored in what most of the values are in: the head of a GenAI Mistral is in float32, whatever type the others have.
+    /// </summary>
+    /// <param name="tensors">By their Hugging Face names; not disposed of.</param>
+    /// <param name="source">What errors call them.</param>
+    public static Checkpoint Over(IEnumerable<KeyValuePair<string, Tensor>> tensors, string source)
+    {
+        using var noGrad = no_grad();
+        var checkpoint = new Checkpoint(source);
+        foreach ((string name, Tensor tensor) in tensors)
+        {
+            checkpoint._tensors.Add(name, tensor.detach().DetachFromDisposeScope());
+            checkpoint._types.Add(name, SafetensorsType.Of(tensor.dtype));
+        }
+
+        checkpoint._commonType = checkpoint._tensors.Values.Where(tensor => tensor.is_floating_point())
+            .GroupBy(tensor => tensor.dtype)
+            .MaxBy(type => type.Sum(tensor => tensor.numel()))?.Key;
+        return checkpoint;
+    }
 
     /// <summary>Reads a safetensors file from a stream of <paramref name="length"/> bytes, front to back.</summary>
     public static Checkpoint Read(Stream stream, long length, string source) =>

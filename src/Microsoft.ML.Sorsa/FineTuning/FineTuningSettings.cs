@@ -69,19 +69,30 @@ internal sealed record FineTuningSettings
         Verify();
     }
 
-    /// <summary>The same for a model object, which has no folder, and whose projections cannot be exchanged.</summary>
+    /// <summary>The same for a model object without a folder, whose projections cannot be exchanged.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
     public void VerifyForModule()
     {
-        const string Remedy = "Leave it at its default, or fine-tune from a model folder";
         Verify();
-        Fit(string.IsNullOrEmpty(ModelFolder), nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
-        Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, "of a model object only the targets can train",
-            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or fine-tune from a model folder");
-        MethodSettings.VerifyForModule(Remedy);
-        Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
-        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have",
-            Remedy);
+        Fit(string.IsNullOrEmpty(ModelFolder), nameof(ModelFolder), ModelFolder, "the model is an object",
+            "Leave it empty, or give the folder beside the object: FineTune(model, modelFolder, options)");
+        VerifyInPlace("", "give its folder, too: FineTune(model, modelFolder, options)");
+    }
+
+    /// <summary>Refuses what needs a decoder of ours, for a model object that is trained where it lies.</summary>
+    /// <param name="why">Why it is, to follow the cause of an error; or nothing.</param>
+    /// <param name="instead">What else can be done.</param>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    public void VerifyInPlace(string why, string instead)
+    {
+        string remedy = $"Leave it at its default, or {instead}";
+        Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, $"of a model object only the targets can train{why}",
+            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or {instead}");
+        MethodSettings.VerifyForModule(why, remedy);
+        Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType,
+            $"a model object computes in the type that it has{why}", remedy);
+        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType,
+            $"a model object's weights keep the type that they have{why}", remedy);
     }
 
     private void Verify()

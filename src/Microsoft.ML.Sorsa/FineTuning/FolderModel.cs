@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -12,9 +13,15 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
+/// <summary>
+/// A model of ours in a folder: its files' headers and its tokenizer are read and fit together. Its weights are the folder's, or those of a
+/// model object, which is trained on copies and written at the end.
+/// </summary>
 internal sealed class FolderModel : IPretrainedModel
 {
+    /// <summary>What errors call the place of an object's weights.</summary>
+    public const string ObjectName = "the model object";
+
     /// <summary>
     /// What beside the configuration and the weights decides what a model computes from a text. Studies keep a hash that depends on the
     /// order: what is new stands behind.
@@ -30,6 +37,7 @@ internal sealed class FolderModel : IPretrainedModel
     private readonly StoredDecoder _stored;
     private readonly ScalarType _computeType;
     private readonly ScalarType _savedType;
+    private readonly ModuleWeights? _object;
     private CausalLM? _shared;
     private string _filesFingerprint = "";
 
@@ -37,10 +45,11 @@ internal sealed class FolderModel : IPretrainedModel
     /// <param name="settings">The folder, and the types to compute and to save in.</param>
     /// <param name="config">Its config.json.</param>
     /// <param name="device">Where to compute.</param>
+    /// <param name="weights">Those of a model object; null: the folder's.</param>
     /// <exception cref="ArgumentException">The tokenizer is another model's; float16 is what would be computed in.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
     /// <exception cref="ArithmeticException">A weight is too large for the type to save in.</exception>
-    public FolderModel(FineTuningSettings settings, DecoderConfig config, Device device)
+    public FolderModel(FineTuningSettings settings, DecoderConfig config, Device device, ModuleWeights? weights = null)
     {
         string folder = settings.ModelFolder;
         _folder = folder;
@@ -48,18 +57,11 @@ internal sealed class FolderModel : IPretrainedModel
         TextTokenizer tokenizer = TextTokenizer.Load(folder, config.Spec.VocabularySize);
         Tokenizer = tokenizer;
         _ = GenerationConfig.EndTokens(tokenizer.Files);
-        EndTokenId = Tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
-            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
-            "Set eos_token in tokenizer_config.json."));
-        if (EndTokenId >= config.Spec.VocabularySize)
-        {
-            throw new InvalidDataException(
-                $"The token that ends a text in '{folder}', {Tokenizer.EosToken}, is token {EndTokenId}, and the model has the tokens "
-                + $"0 to {config.Spec.VocabularySize - 1} (vocab_size {config.Spec.VocabularySize}), so that it cannot learn to end a "
-                + "text. Name another as eos_token, or give the model a row for it (resize_token_embeddings in transformers).");
-        }
-
-        Checkpoint checkpoint = Checkpoint.OpenFolder(folder, settings.MapWeights);
+        EndTokenId = EndOf(config, tokenizer, folder);
+        _object = weights;
+        Checkpoint checkpoint = weights is null
+            ? Checkpoint.OpenFolder(folder, settings.MapWeights)
+            : Checkpoint.Over(weights.Tensors, ObjectName);
         try
         {
             _stored = StoredDecoder.Match(config, checkpoint);
@@ -92,6 +94,19 @@ internal sealed class FolderModel : IPretrainedModel
 
     public Device Device { get; }
 
+    /// <summary>The token that ends a text: the tokenizer's own, and config.json's first only where it names none.</summary>
+    /// <exception cref="InvalidDataException">Neither names one, or the model has no row for it.</exception>
+    public static int EndOf(DecoderConfig config, ITextTokenizer tokenizer, string folder)
+    {
+        int end = tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
+            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
+            "Set eos_token in tokenizer_config.json."));
+        return end < config.Spec.VocabularySize ? end : throw new InvalidDataException(
+            $"The token that ends a text in '{folder}', {tokenizer.EosToken}, is token {end}, and the model has the tokens "
+            + $"0 to {config.Spec.VocabularySize - 1} (vocab_size {config.Spec.VocabularySize}), so that it cannot learn to end a "
+            + "text. Name another as eos_token, or give the model a row for it (resize_token_embeddings in transformers).");
+    }
+
     /// <summary>Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes.</summary>
     public void LoadShared()
     {
@@ -114,7 +129,7 @@ internal sealed class FolderModel : IPretrainedModel
             // Before an adapter takes a part of a weight.
             string? fingerprint = method.Method?.Restore is null ? null : model.Fingerprint;
             AdapterSet adapters = AdapterSet.Inject(model, targetModules, method, cancellationToken);
-            return new AdaptedNetwork(model, adapters, _savedType, fingerprint, BaseModelName.Of(_folder, _stored.Config.Json));
+            return new AdaptedNetwork(model, adapters, _savedType, fingerprint, BaseModelName.Of(_folder, _stored.Config.Json), _object);
         }
         catch
         {
@@ -153,7 +168,7 @@ internal sealed class FolderModel : IPretrainedModel
     }
 
     private sealed class AdaptedNetwork(
-        CausalLM model, AdapterSet adapters, ScalarType savedType, string? fingerprint, string baseName)
+        CausalLM model, AdapterSet adapters, ScalarType savedType, string? fingerprint, string baseName, ModuleWeights? weights)
         : AdaptedModel(adapters, savedType)
     {
         private bool _handedOver;
@@ -175,6 +190,7 @@ internal sealed class FolderModel : IPretrainedModel
         protected override FineTunedModel HandOver()
         {
             model.RoundTo(SavedType);
+            weights?.Write(model.NamedWeights);
             _handedOver = true;
             return new FineTunedModel(new CachedModel(model), model, SavedType);
         }

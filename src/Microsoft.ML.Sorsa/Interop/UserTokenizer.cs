@@ -6,8 +6,23 @@ namespace Microsoft.ML.Sorsa.Interop;
 /// <summary>A tokenizer of Microsoft.ML.Tokenizers, which the users of ML.NET GenAI's models have in hand.</summary>
 internal sealed class UserTokenizer : ITextTokenizer
 {
-    /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2.</summary>
-    private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>"];
+    /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2, Gemma.</summary>
+    private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>", "<eos>"];
+
+    /// <summary>
+    /// What ends a turn, in a family with what ends a text. The first family that is there counts alone: GenAI gives Llama 3's tokenizer
+    /// Phi-3's special tokens, too, with ids that are words of Llama 3.
+    /// </summary>
+    private static readonly (string[] Turn, string[] Text)[] Families =
+    [
+        (["<|eot_id|>", "<|eom_id|>"], ["<|end_of_text|>"]),
+        (["<|eot|>", "<|eom|>"], ["<|end_of_text|>"]),
+        (["<|im_end|>"], ["<|endoftext|>"]),
+        (["<end_of_turn>"], ["<eos>"]),
+        (["<|END_OF_TURN_TOKEN|>"], ["<EOS_TOKEN>"]),
+        (["<|return|>", "<|call|>"], ["<|endoftext|>"]),
+        (["<|end|>"], ["<|endoftext|>"]),
+    ];
 
     private const string Letter = "a";
 
@@ -43,6 +58,7 @@ internal sealed class UserTokenizer : ITextTokenizer
         _named = special;
         EosTokenId = endTokenId ?? end ?? (_behind.Length > 0 ? _behind[0] : NamedEnd(special));
         VocabularySize = vocabulary?.Values.Concat(special.Values).Max() + 1;
+        EndTokenIds = [.. EosTokenId is int eos ? [eos] : Array.Empty<int>(), .. TurnEnds(special).Where(id => id != EosTokenId)];
         _special = [.. special.Values, .. _front, .. _behind, .. EosTokenId is int last ? [last] : Array.Empty<int>()];
     }
 
@@ -53,6 +69,9 @@ internal sealed class UserTokenizer : ITextTokenizer
     public int? BosTokenId => _front.Length > 0 ? _front[0] : null;
 
     public int? EosTokenId { get; }
+
+    /// <summary>All that ends an answer: the end of a text, and what the family of its special tokens ends a turn with.</summary>
+    public IReadOnlyList<int> EndTokenIds { get; }
 
     public int? PadTokenId => null;
 
@@ -84,6 +103,11 @@ internal sealed class UserTokenizer : ITextTokenizer
     public string? SpecialText(int id) => _named.FirstOrDefault(token => token.Value == id).Key;
 
     public ITextStream CreateStream() => new Stream(this);
+
+    private static IEnumerable<int> TurnEnds(IReadOnlyDictionary<string, int> special) =>
+        Families.FirstOrDefault(family => family.Turn.Any(special.ContainsKey)) is { Turn: { } turn, Text: { } text }
+            ? turn.Concat(text).Where(special.ContainsKey).Select(name => special[name])
+            : [];
 
     private static int? NamedEnd(IReadOnlyDictionary<string, int> special)
     {

@@ -119,7 +119,9 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     /// Another model over the same weights, of which no byte is copied: in each the projections may be exchanged, and neither may be
     /// written into. Either is disposed for itself.
     /// </summary>
-    public CausalLM Share() => new(Config, new SharedWeights(NamedWeights.ToDictionary(StringComparer.Ordinal)))
+    /// <param name="spec">What it computes, over the same shapes; null: the same.</param>
+    public CausalLM Share(DecoderSpec? spec = null) => new(
+        spec is null ? Config : Config.With(spec), new SharedWeights(NamedWeights.ToDictionary(StringComparer.Ordinal)))
     {
         Type = Type,
         StoredType = StoredType,

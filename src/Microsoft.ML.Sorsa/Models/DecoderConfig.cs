@@ -71,6 +71,9 @@ internal sealed class DecoderConfig
         return read;
     }
 
+    /// <summary>The same file, understood otherwise: to see what a model computes.</summary>
+    public DecoderConfig With(DecoderSpec spec) => new(Json, spec, EosTokenIds);
+
     /// <summary>The same with a head of its own, and a config.json that says so.</summary>
     public DecoderConfig Untied() => new(
         Rewritten((key, writer) =>

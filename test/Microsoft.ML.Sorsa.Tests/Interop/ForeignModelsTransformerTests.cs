@@ -55,7 +55,7 @@ public sealed class ForeignModelsTransformerTests
             string message = Assert.ThrowsExactly<NotSupportedException>(save).Message;
             Assert.Contains("an object of your own class", message);
             Assert.Contains("module.save", message);
-            Assert.Contains("LoadModel", message);
+            Assert.Contains("FineTune(model, modelFolder, options)", message);
         }
 
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
@@ -79,7 +79,7 @@ public sealed class ForeignModelsTransformerTests
     /// <summary>With the tokenizer of ours, so that the texts can be compared.</summary>
     private static SorsaTransformer Over(nn.Module module, GenerationOptions options) => new(
         new MLContext(),
-        new FineTunedModel(ForeignModel.Bind(module), null, ScalarType.Float32),
+        new FineTunedModel(ForeignModel.Bind(module), null, ScalarType.Float32) { WhyNotSaved = ModuleModel.NoFolder },
         new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca),
         new SorsaFineTuningTrainer.Options { Generation = options }.ToSettings());
 }
