@@ -62,7 +62,9 @@ public sealed class QuickStartProgramTests
         string project = Path.Combine(TestData.Root, "samples", "QuickStart");
         var start = new ProcessStartInfo("dotnet", ["run", "--project", project, "-c", configuration, "--", .. arguments])
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();

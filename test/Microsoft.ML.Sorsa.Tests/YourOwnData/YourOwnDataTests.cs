@@ -33,7 +33,8 @@ public sealed partial class YourOwnDataTests
         ];
         using Process process = Process.Start(new ProcessStartInfo("dotnet", arguments)
         {
-            WorkingDirectory = folder.Path, RedirectStandardOutput = true,
+            WorkingDirectory = folder.Path,
+            RedirectStandardOutput = true,
         })!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
