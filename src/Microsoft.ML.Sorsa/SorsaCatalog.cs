@@ -161,7 +161,8 @@ public sealed class SorsaCatalog
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ModelZipFile.Write(_env, model, inputSchema, path);
+        ModelZipFile.Write(
+            _env, model, inputSchema, path, ModelZipFile.Members<SorsaTransformer>(model).Sum(member => member.Model.WeightBytes));
     }
 
     /// <summary>
@@ -176,6 +177,6 @@ public sealed class SorsaCatalog
     public SorsaTransformer LoadZip(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        return ModelZipFile.Single(ModelZipFile.Read(_env, path), path);
+        return ModelZipFile.Single<SorsaTransformer>(ModelZipFile.Read(_env, path), path);
     }
 }

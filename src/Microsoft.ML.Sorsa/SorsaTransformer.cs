@@ -31,14 +31,13 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
-    private readonly Lock _turn = new();
+    private readonly AdapterTurns _turns;
     private readonly TextModel? _model;
-    private AdapterSwitch? _adapters;
-    private bool _disposed;
 
     internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
-            _model = model;
+        : this(new CachedModel(model.Network), model, model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName)
+    {
+    }
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
     internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
@@ -58,19 +57,22 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
     internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
-        : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+        : this(
+            model.Model,
+            model.Network is not { } network ? null : new TextModel(
+                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName),
+            prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
-        _model = model.Network is { } network
-            ? new TextModel(
-                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName)
-            : null;
         MergeReport = model.Report;
         Trained = model.Adapter;
     }
 
     private SorsaTransformer(
-        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+        ILanguageModel model, TextModel? saved, PromptEncoder prompts, GenerationOptions generation, string promptColumnName,
+        string outputColumnName)
     {
+        _model = saved;
+        _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
         _generator = new TextGenerator(model, prompts, generation);
         _mapper = new TextColumnMapper(
             outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
@@ -84,28 +86,10 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public MergeReport? MergeReport { get; internal init; }
 
     /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
-    public IReadOnlyList<string> AdapterNames
-    {
-        get
-        {
-            lock (_turn)
-            {
-                return _adapters?.Names ?? [];
-            }
-        }
-    }
+    public IReadOnlyList<string> AdapterNames => _turns.Names;
 
     /// <summary>The adapter that is in use; null: the base alone.</summary>
-    public string? ActiveAdapter
-    {
-        get
-        {
-            lock (_turn)
-            {
-                return _adapters?.Active;
-            }
-        }
-    }
+    public string? ActiveAdapter => _turns.Active;
 
     /// <summary>What was trained here, apart from its base; null where the model was not trained here, or has no adapter.</summary>
     internal AdapterWeights? Trained { get; init; }
@@ -117,7 +101,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         + "(module.save). For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the "
         + "tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
 
-    /// <summary>The answer to one prompt.</summary>
+    /// <summary>The answer to one prompt, with the adapter that is in use.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
     public string Generate(string prompt)
@@ -127,33 +111,47 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
+    /// The answer to one prompt with an adapter of its own: which one others use stays as it is. Several threads may each name theirs.
+    /// </summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="adapter">
+    /// The name that it was loaded under; null: the model without adapter. Where the call before had another one, merging this one is part
+    /// of the call: as long as <see cref="UseAdapter"/> takes.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of this name, or the prompt leaves no room in the model's positions.
+    /// </exception>
+    public string Generate(string prompt, string? adapter)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        return Generate([prompt], () => _turns.Loaded(adapter))[0];
+    }
+
+    /// <summary>
     /// The answer to one prompt in pieces, each as soon as it is certain; all together they are what <see cref="Generate(string)"/> gives.
     /// </summary>
     /// <param name="prompt">The prompt, without its template.</param>
     /// <param name="cancellationToken">Checked before every token.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
-    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
+    /// <remarks>
+    /// The whole answer is that of the adapter which is in use when the first piece is asked for, whatever <see cref="UseAdapter"/> does
+    /// meanwhile. Where others use another adapter between two pieces, each change costs a merge, which takes as long as several tokens:
+    /// streams with different adapters side by side are slow.
+    /// </remarks>
+    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default) =>
+        Stream(prompt, () => ActiveAdapter, cancellationToken);
+
+    /// <summary>The same with an adapter of its own, as <see cref="Generate(string, string?)"/> has it.</summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="adapter">The name that it was loaded under; null: the model without adapter.</param>
+    /// <param name="cancellationToken">Checked before every token.</param>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of this name, or the prompt leaves no room in the model's positions.
+    /// </exception>
+    public IEnumerable<string> Stream(string prompt, string? adapter, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(prompt);
-        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
-        return Pieces();
-
-        IEnumerable<string> Pieces()
-        {
-            using IEnumerator<string> next = pieces.GetEnumerator();
-            while (MoveNext(next))
-            {
-                yield return next.Current;
-            }
-        }
-
-        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting.
-        bool MoveNext(IEnumerator<string> next)
-        {
-            bool moved = false;
-            InTurn(() => moved = next.MoveNext());
-            return moved;
-        }
+        _turns.Loaded(adapter);
+        return Stream(prompt, () => adapter, cancellationToken);
     }
 
     /// <summary>
@@ -171,7 +169,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void Save(string path, DataViewSchema? inputSchema = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        InTurn(() => ModelZipFile.Write(new MLContext(), this, inputSchema ?? PromptSchema(Model.PromptColumnName), path));
+        _turns.TakeActive(() =>
+            ModelZipFile.Write(
+                new MLContext(), this, inputSchema ?? TextColumns.Schema(Model.PromptColumnName), path, Model.WeightBytes));
     }
 
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
@@ -181,7 +181,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() => HuggingFaceFolder.Write(Model, folder));
+        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder));
     }
 
     /// <summary>Writes what was trained as an adapter, small and apart from its base.</summary>
@@ -196,7 +196,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         OptionRange.VerifyDefined(format, nameof(format));
-        InTurn(() =>
+        _turns.Take(() =>
         {
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(
                 "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
@@ -229,32 +229,23 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() =>
+        if (MergeReport is not null)
         {
-            if (MergeReport is not null)
-            {
-                throw new InvalidOperationException(
-                    "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
-                    "Open the base with mlContext.Sorsa().LoadModel.");
-            }
+            throw new InvalidOperationException(
+                "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
+                "Open the base with mlContext.Sorsa().LoadModel.");
+        }
 
-            AdapterWeights weights = Read(folder);
-            try
-            {
-                (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
-            }
-            catch
-            {
-                weights.Dispose();
-                throw;
-            }
-        });
+        _turns.Add(name, () => Read(folder), folder);
     }
 
-    /// <summary>Answers with this adapter from now on. Takes as long as merging it; the base is not read again.</summary>
+    /// <summary>
+    /// Answers with this adapter from now on. Takes as long as merging it; the base is not read again. A stream that is under way goes on
+    /// with its own.
+    /// </summary>
     /// <param name="name">The name that it was loaded under; null: the base alone.</param>
     /// <exception cref="ArgumentException">There is no adapter of this name.</exception>
-    public void UseAdapter(string? name) => InTurn(() => (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Use(name));
+    public void UseAdapter(string? name) => _turns.Use(name);
 
     /// <inheritdoc/>
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
@@ -268,23 +259,23 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version());
-        InTurn(() => ModelZip.Save(ctx, Model));
+        try
+        {
+            _turns.TakeActive(() => ModelZip.Save(ctx, Model));
+        }
+        catch
+        {
+            UnfinishedZip.Remove(ctx);
+            throw;
+        }
     }
 
     /// <summary>Frees the model, once a call that is under way is done. A model object of the user's is not touched.</summary>
-    public void Dispose()
+    public void Dispose() => _turns.Dispose(() =>
     {
-        lock (_turn)
-        {
-            if (!_disposed)
-            {
-                _disposed = true;
-                _adapters?.Dispose();
-                Trained?.Dispose();
-                _model?.Network.Dispose();
-            }
-        }
-    }
+        Trained?.Dispose();
+        _model?.Network.Dispose();
+    });
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -294,21 +285,43 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     private static VersionInfo Version() => new(
-        modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
+        modelSignature: "SORSATXT", verWrittenCur: ModelZip.HashedVersion, verReadableCur: ModelZip.HashedVersion,
+        verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private string[] Generate(IReadOnlyList<string> prompts)
+    private string[] Generate(IReadOnlyList<string> prompts) => Generate(prompts, () => ActiveAdapter);
+
+    private string[] Generate(IReadOnlyList<string> prompts, Func<string?> adapter)
     {
         string[] answers = [];
-        InTurn(() => answers = _generator.Generate(prompts));
+        _turns.Take(adapter, () => answers = _generator.Generate(prompts));
         return answers;
     }
 
-    private static DataViewSchema PromptSchema(string column)
+    private IEnumerable<string> Stream(string prompt, Func<string?> adapter, CancellationToken cancellationToken)
     {
-        var schema = new DataViewSchema.Builder();
-        schema.AddColumn(column, TextDataViewType.Instance);
-        return schema.ToSchema();
+        ArgumentNullException.ThrowIfNull(prompt);
+        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
+        return Pieces();
+
+        IEnumerable<string> Pieces()
+        {
+            var own = new Lazy<string?>(adapter);
+            using IEnumerator<string> next = pieces.GetEnumerator();
+            while (MoveNext(next, own))
+            {
+                yield return next.Current;
+            }
+        }
+
+        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting. The keys and values of the tokens
+        // before are of the stream's own adapter, and so must the weights be at every one.
+        bool MoveNext(IEnumerator<string> next, Lazy<string?> own)
+        {
+            bool moved = false;
+            _turns.Take(() => own.Value, () => moved = next.MoveNext());
+            return moved;
+        }
     }
 
     private static AdapterWeights Read(string folder)
@@ -324,14 +337,5 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             : throw new FileNotFoundException(
                 $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
                 "Name a folder that SaveAdapter or PEFT wrote.");
-    }
-
-    private void InTurn(Action act)
-    {
-        lock (_turn)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            act();
-        }
     }
 }

@@ -37,6 +37,14 @@ internal static class TextColumns
         new SchemaShape.Column(name, SchemaShape.Column.VectorKind.Scalar, TextDataViewType.Instance, isKey: false),
     ]);
 
+    /// <summary>One column of text alone.</summary>
+    public static DataViewSchema Schema(string name)
+    {
+        var schema = new DataViewSchema.Builder();
+        schema.AddColumn(name, TextDataViewType.Instance);
+        return schema.ToSchema();
+    }
+
     private static void Check(bool there, string? type, bool text, string option, string name, IEnumerable<string> columns)
     {
         if (there && text)

@@ -44,8 +44,8 @@ internal static class AdapterFolder
         string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
         using var target = new NewFolder(folder, nameof(folder));
-        target.WriteFile(configFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
         target.WriteFile(weightsFile, stream => CheckpointWriter.Write(stream, tensors, ScalarType.Float32));
+        target.WriteFile(configFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
         target.Commit();
     }
 
