@@ -294,7 +294,12 @@ public sealed class SorsaBadZipTests
 
     private InvalidDataException Refused(string zip)
     {
-        Exception error = Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(zip, out _)).GetBaseException();
+        Exception error = Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(zip, out _));
+        while (error is TargetInvocationException)
+        {
+            error = error.InnerException!;
+        }
+
         return Assert.IsInstanceOfType<InvalidDataException>(error, error.ToString());
     }
 }
