@@ -58,7 +58,7 @@ internal static class Sweep
             if (settings.StartedWorkers is null or 0)
             {
                 Say(
-                    $"waiting for workers: run this program with \"worker --postgres ...\" ",
+                    $"waiting for workers: run this program with \"worker\" and {Database.Variable} set ",
                     $"on any machine that sees the database and has the model");
             }
         }

@@ -38,8 +38,8 @@ public sealed class SorsaCatalog
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
     /// <param name="promptColumnName">The column of text that holds the prompts.</param>
     /// <param name="responseColumnName">The column of text that holds the responses.</param>
-    /// <param name="outputColumnName">The column of text that the fitted model adds.</param>
-    /// <exception cref="ArgumentException">A name is empty, or the options do not fit the model.</exception>
+    /// <param name="outputColumnName">The column of text that the fitted model adds; another name than the two.</param>
+    /// <exception cref="ArgumentException">A name is empty or there twice, or the options do not fit the model.</exception>
     /// <exception cref="IOException">The folder or its config.json is not there.</exception>
     public SorsaFineTuningTrainer FineTune(
         string modelFolder,
@@ -67,7 +67,7 @@ public sealed class SorsaCatalog
         AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
         return new SorsaFineTuningTrainer(
             _env, settings,
-            host => new FolderModel(settings.ModelFolder, config, settings.ComputeType, settings.SavedType, TorchDevice.Of(host)));
+            host => new FolderModel(settings, config, TorchDevice.Of(host)));
     }
 
     /// <summary>
@@ -104,7 +104,9 @@ public sealed class SorsaCatalog
     /// <summary>Opens a model folder for many trainings, which share what does not depend on their options.</summary>
     /// <param name="options">The model's folder, ComputeType and SavedType, and the Seed of the randomised decomposition; copied.</param>
     /// <param name="largestRank">The largest rank that a training can ask for: at it each matrix is decomposed. At least 1.</param>
-    /// <param name="decompositionFolder">Where decompositions are kept, also for other processes; made if it is not there.</param>
+    /// <param name="decompositionFolder">
+    /// Where decompositions are kept, also for other processes of this user; made, for this user alone, if it is not there.
+    /// </param>
     /// <exception cref="ArgumentException">An option is outside its range; the tokenizer is another model's.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
@@ -115,10 +117,20 @@ public sealed class SorsaCatalog
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>
     /// <param name="promptColumnName">The column of text that holds the prompts.</param>
-    /// <param name="outputColumnName">The column of text that is added.</param>
+    /// <param name="outputColumnName">The column of text that is added; not the prompts'.</param>
     /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
     /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
     /// <param name="computeType">What to compute in.</param>
+    /// <param name="mapWeights">
+    /// Maps the weights' files into memory, so that loading takes no time and a model in the type to compute in no memory of its own; the
+    /// files must then stay as they are until the transformer is disposed: one that is cut short ends the process, without an exception.
+    /// False reads them now, once and whole, after which they may change or go: for files that others may write to, network drives and
+    /// removable disks.
+    /// </param>
+    /// <param name="maxPromptLength">
+    /// Tokens of a prompt, its template and BOS included, before the end of its own text is cut, as MaxPromptLength in training; null: it
+    /// is not cut, and one that leaves no room in the model's positions is refused.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// A name is empty, the options do not fit together, or the tokenizer is another model's.
     /// </exception>
@@ -131,20 +143,31 @@ public sealed class SorsaCatalog
         string modelFolder,
         string promptColumnName = FineTuningSettings.DefaultPromptColumnName,
         string outputColumnName = FineTuningSettings.DefaultOutputColumnName,
-        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32)
+        PromptTemplate? promptTemplate = null, GenerationOptions? generation = null, WeightType computeType = WeightType.Float32,
+        bool mapWeights = true, int? maxPromptLength = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
+        OptionRange.Fit(outputColumnName != promptColumnName, nameof(outputColumnName), outputColumnName,
+            $"{nameof(promptColumnName)} is the same: the replies would hide the prompts", "Choose another name, such as Reply");
+        if (maxPromptLength is { } length)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(length, 1, nameof(maxPromptLength));
+        }
+
         OptionRange.VerifyDefined(computeType, nameof(computeType));
         generation ??= new GenerationOptions();
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
-        var prompts = new PromptEncoder(TextTokenizer.Load(modelFolder), promptTemplate ?? PromptTemplate.Alpaca);
-        TextModel.VerifyTokenizer(config, prompts.Tokenizer, modelFolder);
-        CausalLM network = CausalLM.Load(config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env));
+        var prompts = new PromptEncoder(
+            TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
+        _ = GenerationConfig.EndTokens(prompts.Tokenizer.Files);
+        CausalLM network = CausalLM.Load(
+            config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env), mapWeights);
         network.eval();
-        return new SorsaTransformer(new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
+        return new SorsaTransformer(
+            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -29,22 +30,25 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
+    private readonly IHost _host;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
     private readonly AdapterTurns _turns;
     private readonly TextModel? _model;
+    private bool _cutPrompt;
 
-    internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model, model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName)
+    internal SorsaTransformer(IHostEnvironment env, TextModel model)
+        : this(env, new CachedModel(model.Network), model, model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName)
     {
     }
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
-    internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    internal static SorsaTransformer Over(
+        IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
     {
         try
         {
-            return new SorsaTransformer(model, prompts, settings);
+            return new SorsaTransformer(env, model, prompts, settings);
         }
         catch
         {
@@ -56,9 +60,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
-    internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    internal SorsaTransformer(IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
         : this(
-            model.Model,
+            env, model.Model,
             model.Network is not { } network ? null : new TextModel(
                 network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName),
             prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
@@ -68,14 +72,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     private SorsaTransformer(
-        ILanguageModel model, TextModel? saved, PromptEncoder prompts, GenerationOptions generation, string promptColumnName,
-        string outputColumnName)
+        IHostEnvironment env, ILanguageModel model, TextModel? saved, PromptEncoder prompts, GenerationOptions generation,
+        string promptColumnName, string outputColumnName)
     {
+        _host = env.Register(nameof(SorsaTransformer));
         _model = saved;
         _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
-        _generator = new TextGenerator(model, prompts, generation);
+        _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
-            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+            outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -107,7 +112,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public string Generate(string prompt)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return Generate([prompt])[0];
+        return Generate(prompt, () => ActiveAdapter);
     }
 
     /// <summary>
@@ -124,7 +129,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public string Generate(string prompt, string? adapter)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return Generate([prompt], () => _turns.Loaded(adapter))[0];
+        return Generate(prompt, () => _turns.Loaded(adapter));
     }
 
     /// <summary>
@@ -171,7 +176,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         _turns.TakeActive(() =>
             ModelZipFile.Write(
-                new MLContext(), this, inputSchema ?? TextColumns.Schema(Model.PromptColumnName), path, Model.WeightBytes));
+                _host, this, inputSchema ?? TextColumns.Schema(Model.PromptColumnName), path, Model.WeightBytes));
     }
 
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
@@ -221,9 +226,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// A file is corrupt or was altered, or the adapter belongs to another base; what does not fit is listed.
     /// </exception>
-    /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
+    /// <exception cref="NotSupportedException">Another method, or options or tensors of PEFT's that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)
     {
@@ -236,7 +241,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
                 "Open the base with mlContext.Sorsa().LoadModel.");
         }
 
-        _turns.Add(name, () => Read(folder), folder);
+        _turns.Add(name, () => AdapterReader.Read(folder), folder);
     }
 
     /// <summary>
@@ -251,7 +256,12 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
 
     /// <inheritdoc/>
-    public IDataView Transform(IDataView input) => _mapper.Transform(input);
+    public IDataView Transform(IDataView input)
+    {
+        using IChannel channel = _host.Start(nameof(Transform));
+        TextColumns.WarnOfHidden(channel, input.Schema, _mapper.OutputColumnName);
+        return _mapper.Transform(input);
+    }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _mapper.GetRowToRowMapper(inputSchema);
 
@@ -281,7 +291,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(Version());
-        return new SorsaTransformer(ModelZip.Load(ctx, TorchDevice.Of(env)));
+        return new SorsaTransformer(env, ModelZip.Load(ctx, TorchDevice.Of(env)));
     }
 
     private static VersionInfo Version() => new(
@@ -289,13 +299,32 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private string[] Generate(IReadOnlyList<string> prompts) => Generate(prompts, () => ActiveAdapter);
-
-    private string[] Generate(IReadOnlyList<string> prompts, Func<string?> adapter)
+    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
     {
+        var refusals = new string?[prompts.Count];
         string[] answers = [];
-        _turns.Take(adapter, () => answers = _generator.Generate(prompts));
-        return answers;
+        _turns.TakeActive(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
+    }
+
+    /// <summary>Once: data with one long prompt mostly has many.</summary>
+    private void WarnOfCut(int length, int? maxLength)
+    {
+        if (!_cutPrompt)
+        {
+            _cutPrompt = true;
+            using IChannel channel = _host.Start("Generation");
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+                $"A prompt of {length} tokens, its template included, was cut at the end of its own text, as in training: MaxPromptLength "
+                + $"is {maxLength}. Further ones will be cut without a word."));
+        }
+    }
+
+    private string Generate(string prompt, Func<string?> adapter)
+    {
+        string answer = "";
+        _turns.Take(adapter, () => answer = _generator.Generate([prompt])[0]);
+        return answer;
     }
 
     private IEnumerable<string> Stream(string prompt, Func<string?> adapter, CancellationToken cancellationToken)
@@ -322,20 +351,5 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             _turns.Take(() => own.Value, () => moved = next.MoveNext());
             return moved;
         }
-    }
-
-    private static AdapterWeights Read(string folder)
-    {
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException(
-                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
-        }
-
-        return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
-            : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException(
-                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
-                "Name a folder that SaveAdapter or PEFT wrote.");
     }
 }

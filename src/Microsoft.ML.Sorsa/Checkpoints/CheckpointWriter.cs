@@ -49,12 +49,14 @@ internal static class CheckpointWriter
 
         if (shards.Count > 1)
         {
-            long size = tensors.Sum(tensor => tensor.Value.numel() * SafetensorsHeader.ElementSize(type));
+            long size = tensors.Sum(tensor => tensor.Value.numel() * ElementSize(type));
             byte[] json = JsonSerializer.SerializeToUtf8Bytes(
                 new { metadata = new { total_size = size }, weight_map = index }, Indented);
             folder.WriteFile(Checkpoint.IndexFile, stream => stream.Write(json));
         }
     }
+
+    private static int ElementSize(ScalarType type) => SafetensorsType.Of(type).Bits / 8;
 
     private static List<List<KeyValuePair<string, Tensor>>> Split(
         IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize)
@@ -63,7 +65,7 @@ internal static class CheckpointWriter
         long filled = 0;
         foreach (KeyValuePair<string, Tensor> tensor in tensors)
         {
-            long size = tensor.Value.numel() * SafetensorsHeader.ElementSize(type);
+            long size = tensor.Value.numel() * ElementSize(type);
             if (filled > 0 && filled + size > shardSize)
             {
                 shards.Add([]);
@@ -84,8 +86,8 @@ internal static class CheckpointWriter
         int i = 0;
         foreach ((string name, Tensor tensor) in tensors)
         {
-            long end = at + tensor.numel() * SafetensorsHeader.ElementSize(type);
-            entries[i++] = new SafetensorsEntry(name, type, tensor.shape, at, end);
+            long end = at + tensor.numel() * ElementSize(type);
+            entries[i++] = new SafetensorsEntry(name, SafetensorsType.Of(type), tensor.shape, at, end);
             at = end;
         }
 

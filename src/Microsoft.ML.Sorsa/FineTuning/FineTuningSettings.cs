@@ -20,6 +20,8 @@ internal sealed record FineTuningSettings
     /// <summary>Empty where the model is an object.</summary>
     public required string ModelFolder { get; init; }
 
+    public required bool MapWeights { get; init; }
+
     public required string PromptColumnName { get; init; }
 
     public required string ResponseColumnName { get; init; }
@@ -92,6 +94,11 @@ internal sealed record FineTuningSettings
                 nameof(ComputeType));
         }
 
+        const string OtherName = "Choose another name, such as " + DefaultOutputColumnName;
+        Fit(OutputColumnName != PromptColumnName, nameof(OutputColumnName), OutputColumnName,
+            $"{nameof(PromptColumnName)} is the same: the replies would hide the prompts", OtherName);
+        Fit(OutputColumnName != ResponseColumnName, nameof(OutputColumnName), OutputColumnName,
+            $"{nameof(ResponseColumnName)} is the same: the replies would hide the responses", OtherName);
         if (!TargetModules.SequenceEqual(DefaultTargetModules, StringComparer.Ordinal))
         {
             Method.VerifyHas(nameof(TargetModules), string.Join(", ", TargetModules));

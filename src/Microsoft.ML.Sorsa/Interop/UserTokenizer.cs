@@ -1,4 +1,3 @@
-using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
 
@@ -16,6 +15,7 @@ internal sealed class UserTokenizer : ITextTokenizer
     private readonly int[] _front;
     private readonly int[] _behind;
     private readonly HashSet<int> _special;
+    private readonly IReadOnlyDictionary<string, int> _named;
 
     /// <param name="tokenizer">Not changed.</param>
     /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names, if it does.</param>
@@ -40,6 +40,7 @@ internal sealed class UserTokenizer : ITextTokenizer
             _ => ((int?)null, (IReadOnlyDictionary<string, int>?)null, (IReadOnlyDictionary<string, int>?)null),
         };
         special ??= new Dictionary<string, int>();
+        _named = special;
         EosTokenId = endTokenId ?? end ?? (_behind.Length > 0 ? _behind[0] : NamedEnd(special));
         VocabularySize = vocabulary?.Values.Concat(special.Values).Max() + 1;
         _special = [.. special.Values, .. _front, .. _behind, .. EosTokenId is int last ? [last] : Array.Empty<int>()];
@@ -63,13 +64,24 @@ internal sealed class UserTokenizer : ITextTokenizer
 
     public bool AddsBos => _front.Length > 0;
 
-    public int[] Encode(string text, bool addSpecialTokens)
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
     {
+        if (plain is { Count: > 0 })
+        {
+            throw new NotSupportedException(
+                $"SplitSpecialTokens is true, and {_tokenizer.GetType()} finds special tokens wherever they are written. " +
+                "Set it to false, or fine-tune from a model folder, whose tokenizer is read from its files.");
+        }
+
         int[] ids = [.. _tokenizer.EncodeToIds(text)];
 
         // An empty text has nothing around it.
         return addSpecialTokens || ids.Length == 0 ? ids : ids[_front.Length..^_behind.Length];
     }
+
+    public int? Find(string token) => _named.TryGetValue(token, out int id) ? id : null;
+
+    public string? SpecialText(int id) => _named.FirstOrDefault(token => token.Value == id).Key;
 
     public ITextStream CreateStream() => new Stream(this);
 

@@ -24,7 +24,7 @@ internal static class ModelZip
         var settings = new ZipSettingsWriter(ctx);
         settings.Write(model.PromptColumnName);
         settings.Write(model.OutputColumnName);
-        settings.Write(model.Prompts.Template.Serialize());
+        settings.Write(model.Prompts.Serialize());
         SaveGeneration(settings, model.Generation);
         settings.Write(model.Network.Type.ToString());
         settings.Write(model.SavedType.ToString());
@@ -49,12 +49,12 @@ internal static class ModelZip
     }
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
-    /// <exception cref="ArgumentException">The tokenizer in it has more tokens than the model.</exception>
+    /// <exception cref="ArgumentException">The tokenizer in it is another model's.</exception>
     public static TextModel Load(ModelLoadContext ctx, Device device)
     {
         var settings = new ZipSettingsReader(ctx, hashed: ctx.Header.ModelVerWritten >= HashedVersion);
         string promptColumn = settings.ReadText(), outputColumn = settings.ReadText();
-        string template = settings.ReadText();
+        string prompt = settings.ReadText();
         GenerationOptions generation = LoadGeneration(settings);
         ScalarType computeType = LoadType(settings), savedType = LoadType(settings);
         byte[] json = settings.ReadEntry(DecoderConfig.FileName);
@@ -74,8 +74,8 @@ internal static class ModelZip
         // Nothing is believed before.
         settings.VerifyHash();
         DecoderConfig config = DecoderConfig.Parse(json, DecoderConfig.FileName);
-        var prompts = new PromptEncoder(TextTokenizer.Load(new TokenizerFiles(files)), PromptTemplate.Deserialize(template));
-        TextModel.VerifyTokenizer(config, prompts.Tokenizer, "the model zip");
+        var prompts = PromptEncoder.Deserialize(
+            TextTokenizer.Load(new TokenizerFiles(files), config.Spec.VocabularySize, "the model zip"), prompt);
         using Checkpoint checkpoint = ReadWeights(ctx);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
         network.eval();

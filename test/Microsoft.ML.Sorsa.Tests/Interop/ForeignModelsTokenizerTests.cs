@@ -127,7 +127,7 @@ public sealed class ForeignModelsTokenizerTests
     }
 
     private static EncodedExamples Examples(ITextTokenizer tokenizer, (string, string)[] rows) =>
-        new ExampleEncoder(new PromptEncoder(tokenizer, PromptTemplate.Format("Q: {prompt}")), tokenizer.EosTokenId!.Value, 64, 64, 128)
+        new ExampleEncoder(new PromptEncoder(tokenizer, PromptTemplate.Format("Q: {prompt}"), 64), tokenizer.EosTokenId!.Value, 64, 128)
             .Encode(rows, "rows", CancellationToken.None);
 
     /// <summary>Every byte is a token, and some are special, as with Llama 3.</summary>

@@ -80,6 +80,7 @@ public sealed class ForeignModelsTransformerTests
 
     /// <summary>With the tokenizer of ours, so that the texts can be compared.</summary>
     private static SorsaTransformer Over(nn.Module module, GenerationOptions options) => new(
+        new MLContext(),
         new FineTunedModel(ForeignModel.Bind(module), null, ScalarType.Float32),
         new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca),
         new SorsaFineTuningTrainer.Options { Generation = options }.ToSettings());

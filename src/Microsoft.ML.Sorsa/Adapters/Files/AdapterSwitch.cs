@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -39,7 +40,7 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
     {
         if (name is not null && !_adapters.ContainsKey(name))
         {
-            string loaded = _adapters.Count == 0 ? "none" : string.Join(", ", _adapters.Keys);
+            string loaded = _adapters.Count == 0 ? "none" : NameList.Join(_adapters.Keys);
             throw new ArgumentException($"name is '{name}', and the adapters that are loaded are {loaded}. Load it first.", nameof(name));
         }
     }
@@ -73,7 +74,8 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
             try
             {
                 IEnumerable<AdapterTarget> targets = slots.Select(slot => new ProjectionTarget(slot, model.Type, keepsProjection: true));
-                AdapterSet.Inject(targets, new SavedMethod(weights)).Merge(savedType);
+                AdapterSet.Inject(targets, new SavedMethod(weights)).Merge(
+                    savedType, $"The adapter '{name}' is damaged, or too large for {savedType}: write or fetch it again.");
             }
             catch
             {
