@@ -59,12 +59,6 @@ public sealed class ExperimentResult : IDisposable
     public void SaveReport(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException($"The report's folder '{folder}' does not exist. Make it first, or name another.");
-        }
-
         NewFile.Write(path, stream => ReportPage.Write(_report, stream));
     }
 

@@ -259,7 +259,8 @@ public sealed class SorsaCatalog
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        ModelZipFile.Write(_env, model, inputSchema, path);
+        ModelZipFile.Write(
+            _env, model, inputSchema, path, ModelZipFile.Members<SorsaTransformer>(model).Sum(member => member.Model.WeightBytes));
     }
 
     /// <summary>
@@ -274,6 +275,6 @@ public sealed class SorsaCatalog
     public SorsaTransformer LoadZip(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        return ModelZipFile.Single(ModelZipFile.Read(_env, path), path);
+        return ModelZipFile.Single<SorsaTransformer>(ModelZipFile.Read(_env, path), path);
     }
 }

@@ -33,16 +33,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly IHost _host;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
-    private readonly Lock _turn = new();
+    private readonly AdapterTurns _turns;
     private readonly TextModel? _model;
     private readonly string? _whyNotSaved;
-    private AdapterSwitch? _adapters;
     private bool _cutPrompt;
-    private bool _disposed;
 
     internal SorsaTransformer(IHostEnvironment env, TextModel model)
-        : this(env, new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
-            _model = model;
+        : this(env, new CachedModel(model.Network), model, model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName)
+    {
+    }
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
     internal static SorsaTransformer Over(
@@ -63,22 +62,24 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
     internal SorsaTransformer(IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
-        : this(env, model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+        : this(
+            env, model.Model,
+            model.Network is not { } network ? null : new TextModel(
+                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName),
+            prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
-        _model = model.Network is { } network
-            ? new TextModel(
-                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName)
-            : null;
         _whyNotSaved = model.WhyNotSaved;
         MergeReport = model.Report;
         Trained = model.Adapter;
     }
 
     private SorsaTransformer(
-        IHostEnvironment env, ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName,
-        string outputColumnName)
+        IHostEnvironment env, ILanguageModel model, TextModel? saved, PromptEncoder prompts, GenerationOptions generation,
+        string promptColumnName, string outputColumnName)
     {
         _host = env.Register(nameof(SorsaTransformer));
+        _model = saved;
+        _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
         _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
             outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
@@ -92,28 +93,10 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public MergeReport? MergeReport { get; internal init; }
 
     /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
-    public IReadOnlyList<string> AdapterNames
-    {
-        get
-        {
-            lock (_turn)
-            {
-                return _adapters?.Names ?? [];
-            }
-        }
-    }
+    public IReadOnlyList<string> AdapterNames => _turns.Names;
 
     /// <summary>The adapter that is in use; null: the base alone.</summary>
-    public string? ActiveAdapter
-    {
-        get
-        {
-            lock (_turn)
-            {
-                return _adapters?.Active;
-            }
-        }
-    }
+    public string? ActiveAdapter => _turns.Active;
 
     /// <summary>What was trained here, apart from its base; null where the model was not trained here, or has no adapter.</summary>
     internal AdapterWeights? Trained { get; init; }
@@ -124,15 +107,30 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         $"The model is an object of your own class, and {_whyNotSaved}. Save the weights of your object itself (module.save), or fine-tune "
         + "its folder without the object (ModelFolder in the options): such a model is saved whole.");
 
-    /// <summary>The answer to one prompt.</summary>
+    /// <summary>The answer to one prompt, with the adapter that is in use.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
     public string Generate(string prompt)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        string[] answers = [];
-        InTurn(() => answers = _generator.Generate([prompt]));
-        return answers[0];
+        return Generate(prompt, () => ActiveAdapter);
+    }
+
+    /// <summary>
+    /// The answer to one prompt with an adapter of its own: which one others use stays as it is. Several threads may each name theirs.
+    /// </summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="adapter">
+    /// The name that it was loaded under; null: the model without adapter. Where the call before had another one, merging this one is part
+    /// of the call: as long as <see cref="UseAdapter"/> takes.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of this name, or the prompt leaves no room in the model's positions.
+    /// </exception>
+    public string Generate(string prompt, string? adapter)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        return Generate(prompt, () => _turns.Loaded(adapter));
     }
 
     /// <summary>
@@ -141,28 +139,25 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <param name="prompt">The prompt, without its template.</param>
     /// <param name="cancellationToken">Checked before every token.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
-    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
+    /// <remarks>
+    /// The whole answer is that of the adapter which is in use when the first piece is asked for, whatever <see cref="UseAdapter"/> does
+    /// meanwhile. Where others use another adapter between two pieces, each change costs a merge, which takes as long as several tokens:
+    /// streams with different adapters side by side are slow.
+    /// </remarks>
+    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default) =>
+        Stream(prompt, () => ActiveAdapter, cancellationToken);
+
+    /// <summary>The same with an adapter of its own, as <see cref="Generate(string, string?)"/> has it.</summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="adapter">The name that it was loaded under; null: the model without adapter.</param>
+    /// <param name="cancellationToken">Checked before every token.</param>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of this name, or the prompt leaves no room in the model's positions.
+    /// </exception>
+    public IEnumerable<string> Stream(string prompt, string? adapter, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(prompt);
-        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
-        return Pieces();
-
-        IEnumerable<string> Pieces()
-        {
-            using IEnumerator<string> next = pieces.GetEnumerator();
-            while (MoveNext(next))
-            {
-                yield return next.Current;
-            }
-        }
-
-        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting.
-        bool MoveNext(IEnumerator<string> next)
-        {
-            bool moved = false;
-            InTurn(() => moved = next.MoveNext());
-            return moved;
-        }
+        _turns.Loaded(adapter);
+        return Stream(prompt, () => adapter, cancellationToken);
     }
 
     /// <summary>
@@ -180,7 +175,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void Save(string path, DataViewSchema? inputSchema = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        InTurn(() => ModelZipFile.Write(new MLContext(), this, inputSchema ?? PromptSchema(Model.PromptColumnName), path));
+        _turns.TakeActive(() =>
+            ModelZipFile.Write(
+                _host, this, inputSchema ?? TextColumns.Schema(Model.PromptColumnName), path, Model.WeightBytes));
     }
 
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
@@ -190,7 +187,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() => HuggingFaceFolder.Write(Model, folder));
+        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder));
     }
 
     /// <summary>Writes what was trained as an adapter, small and apart from its base.</summary>
@@ -205,7 +202,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         OptionRange.VerifyDefined(format, nameof(format));
-        InTurn(() =>
+        _turns.Take(() =>
         {
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(
                 "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
@@ -238,32 +235,23 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() =>
+        if (MergeReport is not null)
         {
-            if (MergeReport is not null)
-            {
-                throw new InvalidOperationException(
-                    "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
-                    "Open the base with mlContext.Sorsa().LoadModel.");
-            }
+            throw new InvalidOperationException(
+                "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
+                "Open the base with mlContext.Sorsa().LoadModel.");
+        }
 
-            AdapterWeights weights = AdapterReader.Read(folder);
-            try
-            {
-                (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
-            }
-            catch
-            {
-                weights.Dispose();
-                throw;
-            }
-        });
+        _turns.Add(name, () => AdapterReader.Read(folder), folder);
     }
 
-    /// <summary>Answers with this adapter from now on. Takes as long as merging it; the base is not read again.</summary>
+    /// <summary>
+    /// Answers with this adapter from now on. Takes as long as merging it; the base is not read again. A stream that is under way goes on
+    /// with its own.
+    /// </summary>
     /// <param name="name">The name that it was loaded under; null: the base alone.</param>
     /// <exception cref="ArgumentException">There is no adapter of this name.</exception>
-    public void UseAdapter(string? name) => InTurn(() => (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Use(name));
+    public void UseAdapter(string? name) => _turns.Use(name);
 
     /// <inheritdoc/>
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
@@ -282,23 +270,23 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version());
-        InTurn(() => ModelZip.Save(ctx, Model));
+        try
+        {
+            _turns.TakeActive(() => ModelZip.Save(ctx, Model));
+        }
+        catch
+        {
+            UnfinishedZip.Remove(ctx);
+            throw;
+        }
     }
 
     /// <summary>Frees the model, once a call that is under way is done. A model object of the user's is not touched.</summary>
-    public void Dispose()
+    public void Dispose() => _turns.Dispose(() =>
     {
-        lock (_turn)
-        {
-            if (!_disposed)
-            {
-                _disposed = true;
-                _adapters?.Dispose();
-                Trained?.Dispose();
-                _model?.Network.Dispose();
-            }
-        }
-    }
+        Trained?.Dispose();
+        _model?.Network.Dispose();
+    });
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -308,14 +296,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     }
 
     private static VersionInfo Version() => new(
-        modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
+        modelSignature: "SORSATXT", verWrittenCur: ModelZip.HashedVersion, verReadableCur: ModelZip.HashedVersion,
+        verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
     private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
     {
         var refusals = new string?[prompts.Count];
         string[] answers = [];
-        InTurn(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        _turns.TakeActive(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
         return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
     }
 
@@ -332,19 +321,36 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         }
     }
 
-    private static DataViewSchema PromptSchema(string column)
+    private string Generate(string prompt, Func<string?> adapter)
     {
-        var schema = new DataViewSchema.Builder();
-        schema.AddColumn(column, TextDataViewType.Instance);
-        return schema.ToSchema();
+        string answer = "";
+        _turns.Take(adapter, () => answer = _generator.Generate([prompt])[0]);
+        return answer;
     }
 
-    private void InTurn(Action act)
+    private IEnumerable<string> Stream(string prompt, Func<string?> adapter, CancellationToken cancellationToken)
     {
-        lock (_turn)
+        ArgumentNullException.ThrowIfNull(prompt);
+        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
+        return Pieces();
+
+        IEnumerable<string> Pieces()
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            act();
+            var own = new Lazy<string?>(adapter);
+            using IEnumerator<string> next = pieces.GetEnumerator();
+            while (MoveNext(next, own))
+            {
+                yield return next.Current;
+            }
+        }
+
+        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting. The keys and values of the tokens
+        // before are of the stream's own adapter, and so must the weights be at every one.
+        bool MoveNext(IEnumerator<string> next, Lazy<string?> own)
+        {
+            bool moved = false;
+            _turns.Take(() => own.Value, () => moved = next.MoveNext());
+            return moved;
         }
     }
 }

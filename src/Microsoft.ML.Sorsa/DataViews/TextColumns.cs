@@ -37,6 +37,14 @@ internal static class TextColumns
         new SchemaShape.Column(name, SchemaShape.Column.VectorKind.Scalar, TextDataViewType.Instance, isKey: false),
     ]);
 
+    /// <summary>One column of text alone.</summary>
+    public static DataViewSchema Schema(string name)
+    {
+        var schema = new DataViewSchema.Builder();
+        schema.AddColumn(name, TextDataViewType.Instance);
+        return schema.ToSchema();
+    }
+
     /// <summary>
     /// Warns of a column that an appended one hides: ML.NET allows it, and whoever reads the column by its name gets the other one.
     /// </summary>

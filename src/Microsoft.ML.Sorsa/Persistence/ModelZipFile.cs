@@ -17,12 +17,19 @@ internal static class ModelZipFile
     /// <param name="model">One transformer or a chain.</param>
     /// <param name="inputSchema">The columns that it is given; null: a reader is told none.</param>
     /// <param name="path">The file; it replaces one that is there.</param>
-    public static void Write(IHostEnvironment env, ITransformer model, DataViewSchema? inputSchema, string path) =>
-        NewFile.Write(path, stream =>
-        {
-            new ModelOperationsCatalog(env).Save(model, inputSchema, stream);
-            VerifyWhole(stream, path);
-        });
+    /// <param name="size">How many bytes it will have at least.</param>
+    public static void Write(IHostEnvironment env, ITransformer model, DataViewSchema? inputSchema, string path, long size) =>
+        NewFile.Write(
+            path,
+            stream =>
+            {
+                // Its own buffer, too: UnfinishedZip leaves alone what is no bare file.
+                var buffered = new BufferedStream(stream, 1 << 16);
+                new ModelOperationsCatalog(env).Save(model, inputSchema, buffered);
+                buffered.Flush();
+                VerifyWhole(stream, path);
+            },
+            size);
 
     /// <param name="env">ML.NET's environment.</param>
     /// <param name="path">The file.</param>
@@ -43,29 +50,44 @@ internal static class ModelZipFile
             using FileStream stream = File.OpenRead(path);
             return new ModelOperationsCatalog(env).Load(stream, out _);
         }
-        catch (Exception e) when (Cause(e) is InvalidDataException or FormatException or EndOfStreamException)
+        catch (Exception e) when (IsDamage(e))
         {
             throw new InvalidDataException($"'{path}' cannot be loaded. {Cause(e).Message}", e);
         }
-        catch (TargetInvocationException e) when (e.InnerException is not null)
+        catch (TargetInvocationException e)
         {
             ExceptionDispatchInfo.Throw(Cause(e));
             throw;
         }
     }
 
-    /// <summary>The one text transformer in a loaded model.</summary>
+    /// <summary>The one transformer of a kind in a loaded model.</summary>
     /// <exception cref="InvalidDataException">There is none, or more than one.</exception>
-    public static SorsaTransformer Single(ITransformer model, string path)
+    public static T Single<T>(ITransformer model, string path)
+        where T : ITransformer
     {
-        SorsaTransformer[] found = [.. Members(model).OfType<SorsaTransformer>()];
-        return found.Length == 1 ? found[0] : throw new InvalidDataException(
+        T[] found = [.. Members<T>(model)];
+        if (found.Length == 1)
+        {
+            return found[0];
+        }
+
+        (model as IDisposable)?.Dispose();
+        throw new InvalidDataException(
             $"'{path}' holds {found.Length} models of this library, and LoadZip gives the one that a zip has. "
             + "Load it with mlContext.Model.Load and take what you need out of it.");
     }
 
-    private static IEnumerable<ITransformer> Members(ITransformer model) =>
-        model is IEnumerable<ITransformer> chain ? chain.SelectMany(Members) : [model];
+    /// <summary>The transformers of a kind in a model, alone or in chains of chains.</summary>
+    public static IEnumerable<T> Members<T>(ITransformer model)
+        where T : ITransformer =>
+        model is IEnumerable<ITransformer> chain ? chain.SelectMany(Members<T>) : model is T found ? [found] : [];
+
+    /// <summary>
+    /// What a loader says of its model's content; and whatever ML.NET stumbles over before it comes to a loader, which has many names.
+    /// </summary>
+    private static bool IsDamage(Exception e) => Cause(e) is InvalidDataException or FormatException or EndOfStreamException
+        || e is not (TargetInvocationException or IOException or UnauthorizedAccessException or OutOfMemoryException);
 
     /// <summary>ML.NET calls loaders by reflection, a chain in a chain more than once, and leaves the wrappers on.</summary>
     private static Exception Cause(Exception e) =>
@@ -74,7 +96,6 @@ internal static class ModelZipFile
     /// <summary>ML.NET swallows what goes wrong while the list of a zip's entries is written, at its end.</summary>
     private static void VerifyWhole(Stream stream, string path)
     {
-        stream.Flush();
         try
         {
             using var written = new ZipArchive(stream, ZipArchiveMode.Read, leaveOpen: true);

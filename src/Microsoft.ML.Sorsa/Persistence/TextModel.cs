@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
@@ -19,4 +20,7 @@ internal sealed record TextModel(
 {
     /// <summary>The tokenizer's, which are saved as they were read: that of a model of ours is always from files.</summary>
     public TokenizerFiles TokenizerFiles => Prompts.Tokenizer.Files!;
+
+    /// <summary>What the weights take in a file.</summary>
+    public long WeightBytes => Network.NamedWeights.Sum(weight => weight.Value.numel() * SafetensorsType.Of(SavedType).Bits / 8);
 }

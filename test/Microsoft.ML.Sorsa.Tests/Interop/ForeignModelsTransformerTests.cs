@@ -50,6 +50,8 @@ public sealed class ForeignModelsTransformerTests
         foreach (Action save in new Action[]
         {
             () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip),
+            () => s_ml.Model.Save(model, null, folder.File("stock.zip")), () => model.Save(folder.File("own.zip")),
+            () => s_ml.Sorsa().SaveZip(new TransformerChain<ITransformer>(model), null, folder.File("chain.zip")),
         })
         {
             string message = Assert.ThrowsExactly<NotSupportedException>(save).Message;
