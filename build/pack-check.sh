@@ -42,7 +42,7 @@ check() {
     nuspec=$(unzip -p "$package" "$name.nuspec")
     same "$name, dependencies" "$(printf '%s\n' $dependencies)" "$(sed -nE 's/.*<dependency id="([^"]+)".*/\1/p' <<< "$nuspec")"
     for element in "<version>$version</version>" '<license type="expression">MIT</license>' '<readme>README.md</readme>' \
-        '<icon>icon.png</icon>' '<description>' '<tags>'; do
+        '<icon>icon.png</icon>' '<description>' '<tags>' '<repository type="git"'; do
         grep -qF "$element" <<< "$nuspec" || { echo "$name: the nuspec has no $element"; status=1; }
     done
     # The library names its symbols' file; a release's begins with /_/.
@@ -52,7 +52,7 @@ check() {
     fi
 }
 
-check Microsoft.ML.Sorsa "Microsoft.ML Microsoft.ML.Tokenizers System.Numerics.Tensors TorchSharp" \
+check Microsoft.ML.Sorsa "Microsoft.ML Microsoft.ML.Tokenizers System.IO.Hashing System.Numerics.Tensors TorchSharp" \
     buildTransitive/Microsoft.ML.Sorsa.targets
 check Microsoft.ML.Sorsa.Sweeps "Microsoft.ML.Sorsa Microsoft.Data.Sqlite OxyPlot.Core" ""
 check Microsoft.ML.Sorsa.Hangfire "Microsoft.ML.Sorsa.Sweeps Hangfire.Core Hangfire.PostgreSql Npgsql" ""

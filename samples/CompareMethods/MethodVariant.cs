@@ -8,7 +8,10 @@ namespace CompareMethods;
 /// <param name="Key">As on the command line.</param>
 /// <param name="Title">As in the table.</param>
 /// <param name="Method">The library's name of it.</param>
-/// <param name="LearningRates">The peak learning rates that it is tried with, around where methods of its kind do best.</param>
+/// <param name="LearningRates">
+/// The peak learning rates that it is tried with, around where methods of its kind do best in 40 steps; the library's defaults are lower,
+/// for longer runs.
+/// </param>
 /// <param name="Configure">Sets what belongs to this row alone, given the steps of the run.</param>
 internal sealed record MethodVariant(
     string Key, string Title, FineTuningMethod Method, double[] LearningRates, Action<Options, int>? Configure = null)

@@ -8,12 +8,16 @@ namespace QuickStart;
 /// <summary>The second process: any ML.NET program that is given the zip. It names no type of the model in it.</summary>
 internal static class PredictFromZip
 {
-    public static int Run(string zip, string questions, string answers)
+    /// <summary>The questions' rows with their replies, as JSON lines again.</summary>
+    public static int Run(string zip, string questions, string replies)
     {
         var mlContext = new MLContext();
         ITransformer model = mlContext.Model.Load(zip, out _);
-        IDataView predictions = model.Transform(mlContext.Data.LoadFromJsonLines(questions, nameof(Question.Prompt)));
-        File.WriteAllLines(answers, predictions.GetColumn<string>("Reply").Select(answer => JsonSerializer.Serialize(answer)));
+        IDataView predictions = model.Transform(mlContext.Data.LoadFromJsonLines(questions));
+        DataViewSchema.Column[] columns = [.. predictions.Schema.Where(column => !column.IsHidden)];
+        string[][] texts = [.. columns.Select(column => predictions.GetColumn<string>(column).ToArray())];
+        File.WriteAllLines(replies, Enumerable.Range(0, texts[0].Length).Select(row => JsonSerializer.Serialize(
+            columns.Select((column, i) => (column.Name, Text: texts[i][row])).ToDictionary(pair => pair.Name, pair => pair.Text))));
         return 0;
     }
 }

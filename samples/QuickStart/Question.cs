@@ -4,11 +4,16 @@ using Microsoft.ML.Data;
 
 namespace QuickStart;
 
-/// <summary>A row, as it stands in the output folder's train.jsonl and test.jsonl.</summary>
+/// <summary>A row: what is asked, and what the answer should be.</summary>
 internal sealed record Question(string Prompt, string Response)
 {
-    public static void Write(string path, IEnumerable<Question> rows) =>
-        File.WriteAllLines(path, rows.Select(row => JsonSerializer.Serialize(row)));
+    /// <summary>JSON lines under the names of the columns that rows are read from, so that --train and --test take the file, too.</summary>
+    public static void Write(string path, IEnumerable<Question> rows, string promptColumn, string responseColumn) =>
+        File.WriteAllLines(path, rows.Select(row => JsonSerializer.Serialize(new Dictionary<string, string>
+        {
+            [promptColumn] = row.Prompt,
+            [responseColumn] = row.Response,
+        })));
 
     public static IReadOnlyList<Question> Read(IDataView data, string promptColumn, string responseColumn) =>
         [.. data.GetColumn<string>(promptColumn)

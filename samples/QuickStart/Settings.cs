@@ -1,3 +1,6 @@
+using Microsoft.ML.Sorsa;
+using Microsoft.ML.Sorsa.Data;
+
 namespace QuickStart;
 
 /// <summary>What the command line says.</summary>
@@ -6,6 +9,10 @@ internal sealed record Settings
     /// <summary>tiny-llama-math, 1.2 million parameters, which the build puts beside the program.</summary>
     public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tiny-llama-math");
 
+    /// <summary>Alpaca's instruction prompt with the response on a line of its own: the form of the bundled model's task.</summary>
+    public static PromptTemplate Template { get; } = PromptTemplate.Format(PromptTemplate.Alpaca + "\n");
+
+    /// <summary>A folder to train from, or a zip that was saved here, to ask.</summary>
     public required string Model { get; init; }
 
     public required string? Train { get; init; }
@@ -20,17 +27,22 @@ internal sealed record Settings
 
     public required int TestRows { get; init; }
 
+    public required FineTuningMethod Method { get; init; }
+
     public required int? Steps { get; init; }
 
     public required int Batch { get; init; }
 
-    public required int Rank { get; init; }
+    /// <summary>Null, as <see cref="Gamma"/> and <see cref="LearningRate"/>: the library's default for the method.</summary>
+    public required int? Rank { get; init; }
 
-    public required double Gamma { get; init; }
+    public required double? Gamma { get; init; }
 
-    public required double LearningRate { get; init; }
+    public required double? LearningRate { get; init; }
 
     public required int MaxNewTokens { get; init; }
+
+    public required bool Interactive { get; init; }
 
     public required string Out { get; init; }
 }

@@ -11,34 +11,23 @@ internal static class TaskData
 
     public static (IReadOnlyList<Question> Train, IReadOnlyList<Question> Test) Load(MLContext mlContext, Settings settings)
     {
-        if (settings.Train is null)
-        {
-            return Generate(settings);
-        }
+        IReadOnlyList<Question>? train = settings.Train is null ? null : Read(settings.Train);
 
-        IReadOnlyList<Question> train = Read(settings.Train);
-        if (settings.Test is not null)
-        {
-            return ([.. train.Take(settings.Rows)], [.. Read(settings.Test).Take(settings.TestRows)]);
-        }
-
-        // The last rows of the file are kept for asking.
-        int asked = Math.Min(settings.TestRows, train.Count / 2);
-        return ([.. train.SkipLast(asked).Take(settings.Rows)], [.. train.TakeLast(asked)]);
+        // Without a file of its own, the last rows of the training file are kept for asking.
+        int asked = train is null || settings.Test is not null ? 0 : Math.Min(settings.TestRows, train.Count / 2);
+        IReadOnlyList<Question> test = settings.Test is not null ? [.. Read(settings.Test).Take(settings.TestRows)]
+            : train is not null ? [.. train.TakeLast(asked)]
+            : Draw(settings.TestRows, TestSeed, excludedQuestions: []);
+        return (train is null
+            ? Draw(settings.Rows, TrainSeed, [.. test.Select(row => row.Prompt)])
+            : [.. train.SkipLast(asked).Take(settings.Rows)], test);
 
         IReadOnlyList<Question> Read(string path) => Question.Read(
             mlContext.Data.LoadFromJsonLines(path, settings.PromptColumn, settings.ResponseColumn), settings.PromptColumn,
             settings.ResponseColumn);
     }
 
-    private static (IReadOnlyList<Question> Train, IReadOnlyList<Question> Test) Generate(Settings settings)
-    {
-        ArithmeticTask task = ArithmeticTask.Load(Settings.BundledModel);
-        IReadOnlyList<(string Question, string Answer)> test = task.Draw(settings.TestRows, TestSeed);
-        HashSet<string> asked = [.. test.Select(row => row.Question)];
-        return (ToQuestions(task.Draw(settings.Rows, TrainSeed, asked)), ToQuestions(test));
-
-        static IReadOnlyList<Question> ToQuestions(IEnumerable<(string Question, string Answer)> rows) =>
-            [.. rows.Select(row => new Question(row.Question, row.Answer))];
-    }
+    private static IReadOnlyList<Question> Draw(int rows, int seed, HashSet<string> excludedQuestions) =>
+        [.. ArithmeticTask.Load(Settings.BundledModel).Draw(rows, seed, excludedQuestions)
+            .Select(row => new Question(row.Question, row.Answer))];
 }

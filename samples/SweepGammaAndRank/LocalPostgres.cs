@@ -42,15 +42,10 @@ public sealed class LocalPostgres : IDisposable
         string programs = FindPrograms() ?? throw new InvalidOperationException(Missing);
         folder = Path.GetFullPath(folder);
         string data = Path.Combine(folder, "data"), secret = Path.Combine(folder, "password"), log = Path.Combine(folder, "server.log");
-        Directory.CreateDirectory(folder);
+        MakePrivate(folder);
         if (!File.Exists(secret))
         {
-            File.WriteAllText(secret, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
-        }
-
-        if (!OperatingSystem.IsWindows())
-        {
-            File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            WritePrivate(secret, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
         }
 
         if (IsRoot)
@@ -84,6 +79,35 @@ public sealed class LocalPostgres : IDisposable
 
     /// <summary>Stops the server, also one that an earlier process was killed over; the folder stays.</summary>
     public void Dispose() => RunAsOwner(Path.Combine(_programs, "pg_ctl"), ["stop", "-w", "-m", "fast", "-D", _data]);
+
+    /// <summary>The user's alone, before anything is in it.</summary>
+    private static void MakePrivate(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(folder);
+            return;
+        }
+
+        const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(folder, OwnerOnly);
+
+        // One that was there has the mode that it had; only its owner, or root, may change that.
+        File.SetUnixFileMode(folder, OwnerOnly);
+    }
+
+    /// <summary>A file that nobody else can read at any moment, and that was not there.</summary>
+    private static void WritePrivate(string path, string text)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        using var writer = new StreamWriter(path, options);
+        writer.Write(text);
+    }
 
     private static string? FindPrograms()
     {

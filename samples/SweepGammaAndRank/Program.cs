@@ -26,8 +26,8 @@ Option<int?> workers = new("--workers")
 };
 Option<string?> postgres = new("--postgres")
 {
-    Description = "The database of a study with workers, in Npgsql's words; " +
-        "by default --workers starts a server of its own in the output folder.",
+    Description = $"The database of a study with workers, in Npgsql's words, without a password; by default what {Database.Variable} says; "
+        + "without either, --workers starts a server of its own in the output folder.",
 };
 Option<string> study = new("--study") { Description = "The study's name in the database.", DefaultValueFactory = _ => "sweep" };
 Option<int> dashboard = new("--dashboard")
@@ -88,8 +88,13 @@ root.SetAction(arguments => Sweep.Run(new Settings
 }));
 
 Option<bool> withParent = new("--with-parent") { Description = "Ends when the process that started it does.", Hidden = true };
-Command worker = new("worker", "Runs trials of an experiment on this or another machine, until Ctrl+C.") { postgres, model, withParent };
-worker.SetAction(arguments => Workers.Work(arguments.GetValue(postgres), arguments.GetValue(model)!, arguments.GetValue(withParent)));
+Option<string?> cache = new("--cache") { Description = "A folder of yours alone for decompositions; by default in your application data." };
+Command worker = new("worker", "Runs trials of an experiment on this or another machine, until Ctrl+C.")
+{
+    postgres, model, cache, withParent,
+};
+worker.SetAction(arguments => Workers.Work(
+    arguments.GetValue(postgres), arguments.GetValue(model)!, arguments.GetValue(cache), arguments.GetValue(withParent)));
 root.Subcommands.Add(worker);
 
 try

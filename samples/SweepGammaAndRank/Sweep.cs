@@ -58,7 +58,7 @@ internal static class Sweep
             if (settings.StartedWorkers is null or 0)
             {
                 Say(
-                    $"waiting for workers: run this program with \"worker --postgres ...\" ",
+                    $"waiting for workers: run this program with \"worker\" and {Database.Variable} set ",
                     $"on any machine that sees the database and has the model");
             }
         }
@@ -88,10 +88,7 @@ internal static class Sweep
         }
 
         string zip = Path.Combine(settings.Out, "best.zip");
-
-        // ML.NET writes to the name it is given: under a name of its own a zip that is cut short never takes the place of a good one.
-        mlContext.Model.Save(result.Model, validation.Schema, zip + ".tmp");
-        File.Move(zip + ".tmp", zip, overwrite: true);
+        result.Model.Save(zip, validation.Schema);
         Say($"saved: {zip}, {new FileInfo(zip).Length / 1e6:F1} MB");
         string report = Path.Combine(settings.Out, "report.html");
         result.SaveReport(report);

@@ -9,9 +9,6 @@ namespace SweepGammaAndRank;
 /// </summary>
 internal sealed class Workers : IDisposable
 {
-    /// <summary>A password belongs into no command line, which every user of a machine can read.</summary>
-    private const string ConnectionVariable = "SORSA_POSTGRES";
-
     private readonly LocalPostgres? _server;
     private readonly List<Process> _processes = [];
     private readonly Dashboard _dashboard;
@@ -20,8 +17,9 @@ internal sealed class Workers : IDisposable
     /// output folder.</param>
     public Workers(Settings settings)
     {
-        _server = settings.Postgres is null ? LocalPostgres.Start(Path.Combine(settings.Out, "postgres")) : null;
-        ConnectionString = settings.Postgres ?? _server!.ConnectionString;
+        string? named = Database.Named(settings.Postgres);
+        _server = named is null ? LocalPostgres.Start(Path.Combine(settings.Out, "postgres")) : null;
+        ConnectionString = named ?? _server!.ConnectionString;
         _dashboard = new Dashboard(ConnectionString, settings.DashboardPort);
         for (int i = 0; i < (settings.StartedWorkers ?? 0); i++)
         {
@@ -34,11 +32,10 @@ internal sealed class Workers : IDisposable
     public Uri DashboardAddress => _dashboard.Address;
 
     /// <summary>What a worker process does, on this machine or on another: trials, until it is told to stop.</summary>
-    public static int Work(string? postgres, string model, bool endsWithItsParent)
+    public static int Work(string? postgres, string model, string? cache, bool endsWithItsParent)
     {
-        string connection = postgres ?? Environment.GetEnvironmentVariable(ConnectionVariable)
-            ?? throw new ArgumentException(
-                $"--postgres is missing, and {ConnectionVariable} is not set: name the database of the experiment.");
+        string connection = Database.Named(postgres) ?? throw new ArgumentException(
+            $"--postgres is missing, and {Database.Variable} is not set: name the database of the experiment.");
         using var stop = new CancellationTokenSource();
         if (endsWithItsParent)
         {
@@ -58,7 +55,7 @@ internal sealed class Workers : IDisposable
             pressed.Cancel = true;
             stop.Cancel();
         };
-        new SorsaSweepWorker(new MLContext(), connection, model).Run(stop.Token);
+        new SorsaSweepWorker(new MLContext(), connection, model, new SorsaSweepWorker.Options { CacheFolder = cache }).Run(stop.Token);
         return 0;
     }
 
@@ -81,7 +78,7 @@ internal sealed class Workers : IDisposable
         string program = Environment.ProcessPath!;
         string[] host = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(Workers).Assembly.Location] : [];
         var start = new ProcessStartInfo(program, [.. host, "worker", "--model", model, "--with-parent"]) { RedirectStandardInput = true };
-        start.Environment[ConnectionVariable] = ConnectionString;
+        start.Environment[Database.Variable] = ConnectionString;
         return Process.Start(start)!;
     }
 }

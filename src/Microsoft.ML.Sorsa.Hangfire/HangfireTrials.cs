@@ -13,7 +13,7 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
 {
     private static readonly TimeSpan s_pollInterval = TimeSpan.FromMilliseconds(50);
 
-    private readonly BackgroundJobClient _client = new(jobs);
+    private readonly BackgroundJobClient _client = new(jobs, TrialQueue.Filters);
 
     public async Task<TrialResult> RunAsync(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
@@ -75,12 +75,15 @@ internal sealed class HangfireTrials(JobStorage jobs, PostgresStudyStore store, 
         }
     }
 
+    private static string MessageOf(StateData state) =>
+        state.Data is { } data && data.TryGetValue("ExceptionMessage", out string? message) ? message : "the worker did not say why.";
+
     private static void RequireAlive(StateData? state, string job, int trial)
     {
         if (state?.Name == FailedState.StateName)
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"Trial {trial} could not be run (job {job}, after retries): {state.Data["ExceptionMessage"]} "
+                $"Trial {trial} could not be run (job {job}, after retries): {MessageOf(state)} "
                 + $"Put that right and run the experiment again; it goes on with the study."));
         }
 

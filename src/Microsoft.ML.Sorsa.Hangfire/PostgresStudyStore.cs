@@ -24,10 +24,12 @@ internal sealed class PostgresStudyStore : IStudyStore
         _study = study;
         _inputs = inputs;
         _session = new PostgresSession(connectionString, $"The study '{study}'");
-        _tables = new SqlStudyTables(_session.Connection, study, _session.Explain);
+        _tables = new SqlStudyTables(_session.Connection, study, Name, _session.Explain);
     }
 
     public string Name => _session.Name;
+
+    public DateTimeOffset? Begun => _tables.ReadBegun();
 
     /// <summary>Opens the study for the experiment.</summary>
     public void Open(StudyDefinition definition)
@@ -41,7 +43,7 @@ internal sealed class PostgresStudyStore : IStudyStore
 
         _session.InTurn(() =>
         {
-            _tables.Open(definition, Name);
+            _tables.Open(definition);
             WriteInputs();
         });
     }
@@ -64,14 +66,23 @@ internal sealed class PostgresStudyStore : IStudyStore
     }
 
     /// <summary>What the study was begun with, of a study that is there.</summary>
-    public StudyDefinition ReadDefinition() => _tables.ReadDefinition()!;
+    public StudyDefinition ReadDefinition() => _tables.ReadDefinition() ?? throw NotThere();
 
     /// <summary>What workers need beside the definition.</summary>
     public StudyInputs ReadInputs()
     {
         using var command = new NpgsqlCommand("SELECT work FROM sorsa_work WHERE study = @study", _session.Connection);
         command.Parameters.AddWithValue("study", _study);
-        return StudyInputs.Parse((string)Explained(command.ExecuteScalar)!);
+        string inputs = Explained(command.ExecuteScalar) as string ?? throw NotThere();
+        try
+        {
+            return StudyInputs.Parse(inputs);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException(
+                $"{Name} is damaged: column 'work' of table sorsa_work cannot be read. {e.Message} Begin another study.", e);
+        }
     }
 
     public TrialPlan ReadPlan(int trialId) => _tables.ReadPlan(trialId);
@@ -104,6 +115,9 @@ internal sealed class PostgresStudyStore : IStudyStore
             Explained(command.ExecuteNonQuery);
         }
     }
+
+    private InvalidDataException NotThere() =>
+        new($"{Name} is not there, or was taken apart while it ran. Run the experiment again, under another name.");
 
     private T Explained<T>(Func<T> ask)
     {

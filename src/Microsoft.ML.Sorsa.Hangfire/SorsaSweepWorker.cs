@@ -1,4 +1,6 @@
 using Hangfire;
+using Hangfire.Server;
+using Hangfire.States;
 using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 
@@ -7,16 +9,21 @@ namespace Microsoft.ML.Sorsa;
 /// <summary>
 /// Runs trials for experiments on this or other machines that were given <see cref="SorsaExperimentHangfireExtensions.SetHangfire"/>: one
 /// command on any machine that sees the database and has the model folder. Workers may come and go at any time; a trial whose worker ends
-/// is taken over by another one, from its beginning. A database serves studies over one model at a time.
+/// is taken over by another one, from its beginning. A database serves studies over one model at a time. A worker runs trials and nothing
+/// else, whatever jobs the database holds; docs/sweeps.md says what whoever can write to the database can still do.
 /// </summary>
 /// <param name="mlContext">ML.NET's; it decides the device. Trials log through it.</param>
 /// <param name="connectionString">The database of the experiment, in Npgsql's words.</param>
-/// <param name="modelFolder">This machine's copy of the model. Its weights are compared with those of a study before a trial runs.</param>
+/// <param name="modelFolder">
+/// This machine's copy of the model. Its weights are compared with those of a study before a trial runs. A relative path is made whole
+/// when the worker is made.
+/// </param>
 /// <param name="options">How it runs trials; null: the defaults.</param>
 public sealed class SorsaSweepWorker(
     MLContext mlContext, string connectionString, string modelFolder, SorsaSweepWorker.Options? options = null)
 {
-    private readonly Options _options = options ?? new Options();
+    private readonly Options _options = Whole(options ?? new Options());
+    private readonly string _modelFolder = WholePath(modelFolder);
 
     /// <summary>How a worker runs trials.</summary>
     public sealed record Options
@@ -30,8 +37,9 @@ public sealed class SorsaSweepWorker(
         public int TrialsAtATime { get; init; } = 1;
 
         /// <summary>
-        /// Where decompositions are kept, for all workers of this machine. Default: a folder "sorsa-svd-" and the user's name in the
-        /// temporary folder.
+        /// Where decompositions are kept, for all workers of this user on this machine. Default: the folder
+        /// "Microsoft.ML.Sorsa/decompositions" in the user's folder for application data (on Linux ~/.local/share), which nobody else can
+        /// write to. A relative path is made whole when the worker is made.
         /// </summary>
         public string? CacheFolder { get; init; }
 
@@ -57,7 +65,7 @@ public sealed class SorsaSweepWorker(
         Verify();
 
         // A trainer reads the model's config.json when it is made; a rank of 1 fits every model.
-        mlContext.Sorsa().FineTune(new SorsaFineTuningTrainer.Options { ModelFolder = modelFolder, Rank = 1 });
+        mlContext.Sorsa().FineTune(new SorsaFineTuningTrainer.Options { ModelFolder = _modelFolder, Rank = 1 });
         int threads = torch.get_num_threads();
         try
         {
@@ -71,22 +79,53 @@ public sealed class SorsaSweepWorker(
 
     private void RunJobs(CancellationToken cancellationToken)
     {
-        string decompositions = _options.CacheFolder ?? Path.Combine(Path.GetTempPath(), "sorsa-svd-" + Environment.UserName);
-        using var studies = new WorkerStudies(mlContext.Sorsa(), modelFolder, decompositions);
-        using var server = new BackgroundJobServer(
-            new BackgroundJobServerOptions
+        using var studies = new WorkerStudies(mlContext.Sorsa(), _modelFolder, _options.CacheFolder ?? DefaultCacheFolder());
+        var stateChanger = new BackgroundJobStateChanger(TrialQueue.Filters);
+        var performer = new BackgroundJobPerformer(TrialQueue.Filters, new Activation(new TrialJob(connectionString, studies)));
+
+        // Workers, and who gives them a failed job again: Hangfire's own server would also look for recurring jobs, of any type.
+        IBackgroundProcess[] processes =
+        [
+            .. Enumerable.Range(0, _options.TrialsAtATime).Select(_ => new Worker([TrialQueue.Name], performer, stateChanger)),
+            new DelayedJobScheduler(TimeSpan.FromSeconds(1), stateChanger),
+        ];
+        using var server = new BackgroundProcessingServer(
+            TrialQueue.Open(connectionString, _options.InvisibilityTimeout),
+            processes,
+            new Dictionary<string, object> { ["Queues"] = new[] { TrialQueue.Name }, ["WorkerCount"] = _options.TrialsAtATime },
+            new BackgroundProcessingServerOptions
             {
-                Activator = new Activation(new TrialJob(connectionString, studies)),
-                Queues = [TrialQueue.Name],
-                WorkerCount = _options.TrialsAtATime,
                 CancellationCheckInterval = TimeSpan.FromSeconds(1),
-                SchedulePollingInterval = TimeSpan.FromSeconds(1),
 
                 // A trial ends at its next step; it must not be under way any more when the model goes.
                 ShutdownTimeout = Timeout.InfiniteTimeSpan,
-            },
-            TrialQueue.Open(connectionString, _options.InvisibilityTimeout));
+            });
         cancellationToken.WaitHandle.WaitOne();
+    }
+
+    private static Options Whole(Options options) =>
+        options.CacheFolder is { } folder ? options with { CacheFolder = WholePath(folder) } : options;
+
+    private static string WholePath(string path) => string.IsNullOrWhiteSpace(path) ? path : Path.GetFullPath(path);
+
+    /// <summary>Not in the temporary folder, where another user could have laid decompositions ready.</summary>
+    internal static string DefaultCacheFolder()
+    {
+        string data = Environment.GetFolderPath(
+            Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify);
+        string folder = Path.Combine(data, "Microsoft.ML.Sorsa", "decompositions");
+        try
+        {
+            const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+            return data == "" ? throw new IOException("The user has no such folder.")
+                : OperatingSystem.IsWindows() ? Directory.CreateDirectory(folder).FullName
+                : Directory.CreateDirectory(folder, OwnerOnly).FullName;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"The worker's folder for decompositions, '{folder}', cannot be made: {e.Message} "
+                + $"Name another one in {nameof(SorsaSweepWorker)}.{nameof(Options)}.{nameof(Options.CacheFolder)}.", e);
+        }
     }
 
     private void Verify()

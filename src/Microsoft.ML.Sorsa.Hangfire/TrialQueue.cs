@@ -1,6 +1,7 @@
 using System.Data.Common;
+using Hangfire;
+using Hangfire.Common;
 using Hangfire.PostgreSql;
-using Hangfire.PostgreSql.Factories;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -11,17 +12,24 @@ internal static class TrialQueue
 {
     public const string Name = "sorsa";
 
+    /// <summary>
+    /// What Hangfire does around a job: the attributes of <see cref="TrialJob.Run"/>, and the dashboard's counts. Its usual filters go on
+    /// with other jobs when one ends, and make objects of types that the database names.
+    /// </summary>
+    public static IJobFilterProvider Filters { get; } = new JobFilterProviderCollection(
+        new JobFilterAttributeFilterProvider(), new JobFilterCollection { new StatisticsHistoryAttribute() });
+
     /// <summary>Opens the tables, and makes them if they are not there.</summary>
     /// <param name="connectionString">Npgsql's.</param>
     /// <param name="invisibilityTimeout">
     /// After so long without a sign of life of a job's worker the job is another's; counts for workers.
     /// </param>
     /// <exception cref="IOException">The server cannot be reached, or refuses.</exception>
-    public static PostgreSqlStorage Open(string connectionString, TimeSpan invisibilityTimeout)
+    public static TrialStorage Open(string connectionString, TimeSpan invisibilityTimeout)
     {
         using var session = new PostgresSession(connectionString, "The queue of trials");
         session.Open();
-        PostgreSqlStorage? storage = null;
+        TrialStorage? storage = null;
         session.InTurn(() =>
         {
             var options = new PostgreSqlStorageOptions
@@ -34,7 +42,7 @@ internal static class TrialQueue
             };
             try
             {
-                storage = new PostgreSqlStorage(new NpgsqlConnectionFactory(connectionString, options), options);
+                storage = new TrialStorage(connectionString, options);
             }
             catch (DbException e)
             {

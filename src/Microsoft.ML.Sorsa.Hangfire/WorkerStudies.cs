@@ -59,7 +59,7 @@ internal sealed class WorkerStudies(SorsaCatalog catalog, string modelFolder, st
     private TrialRunner Load(StudyDefinition definition, PostgresStudyStore store)
     {
         var runner = new TrialRunner(catalog, definition, store.ReadInputs(), modelFolder, decompositionFolder);
-        if (runner.ModelFingerprint == definition.ModelFingerprint)
+        if (runner.HasModelFingerprint(definition.ModelFingerprint))
         {
             return runner;
         }

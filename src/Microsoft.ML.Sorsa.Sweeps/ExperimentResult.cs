@@ -9,9 +9,10 @@ public sealed class ExperimentResult : IDisposable
     private readonly SweepReport _report;
 
     internal ExperimentResult(
-        TrialHistory history, SorsaSearchSpace space, SorsaTransformer model, SweepMetric metric, SharedWork shared, bool stoppedByTime)
+        TrialHistory history, SorsaSearchSpace space, SorsaTransformer model, SweepMetric metric, SharedWork shared, bool stoppedByTime,
+        SweepOrigin origin)
     {
-        _report = new SweepReport(history, metric.Name, space, shared, stoppedByTime);
+        _report = new SweepReport(history, metric.Name, space, shared, stoppedByTime, origin);
         Trials = history.Trials;
         BestRun = history.Best!;
         Model = model;
@@ -45,9 +46,10 @@ public sealed class ExperimentResult : IDisposable
     public bool StoppedByTime { get; }
 
     /// <summary>
-    /// Writes a report of the sweep as one HTML file that needs nothing else, no network either: γ against rank, the validation curves, all
-    /// options together, orthonormality against γ, the importance of each parameter, and a table of all trials with their exact parameters.
-    /// The same trials give the same bytes.
+    /// Writes a report of the sweep as one HTML file that needs nothing else, no network either: what it was made of, γ against rank, the
+    /// validation curves, all options together, orthonormality against γ, the importance of each parameter where there are trials enough,
+    /// and a table of all trials. Numbers have at most four digits that count; all digits are in the titles that a mouse shows. The same
+    /// study gives the same bytes.
     /// </summary>
     /// <param name="path">The file; it appears when it is whole, and replaces one that is there. Its folder must be there.</param>
     /// <exception cref="ArgumentException">The path is empty.</exception>
@@ -57,12 +59,6 @@ public sealed class ExperimentResult : IDisposable
     public void SaveReport(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException($"The report's folder '{folder}' does not exist. Make it first, or name another.");
-        }
-
         NewFile.Write(path, stream => ReportPage.Write(_report, stream));
     }
 

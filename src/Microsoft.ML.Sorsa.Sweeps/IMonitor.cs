@@ -1,6 +1,9 @@
 namespace Microsoft.ML.Sorsa.Sweeps;
 
-/// <summary>Told what happens in an experiment; one call at a time, on the threads of the experiment.</summary>
+/// <summary>
+/// Told what happens in an experiment; one call at a time, on the threads of the experiment. What it throws is written to ML.NET's log as a
+/// warning, and the experiment goes on; an <see cref="OperationCanceledException"/> ends the experiment.
+/// </summary>
 public interface IMonitor
 {
     /// <summary>A trial starts.</summary>

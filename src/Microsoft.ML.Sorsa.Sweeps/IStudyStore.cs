@@ -9,9 +9,13 @@ public interface IStudyStore : IDisposable
     /// <summary>The study as messages name it.</summary>
     string Name { get; }
 
+    /// <summary>When the study was begun; null where the store does not know. Asked once it is open. Null unless implemented.</summary>
+    DateTimeOffset? Begun => null;
+
     /// <summary>Makes the study, or opens it, for this experiment alone until the store is disposed.</summary>
     /// <param name="definition">What the experiment is; to be the same as that of a study which is there.</param>
     /// <exception cref="InvalidOperationException">It was begun with another definition, or another experiment has it open.</exception>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
     void Open(StudyDefinition definition);
 
     /// <summary>All trials so far, by their number.</summary>

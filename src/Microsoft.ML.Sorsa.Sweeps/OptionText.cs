@@ -33,11 +33,19 @@ internal static class OptionText
 {
     private const string ChatTemplate = "chat", FormatMark = "format:";
 
+    /// <summary>In front of a template that treats special tokens in a prompt otherwise than its kind does.</summary>
+    private const string SplitMark = "special tokens split: ", FoundMark = "special tokens found: ";
+
     /// <summary>What belongs to a place and a process, not to what is computed.</summary>
-    private static readonly string[] s_local = [nameof(Options.ModelFolder), nameof(Options.Progress), nameof(Options.CancellationToken)];
+    private static readonly string[] s_local =
+        [nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken)];
 
     /// <summary>The same for all trials of one base model.</summary>
     private static readonly string[] s_ofTheBaseModel = [nameof(Options.ComputeType), nameof(Options.SavedType)];
+
+    /// <summary>Names of columns: the same rows and the same model come out, whatever they are called.</summary>
+    private static readonly string[] s_columns =
+        [nameof(Options.PromptColumnName), nameof(Options.ResponseColumnName), nameof(Options.OutputColumnName)];
 
     private static readonly PropertyInfo[] s_options =
     [
@@ -54,6 +62,13 @@ internal static class OptionText
         .. s_written.Where(option => IsScalar(option.PropertyType) && !s_ofTheBaseModel.Contains(option.Name, StringComparer.Ordinal))
             .Select(option => option.Name),
     ];
+
+    /// <summary>Whether an option can make a trial come out otherwise.</summary>
+    public static bool Decides(string name) => !s_columns.Contains(name, StringComparer.Ordinal);
+
+    /// <summary>What an option is where nobody sets it; null where there is no such option.</summary>
+    public static string? Default(string name) =>
+        new Options().ToTexts().FirstOrDefault(option => string.Equals(option.Key, name, StringComparison.Ordinal)).Value;
 
     /// <summary>A copy, so that what was checked is what is used.</summary>
     public static Options Copy(this Options options)
@@ -72,7 +87,7 @@ internal static class OptionText
     public static IEnumerable<KeyValuePair<string, string>> ToTexts(this Options options) =>
         s_written.Select(option => KeyValuePair.Create(option.Name, option.GetValue(options) switch
         {
-            PromptTemplate template => template == PromptTemplate.Chat ? ChatTemplate : FormatMark + template,
+            PromptTemplate template => TextOf(template),
             GenerationOptions or RankBudget => JsonSerializer.Serialize(option.GetValue(options), option.PropertyType),
             var value => ParameterText.Of(value),
         }));
@@ -88,7 +103,7 @@ internal static class OptionText
         {
             option.SetValue(options, Parse(option.PropertyType, text));
         }
-        catch (Exception e) when (e is FormatException or OverflowException or ArgumentException)
+        catch (Exception e) when (e is FormatException or OverflowException or ArgumentException or JsonException)
         {
             bool isWhole = (Nullable.GetUnderlyingType(option.PropertyType) ?? option.PropertyType) == typeof(int);
             string remedy = isWhole ? $"Use {nameof(UniformIntOption)}, or whole numbers as choices" : "Use values of that type";
@@ -118,8 +133,19 @@ internal static class OptionText
         };
     }
 
+    private static string TextOf(PromptTemplate template)
+    {
+        bool isChat = template == PromptTemplate.Chat with { SplitSpecialTokens = template.SplitSpecialTokens };
+        string mark = template.SplitSpecialTokens == isChat ? "" : template.SplitSpecialTokens ? SplitMark : FoundMark;
+        return mark + (isChat ? ChatTemplate : FormatMark + template);
+    }
+
     private static PromptTemplate ParseTemplate(string text) =>
-        text == ChatTemplate ? PromptTemplate.Chat
+        text.StartsWith(SplitMark, StringComparison.Ordinal)
+        ? ParseTemplate(text[SplitMark.Length..]) with { SplitSpecialTokens = true }
+        : text.StartsWith(FoundMark, StringComparison.Ordinal)
+        ? ParseTemplate(text[FoundMark.Length..]) with { SplitSpecialTokens = false }
+        : text == ChatTemplate ? PromptTemplate.Chat
         : text.StartsWith(FormatMark, StringComparison.Ordinal) ? PromptTemplate.Format(text[FormatMark.Length..])
         : throw new FormatException($"A prompt template is written as '{ChatTemplate}', or begins with '{FormatMark}'.");
 

@@ -27,6 +27,7 @@ public interface ISearchOption
     internal double ToUnitInterval(object? value);
 
     /// <summary>The value that <see cref="ParameterText.Of"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">It is none of the option's values.</exception>
     internal object? Parse(string text);
 
     /// <summary>Everything that decides the values, as a study writes it down.</summary>
@@ -119,7 +120,11 @@ public sealed class UniformDoubleOption(double min, double max, bool logBase = f
 
     double ISearchOption.ToUnitInterval(object? value) => (Scale((double)value!) - Scale(Min)) / (Scale(Max) - Scale(Min));
 
-    object? ISearchOption.Parse(string text) => double.Parse(text, CultureInfo.InvariantCulture);
+    object? ISearchOption.Parse(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= Min && value <= Max
+            ? value
+            : throw new InvalidDataException(
+                string.Create(CultureInfo.InvariantCulture, $"'{text}' is no number from {Min:R} to {Max:R}."));
 
     void ISearchOption.Validate(string name)
     {
@@ -184,7 +189,11 @@ public sealed class UniformIntOption(int min, int max, bool logBase = false) : I
 
     double ISearchOption.ToUnitInterval(object? value) => (Scale((int)value!) - Scale(Min - 0.5)) / (Scale(Max + 0.5) - Scale(Min - 0.5));
 
-    object? ISearchOption.Parse(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+    object? ISearchOption.Parse(string text) =>
+        int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= Min && value <= Max
+            ? value
+            : throw new InvalidDataException(
+                string.Create(CultureInfo.InvariantCulture, $"'{text}' is no whole number from {Min} to {Max}."));
 
     void ISearchOption.Validate(string name)
     {

@@ -28,12 +28,14 @@ public sealed class SorsaExperiment
 
     /// <summary>What the trials have in common: all that the search space does not vary. Copied.</summary>
     /// <param name="options">
-    /// The trainer's. Progress and CancellationToken must be null: an experiment has a monitor and takes a token when it runs.
+    /// The trainer's. A relative ModelFolder is made whole now. Progress and CancellationToken must be null: an experiment has a monitor
+    /// and takes a token when it runs.
     /// </param>
     public SorsaExperiment SetTrainer(SorsaFineTuningTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(options);
         _trainer = options.Copy();
+        _trainer.ModelFolder = WholePath(options.ModelFolder);
         return this;
     }
 
@@ -163,20 +165,20 @@ public sealed class SorsaExperiment
     /// Keeps the study in an SQLite file: after a crash, or with more trials, running the same experiment again goes on with it.
     /// Decompositions are kept beside it, in a folder of its name and ".svd". Default: in memory.
     /// </summary>
-    /// <param name="path">The file; it is made if it is not there.</param>
+    /// <param name="path">The file; it is made if it is not there. A relative path is made whole now.</param>
     public SorsaExperiment SetStudy(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        _study = path;
+        _study = Path.GetFullPath(path);
         return this;
     }
 
     /// <summary>A folder for decompositions that studies over the same model share.</summary>
-    /// <param name="folder">Made if it is not there.</param>
+    /// <param name="folder">Made if it is not there. A relative path is made whole now.</param>
     public SorsaExperiment SetDecompositionCache(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        _decompositions = folder;
+        _decompositions = Path.GetFullPath(folder);
         return this;
     }
 
@@ -209,9 +211,11 @@ public sealed class SorsaExperiment
     /// An option is not one of the trainer's, or a value is outside its range or does not fit the model; the columns are not there.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// Trainer, data or space are missing; the study was begun with other settings, or is in use; no trial was trained to its end.
+    /// Trainer, data or space are missing; the study was begun with other settings, or is in use; no trial was completed, and the message
+    /// says why.
     /// </exception>
     /// <exception cref="IOException">The model or the study cannot be read or written.</exception>
+    /// <exception cref="InvalidDataException">The study or a file of the model is damaged; the message says where.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public Task<ExperimentResult> RunAsync(CancellationToken cancellationToken)
     {
@@ -269,6 +273,9 @@ public sealed class SorsaExperiment
             ? SweepData.Split(Read(train), _validationFraction, _seed)
             : new SweepData(Read(train), Read(_validation));
     }
+
+    /// <summary>The current directory may be another one when the experiment runs.</summary>
+    private static string WholePath(string folder) => string.IsNullOrWhiteSpace(folder) ? folder : Path.GetFullPath(folder);
 
     private static InvalidOperationException NoThreads() => new(
         "The trials run on other machines, and this one's cores say nothing of theirs. "

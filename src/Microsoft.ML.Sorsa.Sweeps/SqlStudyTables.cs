@@ -1,22 +1,32 @@
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
-using System.Reflection;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
 /// <summary>
-/// A study in five tables of an SQL database, of SQLite or PostgreSQL; one statement or transaction per call. Numbers are stored as the
-/// doubles that they are. Calls may come from several threads; they take turns on the one connection.
+/// A study in the tables of an SQL database, of SQLite or PostgreSQL; one statement or transaction per call. Numbers are stored as the
+/// doubles that they are, and what does not change any more has its hash beside it: what comes back otherwise than it was written is an
+/// error. Calls may come from several threads; they take turns on the one connection.
 /// </summary>
 /// <param name="connection">The connection, which stays the caller's; open before the first call.</param>
 /// <param name="study">The study's own name in the database.</param>
+/// <param name="name">The study as messages name it: with the file or the server that it is in.</param>
 /// <param name="explain">From an error of the database to one that says what to do.</param>
-public sealed class SqlStudyTables(DbConnection connection, string study, Func<DbException, Exception> explain)
+/// <remarks>Every method throws an <see cref="InvalidDataException"/> where the study is damaged, and says where.</remarks>
+public sealed class SqlStudyTables(DbConnection connection, string study, string name, Func<DbException, Exception> explain)
 {
+    /// <summary>
+    /// To be raised with any change that this version's readers would misread. Version 0.1 of the library wrote no format.
+    /// </summary>
+    private const int Format = 2;
+
+    private const string ParametersPart = "parameters", LimitsPart = "limits", ResultPart = "results";
+
     /// <summary>Both SQLite and PostgreSQL read it.</summary>
     private const string Schema = """
         CREATE TABLE IF NOT EXISTS sorsa_study (study TEXT PRIMARY KEY, definition TEXT NOT NULL, version TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS sorsa_format (study TEXT PRIMARY KEY, format INTEGER NOT NULL, begun TEXT, hash TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS sorsa_trial (study TEXT NOT NULL, trial INTEGER NOT NULL, state TEXT NOT NULL, metric DOUBLE PRECISION,
             orthonormality DOUBLE PRECISION, error TEXT, milliseconds DOUBLE PRECISION NOT NULL, version TEXT NOT NULL,
             PRIMARY KEY (study, trial));
@@ -26,82 +36,124 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
             PRIMARY KEY (study, trial, look));
         CREATE TABLE IF NOT EXISTS sorsa_curve (study TEXT NOT NULL, trial INTEGER NOT NULL, look INTEGER NOT NULL, step INTEGER NOT NULL,
             loss DOUBLE PRECISION NOT NULL, orthonormality DOUBLE PRECISION, PRIMARY KEY (study, trial, look));
+        CREATE TABLE IF NOT EXISTS sorsa_hash (study TEXT NOT NULL, trial INTEGER NOT NULL, part TEXT NOT NULL, hash TEXT NOT NULL,
+            PRIMARY KEY (study, trial, part));
         """;
 
-    /// <summary>Of the library: every trial names the one that ran it.</summary>
-    private static readonly string s_version =
-        typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+    private static readonly string s_version = TrialRunner.LibraryVersion;
 
-    private readonly Lock _turn = new();
+    private readonly SqlStatements _sql = new(connection, study, name, explain);
 
-    /// <summary>Makes the tables and the study where they are not there.</summary>
+    /// <summary>Makes the tables and the study where they are not there. A study of version 0.1 gets its hashes.</summary>
     /// <param name="definition">The experiment's.</param>
-    /// <param name="name">The study as messages name it.</param>
-    /// <exception cref="InvalidOperationException">The study was begun with another definition.</exception>
-    public void Open(StudyDefinition definition, string name)
+    /// <exception cref="InvalidOperationException">
+    /// The study was begun with another definition, or a newer version of the library wrote it.
+    /// </exception>
+    public void Open(StudyDefinition definition)
     {
         ArgumentNullException.ThrowIfNull(definition);
-        InTransaction(transaction =>
+        _sql.InTransaction(transaction =>
         {
-            Execute(transaction, Schema);
-            Execute(transaction, "INSERT INTO sorsa_study VALUES (@study, @definition, @version) ON CONFLICT DO NOTHING",
-                ("definition", definition.ToJson()), ("version", s_version));
+            _sql.Execute(transaction, Schema);
+            bool isNew = _sql.Execute(transaction, "INSERT INTO sorsa_study VALUES (@study, @definition, @version) ON CONFLICT DO NOTHING",
+                ("definition", definition.ToJson()), ("version", s_version)) == 1;
+            int? format = _sql.Query(transaction, "format", "sorsa_format WHERE study = @study", row => row.Whole("format", 2))
+                .Cast<int?>().FirstOrDefault();
+            if (format > Format)
+            {
+                throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                    $"{name} was written by a newer version of the library, in format {format}; this one, {s_version}, knows formats up to "
+                    + $"{Format}. Update Microsoft.ML.Sorsa.Sweeps, or name another study."));
+            }
+
+            if (format is null)
+            {
+                BeginHashes(transaction, isNew);
+            }
+
             definition.RequireSame(ReadDefinition(transaction)!, name);
             return true;
         });
     }
 
     /// <summary>What the study was begun with; null where there is none.</summary>
-    public StudyDefinition? ReadDefinition() => InTransaction(ReadDefinition);
+    public StudyDefinition? ReadDefinition() => _sql.InTransaction(ReadDefinition);
+
+    /// <inheritdoc cref="IStudyStore.Begun"/>
+    public DateTimeOffset? ReadBegun() => _sql.InTransaction(transaction => _sql.Query(
+        transaction, "begun", "sorsa_format WHERE study = @study AND begun IS NOT NULL", row => row.Parsed("begun", text =>
+            DateTimeOffset.TryParseExact(text, "O", CultureInfo.InvariantCulture, DateTimeStyles.None, out DateTimeOffset begun)
+                ? begun
+                : throw new InvalidDataException($"'{text}' is no date."))).Cast<DateTimeOffset?>().FirstOrDefault());
 
     /// <inheritdoc cref="IStudyStore.Read"/>
-    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) =>
-        Read(1, int.MaxValue, (name, text) => space[name].Parse(text));
+    public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space)
+    {
+        ArgumentNullException.ThrowIfNull(space);
+        return _sql.InTransaction(
+            transaction =>
+            {
+                var trials = new StudyTrials(_sql, transaction, name).Read(int.MinValue, int.MaxValue);
+                Verify(transaction, trials);
+                return trials.ToDictionary(trial => trial.Key, trial => trial.Value with { TrialSettings = Typed(trial.Value, space) });
+            },
+            IsolationLevel.RepeatableRead);
+    }
 
     /// <summary>How far a trial has come that has started.</summary>
     /// <param name="settings">The trial.</param>
     public TrialResult Read(TrialSettings settings)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        return Read(settings.TrialId, settings.TrialId, (_, text) => text)[settings.TrialId] with { TrialSettings = settings };
+        return _sql.InTransaction(
+            transaction => new StudyTrials(_sql, transaction, name).Read(settings.TrialId, settings.TrialId)
+                .GetValueOrDefault(settings.TrialId) is { } trial
+                ? trial with { TrialSettings = settings }
+                : throw StudyRow.Damaged(name, settings.TrialId, "the trial was started, and is gone."),
+            IsolationLevel.RepeatableRead);
     }
 
     /// <summary>
     /// What was planned for a trial that has started; the parameters as texts, which a <see cref="TrialRunner"/> takes as well.
     /// </summary>
     /// <param name="trialId">The trial.</param>
-    public TrialPlan ReadPlan(int trialId) => InTransaction(transaction => new TrialPlan(
-        new TrialSettings(trialId, new OrderedDictionary<string, object?>(
-            Query(transaction, "SELECT name, text FROM sorsa_parameter WHERE study = @study AND trial = @trial ORDER BY place",
-                row => KeyValuePair.Create<string, object?>(row.GetString(0), row.GetString(1)), ("trial", trialId)),
-            StringComparer.Ordinal)),
-        Query(transaction, "SELECT loss FROM sorsa_limit WHERE study = @study AND trial = @trial ORDER BY look",
-            row => Number(row, 0) ?? double.PositiveInfinity, ("trial", trialId))));
+    public TrialPlan ReadPlan(int trialId) => _sql.InTransaction(transaction =>
+    {
+        var trials = new StudyTrials(_sql, transaction, name);
+        var settings = new TrialSettings(trialId, trials.Parameters(trialId, trialId).GetValueOrDefault(trialId)
+            ?? throw StudyRow.Damaged(name, trialId, "it has no parameters."));
+        var plan = new TrialPlan(settings, trials.Limits(trialId));
+        var hashes = Hashes(transaction, trialId, trialId);
+        Verify(hashes, trialId, ParametersPart, StudyHash.OfParameters(settings));
+        Verify(hashes, trialId, LimitsPart, StudyHash.OfLimits(plan.Limits));
+        return plan;
+    });
 
     /// <summary>Whether a trial that has started has no end yet.</summary>
     /// <param name="trialId">The trial.</param>
-    public bool IsRunning(int trialId) => InTransaction(transaction => Query(transaction,
-        "SELECT state FROM sorsa_trial WHERE study = @study AND trial = @trial", row => row.GetString(0), ("trial", trialId)))
-        .Single() == nameof(TrialState.Running);
+    public bool IsRunning(int trialId) => _sql.InTransaction(transaction => _sql.Query(
+        transaction, "trial, state", "sorsa_trial WHERE study = @study AND trial = @trial", row => row.State("state"), ("trial", trialId)))
+        is [var state] ? state == TrialState.Running : throw StudyRow.Damaged(name, trialId, "no such trial was started.");
 
     /// <inheritdoc cref="IStudyStore.Start"/>
     public void Start(TrialPlan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        (string, object?) trial = ("trial", plan.Settings.TrialId);
-        InTransaction(transaction =>
+        int id = plan.Settings.TrialId;
+        (string, object?) trial = ("trial", id);
+        _sql.InTransaction(transaction =>
         {
-            Execute(transaction, """
+            _sql.Execute(transaction, """
                 INSERT INTO sorsa_trial (study, trial, state, milliseconds, version) VALUES (@study, @trial, 'Running', 0, @version)
                 ON CONFLICT DO NOTHING
                 """, trial, ("version", s_version));
-            Execute(transaction, """
+            _sql.Execute(transaction, """
                 DELETE FROM sorsa_curve WHERE study = @study AND trial = @trial
                 AND EXISTS (SELECT 1 FROM sorsa_trial AS t WHERE t.study = @study AND t.trial = @trial AND t.state = 'Running')
                 """, trial);
             foreach ((int place, (string name, object? value)) in plan.Settings.Parameters.Index())
             {
-                Execute(transaction,
+                _sql.Execute(transaction,
                     "INSERT INTO sorsa_parameter VALUES (@study, @trial, @place, @name, @text, @number) ON CONFLICT DO NOTHING",
                     trial, ("place", place), ("name", name), ("text", ParameterText.Of(value)),
                     ("number", value is double or int ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : null));
@@ -109,10 +161,12 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
 
             for (int i = 0; i < plan.Limits.Count; i++)
             {
-                Execute(transaction, "INSERT INTO sorsa_limit VALUES (@study, @trial, @look, @loss) ON CONFLICT DO NOTHING",
+                _sql.Execute(transaction, "INSERT INTO sorsa_limit VALUES (@study, @trial, @look, @loss) ON CONFLICT DO NOTHING",
                     trial, ("look", i + 1), ("loss", double.IsInfinity(plan.Limits[i]) ? null : plan.Limits[i]));
             }
 
+            WriteHash(transaction, id, ParametersPart, StudyHash.OfParameters(plan.Settings));
+            WriteHash(transaction, id, LimitsPart, StudyHash.OfLimits(plan.Limits));
             return true;
         });
     }
@@ -121,7 +175,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
     public void AddCurvePoint(int trialId, int evaluation, CurvePoint point)
     {
         ArgumentNullException.ThrowIfNull(point);
-        InTransaction(transaction => AddPoint(transaction, trialId, evaluation, point));
+        _sql.InTransaction(transaction => AddPoint(transaction, trialId, evaluation, point));
     }
 
     /// <inheritdoc cref="IStudyStore.Finish"/>
@@ -129,123 +183,136 @@ public sealed class SqlStudyTables(DbConnection connection, string study, Func<D
     {
         ArgumentNullException.ThrowIfNull(result);
         int trial = result.TrialSettings.TrialId;
-        return InTransaction(transaction =>
+        TrialResult written = result with { Error = result.Error is { } error ? TrialError.Storable(error) : null };
+        return _sql.InTransaction(transaction =>
         {
-            bool first = Execute(transaction, """
+            bool first = _sql.Execute(transaction, """
                 UPDATE sorsa_trial SET state = @state, metric = @metric, orthonormality = @orthonormality, error = @error,
                 milliseconds = @milliseconds, version = @version WHERE study = @study AND trial = @trial AND state = 'Running'
-                """, ("trial", trial), ("state", result.State.ToString()), ("metric", result.Metric),
-                ("orthonormality", result.Orthonormality), ("error", result.Error), ("milliseconds", result.DurationInMilliseconds),
+                """, ("trial", trial), ("state", written.State.ToString()), ("metric", written.Metric),
+                ("orthonormality", written.Orthonormality), ("error", written.Error), ("milliseconds", written.DurationInMilliseconds),
                 ("version", s_version)) == 1;
             if (first)
             {
-                Execute(transaction, "DELETE FROM sorsa_curve WHERE study = @study AND trial = @trial", ("trial", trial));
-                foreach ((int i, CurvePoint point) in result.Curve.Index())
+                _sql.Execute(transaction, "DELETE FROM sorsa_curve WHERE study = @study AND trial = @trial", ("trial", trial));
+                foreach ((int i, CurvePoint point) in written.Curve.Index())
                 {
                     AddPoint(transaction, trial, i + 1, point);
                 }
+
+                WriteHash(transaction, trial, ResultPart, StudyHash.OfResult(written));
             }
 
             return first;
         });
     }
 
-    private static double? Number(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetDouble(column);
-
-    private Dictionary<int, TrialResult> Read(int first, int last, Func<string, string, object?> parse) => InTransaction(transaction =>
+    private StudyDefinition? ReadDefinition(DbTransaction transaction)
     {
-        (string, object?)[] range = [("first", first), ("last", last)];
-        const string Where = "WHERE study = @study AND trial BETWEEN @first AND @last ORDER BY trial";
-        ILookup<int, KeyValuePair<string, object?>> parameters = Query(
-            transaction, $"SELECT trial, name, text FROM sorsa_parameter {Where}, place",
-            row => (Trial: row.GetInt32(0), Value: KeyValuePair.Create(row.GetString(1), parse(row.GetString(1), row.GetString(2)))), range)
-            .ToLookup(row => row.Trial, row => row.Value);
-        ILookup<int, CurvePoint> curves = Query(transaction, $"SELECT trial, step, loss, orthonormality FROM sorsa_curve {Where}, look",
-            row => (Trial: row.GetInt32(0), Point: new CurvePoint(row.GetInt32(1), row.GetDouble(2), Number(row, 3))), range)
-            .ToLookup(row => row.Trial, row => row.Point);
-        string trials = $"SELECT trial, state, metric, orthonormality, error, milliseconds, version FROM sorsa_trial {Where}";
-        return Query(transaction, trials, row => new TrialResult
+        string? hash = _sql.Query(transaction, "hash", "sorsa_format WHERE study = @study", row => row.Text("hash")).FirstOrDefault();
+        return _sql.Query(transaction, "definition", "sorsa_study WHERE study = @study", row => row.Parsed("definition", text =>
         {
-            TrialSettings = new(
-                row.GetInt32(0), new OrderedDictionary<string, object?>(parameters[row.GetInt32(0)], StringComparer.Ordinal)),
-            State = Enum.Parse<TrialState>(row.GetString(1)),
-            Metric = Number(row, 2),
-            Curve = [.. curves[row.GetInt32(0)]],
-            Orthonormality = Number(row, 3),
-            Error = row.IsDBNull(4) ? null : row.GetString(4),
-            DurationInMilliseconds = row.GetDouble(5),
-            Version = row.GetString(6),
-        }, range).ToDictionary(trial => trial.TrialSettings.TrialId);
-    }, IsolationLevel.RepeatableRead);
+            StudyDefinition definition = StudyDefinition.Parse(text);
+            return hash is null || hash == StudyHash.Of(text)
+                ? definition
+                : throw new InvalidDataException("It is not as it was written: its hash is another one.");
+        })).FirstOrDefault();
+    }
 
-    private StudyDefinition? ReadDefinition(DbTransaction transaction) => Query(transaction,
-        "SELECT definition FROM sorsa_study WHERE study = @study", row => StudyDefinition.Parse(row.GetString(0))).FirstOrDefault();
+    /// <summary>Writes the hashes of what is there: of a new study, or of one that a version wrote which had none.</summary>
+    private void BeginHashes(DbTransaction transaction, bool isNew)
+    {
+        string definition = _sql.Query(
+            transaction, "definition", "sorsa_study WHERE study = @study", row => row.Text("definition")).Single();
+        _sql.Execute(transaction, "INSERT INTO sorsa_format VALUES (@study, @format, @begun, @hash)", ("format", Format),
+            ("begun", isNew ? DateTimeOffset.UtcNow.ToString("O", CultureInfo.InvariantCulture) : null),
+            ("hash", StudyHash.Of(definition)));
+        if (isNew)
+        {
+            return;
+        }
 
-    private int AddPoint(DbTransaction transaction, int trial, int evaluation, CurvePoint point) => Execute(transaction,
+        var trials = new StudyTrials(_sql, transaction, name);
+        foreach (TrialResult trial in trials.Read(int.MinValue, int.MaxValue).Values)
+        {
+            int id = trial.TrialSettings.TrialId;
+            WriteHash(transaction, id, ParametersPart, StudyHash.OfParameters(trial.TrialSettings));
+            WriteHash(transaction, id, LimitsPart, StudyHash.OfLimits(trials.Limits(id)));
+            if (trial.State != TrialState.Running)
+            {
+                WriteHash(transaction, id, ResultPart, StudyHash.OfResult(trial));
+            }
+        }
+    }
+
+    private void Verify(DbTransaction transaction, Dictionary<int, TrialResult> trials)
+    {
+        Dictionary<(int, string), string> hashes = Hashes(transaction, int.MinValue, int.MaxValue);
+        bool isLoss = ReadDefinition(transaction)?.Values.Any(
+            value => value is (StudyDefinition.MetricKey, var metric) && metric == SweepMetric.ValidationLoss.Name) ?? false;
+        foreach ((int lost, _) in hashes.Keys.Where(hash => !trials.ContainsKey(hash.Item1)))
+        {
+            throw StudyRow.Damaged(name, lost, "it was started, and is gone.");
+        }
+
+        foreach ((int id, TrialResult trial) in trials)
+        {
+            Verify(hashes, id, ParametersPart, StudyHash.OfParameters(trial.TrialSettings));
+            if (trial.State != TrialState.Running)
+            {
+                Verify(hashes, id, ResultPart, StudyHash.OfResult(trial));
+            }
+
+            // Of a study without hashes, too, since those were made from what was found.
+            if (isLoss && trial.State == TrialState.Completed && trial.Metric != trial.LowestLoss)
+            {
+                throw StudyRow.Damaged(name, id, "its validation loss is not the lowest one of its curve.");
+            }
+        }
+    }
+
+    private void Verify(Dictionary<(int, string), string> hashes, int trial, string part, string hash)
+    {
+        if (hashes.GetValueOrDefault((trial, part)) != hash)
+        {
+            throw StudyRow.Damaged(name, trial, $"the {part} are not as they were written: their hash is another one.");
+        }
+    }
+
+    private Dictionary<(int, string), string> Hashes(DbTransaction transaction, int first, int last) => _sql.Query(
+        transaction, "trial, part, hash", "sorsa_hash WHERE study = @study AND trial BETWEEN @first AND @last",
+        row => (Key: (row.Trial, row.Text("part")), Hash: row.Text("hash")), ("first", first), ("last", last))
+        .ToDictionary(row => row.Key, row => row.Hash);
+
+    private void WriteHash(DbTransaction transaction, int trial, string part, string hash) => _sql.Execute(
+        transaction, "INSERT INTO sorsa_hash VALUES (@study, @trial, @part, @hash) ON CONFLICT DO NOTHING",
+        ("trial", trial), ("part", part), ("hash", hash));
+
+    private int AddPoint(DbTransaction transaction, int trial, int evaluation, CurvePoint point) => _sql.Execute(transaction,
         "INSERT INTO sorsa_curve VALUES (@study, @trial, @look, @step, @loss, @orthonormality) ON CONFLICT DO NOTHING",
         ("trial", trial), ("look", evaluation), ("step", point.Step), ("loss", point.Loss), ("orthonormality", point.Orthonormality));
 
-    /// <summary>All or nothing.</summary>
-    /// <param name="act">What is done.</param>
-    /// <param name="isolation">Repeatable: nobody else's in between. As it is, the database's own, which is less in PostgreSQL.</param>
-    private T InTransaction<T>(Func<DbTransaction, T> act, IsolationLevel isolation = IsolationLevel.Unspecified)
+    private TrialSettings Typed(TrialResult trial, SorsaSearchSpace space)
     {
-        lock (_turn)
+        int id = trial.TrialSettings.TrialId;
+        var typed = new OrderedDictionary<string, object?>(StringComparer.Ordinal);
+        foreach ((string option, object? text) in trial.TrialSettings.Parameters)
         {
+            if (space.All(known => known.Key != option))
+            {
+                throw StudyRow.Damaged(name, id, $"the search space has no option '{option}'.");
+            }
+
             try
             {
-                using DbTransaction transaction = connection.BeginTransaction(isolation);
-                T result = act(transaction);
-                transaction.Commit();
-                return result;
+                typed.Add(option, space[option].Parse((string)text!));
             }
-            catch (DbException e)
+            catch (InvalidDataException e)
             {
-                throw explain(e);
+                throw StudyRow.Damaged(name, id, $"column 'text' of table sorsa_parameter, of {option}: {e.Message}");
             }
         }
-    }
 
-    private int Execute(DbTransaction transaction, string sql, params (string Name, object? Value)[] values)
-    {
-        using DbCommand command = Command(transaction, sql, values);
-        return command.ExecuteNonQuery();
-    }
-
-    private List<T> Query<T>(
-        DbTransaction transaction, string sql, Func<DbDataReader, T> read, params (string Name, object? Value)[] values)
-    {
-        using DbCommand command = Command(transaction, sql, values);
-        using DbDataReader rows = command.ExecuteReader();
-        var found = new List<T>();
-        while (rows.Read())
-        {
-            found.Add(read(rows));
-        }
-
-        return found;
-    }
-
-    private DbCommand Command(DbTransaction transaction, string sql, (string Name, object? Value)[] values)
-    {
-        DbCommand command = connection.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = sql;
-        foreach ((string name, object? value) in values.Prepend(("study", study)))
-        {
-            DbParameter parameter = command.CreateParameter();
-            parameter.ParameterName = name;
-            parameter.Value = value ?? DBNull.Value;
-            parameter.DbType = value switch
-            {
-                string => DbType.String,
-                int => DbType.Int32,
-                null when name == "error" => DbType.String,
-                _ => DbType.Double,
-            };
-            command.Parameters.Add(parameter);
-        }
-
-        return command;
+        return new TrialSettings(id, typed);
     }
 }

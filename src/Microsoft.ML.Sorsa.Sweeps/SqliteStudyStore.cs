@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Globalization;
 using Microsoft.Data.Sqlite;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
@@ -25,10 +24,12 @@ internal sealed class SqliteStudyStore : IStudyStore
             DefaultTimeout = SecondsToWait,
         };
         _connection = new SqliteConnection(settings.ConnectionString);
-        _tables = new SqlStudyTables(_connection, "study", Explain);
+        _tables = new SqlStudyTables(_connection, "study", Name, Explain);
     }
 
     public string Name => _path is null ? "The study" : $"The study '{_path}'";
+
+    public DateTimeOffset? Begun => _tables.ReadBegun();
 
     public void Open(StudyDefinition definition)
     {
@@ -40,18 +41,17 @@ internal sealed class SqliteStudyStore : IStudyStore
         try
         {
             _connection.Open();
-            using SqliteCommand journal = _connection.CreateCommand();
+            VerifyFile();
 
             // What is committed survives the machine's end too; readers, such as an analysis beside it, do not wait.
-            journal.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
-            journal.ExecuteNonQuery();
+            Ask("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
         }
         catch (SqliteException e)
         {
             throw Explain(e);
         }
 
-        _tables.Open(definition, Name);
+        _tables.Open(definition);
     }
 
     public IReadOnlyDictionary<int, TrialResult> Read(SorsaSearchSpace space) => _tables.Read(space);
@@ -73,22 +73,57 @@ internal sealed class SqliteStudyStore : IStudyStore
     private IOException Explain(DbException error)
     {
         const int Busy = 5, Locked = 6, NoMemory = 7, ReadOnly = 8, IoError = 10, Corrupt = 11, Full = 13, CannotOpen = 14;
-        const int NotADatabase = 26;
+        const int Statement = 1, NotADatabase = 26;
+        const string Stays = "; what the study holds stays, and running the experiment again goes on with it";
         (string what, string remedy) = ((error as SqliteException)?.SqliteErrorCode ?? 0) switch
         {
-            Busy or Locked =>
-                (FormattableString.Invariant($"is locked by another program, for more than {SecondsToWait} seconds"), "Close that program"),
-            ReadOnly => ("is read-only, or its folder is", "Allow writing to the file and its folder, or name another path"),
-            Full => ("does not fit on the disk any more", "Make room"),
-            IoError => ("cannot be read or written", "Look at the disk and whether there is room on it"),
+            Busy or Locked => (
+                FormattableString.Invariant($"is locked by another program, for more than {SecondsToWait} seconds"),
+                "Close that program" + Stays),
+            ReadOnly =>
+                ("is read-only, or its folder is", "Allow writing to the file and its folder, or name another path" + Stays),
+            Full => ("does not fit on the disk any more", "Make room" + Stays),
+            IoError => ("cannot be read or written", "Look at the disk and whether there is room on it" + Stays),
             Corrupt or NotADatabase => ("is no SQLite database, or is broken", "Name another path, or put a copy back"),
-            CannotOpen => ("cannot be opened", "Name a file in a folder that exists and can be written to"),
-            NoMemory => ("found no memory left", "Run fewer trials at a time"),
-            _ => ("failed", "Look at the message of SQLite"),
+            CannotOpen => ("cannot be opened", "Name a file in a folder that exists and can be written to" + Stays),
+            NoMemory => ("found no memory left", "Run fewer trials at a time" + Stays),
+            Statement => ("has not the tables of a study", "Name another path, or put a copy back"),
+            _ => ("failed", "Look at the message of SQLite" + Stays),
         };
-        return new IOException(
-            $"{Name} {what} ({error.Message}). {remedy}; what the study holds stays, and running "
-            + "the experiment again goes on with it.", error);
+        return new IOException($"{Name} {what} ({error.Message}). {remedy}.", error);
+    }
+
+    /// <summary>Before anything is written: whether the file is a study's, and whole.</summary>
+    /// <exception cref="InvalidDataException">It is not.</exception>
+    private void VerifyFile()
+    {
+        string[] tables = Ask("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name");
+        if (tables.Length > 0 && !tables.Contains("sorsa_study", StringComparer.Ordinal))
+        {
+            throw new InvalidDataException(
+                $"{Name} is the database of something else: its tables are {string.Join(", ", tables.Take(10))}. Name another path.");
+        }
+
+        string[] findings = Ask("PRAGMA integrity_check(10)");
+        if (findings is not ["ok"])
+        {
+            throw StudyRow.Damaged(Name, trial: null, $"SQLite finds {string.Join("; ", findings).ReplaceLineEndings(" ")}.");
+        }
+    }
+
+    /// <summary>The first column of what a statement gives.</summary>
+    private string[] Ask(string sql)
+    {
+        using SqliteCommand command = _connection.CreateCommand();
+        command.CommandText = sql;
+        using SqliteDataReader rows = command.ExecuteReader();
+        var found = new List<string>();
+        while (rows.Read())
+        {
+            found.Add(rows.GetString(0));
+        }
+
+        return [.. found];
     }
 
     /// <summary>Another process has the file: EWOULDBLOCK of Linux and of macOS, ERROR_SHARING_VIOLATION of Windows.</summary>

@@ -22,6 +22,9 @@ internal sealed class Study(
     public Func<IReadOnlyDictionary<string, object?>, IReadOnlyDictionary<string, object?>> Reduce { get; init; } =
         parameters => parameters;
 
+    /// <summary>Told what went wrong without ending the study: trials that failed, monitors that threw.</summary>
+    public Action<string> Warn { get; init; } = _ => { };
+
     /// <summary>Runs trials up to a number or a time.</summary>
     /// <param name="executor">Where they run.</param>
     /// <param name="most">The trials of the study in all.</param>
@@ -73,6 +76,11 @@ internal sealed class Study(
                 Task<TrialResult> first = await Task.WhenAny(running.Values).ConfigureAwait(false);
                 TrialResult result = await first.ConfigureAwait(false);
                 running.Remove(result.TrialSettings.TrialId);
+                if (result.State == TrialState.Failed)
+                {
+                    Warn($"Trial {ParameterText.Of(result.TrialSettings.TrialId)} failed, and the sweep goes on: {result.Error}");
+                }
+
                 Tell(result);
             }
         }
@@ -110,7 +118,19 @@ internal sealed class Study(
                 + $"of the search space and no other: {string.Join(", ", space.Select(option => option.Key))}.");
         }
 
-        return space.Parameters((name, option) => option.Parse(ParameterText.Of(proposed[name])));
+        return space.Parameters((name, option) =>
+        {
+            string text = ParameterText.Of(proposed[name]);
+            try
+            {
+                return option.Parse(text);
+            }
+            catch (InvalidDataException e)
+            {
+                throw new InvalidOperationException(
+                    $"The tuner proposes {name} = {text}, which is no value of the search space's {option.Description}.", e);
+            }
+        });
     }
 
     private Task<TrialResult> RunAsync(ITrialExecutor executor, TrialPlan plan, CancellationToken cancellationToken)
@@ -141,13 +161,23 @@ internal sealed class Study(
         }
     }
 
+    /// <summary>
+    /// Hours of training must not be lost because a window was closed: what a monitor throws is a warning, but for a wish to end it all.
+    /// </summary>
     private void Tell(Action<IMonitor> tell)
     {
         lock (_turn)
         {
             foreach (IMonitor monitor in monitors)
             {
-                tell(monitor);
+                try
+                {
+                    tell(monitor);
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    Warn($"The monitor {monitor.GetType().Name} threw {e.GetType().Name}, and the sweep goes on: {e.Message}");
+                }
             }
         }
     }

@@ -9,7 +9,9 @@ namespace Microsoft.ML.Sorsa.Sweeps;
 /// </summary>
 public sealed class StudyDefinition
 {
-    internal const string ModelKey = "model", MetricKey = "metric", ThreadsKey = "threads per trial";
+    internal const string ModelKey = "model", MetricKey = "metric", ThreadsKey = "threads per trial", TrainerPrefix = "trainer.";
+
+    private const int MostThreads = 4096;
 
     private readonly SortedDictionary<string, string> _values;
 
@@ -17,21 +19,47 @@ public sealed class StudyDefinition
         _values = new(new Dictionary<string, string>(values, StringComparer.Ordinal), StringComparer.Ordinal);
 
     /// <summary>The base model, by its content: <see cref="SorsaBaseModel.Fingerprint"/>.</summary>
-    public string ModelFingerprint => _values[ModelKey];
+    /// <exception cref="InvalidDataException">The definition was read from a study and does not say.</exception>
+    public string ModelFingerprint => Required(ModelKey);
+
+    /// <summary>
+    /// Whether a stored name is of the same model: version 0.1 gave other names. Null: where it is <see cref="ModelFingerprint"/>.
+    /// </summary>
+    internal Func<string, bool>? IsModel { get; init; }
 
     /// <summary>The name of the metric.</summary>
-    internal string Metric => _values[MetricKey];
+    internal string Metric => Required(MetricKey);
 
     /// <summary>Threads that a trial computes with.</summary>
-    internal int ThreadsPerTrial => int.Parse(_values[ThreadsKey], CultureInfo.InvariantCulture);
+    internal int ThreadsPerTrial =>
+        int.TryParse(Required(ThreadsKey), NumberStyles.None, CultureInfo.InvariantCulture, out int threads)
+            && threads is >= 1 and <= MostThreads
+            ? threads
+            : throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture,
+                $"'{ThreadsKey}' of the study's definition is '{Required(ThreadsKey)}', "
+                + $"where a whole number from 1 to {MostThreads} belongs."));
 
     /// <summary>By name, in ordinal order.</summary>
     internal IEnumerable<KeyValuePair<string, string>> Values => _values;
 
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
     /// <param name="json">The text.</param>
-    /// <exception cref="JsonException">It is no such text.</exception>
-    public static StudyDefinition Parse(string json) => new(JsonSerializer.Deserialize<Dictionary<string, string>>(json)!);
+    /// <exception cref="InvalidDataException">It is no such text.</exception>
+    public static StudyDefinition Parse(string json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        try
+        {
+            Dictionary<string, string?>? values = JsonSerializer.Deserialize<Dictionary<string, string?>>(json);
+            return values is not null && !values.ContainsValue(null)
+                ? new StudyDefinition(values!)
+                : throw new InvalidDataException("It must be a JSON object of names and texts, and something is null.");
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"It is not the JSON that a study has there: {e.Message}", e);
+        }
+    }
 
     /// <summary>All of it as one text; the same definition gives the same text.</summary>
     public string ToJson() => JsonSerializer.Serialize(_values);
@@ -46,7 +74,8 @@ public sealed class StudyDefinition
         string[] differences =
         [
             .. _values.Keys.Union(stored._values.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal)
-                .Where(name => Of(this, name) != Of(stored, name))
+                .Where(name => !IsColumn(name) && Of(this, name) != Of(stored, name)
+                    && !(name == ModelKey && IsModel?.Invoke(Of(stored, name)) == true))
                 .Select(name => $"{name}: the study has {Of(stored, name)}, the experiment {Of(this, name)}"),
         ];
         if (differences.Length > 0)
@@ -56,6 +85,20 @@ public sealed class StudyDefinition
                 + $"{Environment.NewLine}  {string.Join(Environment.NewLine + "  ", differences)}");
         }
 
-        static string Of(StudyDefinition definition, string name) => definition._values.GetValueOrDefault(name, "nothing");
+        // An option that came after the study was begun was not there to be set: it had its default.
+        static string Of(StudyDefinition definition, string name) =>
+            definition._values.GetValueOrDefault(name) ?? DefaultOf(name) ?? "nothing";
+
+        // Versions before 0.2 wrote the names of the columns down, which decide nothing.
+        static bool IsColumn(string name) =>
+            name.StartsWith(TrainerPrefix, StringComparison.Ordinal) && !OptionText.Decides(name[TrainerPrefix.Length..]);
     }
+
+    private static string? DefaultOf(string name) =>
+        name.StartsWith(TrainerPrefix, StringComparison.Ordinal) ? OptionText.Default(name[TrainerPrefix.Length..]) : null;
+
+    private string Required(string key) => _values.TryGetValue(key, out string? value)
+        ? value
+        : throw new InvalidDataException(
+            $"The study's definition has no '{key}'. It was changed; put a copy back, or begin another study.");
 }

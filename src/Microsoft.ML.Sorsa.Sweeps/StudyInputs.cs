@@ -30,8 +30,23 @@ public sealed class StudyInputs
 
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
     /// <param name="json">The text.</param>
-    /// <exception cref="JsonException">It is no such text.</exception>
-    public static StudyInputs Parse(string json) => new(JsonSerializer.Deserialize<Content>(json)!);
+    /// <exception cref="InvalidDataException">It is no such text.</exception>
+    public static StudyInputs Parse(string json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        try
+        {
+            return JsonSerializer.Deserialize<Content>(json) is { Trainer: not null, LargestRank: >= 1 } content
+                && AreRows(content.Train) && AreRows(content.Validation)
+                ? new StudyInputs(content)
+                : throw new InvalidDataException(
+                    "They must be a JSON object with Trainer, LargestRank from 1 on, and Train and Validation as lists of pairs of texts.");
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"They are not the JSON that a study has there: {e.Message}", e);
+        }
+    }
 
     /// <summary>All of it as one text in ASCII.</summary>
     public string ToJson() => JsonSerializer.Serialize(_content);
@@ -47,6 +62,8 @@ public sealed class StudyInputs
 
         return options;
     }
+
+    private static bool AreRows(IReadOnlyList<string[]>? rows) => rows is not null && rows.All(row => row is [not null, not null]);
 
     private static string[][] Texts(IReadOnlyList<(string Prompt, string Response)> rows) =>
         [.. rows.Select(row => new[] { row.Prompt, row.Response })];

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Sweeps.Report;
 using TorchSharp;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
@@ -8,6 +9,9 @@ namespace Microsoft.ML.Sorsa.Sweeps;
 /// <summary>An experiment that is set up and checked; runs once.</summary>
 internal sealed class Sweep
 {
+    /// <summary>What a message lists: it is read by a person.</summary>
+    private const int MostReasons = 10;
+
     public required SorsaCatalog Catalog { get; init; }
 
     public required SorsaFineTuningTrainer.Options Trainer { get; init; }
@@ -74,17 +78,21 @@ internal sealed class Sweep
             using IStudyStore store = remote?.Store ?? new SqliteStudyStore(StudyPath);
             using var runner = new TrialRunner(
                 Catalog.OpenBaseModel(Trainer, largestRank, folder), Trainer, Data, ValidationView, Metric, ThreadsPerTrial);
-            store.Open(Definition(runner.ModelFingerprint));
+            store.Open(Definition(runner.ModelFingerprint, runner.HasModelFingerprint));
             using var local = new LocalTrials(runner, store, Metric.IsMaximized);
+            using IChannel channel = Catalog.Environment.Start("Sweep");
             var study = new Study(store, Space, Tuner, Pruning, Seed, TrialsAtATime, Metric.IsMaximized, Monitors)
             {
                 Reduce = parameters => SweptOptions.Reduce(Trainer, parameters),
+                Warn = warning => channel.Warning(MessageSensitivity.None, warning),
             };
             bool stoppedByTime = await study.RunAsync(remote?.Executor ?? local, MaxModels, () => clock.Elapsed >= Time, cancellationToken)
                 .ConfigureAwait(false);
             TrialResult best = study.Results.Best ?? throw NothingCompleted(study.Results.Trials);
             SorsaTransformer model = local.TakeModel(best.TrialSettings.TrialId) ?? TrainAgain(runner, best, cancellationToken);
-            return new ExperimentResult(study.Results, Space, model, Metric, runner.SharedWork, stoppedByTime);
+            return new ExperimentResult(study.Results, Space, model, Metric, runner.SharedWork, stoppedByTime, new SweepOrigin(
+                Path.GetFileName(Path.TrimEndingDirectorySeparator(Trainer.ModelFolder)), runner.ModelFingerprint, Data.Train.Count,
+                Data.Validation.Count, Data.Fingerprint(), Trainer.Method, Seed, Trainer.Seed, store.Begun));
         }
         finally
         {
@@ -97,7 +105,7 @@ internal sealed class Sweep
     }
 
     /// <summary>What decides the trials: what a study that is opened again is compared with.</summary>
-    public StudyDefinition Definition(string modelFingerprint)
+    public StudyDefinition Definition(string modelFingerprint, Func<string, bool>? isModel = null)
     {
         static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
         HashSet<string> varied = [.. Space.Select(option => option.Key)];
@@ -112,12 +120,15 @@ internal sealed class Sweep
             new("seed", Text(Seed)),
             new("trials at a time", Text(TrialsAtATime)),
             new(StudyDefinition.ThreadsKey, Text(ThreadsPerTrial)),
-            .. Trainer.ToTexts().Where(option => !varied.Contains(option.Key))
-                .Select(option => KeyValuePair.Create($"trainer.{option.Key}", option.Value)),
+            .. Trainer.ToTexts().Where(option => !varied.Contains(option.Key) && OptionText.Decides(option.Key))
+                .Select(option => KeyValuePair.Create(StudyDefinition.TrainerPrefix + option.Key, option.Value)),
             .. Space.Select((option, place) => KeyValuePair.Create(
                 $"search space.{option.Key}",
                 string.Create(CultureInfo.InvariantCulture, $"{option.Value.Description} (option {place + 1})"))),
-        ]);
+        ])
+        {
+            IsModel = isModel,
+        };
     }
 
     /// <summary>The best trial ran in another process, or before this one began: what it was trained from is all here.</summary>
@@ -147,14 +158,24 @@ internal sealed class Sweep
         return model;
     }
 
+    /// <summary>Trials that failed alike stand in one line.</summary>
     private static InvalidOperationException NothingCompleted(IReadOnlyList<TrialResult> trials)
     {
         string[] reasons =
         [
-            .. trials.Where(trial => trial.Error is not null)
-                .Select(trial => string.Create(CultureInfo.InvariantCulture, $"trial {trial.TrialSettings.TrialId}: {trial.Error}")),
+            .. trials.Where(trial => trial.Error is not null).GroupBy(trial => trial.Error, StringComparer.Ordinal).Select(alike =>
+            {
+                string[] numbers = [.. alike.Select(trial => trial.TrialSettings.TrialId.ToString(CultureInfo.InvariantCulture))];
+                return $"{(numbers.Length == 1 ? "trial" : "trials")} {string.Join(", ", numbers)}: {alike.Key}";
+            }),
         ];
-        return new InvalidOperationException(
-            $"No trial of {trials.Count} was trained to its end.{Environment.NewLine}  {string.Join(Environment.NewLine + "  ", reasons)}");
+        string line = Environment.NewLine + "  ";
+        string counts = string.Create(CultureInfo.InvariantCulture,
+            $"{trials.Count(trial => trial.State == TrialState.Failed)} failed, "
+            + $"{trials.Count(trial => trial.State == TrialState.Pruned)} were ended early");
+        return new InvalidOperationException(string.Create(
+            CultureInfo.InvariantCulture, $"No trial of {trials.Count} was completed: {counts}.")
+            + string.Concat(reasons.Take(MostReasons).Select(reason => line + reason))
+            + (reasons.Length > MostReasons ? $"{line}and other reasons" : ""));
     }
 }

@@ -40,7 +40,7 @@ public sealed class SweepMetric
     /// <param name="name">How tables and the study name it; another function, another name.</param>
     /// <param name="measure">
     /// From the trained model and the validation rows to a finite number. Called once per trial, several trials at a time where the
-    /// experiment runs several.
+    /// experiment runs several. Whatever it throws fails the trial, and the experiment goes on.
     /// </param>
     /// <param name="isMaximized">A higher value is better.</param>
     public static SweepMetric Of(string name, Func<SorsaTransformer, IDataView, double> measure, bool isMaximized = false)
@@ -51,7 +51,11 @@ public sealed class SweepMetric
     }
 
     /// <summary>The built-in metric of a name.</summary>
-    internal static SweepMetric Named(string name) => new[] { ValidationLoss, ExactMatch }.Single(metric => metric.Name == name);
+    /// <exception cref="InvalidDataException">There is none.</exception>
+    internal static SweepMetric Named(string name) =>
+        new[] { ValidationLoss, ExactMatch }.FirstOrDefault(metric => metric.Name == name)
+        ?? throw new InvalidDataException($"The study's metric is '{name}', and workers know '{ValidationLoss.Name}' and "
+            + $"'{ExactMatch.Name}' alone. The study's definition was changed, or a newer version of the library made it.");
 
     internal double Measure(
         SorsaTransformer model, IDataView validation, IReadOnlyList<CurvePoint> curve, SorsaFineTuningTrainer.Options options) =>

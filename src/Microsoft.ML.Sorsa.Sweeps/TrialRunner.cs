@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Reflection;
 using System.Runtime.ExceptionServices;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
@@ -15,6 +16,10 @@ public sealed class TrialRunner : IDisposable
     /// <summary>How often the validation loss of a trial is computed where EvaluationSteps does not say.</summary>
     internal const int Evaluations = 8;
 
+    /// <summary>Every trial names the version that ran it.</summary>
+    internal static readonly string LibraryVersion =
+        typeof(SorsaTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+
     private readonly Options _trainer;
     private readonly SweepData _data;
     private readonly SweepMetric _metric;
@@ -26,8 +31,12 @@ public sealed class TrialRunner : IDisposable
     /// <param name="catalog">ML.NET's; its context decides the device.</param>
     /// <param name="definition">The study's.</param>
     /// <param name="inputs">The study's.</param>
-    /// <param name="modelFolder">This machine's copy of the model; compare <see cref="ModelFingerprint"/> with the definition's.</param>
-    /// <param name="decompositionFolder">Where decompositions are kept; workers of a machine may share one.</param>
+    /// <param name="modelFolder">
+    /// This machine's copy of the model; ask <see cref="HasModelFingerprint"/> whether it is the definition's.
+    /// </param>
+    /// <param name="decompositionFolder">
+    /// Where decompositions are kept; workers of a machine may share one, which nobody else should be able to write to.
+    /// </param>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
     public TrialRunner(
@@ -41,7 +50,7 @@ public sealed class TrialRunner : IDisposable
         _metric = SweepMetric.Named(definition.Metric);
         _validation = _data.ValidationView(_trainer);
         _threads = definition.ThreadsPerTrial;
-        _model = catalog.OpenBaseModel(_trainer, inputs.LargestRank, decompositionFolder);
+        _model = catalog.OpenBaseModel(_trainer, inputs.LargestRank, Path.GetFullPath(decompositionFolder));
     }
 
     /// <summary>For the experiment itself.</summary>
@@ -60,6 +69,10 @@ public sealed class TrialRunner : IDisposable
     /// <summary>Names the model by its content, as <see cref="StudyDefinition.ModelFingerprint"/> does.</summary>
     public string ModelFingerprint => _model.Fingerprint;
 
+    /// <summary>Whether a study's name of the model, given by this version or by 0.1, is that of the model here.</summary>
+    /// <param name="fingerprint">The definition's <see cref="StudyDefinition.ModelFingerprint"/>.</param>
+    public bool HasModelFingerprint(string fingerprint) => _model.HasFingerprint(fingerprint);
+
     internal SharedWork SharedWork => _model.SharedWork;
 
     /// <summary>
@@ -69,11 +82,16 @@ public sealed class TrialRunner : IDisposable
     /// <param name="plan">The trial.</param>
     /// <param name="report">Told of each point of the curve, on the thread that trains.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <returns>Its end: completed, pruned, or failed for a reason of its own.</returns>
+    /// <returns>
+    /// Its end: completed, pruned, or failed. Whatever the training or the metric throws fails the trial, want of memory included, but for
+    /// what the exceptions below say.
+    /// </returns>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    /// <exception cref="IOException">A file cannot be read or written.</exception>
+    /// <exception cref="IOException">A file of the model or a decomposition cannot be read or written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The same.</exception>
+    /// <exception cref="InvalidDataException">The same.</exception>
     /// <exception cref="ArgumentException">A row does not fit, though the trial has the trainer's own lengths.</exception>
-    /// <remarks>What <paramref name="report"/> or the metric throws comes out as it is.</remarks>
+    /// <remarks>What <paramref name="report"/> throws comes out as it is.</remarks>
     public TrialResult Run(TrialPlan plan, Action<CurvePoint> report, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(plan);
@@ -111,9 +129,7 @@ public sealed class TrialRunner : IDisposable
             (SorsaTransformer model, double? orthonormality) = _model.FineTune(options, _data.Train, _data.Validation, Evaluations);
             try
             {
-                double metric = 0;
-                NotOfTheTrial(() => metric = _metric.Measure(model, _validation, curve, options));
-                _metric.RequireFinite(metric);
+                double metric = Measure(model, curve, options);
                 return (Ended(TrialState.Completed, null) with { Metric = metric, Orthonormality = orthonormality }, model);
             }
             catch
@@ -131,9 +147,9 @@ public sealed class TrialRunner : IDisposable
         {
             return (Ended(TrialState.Pruned, null), null);
         }
-        catch (Exception e) when (e is ArithmeticException || e is ArgumentException error && !IsOfTheRows(error, options))
+        catch (Exception e) when (!IsOfEveryTrial(e, options))
         {
-            return (Ended(TrialState.Failed, e.Message), null);
+            return (Ended(TrialState.Failed, TrialError.Of(e)), null);
         }
 
         TrialResult Ended(TrialState state, string? error) => new()
@@ -143,16 +159,44 @@ public sealed class TrialRunner : IDisposable
             Curve = curve,
             Error = error,
             DurationInMilliseconds = clock.Elapsed.TotalMilliseconds,
+            Version = LibraryVersion,
         };
     }
 
     /// <summary>Frees the model.</summary>
     public void Dispose() => _model.Dispose();
 
-    /// <summary>A row that does not fit any trial is an error of the data; with lengths of its own, it is the trial's.</summary>
-    private bool IsOfTheRows(ArgumentException error, Options options) =>
-        error.ParamName is "trainData" or "validationData"
-        && (options.MaxPromptLength, options.MaxResponseLength) == (_trainer.MaxPromptLength, _trainer.MaxResponseLength);
+    /// <summary>Whatever a metric throws is its trial's: another model may have one.</summary>
+    private double Measure(SorsaTransformer model, IReadOnlyList<CurvePoint> curve, Options options)
+    {
+        double metric;
+        try
+        {
+            metric = _metric.Measure(model, _validation, curve, options);
+        }
+        catch (Exception e)
+        {
+            throw new MetricException($"The metric '{_metric.Name}' threw {e.GetType().Name}: {TrialError.Of(e)}", e);
+        }
+
+        _metric.RequireFinite(metric);
+        return metric;
+    }
+
+    /// <summary>
+    /// What the next trial would meet as well: a row that does not fit, unless the trial has lengths of its own, and files of the model or
+    /// of decompositions that cannot be read or written.
+    /// </summary>
+    private bool IsOfEveryTrial(Exception error, Options options) => error switch
+    {
+        OperationCanceledException or IOException or UnauthorizedAccessException or InvalidDataException => true,
+
+        // No row has a prompt and a response.
+        InvalidOperationException => error.GetType() == typeof(InvalidOperationException),
+        ArgumentException { ParamName: "trainData" or "validationData" } =>
+            (options.MaxPromptLength, options.MaxResponseLength) == (_trainer.MaxPromptLength, _trainer.MaxResponseLength),
+        _ => false,
+    };
 
     /// <summary>Does what a trial is not to blame for: an error in it is not that of its options.</summary>
     private static void NotOfTheTrial(Action act)
@@ -174,4 +218,6 @@ public sealed class TrialRunner : IDisposable
     }
 
     private sealed class OutsideException(Exception inner) : Exception(inner.Message, inner);
+
+    private sealed class MetricException(string message, Exception inner) : Exception(message, inner);
 }

@@ -5,13 +5,14 @@ public enum AdapterFormat
 {
     /// <summary>
     /// Our own: adapter.json and adapter.safetensors. Every method; loads onto the same base without another decomposition, and gives the
-    /// trained model again to the last bit.
+    /// trained model again to the last bit. A checksum finds what was damaged or edited.
     /// </summary>
     Sorsa,
 
     /// <summary>
-    /// Hugging Face PEFT's: LoRA, rsLoRA, DoRA and PiSSA, each as what it is. (PEFT decomposes PiSSA's base anew, exactly; and a base that
-    /// was quantised is not in the file: PEFT must be given it quantised, or computes a slightly other model.)
+    /// Hugging Face PEFT's: LoRA, rsLoRA, DoRA and PiSSA, each as what it is. PEFT decomposes PiSSA's base anew, exactly: PiSSA is refused
+    /// where training started from a randomised decomposition, as of large matrices, or beside a quantised base. (A base that was
+    /// quantised is not in the file: PEFT must be given it quantised, or computes a slightly other model.)
     /// </summary>
     Peft,
 

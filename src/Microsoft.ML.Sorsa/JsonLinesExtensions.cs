@@ -7,8 +7,9 @@ namespace Microsoft.ML.Sorsa;
 public static class JsonLinesExtensions
 {
     /// <summary>
-    /// A JSON-lines file (UTF-8, one JSON object on each line, blank lines skipped) as a data view of text columns. It is lazy:
-    /// the first row is read at once, the others whenever the view is read, in the file's order and without keeping them.
+    /// A JSON-lines file (UTF-8, one JSON object on each line, blank lines skipped) as a data view of text columns. A file that is one JSON
+    /// array of objects, or objects spread over several lines, is read as well. It is lazy: the first row is read at once, the others
+    /// whenever the view is read, in the file's order and without keeping them.
     /// </summary>
     /// <param name="catalog"><c>mlContext.Data</c>.</param>
     /// <param name="path">The file.</param>
@@ -22,7 +23,8 @@ public static class JsonLinesExtensions
     /// <exception cref="InvalidDataException">
     /// No columns are named and the first row, if there is one, has no string; or a row is not a JSON object in UTF-8, lacks a column
     /// or has another type there. For the first row this is thrown here, for the others by the cursor that comes to them. The
-    /// message names the file, the line and the column.
+    /// message names the file, the line and the column. What is no JSON at all is called by its name (a CSV, gzip or Parquet file, text in
+    /// UTF-16, and others), with what to do.
     /// </exception>
     public static IDataView LoadFromJsonLines(this DataOperationsCatalog catalog, string path, params string[] columns)
     {
@@ -43,7 +45,7 @@ public static class JsonLinesExtensions
         string file = Path.GetFullPath(path);
         return File.Exists(file)
             ? new JsonLinesDataView(file, FirstRow(file, columns))
-            : throw new FileNotFoundException($"There is no JSON-lines file '{file}'. Correct {nameof(path)}.", file);
+            : throw new FileNotFoundException($"There is no JSON-lines file '{file}'. Correct the path.", file);
     }
 
     /// <summary>The columns, checked against the first row.</summary>

@@ -29,6 +29,8 @@ namespace Microsoft.ML.Sorsa;
 public sealed class SorsaAdapters : IDisposable
 {
     private readonly FrozenModule _frozen;
+    private readonly TensorPlaces _places;
+    private readonly CacheFields _caches;
     private readonly AdapterSet _adapters;
     private readonly ScalarType _type;
     private readonly OrthonormalityRegularizer _regularizer;
@@ -39,6 +41,8 @@ public sealed class SorsaAdapters : IDisposable
     {
         using var start = new Generator(unchecked((ulong)seed));
         _type = TensorTarget.CommonType(targets.Select(target => target.Weight));
+        _places = new TensorPlaces(module);
+        _caches = new CacheFields(module);
         _frozen = new FrozenModule(module);
         try
         {
@@ -64,7 +68,7 @@ public sealed class SorsaAdapters : IDisposable
     /// <exception cref="ArgumentException">
     /// An option is outside its range; no module has a name of TargetModules; a rank is above what a target allows.
     /// </exception>
-    /// <exception cref="NotSupportedException">The module is quantised.</exception>
+    /// <exception cref="NotSupportedException">The module is quantised, or its layers move in forward.</exception>
     public static SorsaAdapters Attach(nn.Module module, SorsaAdapterOptions options)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -82,13 +86,21 @@ public sealed class SorsaAdapters : IDisposable
     /// <summary>Computes a loss with the adapters' present values and adds its gradient to that of <see cref="Parameters"/>.</summary>
     /// <param name="loss">Calls the module and gives a number that has a gradient. Micro-batches are several calls before one step.</param>
     /// <returns>The loss, without a gradient; the caller owns it.</returns>
+    /// <exception cref="NotSupportedException">
+    /// The module's forward puts other tensors in the place of its own, or it was moved or cast since <see cref="Attach"/>.
+    /// </exception>
     public Tensor Backward(Func<Tensor> loss)
     {
         ArgumentNullException.ThrowIfNull(loss);
         RequireOpen();
         using var scope = NewDisposeScope();
+        _places.Verify();
         _adapters.WriteWeights();
+
+        // A cache that the module keeps from the call before holds another text, and its gradient is gone.
+        _caches.Clear();
         Tensor value = loss();
+        _places.Verify();
         value.backward();
         _adapters.CollectGradients();
         return scope.MoveToOuter(value.detach());
@@ -121,6 +133,7 @@ public sealed class SorsaAdapters : IDisposable
         RequireOpen();
         using var noGrad = no_grad();
         _adapters.WriteWeights();
+        _caches.Clear();
     }
 
     /// <summary>Writes the adapted weights into the module for good, in its own type. Nothing else can be called afterwards.</summary>

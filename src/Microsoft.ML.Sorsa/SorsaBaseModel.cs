@@ -32,12 +32,12 @@ public sealed class SorsaBaseModel : IDisposable
         _host = env.Register(nameof(SorsaBaseModel));
         _settings = options.ToSettings();
         _settings.VerifyForFolder();
-        _decompositions = new DecompositionCache(decompositionFolder, largestRank, _settings.Training.Seed);
+        _decompositions = new DecompositionCache(Path.GetFullPath(decompositionFolder), largestRank, _settings.Training.Seed);
         _config = DecoderConfig.Load(_settings.ModelFolder);
-        _folder = new FolderModel(_settings.ModelFolder, _config, _settings.ComputeType, _settings.SavedType, TorchDevice.Of(env));
+        _folder = new FolderModel(_settings, _config, TorchDevice.Of(env));
         try
         {
-            Fingerprint = _folder.LoadShared();
+            _folder.LoadShared();
         }
         catch
         {
@@ -46,8 +46,11 @@ public sealed class SorsaBaseModel : IDisposable
         }
     }
 
-    /// <summary>Names the model by its content: SHA-256 of the weights, then of the configuration and the tokenizer's files.</summary>
-    public string Fingerprint { get; }
+    /// <summary>
+    /// Names the model by its content: a hash of every weight's values, the same for whatever type they are stored in, then one of the
+    /// configuration and the tokenizer's files. Every weight is looked at when it is first asked for.
+    /// </summary>
+    public string Fingerprint => _folder.SharedFingerprint();
 
     /// <summary>What the trainings so far did not have to do again.</summary>
     public SharedWork SharedWork => new()
@@ -60,10 +63,18 @@ public sealed class SorsaBaseModel : IDisposable
         ModelLoadsSaved = Math.Max(0, _trainings - 1),
     };
 
+    /// <summary>Whether a name is this model's: <see cref="Fingerprint"/>, or the one that version 0.1 gave it.</summary>
+    /// <param name="fingerprint">What a study holds.</param>
+    public bool HasFingerprint(string fingerprint)
+    {
+        ArgumentNullException.ThrowIfNull(fingerprint);
+        return _folder.HasSharedFingerprint(fingerprint);
+    }
+
     /// <summary>Trains on rows, keeps the weights of the lowest loss on others, and merges.</summary>
     /// <param name="options">
-    /// Everything that can be set. ModelFolder, ComputeType and SavedType must be those that the model was opened with, and Rank at most
-    /// the largest one. The randomised decomposition draws from the Seed that the model was opened with.
+    /// Everything that can be set. ModelFolder, ComputeType, SavedType and MapWeights must be those that the model was opened with, and
+    /// Rank at most the largest one. The randomised decomposition draws from the Seed that the model was opened with.
     /// </param>
     /// <param name="trainData">Prompts and responses. The same list again is not tokenised again: do not change it.</param>
     /// <param name="validationData">Others, which are not trained on; null: none.</param>
@@ -98,14 +109,14 @@ public sealed class SorsaBaseModel : IDisposable
         Interlocked.Increment(ref _trainings);
         using IChannel channel = _host.Start("Fine-tuning");
         var run = new FineTuningRun(channel, settings, _folder) { Decomposition = _decompositions, Evaluations = evaluations };
-        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate);
+        var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
         (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
             trainData,
             validationData,
             new EncodedRows.Settings(settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength),
             (rows, argument) => run.Encode(prompts, rows, argument));
         FineTunedModel model = run.Train(train, validation);
-        return (SorsaTransformer.Over(model, prompts, settings), model.Orthonormality);
+        return (SorsaTransformer.Over(_host, model, prompts, settings), model.Orthonormality);
     }
 
     /// <summary>Frees the weights, when no training is under way. Models that were trained keep their own.</summary>
@@ -124,6 +135,7 @@ public sealed class SorsaBaseModel : IDisposable
         Same(settings.ModelFolder, _settings.ModelFolder, nameof(settings.ModelFolder));
         Same(settings.ComputeType, _settings.ComputeType, nameof(settings.ComputeType));
         Same(settings.SavedType, _settings.SavedType, nameof(settings.SavedType));
+        Same(settings.MapWeights, _settings.MapWeights, nameof(settings.MapWeights));
         if (!hasValidationRows)
         {
             settings.Training.VerifyWithoutValidationRows();

@@ -24,6 +24,13 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         public string ModelFolder { get; set; } = "";
 
+        /// <summary>
+        /// Maps the model's files into memory instead of reading them. Default true: nothing is copied, and the files must stay as they
+        /// are while the model, or what was trained from it, is in use: one that is cut short ends the process, without an exception.
+        /// False reads them once and whole: for files that others may write to, network drives and removable disks.
+        /// </summary>
+        public bool MapWeights { get; set; } = true;
+
         /// <summary>The column of text that holds the prompts. Default "Prompt".</summary>
         [OptionRequired("Name the column that holds the prompts")]
         public string PromptColumnName { get; set; } = FineTuningSettings.DefaultPromptColumnName;
@@ -32,7 +39,10 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRequired("Name the column that holds the responses")]
         public string ResponseColumnName { get; set; } = FineTuningSettings.DefaultResponseColumnName;
 
-        /// <summary>The column of text that the fitted model adds. Default "Reply".</summary>
+        /// <summary>
+        /// The column of text that the fitted model adds. Default "Reply"; neither the prompts' nor the responses' column. A column of this
+        /// name in the data is hidden behind the model; a warning in ML.NET's log says so.
+        /// </summary>
         [OptionRequired("Name the column to add")]
         public string OutputColumnName { get; set; } = FineTuningSettings.DefaultOutputColumnName;
 
@@ -47,15 +57,17 @@ public sealed partial class SorsaFineTuningTrainer
         public FineTuningMethod Method { get; set; }
 
         /// <summary>
-        /// r, the singular triplets, or the columns of B, that train in each projection. Default null: 16; from 1 to the smaller side of
-        /// the smallest target.
+        /// How much of each projection trains: the more, the more it can learn, and the larger and slower training is. Raise it (to 32, 64,
+        /// 128) where a long training on many rows still ends with a high loss; lower it for few rows, or to save memory. r, the singular
+        /// triplets, or the columns of B, in each projection. Default null: 16; from 1 to the smaller side of the smallest target.
         /// </summary>
         [OptionRange(1, int.MaxValue, MethodSettings.RankRemedy)]
         public int? Rank { get; set; }
 
         /// <summary>
-        /// Scales the trained part by c = Alpha / Rank; in rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank, so that c = 1, as
-        /// in the papers of SORSA and PiSSA; above 0.
+        /// How strongly what is trained counts in the output. Leave it null, and change <see cref="LearningRate"/> instead; set it to take
+        /// over a recipe of PEFT's, with its lora_alpha and its learning rate together. It scales the trained part by c = Alpha / Rank; in
+        /// rank-stabilised LoRA by Alpha / √Rank. Default null: as Rank, so that c = 1, as in the papers of SORSA and PiSSA; above 0.
         /// </summary>
         [OptionRange(0, double.MaxValue, MethodSettings.AlphaRemedy, MinimumIsExclusive = true)]
         public double? Alpha { get; set; }
@@ -67,9 +79,10 @@ public sealed partial class SorsaFineTuningTrainer
         public double Dropout { get; set; }
 
         /// <summary>
-        /// γ of Eq. (10), the weight of the penalty ‖UᵀU − I‖ + ‖VᵀV − I‖ that keeps the singular vectors orthonormal; in AdaLoRA the
-        /// weight of the same penalty in the loss. Default null: 4e-4 for SORSA, as in the paper's tables, 0.5 for AdaLoRA, as in PEFT; at
-        /// least 0. 0 is "SORSA without regularizer" and costs nothing.
+        /// How hard SORSA holds what it trains to the form of a singular value decomposition. Leave it at first; 0 switches it off, which
+        /// makes steps faster, and a sweep over 1e-5 to 1e-2 shows whether another value suits the data. γ of Eq. (10), the weight of the
+        /// penalty ‖UᵀU − I‖ + ‖VᵀV − I‖ that keeps the singular vectors orthonormal; in AdaLoRA the weight of the same penalty in the
+        /// loss. Default null: 4e-4 for SORSA, as in the paper's tables, 0.5 for AdaLoRA, as in PEFT; at least 0.
         /// </summary>
         [OptionRange(0, double.MaxValue, MethodSettings.GammaRemedy)]
         public double? Gamma { get; set; }
@@ -120,10 +133,14 @@ public sealed partial class SorsaFineTuningTrainer
         public IReadOnlyList<string> TargetModules { get; set; } = FineTuningSettings.DefaultTargetModules;
 
         /// <summary>
-        /// η_d, the peak learning rate. Default 5e-4; above 0. The paper's 3e-5 is for 7 billion parameters and long runs.
+        /// How far each step moves what trains. Lower it (to a third, say) where the loss jumps or training diverges, and for large models;
+        /// raise it where the loss hardly falls. η_d, the peak of the schedule. Default null: the method's own for small models and some
+        /// 100 steps, which docs/options.md lists with where each comes from: 5e-4 for SORSA, PiSSA, full and partial fine-tuning, 1e-3 for
+        /// rsLoRA, 3e-3 for LoRA and DoRA, 2e-2 for AdaLoRA; above 0. The paper's 3e-5 is for SORSA, 7 billion parameters and long runs.
         /// </summary>
-        [OptionRange(0, double.MaxValue, "Start from 5e-4 for small models, 3e-5 for 7 billion parameters", MinimumIsExclusive = true)]
-        public double LearningRate { get; set; } = 5e-4;
+        [OptionRange(0, double.MaxValue, "Leave it null for the method's own; SORSA takes 3e-5 for 7 billion parameters",
+            MinimumIsExclusive = true)]
+        public double? LearningRate { get; set; }
 
         /// <summary>How the learning rate goes on after the warm-up. Default cosine to 0, as in the paper.</summary>
         [OptionDefined]
@@ -174,11 +191,14 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int? MaxSteps { get; set; }
 
-        /// <summary>Tokens of a prompt, its template and BOS included, before it is cut. Default 512; at least 1.</summary>
+        /// <summary>
+        /// Tokens of a prompt, its template and BOS included, before the end of its own text is cut; the template around it stays whole. So
+        /// in training, and in prediction by the fitted model. Default 512; at least 1, and more than the template has.
+        /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxPromptLength { get; set; } = 512;
 
-        /// <summary>Tokens of a response, the end-of-text token included, before it is cut. Default 512; at least 1.</summary>
+        /// <summary>Tokens of a response, the end token included, before its end is cut, in training. Default 512; at least 1.</summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxResponseLength { get; set; } = 512;
 
@@ -250,7 +270,7 @@ public sealed partial class SorsaFineTuningTrainer
                 MethodSettings = ToMethodSettings(),
                 Training = new TrainingSettings
                 {
-                    LearningRate = LearningRate,
+                    LearningRate = LearningRate ?? MethodCatalog.Get(Method).DefaultLearningRate,
                     LearningRateDecay = LearningRateDecay,
                     WarmupRatio = WarmupRatio,
                     WeightDecay = WeightDecay,
@@ -268,6 +288,7 @@ public sealed partial class SorsaFineTuningTrainer
                 },
                 // The current directory may be another one when the model is opened.
                 ModelFolder = string.IsNullOrWhiteSpace(ModelFolder) ? ModelFolder : Path.GetFullPath(ModelFolder),
+                MapWeights = MapWeights,
                 PromptColumnName = PromptColumnName,
                 ResponseColumnName = ResponseColumnName,
                 OutputColumnName = OutputColumnName,

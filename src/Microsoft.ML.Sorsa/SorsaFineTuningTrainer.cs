@@ -74,18 +74,19 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
     {
         using IChannel channel = _host.Start("Fine-tuning");
+        TextColumns.WarnOfHidden(channel, trainData.Schema, _settings.OutputColumnName);
 
         // What costs little is checked first: the weights' headers and both data's columns, then the rows.
         using IPretrainedModel start = _open(_host);
         var run = new FineTuningRun(channel, _settings, start);
-        var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate);
+        var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate, _settings.MaxPromptLength);
         var trainRows = ReadRows(trainData);
         var validationRows = validationData is null ? null : ReadRows(validationData);
         IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
         IReadOnlyList<SupervisedExample> validation = validationRows is null
             ? []
             : run.Encode(prompts, validationRows, nameof(validationData));
-        return SorsaTransformer.Over(run.Train(train, validation), prompts, _settings);
+        return SorsaTransformer.Over(_host, run.Train(train, validation), prompts, _settings);
     }
 
     private IEnumerable<(string Prompt, string Response)> ReadRows(IDataView data) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -29,23 +30,26 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "SorsaTextTransformer";
 
+    private readonly IHost _host;
     private readonly TextGenerator _generator;
     private readonly TextColumnMapper _mapper;
-    private readonly Lock _turn = new();
+    private readonly AdapterTurns _turns;
     private readonly TextModel? _model;
-    private AdapterSwitch? _adapters;
-    private bool _disposed;
+    private readonly string? _whyNotSaved;
+    private bool _cutPrompt;
 
-    internal SorsaTransformer(TextModel model)
-        : this(new CachedModel(model.Network), model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName) =>
-            _model = model;
+    internal SorsaTransformer(IHostEnvironment env, TextModel model)
+        : this(env, new CachedModel(model.Network), model, model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName)
+    {
+    }
 
     /// <summary>Over what training gave; frees it where that fails.</summary>
-    internal static SorsaTransformer Over(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+    internal static SorsaTransformer Over(
+        IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
     {
         try
         {
-            return new SorsaTransformer(model, prompts, settings);
+            return new SorsaTransformer(env, model, prompts, settings);
         }
         catch
         {
@@ -57,23 +61,28 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>
     /// Over what training gave: a network of ours, which is owned, or a model that is not ours, which can do all but be saved.
     /// </summary>
-    internal SorsaTransformer(FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
-        : this(model.Model, prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
+    internal SorsaTransformer(IHostEnvironment env, FineTunedModel model, PromptEncoder prompts, FineTuningSettings settings)
+        : this(
+            env, model.Model,
+            model.Network is not { } network ? null : new TextModel(
+                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName),
+            prompts, settings.Generation, settings.PromptColumnName, settings.OutputColumnName)
     {
-        _model = model.Network is { } network
-            ? new TextModel(
-                network, prompts, settings.Generation, model.SavedType, settings.PromptColumnName, settings.OutputColumnName)
-            : null;
+        _whyNotSaved = model.WhyNotSaved;
         MergeReport = model.Report;
         Trained = model.Adapter;
     }
 
     private SorsaTransformer(
-        ILanguageModel model, PromptEncoder prompts, GenerationOptions generation, string promptColumnName, string outputColumnName)
+        IHostEnvironment env, ILanguageModel model, TextModel? saved, PromptEncoder prompts, GenerationOptions generation,
+        string promptColumnName, string outputColumnName)
     {
-        _generator = new TextGenerator(model, prompts, generation);
+        _host = env.Register(nameof(SorsaTransformer));
+        _model = saved;
+        _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
+        _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
-            outputColumnName, promptColumnName, generation.BatchSize, Generate, nameof(FineTuningSettings.PromptColumnName));
+            outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -84,28 +93,10 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public MergeReport? MergeReport { get; internal init; }
 
     /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
-    public IReadOnlyList<string> AdapterNames
-    {
-        get
-        {
-            lock (_turn)
-            {
-                return _adapters?.Names ?? [];
-            }
-        }
-    }
+    public IReadOnlyList<string> AdapterNames => _turns.Names;
 
     /// <summary>The adapter that is in use; null: the base alone.</summary>
-    public string? ActiveAdapter
-    {
-        get
-        {
-            lock (_turn)
-            {
-                return _adapters?.Active;
-            }
-        }
-    }
+    public string? ActiveAdapter => _turns.Active;
 
     /// <summary>What was trained here, apart from its base; null where the model was not trained here, or has no adapter.</summary>
     internal AdapterWeights? Trained { get; init; }
@@ -113,17 +104,33 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>What it is made of, and what is saved of it.</summary>
     /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
     internal TextModel Model => _model ?? throw new NotSupportedException(
-        "The model is an object of your own class, and its layout is not known here: save the weights of your object itself "
-        + "(module.save). For a model zip or a Hugging Face folder, write them into a folder with config.json, safetensors and the "
-        + "tokenizer's files, and open that with mlContext.Sorsa().LoadModel.");
+        $"The model is an object of your own class, and {_whyNotSaved}. Save the weights of your object itself (module.save), or fine-tune "
+        + "its folder without the object (ModelFolder in the options): such a model is saved whole.");
 
-    /// <summary>The answer to one prompt.</summary>
+    /// <summary>The answer to one prompt, with the adapter that is in use.</summary>
     /// <param name="prompt">The prompt, without its template.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
     public string Generate(string prompt)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        return Generate([prompt])[0];
+        return Generate(prompt, () => ActiveAdapter);
+    }
+
+    /// <summary>
+    /// The answer to one prompt with an adapter of its own: which one others use stays as it is. Several threads may each name theirs.
+    /// </summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="adapter">
+    /// The name that it was loaded under; null: the model without adapter. Where the call before had another one, merging this one is part
+    /// of the call: as long as <see cref="UseAdapter"/> takes.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of this name, or the prompt leaves no room in the model's positions.
+    /// </exception>
+    public string Generate(string prompt, string? adapter)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        return Generate(prompt, () => _turns.Loaded(adapter));
     }
 
     /// <summary>
@@ -132,28 +139,45 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <param name="prompt">The prompt, without its template.</param>
     /// <param name="cancellationToken">Checked before every token.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
-    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
+    /// <remarks>
+    /// The whole answer is that of the adapter which is in use when the first piece is asked for, whatever <see cref="UseAdapter"/> does
+    /// meanwhile. Where others use another adapter between two pieces, each change costs a merge, which takes as long as several tokens:
+    /// streams with different adapters side by side are slow.
+    /// </remarks>
+    public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default) =>
+        Stream(prompt, () => ActiveAdapter, cancellationToken);
+
+    /// <summary>The same with an adapter of its own, as <see cref="Generate(string, string?)"/> has it.</summary>
+    /// <param name="prompt">The prompt, without its template.</param>
+    /// <param name="adapter">The name that it was loaded under; null: the model without adapter.</param>
+    /// <param name="cancellationToken">Checked before every token.</param>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of this name, or the prompt leaves no room in the model's positions.
+    /// </exception>
+    public IEnumerable<string> Stream(string prompt, string? adapter, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(prompt);
-        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
-        return Pieces();
+        _turns.Loaded(adapter);
+        return Stream(prompt, () => adapter, cancellationToken);
+    }
 
-        IEnumerable<string> Pieces()
-        {
-            using IEnumerator<string> next = pieces.GetEnumerator();
-            while (MoveNext(next))
-            {
-                yield return next.Current;
-            }
-        }
-
-        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting.
-        bool MoveNext(IEnumerator<string> next)
-        {
-            bool moved = false;
-            InTurn(() => moved = next.MoveNext());
-            return moved;
-        }
+    /// <summary>
+    /// Writes the model as ML.NET's model zip, which <c>mlContext.Sorsa().LoadZip</c> and <c>mlContext.Model.Load</c> read. The file is
+    /// there when it is whole: written beside its place, to the disk, then renamed. (<c>mlContext.Model.Save</c> writes the same zip to
+    /// the name itself: killed, or on a full disk, it leaves a file that cannot be read where a good one may have been.)
+    /// </summary>
+    /// <param name="path">The file, in a folder that is there; it replaces a file of that name.</param>
+    /// <param name="inputSchema">
+    /// The columns that a program will give to the model, as <c>mlContext.Model.Load</c> hands them out; null: the prompt column alone.
+    /// </param>
+    /// <exception cref="IOException">The file cannot be written: its folder is not there, the disk is full, ...</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or its folder must not be written.</exception>
+    /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
+    public void Save(string path, DataViewSchema? inputSchema = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        _turns.TakeActive(() =>
+            ModelZipFile.Write(
+                _host, this, inputSchema ?? TextColumns.Schema(Model.PromptColumnName), path, Model.WeightBytes));
     }
 
     /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
@@ -163,7 +187,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() => HuggingFaceFolder.Write(Model, folder));
+        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder));
     }
 
     /// <summary>Writes what was trained as an adapter, small and apart from its base.</summary>
@@ -178,7 +202,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         OptionRange.VerifyDefined(format, nameof(format));
-        InTurn(() =>
+        _turns.Take(() =>
         {
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(
                 "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
@@ -203,46 +227,42 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <exception cref="ArgumentException">The name is empty or taken.</exception>
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is corrupt, or the adapter belongs to another base; everything that does not fit is listed.
+    /// A file is corrupt or was altered, or the adapter belongs to another base; what does not fit is listed.
     /// </exception>
-    /// <exception cref="NotSupportedException">Another method, or options of PEFT that are not supported.</exception>
+    /// <exception cref="NotSupportedException">Another method, or options or tensors of PEFT's that are not supported.</exception>
     /// <exception cref="InvalidOperationException">This transformer was trained: its base is not there any more.</exception>
     public void LoadAdapter(string name, string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        InTurn(() =>
+        if (MergeReport is not null)
         {
-            if (MergeReport is not null)
-            {
-                throw new InvalidOperationException(
-                    "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
-                    "Open the base with mlContext.Sorsa().LoadModel.");
-            }
+            throw new InvalidOperationException(
+                "The model was trained here, and its weights are merged: an adapter belongs onto the base. " +
+                "Open the base with mlContext.Sorsa().LoadModel.");
+        }
 
-            AdapterWeights weights = Read(folder);
-            try
-            {
-                (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Add(name, weights, folder);
-            }
-            catch
-            {
-                weights.Dispose();
-                throw;
-            }
-        });
+        _turns.Add(name, () => AdapterReader.Read(folder), folder);
     }
 
-    /// <summary>Answers with this adapter from now on. Takes as long as merging it; the base is not read again.</summary>
+    /// <summary>
+    /// Answers with this adapter from now on. Takes as long as merging it; the base is not read again. A stream that is under way goes on
+    /// with its own.
+    /// </summary>
     /// <param name="name">The name that it was loaded under; null: the base alone.</param>
     /// <exception cref="ArgumentException">There is no adapter of this name.</exception>
-    public void UseAdapter(string? name) => InTurn(() => (_adapters ??= new AdapterSwitch(Model.Network, Model.SavedType)).Use(name));
+    public void UseAdapter(string? name) => _turns.Use(name);
 
     /// <inheritdoc/>
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => _mapper.GetOutputSchema(inputSchema);
 
     /// <inheritdoc/>
-    public IDataView Transform(IDataView input) => _mapper.Transform(input);
+    public IDataView Transform(IDataView input)
+    {
+        using IChannel channel = _host.Start(nameof(Transform));
+        TextColumns.WarnOfHidden(channel, input.Schema, _mapper.OutputColumnName);
+        return _mapper.Transform(input);
+    }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _mapper.GetRowToRowMapper(inputSchema);
 
@@ -250,63 +270,87 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version());
-        InTurn(() => ModelZip.Save(ctx, Model));
+        try
+        {
+            _turns.TakeActive(() => ModelZip.Save(ctx, Model));
+        }
+        catch
+        {
+            UnfinishedZip.Remove(ctx);
+            throw;
+        }
     }
 
     /// <summary>Frees the model, once a call that is under way is done. A model object of the user's is not touched.</summary>
-    public void Dispose()
+    public void Dispose() => _turns.Dispose(() =>
     {
-        lock (_turn)
-        {
-            if (!_disposed)
-            {
-                _disposed = true;
-                _adapters?.Dispose();
-                Trained?.Dispose();
-                _model?.Network.Dispose();
-            }
-        }
-    }
+        Trained?.Dispose();
+        _model?.Network.Dispose();
+    });
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(Version());
-        return new SorsaTransformer(ModelZip.Load(ctx, TorchDevice.Of(env)));
+        return new SorsaTransformer(env, ModelZip.Load(ctx, TorchDevice.Of(env)));
     }
 
     private static VersionInfo Version() => new(
-        modelSignature: "SORSATXT", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
+        modelSignature: "SORSATXT", verWrittenCur: ModelZip.HashedVersion, verReadableCur: ModelZip.HashedVersion,
+        verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private string[] Generate(IReadOnlyList<string> prompts)
+    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
     {
+        var refusals = new string?[prompts.Count];
         string[] answers = [];
-        InTurn(() => answers = _generator.Generate(prompts));
-        return answers;
+        _turns.TakeActive(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
     }
 
-    private static AdapterWeights Read(string folder)
+    /// <summary>Once: data with one long prompt mostly has many.</summary>
+    private void WarnOfCut(int length, int? maxLength)
     {
-        if (!Directory.Exists(folder))
+        if (!_cutPrompt)
         {
-            throw new DirectoryNotFoundException(
-                $"The adapter's folder '{folder}' does not exist. Name a folder that SaveAdapter or PEFT wrote.");
+            _cutPrompt = true;
+            using IChannel channel = _host.Start("Generation");
+            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+                $"A prompt of {length} tokens, its template included, was cut at the end of its own text, as in training: MaxPromptLength "
+                + $"is {maxLength}. Further ones will be cut without a word."));
+        }
+    }
+
+    private string Generate(string prompt, Func<string?> adapter)
+    {
+        string answer = "";
+        _turns.Take(adapter, () => answer = _generator.Generate([prompt])[0]);
+        return answer;
+    }
+
+    private IEnumerable<string> Stream(string prompt, Func<string?> adapter, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        IEnumerable<string> pieces = _generator.Stream(prompt, cancellationToken);
+        return Pieces();
+
+        IEnumerable<string> Pieces()
+        {
+            var own = new Lazy<string?>(adapter);
+            using IEnumerator<string> next = pieces.GetEnumerator();
+            while (MoveNext(next, own))
+            {
+                yield return next.Current;
+            }
         }
 
-        return File.Exists(Path.Combine(folder, AdapterFolder.ConfigFile)) ? AdapterFolder.Read(folder)
-            : File.Exists(Path.Combine(folder, PeftFolder.ConfigFile)) ? PeftFolder.Read(folder)
-            : throw new FileNotFoundException(
-                $"The folder '{folder}' has neither {AdapterFolder.ConfigFile} nor {PeftFolder.ConfigFile}. " +
-                "Name a folder that SaveAdapter or PEFT wrote.");
-    }
-
-    private void InTurn(Action act)
-    {
-        lock (_turn)
+        // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting. The keys and values of the tokens
+        // before are of the stream's own adapter, and so must the weights be at every one.
+        bool MoveNext(IEnumerator<string> next, Lazy<string?> own)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            act();
+            bool moved = false;
+            _turns.Take(() => own.Value, () => moved = next.MoveNext());
+            return moved;
         }
     }
 }

@@ -28,8 +28,8 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
             ? [[SweepKills.CallerVerb, folder]]
             :
             [
-                [SweepKills.CallerVerb, folder, server],
-                .. Enumerable.Repeat<string[]>([SweepKills.WorkerVerb, folder, server], WorkerCount),
+                [SweepKills.CallerVerb, folder],
+                .. Enumerable.Repeat<string[]>([SweepKills.WorkerVerb, folder], WorkerCount),
             ];
         Process[] processes = [.. verbs.Select(Start)];
         int callers = 0, workers = 0;
@@ -113,10 +113,14 @@ internal sealed class KilledStudy(string folder, string? server, Random random)
         process.Dispose();
     }
 
-    private static Process Start(string[] arguments)
+    private Process Start(string[] arguments)
     {
         string program = Environment.ProcessPath!;
         string[] host = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [Assembly.GetExecutingAssembly().Location] : [];
-        return Process.Start(new ProcessStartInfo(program, [.. host, .. arguments]))!;
+        var start = new ProcessStartInfo(program, [.. host, .. arguments]);
+
+        // Its password belongs into no command line.
+        start.Environment[SweepKills.DatabaseVariable] = server;
+        return Process.Start(start)!;
     }
 }

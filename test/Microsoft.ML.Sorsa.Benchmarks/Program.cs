@@ -47,10 +47,10 @@ switch (args.FirstOrDefault())
         return SweepKills.Run(args[1..]);
 
     case SweepKills.CallerVerb:
-        return SweepKills.Caller(args[1], args.ElementAtOrDefault(2));
+        return SweepKills.Caller(args[1]);
 
     case SweepKills.WorkerVerb:
-        return SweepKills.Worker(args[1], args[2]);
+        return SweepKills.Worker(args[1]);
 
     case "resume":
         return KilledTrainings.Run(args[1..]);

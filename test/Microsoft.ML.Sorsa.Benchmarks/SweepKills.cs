@@ -11,6 +11,9 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// </summary>
 internal static class SweepKills
 {
+    /// <summary>The environment variable that names the database to the processes.</summary>
+    public const string DatabaseVariable = "SORSA_KILLS_POSTGRES";
+
     public const string CallerVerb = "kills-caller";
     public const string WorkerVerb = "kills-worker";
 
@@ -67,8 +70,9 @@ internal static class SweepKills
     }
 
     /// <summary>What the process runs that proposes the trials.</summary>
-    public static int Caller(string folder, string? postgres)
+    public static int Caller(string folder)
     {
+        string? postgres = Environment.GetEnvironmentVariable(DatabaseVariable);
         SweepTask task = SweepTask.Of(Folders.TinyLlama, rows: 96, validationRows: 24);
         SorsaExperiment experiment = task.Experiment(SorsaSearchSpace.Paper(32))
             .SetMaxModelToExplore(Trials)
@@ -76,7 +80,7 @@ internal static class SweepKills
             .SetMaxConcurrentTrials(2)
             .SetThreadsPerTrial(1)
             .SetDecompositionCache(Path.Combine(folder, "svd"));
-        experiment = postgres is null
+        experiment = string.IsNullOrEmpty(postgres)
             ? experiment.SetStudy(Path.Combine(folder, "study.db"))
             : experiment.SetHangfire(postgres, Path.GetFileName(folder));
         using ExperimentResult result = experiment.Run();
@@ -87,8 +91,9 @@ internal static class SweepKills
     }
 
     /// <summary>What a worker process runs.</summary>
-    public static int Worker(string folder, string postgres)
+    public static int Worker(string folder)
     {
+        string postgres = Environment.GetEnvironmentVariable(DatabaseVariable)!;
         var options = new SorsaSweepWorker.Options
         {
             InvisibilityTimeout = TimeSpan.FromSeconds(3),

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tests.Files;
 using Microsoft.ML.Sorsa.Tests.Sweeps;
 using Microsoft.ML.Sorsa.Tests.Training;
 using Microsoft.Testing.Platform.Builder;
@@ -25,6 +26,11 @@ internal static class Program
         {
             ThreadSettingsTests.Run();
             return 0;
+        }
+
+        if (WriterProcess.Is(arguments))
+        {
+            return WriterProcess.Run(arguments);
         }
 
         ITestApplicationBuilder builder = await TestApplication.CreateBuilderAsync(arguments);

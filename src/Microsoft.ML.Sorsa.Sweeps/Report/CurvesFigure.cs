@@ -31,7 +31,7 @@ internal static class CurvesFigure
         PlotScale<double> across = PlotScale.Of(steps, isLogarithmic: false, isWhole: true);
         PlotScale<double> up = PlotScale.Of(losses, isLogarithmic);
         PlotModel plot = PlotInk.Empty(left: 62, top: 12, right: 8, bottom: 52);
-        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03) { Maximum = 1.15 });
+        plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03) { Maximum = 1.22 });
         plot.Axes.Add(new ScaleAxis(AxisPosition.Left, isLogarithmic ? "Validation loss (logarithmic)" : "Validation loss", up.Ticks));
         foreach ((TrialResult trial, CurvePoint[] curve) in curves)
         {
@@ -77,7 +77,8 @@ internal static class CurvesFigure
 
         int others = report.Trials.Count - curves.Length;
         return new ReportFigure(Name, Title,
-            "Pink: the best trial. Other completed trials by their metric, dark is good; grey up to a cross: pruned there; orange: failed."
+            "Pink: the best trial. Other completed trials by their metric, the more they stand out, the better; "
+            + "grey up to a cross: pruned there; orange: failed."
             + (others == 0 ? "" : $" Not drawn: {NumberText.Count(others, "trial")} without a curve."), plot);
     }
 }

@@ -76,9 +76,9 @@ internal static class ParallelFigure
         }
 
         return new ReportFigure("parallel", "All options together",
-            "A line is a trial, from its options to its metric; dark is good. Pink: the best. "
+            "A line is a trial, from its options to its metric; the more it stands out, the better. Pink: the best. "
             + "Grey (pruned) and orange (failed) lines end before the metric."
-            + (lacking.Count > 0 ? " \"Not there\": the trial's method does not have the option." : ""), plot, IsWide: true);
+            + (lacking.Count > 0 ? " \"Not there\": the trial's method does not have the option." : ""), plot, Axes: last + 1);
     }
 
     /// <summary>As far as the colours go; what is worse lies at the end.</summary>

@@ -165,8 +165,29 @@ internal sealed class ScaleAxis : LinearAxis
     public override void GetTickValues(
         out IList<double> majorLabelValues, out IList<double> majorTickValues, out IList<double> minorTickValues)
     {
-        majorLabelValues = majorTickValues = [.. _ticks.Select(tick => tick.Position)];
+        majorTickValues = [.. _ticks.Select(tick => tick.Position)];
+        majorLabelValues = Position == AxisPosition.Bottom ? Apart() : majorTickValues;
         minorTickValues = [];
+    }
+
+    /// <summary>Of labels side by side those that do not touch; a digit is taken to be as wide as on any machine.</summary>
+    private double[] Apart()
+    {
+        const double LetterWidth = 6.8, Gap = 8;
+        double pixels = Math.Abs(ScreenMax.X - ScreenMin.X) / (Maximum - Minimum);
+        var shown = new List<double>();
+        double end = double.NegativeInfinity;
+        foreach ((double position, string label) in _ticks)
+        {
+            double half = label.Length * LetterWidth / 2;
+            if (position * pixels - half >= end + Gap || pixels == 0)
+            {
+                shown.Add(position);
+                end = position * pixels + half;
+            }
+        }
+
+        return [.. shown];
     }
 
     protected override string FormatValueOverride(double x) => _ticks.MinBy(tick => Math.Abs(tick.Position - x)).Label;

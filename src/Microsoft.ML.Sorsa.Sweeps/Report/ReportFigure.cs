@@ -10,17 +10,31 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 /// <param name="Title">The heading.</param>
 /// <param name="Note">How to read it, and what is not in it; or why it is left out.</param>
 /// <param name="Plot">Null: left out.</param>
-/// <param name="IsWide">Takes the page's whole width.</param>
-internal sealed record ReportFigure(string Name, string Title, string Note, PlotModel? Plot, bool IsWide = false)
+/// <param name="Axes">Of a plot that takes the page's whole width, how many axes stand side by side; 0 for others.</param>
+internal sealed record ReportFigure(string Name, string Title, string Note, PlotModel? Plot, int Axes = 0)
 {
-    public const double Height = 400;
+    private static readonly PlotSize s_half = new("desk", 568, 400), s_whole = new("desk", 1160, 400), s_phone = new("phone", 350, 340);
 
-    private const double NarrowWidth = 568, FullWidth = 1160;
+    /// <summary>Narrower, the labels of two axes side by side touch.</summary>
+    private const double AxisWidth = 116;
 
-    public double Width => IsWide ? FullWidth : NarrowWidth;
+    public bool IsWide => Axes > 0;
+
+    /// <summary>
+    /// The sizes that the plot is drawn in; the page shows the one that fits. Letters of a plot that is shrunk to a phone's width cannot be
+    /// read, so that a phone has a drawing of its own.
+    /// </summary>
+    public IReadOnlyList<PlotSize> Sizes =>
+        [IsWide ? s_whole : s_half, s_phone with { Width = Math.Max(s_phone.Width, Axes * AxisWidth) }];
 
     public static ReportFigure LeftOut(string name, string title, string reason) => new(name, title, "Left out: " + reason, null);
 }
+
+/// <summary>A drawing of a plot.</summary>
+/// <param name="Screen">For which it is; the class that the page's style knows.</param>
+/// <param name="Width">In pixels.</param>
+/// <param name="Height">In pixels.</param>
+internal sealed record PlotSize(string Screen, double Width, double Height);
 
 /// <summary>Colours, an empty plot, and words on it.</summary>
 internal static class PlotInk
@@ -61,25 +75,26 @@ internal static class PlotInk
 internal static class PlotSvg
 {
     /// <summary>
-    /// OxyPlot counts its clip paths from 1 in every plot, and a page has one name space for all: they get the figure's name. With a view
-    /// box the plot shrinks with the page.
+    /// OxyPlot counts its clip paths from 1 in every plot, and a page has one name space for all: they get the figure's name and the
+    /// screen's. With a view box the plot shrinks with the page.
     /// </summary>
-    public static XElement Of(ReportFigure figure, PlotModel plot)
+    public static XElement Of(ReportFigure figure, PlotModel plot, PlotSize size)
     {
-        XElement svg = XElement.Parse(SvgExporter.ExportToString(plot, figure.Width, ReportFigure.Height, isDocument: false));
+        XElement svg = XElement.Parse(SvgExporter.ExportToString(plot, size.Width, size.Height, isDocument: false));
         foreach (XAttribute id in svg.Descendants().Attributes("id"))
         {
-            id.Value = $"{figure.Name}-{id.Value}";
+            id.Value = $"{figure.Name}-{size.Screen}-{id.Value}";
         }
 
         foreach (XAttribute clip in svg.Descendants().Attributes("clip-path"))
         {
-            clip.Value = clip.Value.Replace("url(#", $"url(#{figure.Name}-", StringComparison.Ordinal);
+            clip.Value = clip.Value.Replace("url(#", $"url(#{figure.Name}-{size.Screen}-", StringComparison.Ordinal);
         }
 
         svg.Attributes().Where(attribute => attribute.IsNamespaceDeclaration && attribute.Name.LocalName == "xlink").Remove();
 
-        svg.SetAttributeValue("viewBox", FormattableString.Invariant($"0 0 {figure.Width} {ReportFigure.Height}"));
+        svg.SetAttributeValue("viewBox", FormattableString.Invariant($"0 0 {size.Width} {size.Height}"));
+        svg.SetAttributeValue("class", size.Screen);
         svg.SetAttributeValue("role", "img");
         svg.SetAttributeValue("aria-label", figure.Title);
         return svg;

@@ -10,18 +10,18 @@ internal static class NumberText
 {
     public const string None = "–";
 
-    /// <summary>Six digits at most: 4e-4, 0.01, 1.38271.</summary>
+    /// <summary>Four digits that count, at most: 4e-4, 0.01, 1.383, 12350.</summary>
     public static string Of(double value)
     {
         double size = Math.Abs(value);
-        if (value != 0 && size is < 0.01 or >= 1e5)
-        {
-            return value.ToString("0.#####e-0", CultureInfo.InvariantCulture);
-        }
-
-        string text = value.ToString("0.######", CultureInfo.InvariantCulture);
-        return text.Length > 8 ? value.ToString("G6", CultureInfo.InvariantCulture) : text;
+        return value != 0 && size is < 0.01 or >= 1e5
+            ? value.ToString("0.###e-0", CultureInfo.InvariantCulture)
+            : double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture)
+                .ToString("0.#####", CultureInfo.InvariantCulture);
     }
+
+    /// <summary>A parameter: whole numbers, names and choices as they are.</summary>
+    public static string Of(object? value) => value is double number ? Of(number) : ParameterText.Of(value);
 
     public static string Of(double? value) => value is { } number ? Of(number) : None;
 

@@ -8,7 +8,9 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 /// <param name="Space">What was varied.</param>
 /// <param name="Shared">What was done once instead of for every trial.</param>
 /// <param name="StoppedByTime">Whether the time was over before the trials were.</param>
-internal sealed record SweepReport(TrialHistory History, string MetricName, SorsaSearchSpace Space, SharedWork Shared, bool StoppedByTime)
+/// <param name="Origin">What the sweep was made of.</param>
+internal sealed record SweepReport(
+    TrialHistory History, string MetricName, SorsaSearchSpace Space, SharedWork Shared, bool StoppedByTime, SweepOrigin Origin)
 {
     /// <summary>The names of the trainer's options that have a plot of their own.</summary>
     public const string Gamma = "Gamma", Rank = "Rank";

@@ -8,7 +8,8 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 internal static class TrialMarks
 {
     /// <summary>Says how to read them.</summary>
-    public const string Legend = "A square is a trial, with its number where there is room; dark is good. Pink frame: the best. "
+    public const string Legend = "A square is a trial, with its number where there is room; the more it stands out, the better. "
+        + "Pink frame: the best. "
         + "Hollow and grey: pruned. Hollow and orange: failed.";
 
     /// <summary>A mark with a number is so wide and high.</summary>

@@ -78,6 +78,12 @@ internal sealed record MethodDescriptor
     /// <summary>The options that it has; the others must be left at their defaults.</summary>
     public required MethodOptions Options { get; init; }
 
+    /// <summary>
+    /// η_d where nothing is set: for a small model and some 100 steps, at <see cref="MethodSettings.DefaultRank"/> and Alpha's default.
+    /// Where each value comes from stands in docs/options.md.
+    /// </summary>
+    public required double DefaultLearningRate { get; init; }
+
     /// <summary>γ where nothing is set.</summary>
     public double DefaultGamma { get; init; }
 

@@ -122,7 +122,7 @@ internal sealed class AdapterSet
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 Linear projection = target.Projection();
-                RequireFinite(projection.weight, target.Path, "Its checkpoint is broken: fetch or write it again.");
+                WeightVerification.RequireFinite(projection.weight, target.Path, "Its checkpoint is broken: fetch or write it again.");
                 Adapter adapter = method.Create(target.Path, projection);
                 target.Attach(adapter, projection);
                 adapters._adapters.Add((target, adapter));
@@ -150,16 +150,24 @@ internal sealed class AdapterSet
     /// Turns every adapter into a plain projection. The weight is computed in float32, rounded once to
     /// <paramref name="storedType"/>, and then computes in the model's own type: what runs is what a file will hold.
     /// </summary>
-    public void Merge(ScalarType storedType)
+    /// <param name="storedType">What a file will hold.</param>
+    /// <param name="remedy">What to do where the weights cannot be used; null: what a training that diverged needs.</param>
+    /// <exception cref="ArithmeticException">A weight is not finite, too large, or became zero; nothing is merged for good.</exception>
+    public void Merge(ScalarType storedType, string? remedy = null)
     {
+        remedy ??= $"Training diverged, or {storedType} is too narrow for it: "
+            + "lower LearningRate, or choose Float32 or BFloat16 as SavedType.";
+        foreach ((string name, Tensor initial, Parameter weight) in _weights)
+        {
+            WeightVerification.RequireAlive(weight, () => initial, name, remedy);
+        }
+
         foreach ((AdapterTarget target, Adapter adapter) in _adapters)
         {
             using var scope = NewDisposeScope();
-            Tensor weight = adapter.MergedWeight().to(storedType);
-            RequireFinite(
-                weight, target.Path,
-                $"Training diverged, or {storedType} is too narrow for it: "
-                    + "lower LearningRate, or choose Float32 or BFloat16 as SavedType.");
+            Tensor merged = adapter.MergedWeight(), weight = merged.to(storedType);
+            WeightVerification.RequireFinite(weight, target.Path, remedy);
+            WeightVerification.RequireAlive(merged, adapter.InitialWeight, target.Path, remedy);
             target.Merge(adapter, weight);
         }
 
@@ -191,17 +199,5 @@ internal sealed class AdapterSet
         weight.set_(weight.clone());
         weight.requires_grad = true;
         return weight;
-    }
-
-    private static void RequireFinite(Tensor weight, string path, string remedy)
-    {
-        using var scope = NewDisposeScope();
-
-        // Its two ends in one reading; isfinite would write four tensors of its size.
-        (Tensor smallest, Tensor largest) = weight.aminmax();
-        if (!double.IsFinite(smallest.to(ScalarType.Float64).item<double>() + largest.to(ScalarType.Float64).item<double>()))
-        {
-            throw new ArithmeticException($"The weight of '{path}' holds values that are not finite. {remedy}");
-        }
     }
 }

@@ -44,6 +44,5 @@ internal enum Axis
 /// <summary>How PEFT's adapter_config.json says that a LORA adapter is of this method.</summary>
 /// <param name="UseRsLora">use_rslora: c = lora_alpha / √r.</param>
 /// <param name="UseDora">use_dora.</param>
-/// <param name="InitLoraWeights">init_lora_weights, where the method's start changes the base; what follows an underscore is read as the
-/// same.</param>
+/// <param name="InitLoraWeights">init_lora_weights, where the method's start changes the base: PEFT makes it again at every load.</param>
 internal sealed record PeftForm(bool UseRsLora = false, bool UseDora = false, string? InitLoraWeights = null);

@@ -45,6 +45,9 @@ internal abstract class LowRankAdapter : Adapter
     /// <summary>W is kept in NF4.</summary>
     public bool IsQuantized => _frozen is Nf4Weight;
 
+    /// <summary>What it started from was found by a randomised decomposition.</summary>
+    public bool StartIsRandomized { get; init; }
+
     /// <summary>What files keep, by the names of <see cref="MethodDescriptor.Tensors"/>.</summary>
     public virtual IReadOnlyList<KeyValuePair<string, Tensor>> SavedTensors =>
     [

@@ -83,12 +83,12 @@ internal sealed record MethodSettings
     }
 
     /// <summary>Refuses what an adapter of a model object cannot have: it computes with the adapted weight itself.</summary>
-    public void VerifyForModule(string remedy)
+    public void VerifyForModule(string why, string remedy)
     {
         Fit(Dropout == 0, nameof(Dropout), Dropout,
-            "a model object computes with the adapted weight itself, so that an adapter has no input of its own", remedy);
+            $"a model object computes with the adapted weight itself, so that an adapter has no input of its own{why}", remedy);
         Fit(Quantization == BaseQuantization.None, nameof(Quantization), Quantization,
-            "a model object computes with its own weights", remedy);
+            $"a model object computes with its own weights{why}", remedy);
     }
 
     /// <summary>

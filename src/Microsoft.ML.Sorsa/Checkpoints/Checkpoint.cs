@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -8,8 +6,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Checkpoints;
 
 /// <summary>
-/// The tensors of a checkpoint by their Hugging Face names. Those of a folder are mapped files, one copy on disk and none in
-/// memory; those of a stream are read once, in the order of the stream.
+/// The tensors of a checkpoint by their Hugging Face names. Those of a folder are mapped files, one copy on disk and none in memory, or
+/// are read into memory at once; those of a stream are read once, in the order of the stream.
 /// </summary>
 internal sealed class Checkpoint : IDisposable
 {
@@ -20,7 +18,10 @@ internal sealed class Checkpoint : IDisposable
     public const string IndexFile = "model.safetensors.index.json";
 
     private readonly SortedDictionary<string, Tensor> _tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SafetensorsType> _types = new(StringComparer.Ordinal);
     private readonly string _source;
+    private string _prefix = "";
+    private ScalarType? _commonType;
 
     private Checkpoint(string source) => _source = source;
 
@@ -29,99 +30,103 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>The tensors that are left; the checkpoint owns them.</summary>
     public IReadOnlyDictionary<string, Tensor> Tensors => _tensors;
 
-    /// <summary>The type of the largest tensor: what the checkpoint is stored in.</summary>
-    public ScalarType StoredType => _tensors.Values.MaxBy(tensor => tensor.numel() * tensor.element_size())?.dtype ?? ScalarType.Float32;
+    /// <summary>The type of the largest tensor that can be a weight: what the checkpoint is stored in.</summary>
+    public ScalarType StoredType => _commonType ?? _tensors.Where(named => _types[named.Key].IsWeight).Select(named => named.Value)
+        .MaxBy(tensor => tensor.numel() * tensor.element_size())?.dtype ?? ScalarType.Float32;
 
-    /// <summary>Maps model.safetensors, or the shards that model.safetensors.index.json names.</summary>
+    /// <summary>Opens model.safetensors, or the shards that model.safetensors.index.json names.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="map">Maps the files, which must then stay as they are; else they are read now and may go.</param>
     /// <exception cref="DirectoryNotFoundException">The folder is not there.</exception>
     /// <exception cref="FileNotFoundException">It holds neither file, or a shard is missing.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the index and the shards disagree.</exception>
-    public static Checkpoint OpenFolder(string folder)
+    public static Checkpoint OpenFolder(string folder, bool map = true)
     {
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException(
-                $"The model folder '{folder}' does not exist. Name a folder in the Hugging Face layout (config.json, " +
-                $"{SingleFile}, tokenizer.json).");
-        }
-
-        var checkpoint = new Checkpoint(folder);
-        try
+        ModelFolder.Verify(folder);
+        return Open(folder, checkpoint =>
         {
             if (File.Exists(Path.Combine(folder, SingleFile)))
             {
-                checkpoint.MapFile(Path.Combine(folder, SingleFile));
+                checkpoint.AddFile(Path.Combine(folder, SingleFile), map);
             }
             else if (File.Exists(Path.Combine(folder, IndexFile)))
             {
-                checkpoint.MapShards(folder);
+                checkpoint.AddShards(folder, map);
             }
             else
             {
-                throw new FileNotFoundException(
-                    $"The model folder '{folder}' has neither {SingleFile} nor {IndexFile}. Older checkpoints (pytorch_model.bin) are " +
-                    "pickled programs and are not read: save the model as safetensors first.");
+                throw ModelFolder.WithoutWeights(folder);
             }
-
-            return checkpoint;
-        }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
+        });
     }
 
     /// <summary>Maps one safetensors file of any name.</summary>
-    public static Checkpoint OpenFile(string path)
+    public static Checkpoint OpenFile(string path) => Open(path, checkpoint => checkpoint.AddFile(path, map: true));
+
+    /// <summary>
+    /// Tensors that somebody else owns, as a checkpoint: where type and device are theirs, what is taken out of it is the same memory. It
+    /// is stored in what most of the values are in: the head of a GenAI Mistral is in float32, whatever type the others have.
+    /// </summary>
+    /// <param name="tensors">By their Hugging Face names; not disposed of.</param>
+    /// <param name="source">What errors call them.</param>
+    public static Checkpoint Over(IEnumerable<KeyValuePair<string, Tensor>> tensors, string source)
     {
-        var checkpoint = new Checkpoint(path);
-        try
+        using var noGrad = no_grad();
+        var checkpoint = new Checkpoint(source);
+        foreach ((string name, Tensor tensor) in tensors)
         {
-            checkpoint.MapFile(path);
-            return checkpoint;
+            checkpoint._tensors.Add(name, tensor.detach().DetachFromDisposeScope());
+            checkpoint._types.Add(name, SafetensorsType.Of(tensor.dtype));
         }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
+
+        checkpoint._commonType = checkpoint._tensors.Values.Where(tensor => tensor.is_floating_point())
+            .GroupBy(tensor => tensor.dtype)
+            .MaxBy(type => type.Sum(tensor => tensor.numel()))?.Key;
+        return checkpoint;
     }
 
     /// <summary>Reads a safetensors file from a stream of <paramref name="length"/> bytes, front to back.</summary>
-    public static Checkpoint Read(Stream stream, long length, string source)
-    {
-        var checkpoint = new Checkpoint(source);
-        try
-        {
-            SafetensorsHeader header = SafetensorsHeader.Read(stream, length, source);
-            foreach (SafetensorsEntry entry in header.Entries)
-            {
-                Tensor tensor = torch.empty(entry.Shape, entry.Type).DetachFromDisposeScope();
-                checkpoint._tensors.Add(entry.Name, tensor);
-                if (entry.Length > 0)
-                {
-                    tensor.ReadBytesFromStream(stream, bufferSize: 1 << 20);
-                }
-            }
+    public static Checkpoint Read(Stream stream, long length, string source) =>
+        Open(source, checkpoint => checkpoint.AddTensors(stream, length, source));
 
-            return checkpoint;
-        }
-        catch (EndOfStreamException e)
+    /// <summary>
+    /// Gives the tensors the names that a model asks for, where the files' differ by what a wrapper left in them: see
+    /// <see cref="TensorNames"/>.
+    /// </summary>
+    /// <param name="expected">The names that the model asks for.</param>
+    public void Rename(IReadOnlySet<string> expected)
+    {
+        IReadOnlyDictionary<string, string> renamed = TensorNames.Renamed(_tensors.Keys, expected, out string prefix);
+        (Tensor Tensor, SafetensorsType Type, string Name)[] moved =
+            [.. renamed.Select(name => (_tensors[name.Key], _types[name.Key], name.Value))];
+        foreach (string name in renamed.Keys)
         {
-            checkpoint.Dispose();
-            throw new InvalidDataException($"'{source}' is cut short.", e);
+            _tensors.Remove(name);
+            _types.Remove(name);
         }
-        catch
+
+        foreach ((Tensor tensor, SafetensorsType type, string name) in moved)
         {
-            checkpoint.Dispose();
-            throw;
+            _tensors.Add(name, tensor);
+            _types.Add(name, type);
         }
+
+        _prefix = renamed.Count > 0 ? prefix : _prefix;
     }
 
-    /// <summary>Lists every missing, unexpected and misshapen tensor in one error.</summary>
-    /// <exception cref="InvalidDataException">The names and shapes are not those expected.</exception>
-    public void Verify(IReadOnlyDictionary<string, long[]> expected, Func<string, bool> ignored)
+    /// <summary>Forgets a tensor that the model has no use for.</summary>
+    public void Drop(string name)
+    {
+        _tensors[name].Dispose();
+        _tensors.Remove(name);
+    }
+
+    /// <summary>Whether a tensor is of a type that weights can have.</summary>
+    public bool IsWeight(string name) => _types[name].IsWeight;
+
+    /// <summary>Compares names, shapes and types with what a model asks for; the error lists what differs, the first of it.</summary>
+    /// <exception cref="InvalidDataException">They are not those expected.</exception>
+    public void Verify(IReadOnlyDictionary<string, long[]> expected)
     {
         var faults = new List<string>();
         foreach ((string name, long[] shape) in expected.OrderBy(pair => pair.Key, StringComparer.Ordinal))
@@ -130,59 +135,29 @@ internal sealed class Checkpoint : IDisposable
             {
                 faults.Add($"missing: {name} {Text(shape)}");
             }
+            else if (!_types[name].IsWeight)
+            {
+                faults.Add($"mistyped: {name} is {_types[name].Name}, and weights are F64, F32, F16 or BF16 (quantised ones are not read: "
+                    + "use the checkpoint that they were made from)");
+            }
             else if (!tensor.shape.SequenceEqual(shape))
             {
                 faults.Add($"misshapen: {name} is {Text(tensor.shape)} and the configuration asks for {Text(shape)}");
             }
-            else if (!tensor.is_floating_point())
-            {
-                faults.Add($"mistyped: {name} is {tensor.dtype}, and weights are F64, F32, F16 or BF16");
-            }
         }
 
-        faults.AddRange(_tensors.Keys
-            .Where(name => !expected.ContainsKey(name) && !ignored(name))
-            .Select(name => $"unexpected: {name} {Text(_tensors[name].shape)}"));
-        if (faults.Count > 0)
+        string[] unexpected =
+        [
+            .. _tensors.Keys.Where(name => !expected.ContainsKey(name)).Select(name => $"unexpected: {name} {Text(_tensors[name].shape)}"),
+        ];
+        if (faults.Count + unexpected.Length > 0)
         {
+            string read = _prefix.Length > 0 ? $" (read without the prefix '{_prefix}' of their names)" : "";
+            string line = Environment.NewLine + "  ";
             throw new InvalidDataException(
-                $"The tensors in '{_source}' are not those of its configuration:{Environment.NewLine}  " +
-                $"{string.Join(Environment.NewLine + "  ", faults)}");
+                $"The tensors in '{_source}' are not those of its configuration{read}:{line}"
+                + NameList.Join(NameList.InTurns(faults, unexpected), line));
         }
-    }
-
-    /// <summary>
-    /// A SHA-256 over each stored tensor's name, type, shape and bytes: all of them up to 2,048 values, of larger ones 64 evenly spaced
-    /// pieces. Training moves every value a little, so that a fine-tuned model never has the hash of its base.
-    /// </summary>
-    /// <param name="names">Which tensors, in any order.</param>
-    public string Fingerprint(IEnumerable<string> names)
-    {
-        const int Pieces = 64;
-        const int PieceLength = 32;
-        using DisposeScope scope = NewDisposeScope();
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (string name in names.Order(StringComparer.Ordinal))
-        {
-            Tensor tensor = _tensors[name];
-            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} {Text(tensor.shape)}"));
-            Tensor values = tensor.view(-1);
-            long count = values.numel();
-            if (count <= Pieces * PieceLength)
-            {
-                hash.AppendData(count == 0 ? [] : values.cpu().bytes);
-                continue;
-            }
-
-            for (int piece = 0; piece < Pieces; piece++)
-            {
-                using Tensor part = values.narrow(0, (count - PieceLength) * piece / (Pieces - 1), PieceLength);
-                using Tensor copy = part.clone();
-                hash.AppendData(copy.bytes);
-            }
-        }
-
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     /// <summary>Hands a tensor over, converted if need be: the caller owns it from now on.</summary>
@@ -211,40 +186,80 @@ internal sealed class Checkpoint : IDisposable
         _tensors.Clear();
     }
 
+    private static Checkpoint Open(string source, Action<Checkpoint> add)
+    {
+        var checkpoint = new Checkpoint(source);
+        try
+        {
+            add(checkpoint);
+            return checkpoint;
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
     private static string Text(long[] shape) => $"[{string.Join(", ", shape.Select(size => size.ToString(CultureInfo.InvariantCulture)))}]";
 
-    private void MapFile(string path)
+    private void AddFile(string path, bool map)
     {
-        if (!File.Exists(path))
+        using FileStream stream = RegularFile.OpenRead(path);
+        if (!map)
         {
-            throw new FileNotFoundException($"'{path}' does not exist.", path);
+            AddTensors(stream, stream.Length, path);
+            return;
         }
 
-        SafetensorsHeader header;
-        using (FileStream stream = File.OpenRead(path))
-        {
-            header = SafetensorsHeader.Read(stream, stream.Length, path);
-        }
-
+        SafetensorsHeader header = SafetensorsHeader.Read(stream, stream.Length, path);
         if (header.Entries.Count == 0)
         {
             return;
         }
 
-        using var map = new MappedFile(path);
+        using var file = new MappedFile(path);
         foreach (SafetensorsEntry entry in header.Entries)
         {
-            if (_tensors.ContainsKey(entry.Name))
-            {
-                throw new InvalidDataException(
-                    $"Tensor '{entry.Name}' is in more than one file of '{_source}'. Keep the files of one save only.");
-            }
-
-            _tensors.Add(entry.Name, map.Tensor(header.DataOffset + entry.Begin, entry.Type, entry.Shape).DetachFromDisposeScope());
+            (ScalarType type, long[] shape) = entry.Tensor;
+            Add(entry, file.Tensor(header.DataOffset + entry.Begin, type, shape));
         }
     }
 
-    private void MapShards(string folder)
+    private void AddTensors(Stream stream, long length, string source)
+    {
+        try
+        {
+            foreach (SafetensorsEntry entry in SafetensorsHeader.Read(stream, length, source).Entries)
+            {
+                (ScalarType type, long[] shape) = entry.Tensor;
+                Tensor tensor = torch.empty(shape, type);
+                Add(entry, tensor);
+                if (entry.Length > 0)
+                {
+                    tensor.ReadBytesFromStream(stream, bufferSize: 1 << 20);
+                }
+            }
+        }
+        catch (EndOfStreamException e)
+        {
+            throw new InvalidDataException($"'{source}' is cut short. {WrongFile.FetchAgain}.", e);
+        }
+    }
+
+    private void Add(SafetensorsEntry entry, Tensor tensor)
+    {
+        if (!_tensors.TryAdd(entry.Name, tensor.DetachFromDisposeScope()))
+        {
+            tensor.Dispose();
+            throw new InvalidDataException(
+                $"Tensor '{entry.Name}' is in more than one file of '{_source}'. Keep the files of one save only.");
+        }
+
+        _types.Add(entry.Name, entry.Type);
+    }
+
+    private void AddShards(string folder, bool map)
     {
         string index = Path.Combine(folder, IndexFile);
         SortedDictionary<string, string> weightMap = ReadWeightMap(index);
@@ -262,7 +277,7 @@ internal sealed class Checkpoint : IDisposable
                 throw new FileNotFoundException($"'{index}' names the shard '{shard}', which is not there. Fetch it again.", path);
             }
 
-            MapFile(path);
+            AddFile(path, map);
         }
 
         if (weightMap.Keys.FirstOrDefault(name => !_tensors.ContainsKey(name)) is { } absent)
@@ -275,7 +290,7 @@ internal sealed class Checkpoint : IDisposable
     private static SortedDictionary<string, string> ReadWeightMap(string index)
     {
         var map = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        foreach ((string name, JsonReader shard) in JsonReader.Parse(index, File.ReadAllBytes(index))["weight_map"].Members)
+        foreach ((string name, JsonReader shard) in JsonReader.Read(index)["weight_map"].Members)
         {
             map[name] = shard.Text;
         }

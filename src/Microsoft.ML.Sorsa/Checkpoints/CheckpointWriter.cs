@@ -52,12 +52,14 @@ internal static class CheckpointWriter
 
         if (shards.Count > 1)
         {
-            long size = tensors.Sum(tensor => tensor.Value.numel() * SafetensorsHeader.ElementSize(type));
+            long size = tensors.Sum(tensor => tensor.Value.numel() * ElementSize(type));
             byte[] json = JsonSerializer.SerializeToUtf8Bytes(
                 new { metadata = new { total_size = size }, weight_map = index }, Indented);
             folder.WriteFile(Checkpoint.IndexFile, stream => stream.Write(json));
         }
     }
+
+    private static int ElementSize(ScalarType type) => SafetensorsType.Of(type).Bits / 8;
 
     private static List<List<KeyValuePair<string, Tensor>>> Split(
         IReadOnlyList<KeyValuePair<string, Tensor>> tensors, ScalarType type, long shardSize)
@@ -66,7 +68,7 @@ internal static class CheckpointWriter
         long filled = 0;
         foreach (KeyValuePair<string, Tensor> tensor in tensors)
         {
-            long size = tensor.Value.numel() * SafetensorsHeader.ElementSize(type);
+            long size = tensor.Value.numel() * ElementSize(type);
             if (filled > 0 && filled + size > shardSize)
             {
                 shards.Add([]);
@@ -88,8 +90,8 @@ internal static class CheckpointWriter
         foreach ((string name, Tensor tensor) in tensors)
         {
             ScalarType stored = type ?? tensor.dtype;
-            long end = at + tensor.numel() * SafetensorsHeader.ElementSize(stored);
-            entries[i++] = new SafetensorsEntry(name, stored, tensor.shape, at, end);
+            long end = at + tensor.numel() * ElementSize(stored);
+            entries[i++] = new SafetensorsEntry(name, SafetensorsType.Of(stored), tensor.shape, at, end);
             at = end;
         }
 

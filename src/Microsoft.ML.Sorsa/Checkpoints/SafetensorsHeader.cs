@@ -1,14 +1,19 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
-using TorchSharp;
+using Microsoft.ML.Sorsa.Files;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Checkpoints;
 
 /// <summary>One tensor of a safetensors file: <paramref name="Begin"/> and <paramref name="End"/> are bytes behind the header.</summary>
-internal sealed record SafetensorsEntry(string Name, torch.ScalarType Type, long[] Shape, long Begin, long End)
+internal sealed record SafetensorsEntry(string Name, SafetensorsType Type, long[] Shape, long Begin, long End)
 {
     public long Length => End - Begin;
+
+    /// <summary>The tensor that stands on its bytes: of a type that no tensor here can have, the bytes as they are.</summary>
+    public (ScalarType Type, long[] Shape) Tensor => Type.Type is { } type ? (type, Shape) : (ScalarType.Byte, [Length]);
 }
 
 /// <summary>
@@ -20,16 +25,8 @@ internal sealed class SafetensorsHeader
     /// <summary>The largest header that is read, as in the format's own library.</summary>
     public const int MaxLength = 100_000_000;
 
-    private static readonly Dictionary<string, (torch.ScalarType Type, int Size)> Types = new(StringComparer.Ordinal)
-    {
-        ["F64"] = (torch.ScalarType.Float64, 8),
-        ["F32"] = (torch.ScalarType.Float32, 4),
-        ["F16"] = (torch.ScalarType.Float16, 2),
-        ["BF16"] = (torch.ScalarType.BFloat16, 2),
-        ["I64"] = (torch.ScalarType.Int64, 8),
-        ["I32"] = (torch.ScalarType.Int32, 4),
-        ["U8"] = (torch.ScalarType.Byte, 1),
-    };
+    /// <summary>As much of a file as shows what it is, where it is none of these.</summary>
+    private const int ShownLength = 512;
 
     private SafetensorsHeader(long dataOffset, IReadOnlyList<SafetensorsEntry> entries)
     {
@@ -47,27 +44,36 @@ internal sealed class SafetensorsHeader
     /// <param name="stream">The file from its beginning.</param>
     /// <param name="length">The length of the whole file in bytes.</param>
     /// <param name="source">What errors call the file.</param>
-    /// <exception cref="InvalidDataException">The file is cut short or its header is not what the format demands.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is cut short, its header is not what the format demands, or it is another sort of file.
+    /// </exception>
     public static SafetensorsHeader Read(Stream stream, long length, string source)
     {
-        Span<byte> prefix = stackalloc byte[8];
+        var prefix = new byte[Math.Clamp(length, 0, 8)];
+        stream.ReadExactly(prefix);
         if (length < 8)
         {
+            WrongFile.Verify(source, prefix);
             throw Bad(source, $"it has {length} bytes, and a safetensors file has at least 8");
         }
 
-        stream.ReadExactly(prefix);
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
-        if (headerLength > MaxLength || (long)headerLength > length - 8)
+        bool isPossible = headerLength <= MaxLength && (long)headerLength <= length - 8;
+        var json = new byte[isPossible && headerLength > 0 ? (long)headerLength : Math.Min(length - 8, ShownLength)];
+        int read = stream.ReadAtLeast(json, json.Length, throwOnEndOfStream: isPossible);
+        if (!isPossible || json is not [(byte)'{', ..])
         {
-            throw Bad(source,
-                $"its header claims {headerLength} bytes, and the file holds {length - 8} behind the length (at most {MaxLength} are " +
-                "read)");
+            byte[] start = [.. prefix, .. json.AsSpan(0, Math.Min(read, ShownLength))];
+            WrongFile.Verify(source, start);
+            if (prefix.All(letter => letter is >= (byte)' ' and <= (byte)'~' or (byte)'\n' or (byte)'\r' or (byte)'\t'))
+            {
+                string text = Encoding.UTF8.GetString(start.AsSpan(0, Math.Min(start.Length, 60))).ReplaceLineEndings(" ");
+                throw Bad(source, $"it is a text that begins with '{text}'");
+            }
         }
 
-        var json = new byte[headerLength];
-        stream.ReadExactly(json);
-        return Parse(json, length - 8 - json.Length, source);
+        return isPossible ? Parse(headerLength > 0 ? json : [], length - 8 - (long)headerLength, source) : throw Bad(source,
+            $"its header claims {headerLength} bytes, and the file holds {length - 8} behind the length (at most {MaxLength} are read)");
     }
 
     /// <summary>The header's bytes for these entries, padded so that the data begins at a multiple of eight.</summary>
@@ -84,7 +90,7 @@ internal sealed class SafetensorsHeader
             foreach (SafetensorsEntry entry in entries)
             {
                 json.WriteStartObject(entry.Name);
-                json.WriteString("dtype", TypeName(entry.Type));
+                json.WriteString("dtype", entry.Type.Name);
                 WriteArray(json, "shape", entry.Shape);
                 WriteArray(json, "data_offsets", [entry.Begin, entry.End]);
                 json.WriteEndObject();
@@ -102,15 +108,6 @@ internal sealed class SafetensorsHeader
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, (ulong)bytes.Length - 8);
         return bytes;
     }
-
-    /// <summary>The bytes of one element.</summary>
-    public static int ElementSize(torch.ScalarType type) => Types[TypeName(type)].Size;
-
-    private static string TypeName(torch.ScalarType type) =>
-        Types.FirstOrDefault(known => known.Value.Type == type).Key
-        ?? throw new NotSupportedException(
-            $"A tensor of type {type} cannot be written to safetensors; {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} " +
-            "can.");
 
     // Not with JsonReader: the numbers have 64 bits, and every fault means that the file is damaged, which is what the errors say.
     private static SafetensorsHeader Parse(byte[] json, long dataLength, string source)
@@ -165,13 +162,8 @@ internal sealed class SafetensorsHeader
     private static SafetensorsEntry ParseEntry(JsonProperty property, long dataLength, string source)
     {
         string typeName = Required(property, "dtype", source).GetString() ?? "null";
-        if (!Types.TryGetValue(typeName, out (torch.ScalarType Type, int Size) type))
-        {
-            throw Bad(source,
-                $"tensor '{property.Name}' has dtype '{typeName}', and {string.Join(", ", Types.Keys.Order(StringComparer.Ordinal))} are " +
-                "read");
-        }
-
+        SafetensorsType type = SafetensorsType.Find(typeName)
+            ?? throw Bad(source, $"tensor '{property.Name}' has dtype '{typeName}', and the format has {SafetensorsType.Names}");
         long[] shape = [.. Required(property, "shape", source).EnumerateArray().Select(size => size.GetInt64())];
         long[] offsets = [.. Required(property, "data_offsets", source).EnumerateArray().Select(offset => offset.GetInt64())];
         if (offsets is not [long begin, long end] || begin < 0 || end < begin || end > dataLength)
@@ -181,7 +173,9 @@ internal sealed class SafetensorsHeader
 
         try
         {
-            if (shape.Any(size => size < 0) || shape.Aggregate((long)type.Size, (bytes, size) => checked(bytes * size)) != end - begin)
+            // In bits: some types take less than a byte, and such a tensor still fills whole ones.
+            if (shape.Any(size => size < 0)
+                || shape.Aggregate((long)type.Bits, (bits, size) => checked(bits * size)) != checked(8 * (end - begin)))
             {
                 throw Bad(source,
                     $"tensor '{property.Name}' of shape [{Text(shape)}] and dtype {typeName} does not fill its {end - begin} bytes");
@@ -192,7 +186,7 @@ internal sealed class SafetensorsHeader
             throw Bad(source, $"tensor '{property.Name}' has the impossible shape [{Text(shape)}]");
         }
 
-        return new SafetensorsEntry(property.Name, type.Type, shape, begin, end);
+        return new SafetensorsEntry(property.Name, type, shape, begin, end);
     }
 
     private static JsonElement Required(JsonProperty property, string key, string source) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.Sorsa.Data.Chat;
 using Microsoft.ML.Sorsa.Tokenization;
 
@@ -6,32 +7,121 @@ namespace Microsoft.ML.Sorsa.Data;
 /// <summary>From a row's prompt to the tokens that the model reads, in training and in prediction alike.</summary>
 internal sealed class PromptEncoder
 {
+    private const string LengthMark = " tokens at most; ";
+
     private readonly ChatTemplate? _chat;
 
-    /// <exception cref="NotSupportedException">The template is the tokenizer's chat template, and that is not a known one.</exception>
-    /// <exception cref="ArgumentException">The template is the tokenizer's chat template, and it has none.</exception>
-    public PromptEncoder(ITextTokenizer tokenizer, PromptTemplate template)
+    /// <param name="tokenizer">The model's.</param>
+    /// <param name="template">What stands around a prompt.</param>
+    /// <param name="maxPromptLength">Tokens of a prompt, its template and BOS included, before it is cut; null: it is not cut.</param>
+    /// <exception cref="NotSupportedException">
+    /// The template is the tokenizer's chat template, and that is not a known one; the tokenizer cannot split special tokens.
+    /// </exception>
+    /// <exception cref="ArgumentException">
+    /// The template is the tokenizer's chat template, and it has none; the template leaves no room for a prompt.
+    /// </exception>
+    public PromptEncoder(ITextTokenizer tokenizer, PromptTemplate template, int? maxPromptLength = null)
     {
         Tokenizer = tokenizer;
         Template = template;
+        MaxLength = maxPromptLength;
         _chat = template.RendersSpecialTokens && tokenizer.ChatTemplateText is { } text ? ChatTemplate.FromText(text) : null;
+        EndOfTurnId = template.EndOfTurn(_chat) is { } end ? tokenizer.Find(end) : null;
 
         // A template that cannot be applied is refused here, before any work, and not at the first row.
-        _ = Apply("prompt");
+        int frame = EncodeWhole("").Length;
+        if (frame >= maxPromptLength)
+        {
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"MaxPromptLength is {maxPromptLength}, and the prompt template alone has {frame} tokens: nothing of a prompt is left. " +
+                $"Set MaxPromptLength to {frame} and the tokens of the longest prompt, or choose a shorter template."),
+                nameof(maxPromptLength));
+        }
     }
 
     public ITextTokenizer Tokenizer { get; }
 
     public PromptTemplate Template { get; }
 
+    /// <summary>Tokens of a prompt, its template and BOS included, before it is cut; null: it is not cut.</summary>
+    public int? MaxLength { get; }
+
+    /// <summary>The token that the template puts behind an answer, where that is one and not the tokenizer's EOS token.</summary>
+    public int? EndOfTurnId { get; }
+
+    /// <inheritdoc cref="Encode(string, out int)"/>
+    public int[] Encode(string prompt) => Encode(prompt, out _);
+
     /// <summary>
-    /// The token ids of a prompt in its template. BOS stands in front where the tokenizer puts one and the template does not.
+    /// The token ids of a prompt in its template, at most <see cref="MaxLength"/>: a longer prompt loses the end of its own text, and the
+    /// template around it stays whole. BOS stands in front where the tokenizer puts one and the template does not.
     /// </summary>
-    public int[] Encode(string prompt)
+    /// <param name="prompt">A row's prompt, without its template.</param>
+    /// <param name="length">How many ids it has uncut.</param>
+    public int[] Encode(string prompt, out int length)
     {
-        int[] ids = Tokenizer.Encode(Apply(prompt), addSpecialTokens: false);
-        return Tokenizer.AddsBos && !Template.RendersSpecialTokens ? [Tokenizer.BosTokenId!.Value, .. ids] : ids;
+        int[] ids = EncodeWhole(prompt);
+        length = ids.Length;
+        return length <= MaxLength || MaxLength is null ? ids : Cut(prompt, length, MaxLength.Value);
     }
 
-    private string Apply(string prompt) => Template.Apply(prompt, _chat, Tokenizer.BosToken, Tokenizer.EosToken);
+    /// <summary>
+    /// One string from which <see cref="Deserialize"/> makes an encoder of the same ids over the same tokenizer. Without a length it is the
+    /// template's, as version 0.1 wrote it.
+    /// </summary>
+    public string Serialize() => MaxLength is null
+        ? Template.Serialize()
+        : string.Create(CultureInfo.InvariantCulture, $"{MaxLength}{LengthMark}{Template.Serialize()}");
+
+    /// <exception cref="InvalidDataException">The text is not one that <see cref="Serialize"/> writes.</exception>
+    public static PromptEncoder Deserialize(ITextTokenizer tokenizer, string text)
+    {
+        string[] parts = text.Split(LengthMark, 2);
+        int? length = parts.Length == 2 && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int most)
+            ? most
+            : null;
+        return new PromptEncoder(tokenizer, PromptTemplate.Deserialize(length is null ? text : parts[1]), length);
+    }
+
+    private int[] EncodeWhole(string prompt)
+    {
+        TemplatedText text = Apply(prompt);
+        int[] ids = Tokenizer.Encode(text.Text, addSpecialTokens: false, Template.SplitSpecialTokens ? text.Contents : []);
+        bool bos = Tokenizer.AddsBos && !Template.RendersSpecialTokens && (ids.Length == 0 || ids[0] != Tokenizer.BosTokenId);
+        return bos ? [Tokenizer.BosTokenId!.Value, .. ids] : ids;
+    }
+
+    /// <summary>Takes tokens from the end of the prompt's own text until the whole fits.</summary>
+    private int[] Cut(string prompt, int length, int maxLength)
+    {
+        int places = Math.Max(Apply(prompt).Contents.Count, 1);
+        int[] own = Tokenizer.Encode(prompt, addSpecialTokens: false, Template.SplitSpecialTokens ? [Range.EndAt(prompt.Length)] : []);
+        int kept = own.Length;
+        for (int excess = length - maxLength; ;)
+        {
+            kept -= (excess + places - 1) / places;
+            int[] ids = EncodeWhole(kept > 0 ? Beginning(prompt, own.AsSpan(0, kept)) : "");
+            excess = ids.Length - maxLength;
+            if (excess <= 0)
+            {
+                return ids;
+            }
+        }
+    }
+
+    /// <summary>As much of a prompt as its first tokens say.</summary>
+    private string Beginning(string prompt, ReadOnlySpan<int> ids)
+    {
+        ITextStream stream = Tokenizer.CreateStream();
+        int length = 0;
+        foreach (int id in ids)
+        {
+            length += stream.Push(id).Length + (Tokenizer.SpecialText(id)?.Length ?? 0);
+        }
+
+        length = Math.Min(length, prompt.Length);
+        return prompt[..(length > 0 && char.IsHighSurrogate(prompt[length - 1]) ? length - 1 : length)];
+    }
+
+    private TemplatedText Apply(string prompt) => Template.Apply(prompt, _chat, Tokenizer.BosToken, Tokenizer.EosToken);
 }

@@ -1,21 +1,30 @@
 using Microsoft.ML.Sorsa.Data.Chat;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Data;
 
 /// <summary>
 /// How a prompt, one row's text, becomes the text that the model reads before its response: in training, and the same way when it
-/// predicts. Two templates that give the same text are equal.
+/// predicts. Two templates that give the same tokens are equal.
 /// </summary>
 public sealed record PromptTemplate
 {
     private const string Placeholder = "{prompt}";
+
+    // What is saved. The first two are as version 0.1 wrote them.
     private const string ChatMark = "chat";
     private const string FormatMark = "format:";
+    private const string OpenChatMark = "chat, special tokens found";
+    private const string SplitFormatMark = "format, special tokens split:";
 
     /// <summary>Null for <see cref="Chat"/>.</summary>
     private readonly string? format;
 
-    private PromptTemplate(string? format) => this.format = format;
+    private PromptTemplate(string? format)
+    {
+        this.format = format;
+        SplitSpecialTokens = format is null;
+    }
 
     /// <summary>
     /// The default, and what the SORSA paper's runs use (arXiv 2409.00055): Alpaca's instruction prompt without an input. It ends
@@ -27,7 +36,8 @@ public sealed record PromptTemplate
 
     /// <summary>
     /// The tokenizer's own chat template, for models that were tuned to chat: the prompt as the only user message, followed by
-    /// the start of the assistant's reply. The template writes the BOS token itself where it wants one.
+    /// the start of the assistant's reply. The template writes the BOS token itself where it wants one, and what it writes behind an
+    /// answer ends the responses that are learnt.
     /// </summary>
     /// <remarks>
     /// Only the well-known templates can be rendered (SmolLM2, Llama 2 and 3, Mistral v0.1 and v0.3, TinyLlama, ChatML): loading
@@ -35,10 +45,25 @@ public sealed record PromptTemplate
     /// </remarks>
     public static PromptTemplate Chat { get; } = new((string?)null);
 
+    /// <summary>
+    /// Whether a special token that is written out in a row's prompt is split into letters and words like any other text, instead of being
+    /// taken for the token: whoever writes <c>&lt;|im_end|&gt;</c> into a prompt then opens no turn of their own. Default true for
+    /// <see cref="Chat"/>; false for <see cref="Alpaca"/> and <see cref="Format"/>, whose rows may bring tokens of their own. The
+    /// template's own words, and the responses to learn, are not affected.
+    /// </summary>
+    /// <remarks>
+    /// To change it: <c>PromptTemplate.Format("...") with { SplitSpecialTokens = true }</c>. Marks that are ordinary text to the tokenizer
+    /// (<c>### Response:</c>; Llama 2's <c>[INST]</c>) cannot be told from the same text in a prompt. A tokenizer of
+    /// Microsoft.ML.Tokenizers cannot do it.
+    /// </remarks>
+    public bool SplitSpecialTokens { get; init; }
+
     /// <summary>A prompt template of one's own.</summary>
     /// <param name="format">
     /// Any text with <c>{prompt}</c> in it, once or more. Only these eight characters, exactly so, are replaced; every other brace
-    /// stays, and so does a <c>{prompt}</c> in the prompt itself.
+    /// stays, and so does a <c>{prompt}</c> in the prompt itself. It may begin with the BOS token, which is not put in front twice. Where
+    /// the prompt's turn ends with a token that is known to end turns, such as <c>&lt;|im_end|&gt;</c>, so do the responses that are
+    /// learnt.
     /// </param>
     /// <exception cref="ArgumentException"><paramref name="format"/> has no <c>{prompt}</c>.</exception>
     public static PromptTemplate Format(string format)
@@ -62,11 +87,13 @@ public sealed record PromptTemplate
     /// <param name="chat">The tokenizer's chat template, null where it has none; only <see cref="Chat"/> needs it and the tokens.</param>
     /// <param name="bosToken">The tokenizer's BOS token.</param>
     /// <param name="eosToken">The tokenizer's EOS token.</param>
-    internal string Apply(string prompt, ChatTemplate? chat, string? bosToken, string? eosToken)
+    internal TemplatedText Apply(string prompt, ChatTemplate? chat, string? bosToken, string? eosToken)
     {
         if (format is not null)
         {
-            return format.Replace(Placeholder, prompt, StringComparison.Ordinal);
+            string[] pieces = format.Split(Placeholder);
+            return pieces.Skip(1).Aggregate(
+                new TemplatedText().Append(pieces[0]), (text, piece) => text.AppendContent(prompt).Append(piece));
         }
 
         return chat is not null
@@ -78,17 +105,30 @@ public sealed record PromptTemplate
                 nameof(chat));
     }
 
+    /// <summary>The token that a response ends with where that is another one than the tokenizer's EOS token; otherwise null.</summary>
+    /// <param name="chat">The tokenizer's chat template, null where it has none.</param>
+    internal string? EndOfTurn(ChatTemplate? chat) => format is null
+        ? chat?.EndOfTurn
+        : EndOfTurnTokens.FirstIn(format[(format.LastIndexOf(Placeholder, StringComparison.Ordinal) + Placeholder.Length)..]);
+
     /// <summary>One string from which <see cref="Deserialize"/> makes an equal template.</summary>
-    internal string Serialize() => format is null ? ChatMark : FormatMark + format;
+    internal string Serialize() => format is null
+        ? SplitSpecialTokens ? ChatMark : OpenChatMark
+        : (SplitSpecialTokens ? SplitFormatMark : FormatMark) + format;
 
     /// <exception cref="InvalidDataException">The text is not one that <see cref="Serialize"/> writes.</exception>
-    internal static PromptTemplate Deserialize(string text) => text switch
+    internal static PromptTemplate Deserialize(string text)
     {
-        ChatMark => Chat,
-        _ when text.StartsWith(FormatMark, StringComparison.Ordinal) && text.Contains(Placeholder, StringComparison.Ordinal) =>
-            new PromptTemplate(text[FormatMark.Length..]),
-        _ => throw new InvalidDataException(
-            $"The stored prompt template is \"{text}\"; it must be \"{ChatMark}\", or begin with \"{FormatMark}\" and contain " +
-            $"{Placeholder}. Save the model again with this version of the library."),
-    };
+        if (text is ChatMark or OpenChatMark)
+        {
+            return Chat with { SplitSpecialTokens = text == ChatMark };
+        }
+
+        string? mark = Array.Find([FormatMark, SplitFormatMark], mark => text.StartsWith(mark, StringComparison.Ordinal));
+        return mark is not null && text.Contains(Placeholder, StringComparison.Ordinal)
+            ? new PromptTemplate(text[mark.Length..]) { SplitSpecialTokens = mark == SplitFormatMark }
+            : throw new InvalidDataException(
+                $"The stored prompt template is \"{text}\"; it must be \"{ChatMark}\", or begin with \"{FormatMark}\" and contain " +
+                $"{Placeholder}. Save the model again with this version of the library.");
+    }
 }

@@ -7,11 +7,11 @@ namespace Microsoft.ML.Sorsa.DataViews;
 /// </summary>
 internal sealed class TextColumnBinding
 {
-    private readonly Func<IReadOnlyList<string>, IReadOnlyList<string>> _map;
+    private readonly Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> _map;
 
     public TextColumnBinding(
         DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName, int batchSize,
-        Func<IReadOnlyList<string>, IReadOnlyList<string>> map)
+        Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> map)
     {
         _map = map;
         BatchSize = batchSize;
@@ -36,9 +36,9 @@ internal sealed class TextColumnBinding
 
     /// <summary>One call of the function.</summary>
     /// <exception cref="InvalidOperationException">It did not give as many texts as it got.</exception>
-    public IReadOnlyList<string> Map(IReadOnlyList<string> texts)
+    public IReadOnlyList<ComputedText> Map(IReadOnlyList<string> texts)
     {
-        IReadOnlyList<string> mapped = _map(texts);
+        IReadOnlyList<ComputedText> mapped = _map(texts);
         return mapped.Count == texts.Count
             ? mapped
             : throw new InvalidOperationException(

@@ -10,18 +10,18 @@ namespace Microsoft.ML.Sorsa.DataViews;
 internal sealed class TextColumnMapper
 {
     private readonly string _inputOption;
-    private readonly Func<IReadOnlyList<string>, IReadOnlyList<string>> _map;
+    private readonly Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> _map;
 
     /// <param name="outputColumnName">The computed column; a column of that name in the input is hidden by it, the source too.</param>
     /// <param name="inputColumnName">The source, a column of text.</param>
     /// <param name="batchSize">The most texts that one call of <paramref name="map"/> gets, at least 1.</param>
-    /// <param name="map">Gives a text for each text, in their order.</param>
+    /// <param name="map">Gives a text for each text, in their order, or says what is wrong with it.</param>
     /// <param name="inputOption">The name under which a user knows <paramref name="inputColumnName"/>; errors name it.</param>
     public TextColumnMapper(
         string outputColumnName,
         string inputColumnName,
         int batchSize,
-        Func<IReadOnlyList<string>, IReadOnlyList<string>> map,
+        Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> map,
         string inputOption = nameof(InputColumnName))
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
@@ -133,7 +133,7 @@ internal sealed class TextRowMapper(TextColumnBinding binding) : IRowToRowMapper
             }
 
             string sourceText = current.ToString();
-            _text = binding.Map([sourceText])[0];
+            _text = binding.Map([sourceText])[0].Alone(binding.Source.Name);
             (_sourceText, _position) = (sourceText, input.Position);
         }
     }

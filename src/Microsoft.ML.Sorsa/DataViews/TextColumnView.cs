@@ -34,7 +34,7 @@ internal sealed class TextColumnCursor : DataViewRowCursor
     private readonly ColumnBuffer?[] _columns;      // by the input's columns; null where not needed
     private readonly ColumnBuffer<DataViewRowId> _ids;
     private readonly long[] _batches;               // ML.NET's Batch of each row, a mark for merging cursors; not ours
-    private IReadOnlyList<string>? _texts;          // of the rows in the buffers, once computed
+    private IReadOnlyList<ComputedText>? _texts;    // of the rows in the buffers, once computed
     private int _count;                             // rows in the buffers
     private int _row = -1;                          // the current one of them
     private long _position = -1;
@@ -142,7 +142,8 @@ internal sealed class TextColumnCursor : DataViewRowCursor
             _texts = _binding.Map(texts);
         }
 
-        return _texts[row];
+        // A row without a text keeps the others of its batch from nothing.
+        return _texts[row].OfRow(_position + 1, _binding.Source.Name);
     }
 
     private int CurrentRow() => _position >= 0

@@ -1,12 +1,12 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.DataViews;
 
 /// <summary>Finds the columns of text that a user's options name, or says what is there instead.</summary>
 internal static class TextColumns
 {
-    private const int MostListed = 20;
-
     /// <summary>The column of that name.</summary>
     /// <param name="schema">Of the data that are there.</param>
     /// <param name="option">The option or argument that holds the name; errors name it.</param>
@@ -37,6 +37,31 @@ internal static class TextColumns
         new SchemaShape.Column(name, SchemaShape.Column.VectorKind.Scalar, TextDataViewType.Instance, isKey: false),
     ]);
 
+    /// <summary>One column of text alone.</summary>
+    public static DataViewSchema Schema(string name)
+    {
+        var schema = new DataViewSchema.Builder();
+        schema.AddColumn(name, TextDataViewType.Instance);
+        return schema.ToSchema();
+    }
+
+    /// <summary>
+    /// Warns of a column that an appended one hides: ML.NET allows it, and whoever reads the column by its name gets the other one.
+    /// </summary>
+    /// <param name="channel">ML.NET's log.</param>
+    /// <param name="schema">Of the data that are there.</param>
+    /// <param name="output">The appended column's name.</param>
+    public static void WarnOfHidden(IChannel channel, DataViewSchema schema, string output)
+    {
+        if (schema.GetColumnOrNull(output) is not null)
+        {
+            channel.Warning(
+                MessageSensitivity.Schema,
+                $"The data have a column '{output}', which the replies hide: OutputColumnName is '{output}', too. Choose another "
+                + "OutputColumnName, or give the column another name in front of the model.");
+        }
+    }
+
     private static void Check(bool there, string? type, bool text, string option, string name, IEnumerable<string> columns)
     {
         if (there && text)
@@ -48,12 +73,11 @@ internal static class TextColumns
             ? $"The column '{name}' is of type {type}, but {option} needs a column of text (String), one text per row."
             : $"There is no column '{name}', which {option} names.";
         string[] all = [.. columns];
-        string list = all.Length == 0 ? "none" : string.Join(", ", all.Take(MostListed));
-        string more = all.Length > MostListed ? $" and {all.Length - MostListed} more" : "";
+        string list = all.Length == 0 ? "none" : NameList.Join(all);
         throw new ArgumentOutOfRangeException(
             option,
             name,
-            $"{problem} The columns there: {list}{more}. Set {option} to one of type String, or make such a column in front.");
+            $"{problem} The columns there: {list}. Set {option} to one of type String, or make such a column in front.");
     }
 }
 

@@ -43,6 +43,8 @@ internal sealed class JsonReader
 
     public bool IsArray => _value.ValueKind == JsonValueKind.Array;
 
+    public bool IsObject => _value.ValueKind == JsonValueKind.Object;
+
     public bool IsNumber => _value.ValueKind == JsonValueKind.Number;
 
     public string Text
@@ -69,6 +71,9 @@ internal sealed class JsonReader
     /// <summary>As it is written.</summary>
     public string Raw => _value.GetRawText();
 
+    /// <summary>The file and where in it, for errors that come later.</summary>
+    public string Place => $"{_file}: '{Path}'";
+
     /// <summary>The member that says which kind of piece an object is.</summary>
     public string Type => this["type"].Text;
 
@@ -78,7 +83,7 @@ internal sealed class JsonReader
 
     /// <summary>Every member, those that are null too.</summary>
     public IEnumerable<(string Key, JsonReader Value)> Members =>
-        Object.EnumerateObject().Select(member => new JsonReader(this, member.Name, member.Value)).Select(value => (value._key!, value));
+        Object.EnumerateObject().Select(member => new JsonReader(this, NameOf(member), member.Value)).Select(value => (value._key!, value));
 
     /// <summary>The names of the members that are not null.</summary>
     public IEnumerable<string> Keys =>
@@ -96,15 +101,21 @@ internal sealed class JsonReader
 
     public JsonReader this[string key] => Find(key) ?? throw new InvalidDataException($"{_file}: '{Join(key)}' is missing.");
 
+    /// <summary>Reads a file, which errors call by its path.</summary>
+    /// <exception cref="IOException">It is not there, or cannot be read.</exception>
+    /// <exception cref="InvalidDataException">It holds no JSON object.</exception>
+    public static JsonReader Read(string path) => Parse(path, RegularFile.ReadAllBytes(path));
+
     /// <param name="file">What errors call the file.</param>
-    /// <param name="json">Its bytes.</param>
+    /// <param name="json">Its bytes, with a byte order mark or without.</param>
     /// <exception cref="InvalidDataException">The bytes are not a JSON object.</exception>
     public static JsonReader Parse(string file, ReadOnlySpan<byte> json)
     {
+        WrongFile.Verify(file, json);
         JsonElement value;
         try
         {
-            value = JsonElement.Parse(json);
+            value = JsonElement.Parse(Utf8Text.Verify(file, json));
         }
         catch (JsonException error)
         {
@@ -117,14 +128,14 @@ internal sealed class JsonReader
     }
 
     /// <summary>The member of that name; null where it is absent or null.</summary>
-    public JsonReader? Find(string key) => Object.TryGetProperty(key, out JsonElement member) && member.ValueKind != JsonValueKind.Null
+    public JsonReader? Find(string key) => TryGet(key, out JsonElement member) && member.ValueKind != JsonValueKind.Null
         ? new JsonReader(this, key, member)
         : null;
 
     public bool Has(string key) => Find(key) is not null;
 
     /// <summary>The key is there and null: for the few keys where that means something else than absence.</summary>
-    public bool IsNull(string key) => Object.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.Null;
+    public bool IsNull(string key) => TryGet(key, out JsonElement value) && value.ValueKind == JsonValueKind.Null;
 
     /// <summary>The object at a key; null where it is absent.</summary>
     public JsonReader? Section(string key)
@@ -222,6 +233,33 @@ internal sealed class JsonReader
 
     /// <summary>The error of a value that is right elsewhere.</summary>
     public NotSupportedException Unsupported(string supported) => new($"{_file}: '{Path}' = {Shown} is not supported; {supported}.");
+
+    private bool TryGet(string key, out JsonElement member)
+    {
+        try
+        {
+            return Object.TryGetProperty(key, out member);
+        }
+        catch (InvalidOperationException)
+        {
+            throw HalfName();
+        }
+    }
+
+    private string NameOf(JsonProperty member)
+    {
+        try
+        {
+            return member.Name;
+        }
+        catch (InvalidOperationException)
+        {
+            throw HalfName();
+        }
+    }
+
+    private InvalidDataException HalfName() =>
+        Bad($"{(_parent is null ? "it" : $"'{Path}'")} has a key with half a surrogate pair in it");
 
     private string Join(string key) => _parent is null ? key : $"{Path}.{key}";
 }

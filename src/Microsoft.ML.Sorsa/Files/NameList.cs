@@ -17,4 +17,13 @@ internal static class NameList
             ? shown
             : string.Create(CultureInfo.InvariantCulture, $"{shown}{separator}and {names.Count - Most} more");
     }
+
+    /// <summary>Two lists in one, so that the first ten show something of both where they do not all fit.</summary>
+    public static IReadOnlyCollection<string> InTurns(IReadOnlyCollection<string> first, IReadOnlyCollection<string> second) =>
+        first.Count + second.Count <= Most
+            ? [.. first, .. second]
+            : [
+                .. first.Select((name, place) => (name, place)).Concat(second.Select((name, place) => (name, place)))
+                    .OrderBy(pair => pair.place).Select(pair => pair.name),
+            ];
 }

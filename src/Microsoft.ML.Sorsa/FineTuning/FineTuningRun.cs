@@ -15,6 +15,12 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// </summary>
 internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IPretrainedModel start)
 {
+    /// <summary>Below so many steps a warning says that little is learnt, and so many teach a form: docs/measurements.md.</summary>
+    private const int FewSteps = 20, EnoughSteps = 100;
+
+    /// <summary>The share of the rows from which on it is worth a warning that they were cut.</summary>
+    private const double ManyRows = 0.05;
+
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
 
@@ -28,12 +34,16 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     public IReadOnlyList<SupervisedExample> Encode(
         PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
     {
-        var encoder = new ExampleEncoder(
-            prompts, start.EndTokenId, settings.MaxPromptLength, settings.MaxResponseLength, start.MaxPositions);
+        var encoder = new ExampleEncoder(prompts, start.EndTokenId, settings.MaxResponseLength, start.MaxPositions);
         EncodedExamples encoded = encoder.Encode(rows, argument, settings.CancellationToken);
-        Info(
-            $"{argument}: {encoded.Examples.Count} rows; {encoded.Dropped} dropped for an empty prompt or response, {encoded.Truncated} ",
-            $"cut at MaxPromptLength or MaxResponseLength.");
+        int count = encoded.Examples.Count;
+        Info($"{argument}: {count} rows; {encoded.Dropped} dropped for an empty prompt or response.");
+        ReportCut(
+            encoded.Prompts, count, $"{argument}: {encoded.Prompts.Count} of {count} prompts were cut, at the end of their own text",
+            nameof(settings.MaxPromptLength), settings.MaxPromptLength);
+        ReportCut(
+            encoded.Responses, count, $"{argument}: {encoded.Responses.Count} of {count} responses were cut, the end token first",
+            nameof(settings.MaxResponseLength), settings.MaxResponseLength);
         return encoded.Examples;
     }
 
@@ -50,6 +60,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
         using AdaptedModel model = start.Adapt(settings.TargetModules, method, settings.CancellationToken);
         Announce(model.Adapters, totalSteps);
+        WarnOfFewSteps(train.Count, plan.StepsPerEpoch, totalSteps);
 
         int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
         int evaluationSteps = training.EvaluationSteps
@@ -66,19 +77,60 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         return model.Merge() with { Report = report, Orthonormality = orthonormality };
     }
 
+    /// <summary>Nothing, a word or a warning: by how many rows are concerned.</summary>
+    private void ReportCut(CutTexts cut, int rows, FormattableString what, string option, int limit)
+    {
+        if (cut.Count == 0)
+        {
+            return;
+        }
+
+        string message = FormattableString.Invariant(what) + string.Create(CultureInfo.InvariantCulture,
+            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). Set {option} to "
+            + $"{cut.Longest} to keep them whole.");
+        if (cut.Count >= rows * ManyRows)
+        {
+            channel.Warning(MessageSensitivity.None, message);
+        }
+        else
+        {
+            channel.Info(MessageSensitivity.None, message);
+        }
+    }
+
     private void Announce(AdapterSet adapters, int totalSteps)
     {
         long parameters = adapters.Trainable.Sum(named => named.Value.numel());
         Info(
             $"{settings.Method.Method}: training {parameters:N0} parameters, in {adapters.Adapters.Count()} projections, ",
-            $"for {totalSteps} steps.");
-        if (Math.Ceiling(totalSteps * settings.Training.WarmupRatio) >= totalSteps)
+            $"for {totalSteps} steps, with a learning rate of {settings.Training.LearningRate:G3} at its peak.");
+        if (totalSteps > 1 && Math.Ceiling(totalSteps * settings.Training.WarmupRatio) >= totalSteps)
         {
             channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
-                $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak (a run of one step "
-                + $"changes nothing). Lower WarmupRatio (now {settings.Training.WarmupRatio}) or BatchSize (now "
-                + $"{settings.Training.BatchSize}), or raise NumberOfEpochs (now {settings.Training.NumberOfEpochs})."));
+                $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak. Lower WarmupRatio (now "
+                + $"{settings.Training.WarmupRatio}) or BatchSize (now {settings.Training.BatchSize}), or raise NumberOfEpochs (now "
+                + $"{settings.Training.NumberOfEpochs})."));
         }
+    }
+
+    private void WarnOfFewSteps(int rows, int stepsPerEpoch, int totalSteps)
+    {
+        if (totalSteps >= FewSteps)
+        {
+            return;
+        }
+
+        TrainingSettings training = settings.Training;
+        bool areLimited = totalSteps == training.MaxSteps && totalSteps < (long)stepsPerEpoch * training.NumberOfEpochs;
+        string remedy = areLimited
+            ? string.Create(CultureInfo.InvariantCulture, $"Raise MaxSteps (now {training.MaxSteps}).")
+            : string.Create(CultureInfo.InvariantCulture,
+                $"Raise NumberOfEpochs (now {training.NumberOfEpochs}; {1 + ((EnoughSteps - 1) / stepsPerEpoch)} make some {EnoughSteps} "
+                + $"steps), lower BatchSize (now {training.BatchSize}) or GradientAccumulationSteps (now "
+                + $"{training.GradientAccumulationSteps}), or bring more rows.");
+        channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+            $"Training has only {totalSteps} steps ({rows} rows, {(long)training.BatchSize * training.GradientAccumulationSteps} a step): "
+            + $"with fewer than {FewSteps} a model hardly learns anything; some {EnoughSteps} teach it a form of answer. {remedy}"));
     }
 
     private double? Orthonormality(AdapterSet adapters)

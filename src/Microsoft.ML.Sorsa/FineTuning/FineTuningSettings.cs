@@ -20,6 +20,8 @@ internal sealed record FineTuningSettings
     /// <summary>Empty where the model is an object.</summary>
     public required string ModelFolder { get; init; }
 
+    public required bool MapWeights { get; init; }
+
     public required string PromptColumnName { get; init; }
 
     public required string ResponseColumnName { get; init; }
@@ -67,19 +69,30 @@ internal sealed record FineTuningSettings
         Verify();
     }
 
-    /// <summary>The same for a model object, which has no folder, and whose projections cannot be exchanged.</summary>
+    /// <summary>The same for a model object without a folder, whose projections cannot be exchanged.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
     public void VerifyForModule()
     {
-        const string Remedy = "Leave it at its default, or fine-tune from a model folder";
         Verify();
-        Fit(string.IsNullOrEmpty(ModelFolder), nameof(ModelFolder), ModelFolder, "the model is an object", "Leave it empty");
-        Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, "of a model object only the targets can train",
-            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or fine-tune from a model folder");
-        MethodSettings.VerifyForModule(Remedy);
-        Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType, "a model object computes in the type that it has", Remedy);
-        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType, "a model object's weights keep the type that they have",
-            Remedy);
+        Fit(string.IsNullOrEmpty(ModelFolder), nameof(ModelFolder), ModelFolder, "the model is an object",
+            "Leave it empty, or give the folder beside the object: FineTune(model, modelFolder, options)");
+        VerifyInPlace("", "give its folder, too: FineTune(model, modelFolder, options)");
+    }
+
+    /// <summary>Refuses what needs a decoder of ours, for a model object that is trained where it lies.</summary>
+    /// <param name="why">Why it is, to follow the cause of an error; or nothing.</param>
+    /// <param name="instead">What else can be done.</param>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    public void VerifyInPlace(string why, string instead)
+    {
+        string remedy = $"Leave it at its default, or {instead}";
+        Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, $"of a model object only the targets can train{why}",
+            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or {instead}");
+        MethodSettings.VerifyForModule(why, remedy);
+        Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType,
+            $"a model object computes in the type that it has{why}", remedy);
+        Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType,
+            $"a model object's weights keep the type that they have{why}", remedy);
     }
 
     private void Verify()
@@ -92,6 +105,11 @@ internal sealed record FineTuningSettings
                 nameof(ComputeType));
         }
 
+        const string OtherName = "Choose another name, such as " + DefaultOutputColumnName;
+        Fit(OutputColumnName != PromptColumnName, nameof(OutputColumnName), OutputColumnName,
+            $"{nameof(PromptColumnName)} is the same: the replies would hide the prompts", OtherName);
+        Fit(OutputColumnName != ResponseColumnName, nameof(OutputColumnName), OutputColumnName,
+            $"{nameof(ResponseColumnName)} is the same: the replies would hide the responses", OtherName);
         if (!TargetModules.SequenceEqual(DefaultTargetModules, StringComparer.Ordinal))
         {
             Method.VerifyHas(nameof(TargetModules), string.Join(", ", TargetModules));

@@ -3,65 +3,85 @@ using System.Text;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>A model of ours in a folder: its files' headers and its tokenizer are read and fit together.</summary>
+/// <summary>
+/// A model of ours in a folder: its files' headers and its tokenizer are read and fit together. Its weights are the folder's, or those of a
+/// model object, which is trained on copies and written at the end.
+/// </summary>
 internal sealed class FolderModel : IPretrainedModel
 {
-    /// <summary>What beside the weights decides what a model computes from a text. Studies keep a hash that depends on the order.</summary>
+    /// <summary>What errors call the place of an object's weights.</summary>
+    public const string ObjectName = "the model object";
+
+    /// <summary>
+    /// What beside the configuration and the weights decides what a model computes from a text. Studies keep a hash that depends on the
+    /// order: what is new stands behind.
+    /// </summary>
     private static readonly string[] s_files =
     [
-        DecoderConfig.FileName, TokenizerFiles.GenerationConfig, TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerModel,
-        TokenizerFiles.TokenizerConfig, TokenizerFiles.SpecialTokensMap, TokenizerFiles.ChatTemplate,
+        TokenizerFiles.GenerationConfig, TokenizerFiles.TokenizerJson, TokenizerFiles.TokenizerModel, TokenizerFiles.TokenizerConfig,
+        TokenizerFiles.SpecialTokensMap, TokenizerFiles.ChatTemplate, TokenizerFiles.AddedTokens, TokenizerFiles.ChatTemplateJson,
+        TokenizerFiles.VocabJson, TokenizerFiles.MergesTxt,
     ];
 
     private readonly string _folder;
-    private readonly DecoderConfig _config;
-    private readonly Checkpoint _checkpoint;
+    private readonly StoredDecoder _stored;
     private readonly ScalarType _computeType;
     private readonly ScalarType _savedType;
+    private readonly ModuleWeights? _object;
     private CausalLM? _shared;
+    private string _filesFingerprint = "";
 
-    /// <param name="folder">In the Hugging Face layout.</param>
+    /// <summary>Reads and checks everything that a training needs, to its end: a training that fails at its end is lost.</summary>
+    /// <param name="settings">The folder, and the types to compute and to save in.</param>
     /// <param name="config">Its config.json.</param>
-    /// <param name="computeType">What to compute in.</param>
-    /// <param name="savedType">What merged weights are rounded to.</param>
     /// <param name="device">Where to compute.</param>
+    /// <param name="weights">Those of a model object; null: the folder's.</param>
     /// <exception cref="ArgumentException">The tokenizer is another model's; float16 is what would be computed in.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
-    public FolderModel(string folder, DecoderConfig config, WeightType computeType, WeightType savedType, Device device)
+    /// <exception cref="ArithmeticException">A weight is too large for the type to save in.</exception>
+    public FolderModel(FineTuningSettings settings, DecoderConfig config, Device device, ModuleWeights? weights = null)
     {
+        string folder = settings.ModelFolder;
         _folder = folder;
-        _config = config;
         Device = device;
-        Tokenizer = TextTokenizer.Load(folder);
-        TextModel.VerifyTokenizer(config, Tokenizer, folder);
-        EndTokenId = Tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
-            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
-            "Set eos_token in tokenizer_config.json."));
-        _checkpoint = Checkpoint.OpenFolder(folder);
+        TextTokenizer tokenizer = TextTokenizer.Load(folder, config.Spec.VocabularySize);
+        Tokenizer = tokenizer;
+        _ = GenerationConfig.EndTokens(tokenizer.Files);
+        EndTokenId = EndOf(config, tokenizer, folder);
+        _object = weights;
+        Checkpoint checkpoint = weights is null
+            ? Checkpoint.OpenFolder(folder, settings.MapWeights)
+            : Checkpoint.Over(weights.Tensors, ObjectName);
         try
         {
-            CausalLM.Verify(config, _checkpoint);
-            _computeType = computeType.ToScalarType(_checkpoint.StoredType);
-            _savedType = savedType.ToScalarType(_checkpoint.StoredType);
+            _stored = StoredDecoder.Match(config, checkpoint);
+            _computeType = settings.ComputeType.ToScalarType(_stored.StoredType);
+            _savedType = settings.SavedType.ToScalarType(_stored.StoredType);
             if (_computeType == ScalarType.Float16)
             {
                 throw new ArgumentException(
-                    $"ComputeType is {computeType}, and the checkpoint is stored in Float16, in which small gradients vanish. "
-                    + "Train in Float32 or BFloat16; SavedType may still be Float16.", nameof(computeType));
+                    $"ComputeType is {settings.ComputeType}, and the checkpoint is stored in Float16, in which small gradients vanish. "
+                    + "Train in Float32 or BFloat16; SavedType may still be Float16.", nameof(settings));
+            }
+
+            foreach ((string name, Tensor weight) in checkpoint.Tensors.Where(named => named.Value.dtype != _savedType))
+            {
+                SavedRange.Verify(name, weight, _savedType);
             }
         }
         catch
         {
-            _checkpoint.Dispose();
+            checkpoint.Dispose();
             throw;
         }
     }
@@ -70,26 +90,46 @@ internal sealed class FolderModel : IPretrainedModel
 
     public int EndTokenId { get; }
 
-    public int MaxPositions => _config.Spec.MaxPositions;
+    public int MaxPositions => _stored.Config.Spec.MaxPositions;
 
     public Device Device { get; }
 
-    /// <summary>
-    /// Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes. Gives what names the base:
-    /// its weights, and the files beside them that decide what it computes.
-    /// </summary>
-    public string LoadShared()
+    /// <summary>The token that ends a text: the tokenizer's own, and config.json's first only where it names none.</summary>
+    /// <exception cref="InvalidDataException">Neither names one, or the model has no row for it.</exception>
+    public static int EndOf(DecoderConfig config, ITextTokenizer tokenizer, string folder)
     {
-        _shared = CausalLM.Load(_config, _checkpoint, _computeType, Device);
-        return $"{_shared.Fingerprint} {FilesFingerprint()}";
+        int end = tokenizer.EosTokenId ?? (config.EosTokenIds.Count > 0 ? config.EosTokenIds[0] : throw new InvalidDataException(
+            $"Neither the tokenizer nor config.json in '{folder}' names the token that ends a text. " +
+            "Set eos_token in tokenizer_config.json."));
+        return end < config.Spec.VocabularySize ? end : throw new InvalidDataException(
+            $"The token that ends a text in '{folder}', {tokenizer.EosToken}, is token {end}, and the model has the tokens "
+            + $"0 to {config.Spec.VocabularySize - 1} (vocab_size {config.Spec.VocabularySize}), so that it cannot learn to end a "
+            + "text. Name another as eos_token, or give the model a row for it (resize_token_embeddings in transformers).");
     }
+
+    /// <summary>Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes.</summary>
+    public void LoadShared()
+    {
+        _filesFingerprint = FilesFingerprint();
+        _shared = CausalLM.Load(_stored, _computeType, Device);
+    }
+
+    /// <summary>Names the base, once it is shared: its weights, and the files beside them that decide what it computes.</summary>
+    public string SharedFingerprint() => $"{Shared.Fingerprint} {_filesFingerprint}";
+
+    /// <summary>Whether a name, that version 0.1 gave or this one, is of the base.</summary>
+    public bool HasSharedFingerprint(string fingerprint) =>
+        fingerprint.Split(' ') is [var weights, var files] && files == _filesFingerprint && Shared.HasFingerprint(weights);
 
     public AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken)
     {
-        CausalLM model = _shared?.Share() ?? CausalLM.Load(_config, _checkpoint, _computeType, Device);
+        CausalLM model = _shared?.Share() ?? CausalLM.Load(_stored, _computeType, Device);
         try
         {
-            return new AdaptedNetwork(model, AdapterSet.Inject(model, targetModules, method, cancellationToken), _savedType);
+            // Before an adapter takes a part of a weight.
+            string? fingerprint = method.Method?.Restore is null ? null : model.Fingerprint;
+            AdapterSet adapters = AdapterSet.Inject(model, targetModules, method, cancellationToken);
+            return new AdaptedNetwork(model, adapters, _savedType, fingerprint, BaseModelName.Of(_folder, _stored.Config.Json), _object);
         }
         catch
         {
@@ -101,23 +141,35 @@ internal sealed class FolderModel : IPretrainedModel
     public void Dispose()
     {
         _shared?.Dispose();
-        _checkpoint.Dispose();
+        _stored.Checkpoint.Dispose();
     }
+
+    private CausalLM Shared => _shared ?? throw new InvalidOperationException("The weights are not loaded.");
 
     private string FilesFingerprint()
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (string name in s_files.Where(name => File.Exists(Path.Combine(_folder, name))))
+        Append(DecoderConfig.FileName, RegularFile.ReadAllBytes(Path.Combine(_folder, DecoderConfig.FileName)));
+        foreach (string name in s_files)
         {
-            byte[] content = File.ReadAllBytes(Path.Combine(_folder, name));
-            hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{name} {content.Length} ")));
-            hash.AppendData(content);
+            Append(name, Tokenizer.Files!.Find(name));
         }
 
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+
+        void Append(string name, byte[]? content)
+        {
+            if (content is not null)
+            {
+                hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{name} {content.Length} ")));
+                hash.AppendData(content);
+            }
+        }
     }
 
-    private sealed class AdaptedNetwork(CausalLM model, AdapterSet adapters, ScalarType savedType) : AdaptedModel(adapters, savedType)
+    private sealed class AdaptedNetwork(
+        CausalLM model, AdapterSet adapters, ScalarType savedType, string? fingerprint, string baseName, ModuleWeights? weights)
+        : AdaptedModel(adapters, savedType)
     {
         private bool _handedOver;
 
@@ -132,11 +184,13 @@ internal sealed class FolderModel : IPretrainedModel
             }
         }
 
-        protected override AdapterWeights? CopyAdapters() => AdapterWeights.Of(Adapters, model.Fingerprint);
+        protected override AdapterWeights? CopyAdapters() =>
+            AdapterWeights.Of(Adapters, fingerprint) is { } trained ? trained with { BaseName = baseName } : null;
 
         protected override FineTunedModel HandOver()
         {
             model.RoundTo(SavedType);
+            weights?.Write(model.NamedWeights);
             _handedOver = true;
             return new FineTunedModel(new CachedModel(model), model, SavedType);
         }

@@ -75,6 +75,9 @@ internal abstract class AdaptedModel(AdapterSet adapters, ScalarType savedType) 
 /// <param name="SavedType">What the weights are rounded to.</param>
 internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, ScalarType SavedType) : IDisposable
 {
+    /// <summary>Why a model object cannot be saved, without a full stop; null where there is a network.</summary>
+    public string? WhyNotSaved { get; init; }
+
     /// <summary>What the merge did to each matrix.</summary>
     public MergeReport? Report { get; init; }
 

@@ -8,38 +8,46 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>A model object of the user's own class. Its weights are written in place; a run that fails puts them back.</summary>
+/// <summary>
+/// A model object of the user's own class that is trained where it lies. Its weights are written in place; a run that fails puts them
+/// back.
+/// </summary>
 internal sealed class ModuleModel : IPretrainedModel
 {
+    internal const string NoFolder =
+        "its layout is not known here. FineTune(model, modelFolder, options), with the folder that it was loaded from, gives a transformer "
+        + "that can be saved, where its class computes what config.json asks for";
+
     private readonly ForeignModel _model;
     private readonly IReadOnlyList<TargetWeight> _targets;
+    private readonly string _whyNotSaved;
 
-    /// <param name="module">Stays the user's.</param>
+    /// <param name="model">Stays the user's.</param>
     /// <param name="tokenizer">The model's.</param>
-    /// <param name="forward">Token ids to logits; null: by the shape of the model's class.</param>
-    /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names.</param>
-    /// <param name="targetModules">Names of modules to adapt.</param>
-    /// <param name="largestRank">What a target must allow; null for methods without a rank.</param>
-    public ModuleModel(
-        nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId, IReadOnlyList<string> targetModules,
-        int? largestRank)
+    /// <param name="endTokenId">The token that ends a text.</param>
+    /// <param name="settings">What names the targets.</param>
+    /// <param name="whyNotSaved">What the error of saving says, without a full stop.</param>
+    /// <exception cref="ArgumentException">
+    /// No module matches a target, or one of them does not allow the rank; the tokenizer is another model's.
+    /// </exception>
+    /// <exception cref="NotSupportedException">The model is quantised.</exception>
+    public ModuleModel(ForeignModel model, ITextTokenizer tokenizer, int endTokenId, FineTuningSettings settings, string whyNotSaved)
     {
-        _targets = TargetWeight.Find(module, targetModules);
+        _model = model;
+        _whyNotSaved = whyNotSaved;
+        _targets = TargetWeight.Find(model.Module, settings.TargetModules);
         foreach (TargetWeight target in _targets)
         {
-            AdapterSet.VerifyRank(target.Path, target.Weight.shape, largestRank);
+            AdapterSet.VerifyRank(target.Path, target.Weight.shape, settings.RequiredRank);
         }
 
-        _model = ForeignModel.Bind(module, forward);
-        Tokenizer = new UserTokenizer(tokenizer, endTokenId);
-        EndTokenId = Tokenizer.EosTokenId ?? throw new ArgumentException(
-            $"endTokenId is null, and {tokenizer.GetType()} names no token that ends a text. " +
-            "Give the id of the one that the model was trained with.", nameof(endTokenId));
-        int ids = Math.Max(Tokenizer.VocabularySize ?? 0, EndTokenId + 1);
-        if (EndTokenId < 0 || ids > _model.VocabularySize)
+        Tokenizer = tokenizer;
+        EndTokenId = endTokenId;
+        int ids = Math.Max(tokenizer.VocabularySize ?? 0, endTokenId + 1);
+        if (endTokenId < 0 || ids > model.VocabularySize)
         {
             throw new ArgumentException(
-                $"tokenizer has {ids} tokens, its end token is {EndTokenId}, and the model gives scores for {_model.VocabularySize}. " +
+                $"tokenizer has {ids} tokens, its end token is {endTokenId}, and the model gives scores for {model.VocabularySize}. " +
                 "Use the tokenizer of this model.",
                 nameof(tokenizer));
         }
@@ -53,6 +61,24 @@ internal sealed class ModuleModel : IPretrainedModel
 
     public Device Device => _model.Device;
 
+    /// <summary>With a tokenizer that the user has in hand, as the object is now.</summary>
+    /// <param name="module">Stays the user's.</param>
+    /// <param name="tokenizer">The model's.</param>
+    /// <param name="forward">Token ids to logits; null: by the shape of the model's class.</param>
+    /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names.</param>
+    /// <param name="settings">What names the targets.</param>
+    /// <exception cref="ArgumentException">The tokenizer is another model's, or names no end.</exception>
+    public static ModuleModel Open(
+        nn.Module module, Tokenizer tokenizer, Func<Tensor, Tensor>? forward, int? endTokenId, FineTuningSettings settings)
+    {
+        var text = new UserTokenizer(tokenizer, endTokenId);
+        int end = text.EosTokenId ?? throw new ArgumentException(
+            $"endTokenId is null, and {tokenizer.GetType()} names no token that ends a text. " +
+            "Give the id of the one that the model was trained with.", nameof(endTokenId));
+        return new ModuleModel(
+            ForeignModel.Bind(module, forward, maxPositions: null, text.EndTokenIds), text, end, settings, NoFolder);
+    }
+
     public AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken)
     {
         bool wasTraining = _model.Module.training;
@@ -62,7 +88,7 @@ internal sealed class ModuleModel : IPretrainedModel
             var adapters = AdapterSet.Inject(
                 _targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, cancellationToken);
             return new AdaptedModule(
-                _model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining);
+                _model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining, _whyNotSaved);
         }
         catch
         {
@@ -76,7 +102,8 @@ internal sealed class ModuleModel : IPretrainedModel
     {
     }
 
-    private sealed class AdaptedModule(ForeignModel model, AdapterSet adapters, ScalarType savedType, FrozenModule frozen, bool wasTraining)
+    private sealed class AdaptedModule(
+        ForeignModel model, AdapterSet adapters, ScalarType savedType, FrozenModule frozen, bool wasTraining, string whyNotSaved)
         : AdaptedModel(adapters, savedType)
     {
         public override ITrainedModel Model => model;
@@ -96,6 +123,6 @@ internal sealed class ModuleModel : IPretrainedModel
 
         protected override AdapterWeights? CopyAdapters() => null;
 
-        protected override FineTunedModel HandOver() => new(model, null, SavedType);
+        protected override FineTunedModel HandOver() => new(model, null, SavedType) { WhyNotSaved = whyNotSaved };
     }
 }

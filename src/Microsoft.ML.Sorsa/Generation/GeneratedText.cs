@@ -6,7 +6,9 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// <param name="push">The tokenizer's streaming decoder: the text that a token completes.</param>
 /// <param name="flush">What the decoder still holds when no token follows.</param>
 /// <param name="stopStrings">See <see cref="GenerationOptions.StopStrings"/>.</param>
-internal sealed class GeneratedText(Func<int, string> push, Func<string> flush, IReadOnlyList<string> stopStrings)
+/// <param name="specialText">The text of a special token, which the decoder skips; null for other ids. Null: there are none.</param>
+internal sealed class GeneratedText(
+    Func<int, string> push, Func<string> flush, IReadOnlyList<string> stopStrings, Func<int, string?>? specialText = null)
 {
     private readonly StopStringFilter _filter = new(stopStrings);
     private readonly StringBuilder _ready = new();
@@ -14,7 +16,16 @@ internal sealed class GeneratedText(Func<int, string> push, Func<string> flush, 
     /// <summary>A stop string was met.</summary>
     public bool Stopped => _filter.Stopped;
 
-    public void Push(int id) => _ready.Append(_filter.Push(push(id)));
+    public void Push(int id)
+    {
+        _ready.Append(_filter.Push(push(id)));
+
+        // A stop string may be a special token, or hold one: the filter sees those, and nobody else.
+        if (specialText?.Invoke(id) is { } hidden && stopStrings.Any(stop => stop.Contains(hidden, StringComparison.Ordinal)))
+        {
+            _ready.Append(_filter.Push(hidden, hidden: true));
+        }
+    }
 
     /// <summary>No token follows.</summary>
     public void Complete() => _ready.Append(_filter.Push(flush())).Append(_filter.Flush());
@@ -35,12 +46,15 @@ internal sealed class GeneratedText(Func<int, string> push, Func<string> flush, 
 internal sealed class StopStringFilter(IReadOnlyList<string> stopStrings)
 {
     private string _held = "";
+    private IReadOnlyList<bool> _hidden = [];       // by the characters that are held
 
     /// <summary>A stop string was met; nothing more comes through.</summary>
     public bool Stopped { get; private set; }
 
     /// <summary>What of the text so far is certainly before a stop string and was not given yet.</summary>
-    public string Push(string piece)
+    /// <param name="piece">More of the text.</param>
+    /// <param name="hidden">Whether it counts for stop strings alone and is never given.</param>
+    public string Push(string piece, bool hidden = false)
     {
         if (Stopped)
         {
@@ -48,6 +62,7 @@ internal sealed class StopStringFilter(IReadOnlyList<string> stopStrings)
         }
 
         string text = _held + piece;
+        bool[] hide = [.. _hidden, .. Enumerable.Repeat(hidden, piece.Length)];
         int start = text.Length, end = int.MaxValue;
         foreach (string stop in stopStrings)
         {
@@ -60,17 +75,20 @@ internal sealed class StopStringFilter(IReadOnlyList<string> stopStrings)
 
         Stopped = end != int.MaxValue;
         int given = Stopped ? start : text.Length - stopStrings.Select(stop => Overlap(text, stop)).DefaultIfEmpty(0).Max();
-        _held = text[given..];
-        return text[..given];
+        (_held, _hidden) = (text[given..], hide[given..]);
+        return Visible(text[..given], hide);
     }
 
     /// <summary>The text is over: what was held back is no stop string.</summary>
     public string Flush()
     {
-        string rest = Stopped ? "" : _held;
-        _held = "";
+        string rest = Stopped ? "" : Visible(_held, _hidden);
+        (_held, _hidden) = ("", []);
         return rest;
     }
+
+    private static string Visible(string text, IReadOnlyList<bool> hidden) =>
+        hidden.Contains(true) ? string.Concat(text.Where((_, at) => !hidden[at])) : text;
 
     /// <summary>How many of the last characters are the beginning of a stop string.</summary>
     private static int Overlap(string text, string stop)

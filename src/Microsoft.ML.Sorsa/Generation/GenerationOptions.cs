@@ -71,7 +71,8 @@ public sealed record GenerationOptions
     } = 1;
 
     /// <summary>
-    /// A text ends before the first of these to be complete, compared ordinally, wherever tokens begin and end. Default none.
+    /// A text ends before the first of these to be complete, compared ordinally, wherever tokens begin and end. One may be a special token
+    /// (<c>&lt;|im_end|&gt;</c>), or hold one, although special tokens are not in the text. Default none.
     /// </summary>
     public IReadOnlyList<string> StopStrings
     {

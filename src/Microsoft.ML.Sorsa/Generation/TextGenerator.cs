@@ -1,5 +1,4 @@
 using Microsoft.ML.Sorsa.Data;
-using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
 
@@ -11,20 +10,26 @@ internal sealed class TextGenerator
     private readonly PromptEncoder _prompts;
     private readonly GenerationOptions _options;
     private readonly TokenGenerator _generator;
+    private readonly Action<int>? _cut;
 
     /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
     /// <param name="prompts">From a prompt to its tokens, with the tokenizer of this model.</param>
     /// <param name="options">How to generate.</param>
+    /// <param name="cut">Told of every prompt that is cut, and how many tokens it had.</param>
     /// <exception cref="ArgumentException">Options that do not fit together.</exception>
-    public TextGenerator(ILanguageModel model, PromptEncoder prompts, GenerationOptions options)
+    public TextGenerator(ILanguageModel model, PromptEncoder prompts, GenerationOptions options, Action<int>? cut = null)
     {
+        _cut = cut;
         _prompts = prompts;
         _options = options;
 
-        // Chat models may end an answer with a token that only their tokenizer, or only generation_config.json, calls its end.
+        // Chat models may end an answer with a token that only their template, their tokenizer or generation_config.json calls its end.
         ITextTokenizer tokenizer = prompts.Tokenizer;
-        IEnumerable<int> endTokens = tokenizer.EosTokenId is int end ? model.EndTokenIds.Append(end) : model.EndTokenIds;
-        _generator = new TokenGenerator(model, options, endTokens.Concat(EndTokens(tokenizer.Files)));
+        int?[] named = [tokenizer.EosTokenId, prompts.EndOfTurnId];
+        _generator = new TokenGenerator(model, options,
+        [
+            .. model.EndTokenIds, .. named.OfType<int>(), .. GenerationConfig.EndTokens(tokenizer.Files), .. EndOfTurnTokens.In(tokenizer),
+        ]);
     }
 
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>
@@ -33,11 +38,36 @@ internal sealed class TextGenerator
     /// <exception cref="ArgumentException">
     /// A prompt that leaves no room in the model's positions, named by its index; nothing was generated then.
     /// </exception>
-    public string[] Generate(IReadOnlyList<string> prompts, CancellationToken cancellationToken = default)
+    public string[] Generate(IReadOnlyList<string> prompts, CancellationToken cancellationToken = default) =>
+        Complete([.. prompts.Select(CreateRow)], cancellationToken);
+
+    /// <summary>The same, where a prompt that is refused does not keep the others from their texts; its own is empty.</summary>
+    /// <param name="prompts">The rows' prompts, without their template.</param>
+    /// <param name="refused">Told the index of such a prompt, and what is wrong with it, as the end of a sentence about it.</param>
+    public string[] GenerateEach(IReadOnlyList<string> prompts, Action<int, string> refused)
     {
-        GenerationRow[] rows = [.. prompts.Select((prompt, index) => CreateRow(prompt, index))];
-        _generator.Complete(rows, cancellationToken);
-        return [.. rows.Select(row => row.Text!.Take())];
+        var rows = new GenerationRow?[prompts.Count];
+        for (int index = 0; index < rows.Length; index++)
+        {
+            try
+            {
+                int[] ids = Encode(prompts[index]);
+                if (_generator.Refuse(ids) is { } problem)
+                {
+                    refused(index, problem);
+                }
+                else
+                {
+                    rows[index] = CreateRow(ids, index);
+                }
+            }
+            catch (TokenWithoutRowException error)
+            {
+                refused(index, $"cannot be read. {error.Message}");
+            }
+        }
+
+        return Complete(rows, CancellationToken.None);
     }
 
     /// <summary>The new text in pieces, as soon as they are certain; all together they are what <see cref="Generate"/> gives.</summary>
@@ -61,29 +91,33 @@ internal sealed class TextGenerator
         }
     }
 
-    private static IReadOnlyList<int> EndTokens(TokenizerFiles? files)
+    private string[] Complete(GenerationRow?[] rows, CancellationToken cancellationToken)
     {
-        if (files?.Find(TokenizerFiles.GenerationConfig) is not { } json)
-        {
-            return [];
-        }
-
-        return JsonReader.Parse(TokenizerFiles.GenerationConfig, json).Integers("eos_token_id");
+        _generator.Complete([.. rows.OfType<GenerationRow>()], cancellationToken);
+        return [.. rows.Select(row => row?.Text!.Take() ?? "")];
     }
 
-    private GenerationRow CreateRow(string prompt, int index)
+    private int[] Encode(string prompt)
     {
-        int[] ids = _prompts.Encode(prompt);
-        if (ids.Length == 0 && _prompts.Tokenizer.BosTokenId is int bos)
+        int[] ids = _prompts.Encode(prompt, out int length);
+        if (length > ids.Length)
         {
-            // A text out of nothing starts where all texts start, as in transformers.
-            ids = [bos];
+            _cut?.Invoke(length);
         }
 
+        // A text out of nothing starts where all texts start, as in transformers.
+        return ids.Length == 0 && _prompts.Tokenizer.BosTokenId is int bos ? [bos] : ids;
+    }
+
+    private GenerationRow CreateRow(string prompt, int index) => CreateRow(Encode(prompt), index);
+
+    private GenerationRow CreateRow(int[] ids, int index)
+    {
         ITextStream stream = _prompts.Tokenizer.CreateStream();
 
         // Some models have more rows than tokens, so that their sizes are round: such an id has no text.
         string Push(int id) => id >= _prompts.Tokenizer.VocabularySize ? "" : stream.Push(id);
-        return _generator.CreateRow(ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings));
+        return _generator.CreateRow(
+            ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings, _prompts.Tokenizer.SpecialText));
     }
 }

@@ -23,36 +23,29 @@ internal sealed class TokenGenerator
         _endTokens = [.. endTokens];
     }
 
-    /// <summary>Checks a prompt and makes a row of it.</summary>
+    /// <summary>Makes a row of a prompt that nothing is wrong with.</summary>
     /// <param name="prompt">Token ids.</param>
     /// <param name="index">Its place among the prompts, for errors.</param>
     /// <param name="text">See <see cref="GenerationRow"/>.</param>
     public GenerationRow CreateRow(int[] prompt, int index, GeneratedText? text = null)
     {
-        int positions = _model.MaxPositions;
-        if (prompt.Length == 0)
-        {
-            throw new ArgumentException(
-                $"Prompt {index} has 0 tokens; at least 1 is needed to start from. " +
-                "Give a text, or a tokenizer that puts a begin token in front.", nameof(prompt));
-        }
+        return Refuse(prompt) is { } problem
+            ? throw new ArgumentException($"Prompt {index} {problem}", nameof(prompt))
+            : new GenerationRow(prompt, Math.Min(_options.MaxNewTokens, _model.MaxPositions - prompt.Length), _options.Seed, text);
+    }
 
-        if (prompt.Length > positions - 1)
-        {
-            throw new ArgumentException(
-                $"Prompt {index} has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave " +
-                "room for a new token. Shorten the prompt, or use a model with more positions.", nameof(prompt));
-        }
-
-        int vocabulary = _model.VocabularySize;
-        if (Array.FindIndex(prompt, id => id < 0 || id >= vocabulary) is var at and >= 0)
-        {
-            throw new ArgumentException(
-                $"Prompt {index} has the token id {prompt[at]}; the model's ids are 0 to {vocabulary - 1}. " +
-                "Use the tokenizer of this model.", nameof(prompt));
-        }
-
-        return new GenerationRow(prompt, Math.Min(_options.MaxNewTokens, positions - prompt.Length), _options.Seed, text);
+    /// <summary>What is wrong with a prompt of these ids, as the end of a sentence about it; null: nothing.</summary>
+    public string? Refuse(int[] prompt)
+    {
+        int positions = _model.MaxPositions, vocabulary = _model.VocabularySize;
+        return prompt.Length == 0
+            ? "has 0 tokens; at least 1 is needed to start from. Give a text, or a tokenizer that puts a begin token in front."
+            : prompt.Length > positions - 1
+            ? $"has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave room for a new " +
+                "token. Shorten the prompt, or use a model with more positions."
+            : Array.Find(prompt, id => id < 0 || id >= vocabulary) is var alien && (alien < 0 || alien >= vocabulary)
+            ? $"has the token id {alien}; the model's ids are 0 to {vocabulary - 1}. Use the tokenizer of this model."
+            : null;
     }
 
     /// <summary>Generates until every row is finished.</summary>

@@ -13,8 +13,9 @@ internal sealed class CacheFields
 
     public CacheFields(nn.Module module) =>
         _fields = [..
-            from owner in module.modules().Prepend(module).Distinct()
-            from field in Fields(owner.GetType())
+            from owner in ModuleFields.Modules(module)
+            from field in ModuleFields.Of(owner)
+            where field.FieldType is { IsInterface: true, Name: "IKVCache" }
             select (owner, field)];
 
     /// <summary>
@@ -25,19 +26,6 @@ internal sealed class CacheFields
         foreach ((nn.Module owner, FieldInfo field) in _fields)
         {
             field.SetValue(owner, null);
-        }
-    }
-
-    /// <summary>A base class's private fields are not among those of the class.</summary>
-    private static IEnumerable<FieldInfo> Fields(Type type)
-    {
-        for (Type? level = type; level is not null && level != typeof(nn.Module); level = level.BaseType)
-        {
-            const BindingFlags Own = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
-            foreach (FieldInfo field in level.GetFields(Own).Where(field => field.FieldType is { IsInterface: true, Name: "IKVCache" }))
-            {
-                yield return field;
-            }
         }
     }
 }

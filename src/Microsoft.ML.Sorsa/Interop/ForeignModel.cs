@@ -15,18 +15,22 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
     private readonly string _source;
     private readonly CacheFields _caches;
 
-    private ForeignModel(nn.Module module, Func<Tensor, Tensor>? forward)
+    private ForeignModel(nn.Module module, Func<Tensor, Tensor>? forward, int? maxPositions, IReadOnlyList<int>? endTokenIds)
     {
         Module = module;
         _source = forward is null ? $"The forward of {module.GetType()}" : "The delegate";
         _forward = forward ?? LogitsBinding.Of(module);
         _caches = new CacheFields(module);
         Device = module.parameters().Concat(module.buffers()).FirstOrDefault()?.device ?? CPU;
+        MaxPositions = maxPositions ?? PositionsOf(module) ?? int.MaxValue;
+        EndTokenIds = endTokenIds ?? [];
 
         // One token is read at once, so that a model that does not fit is refused before any work.
+        var places = new TensorPlaces(module);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         VocabularySize = checked((int)Logits(tensor(new long[] { 0 }, [1, 1], device: Device)).shape[2]);
+        places.Verify();
     }
 
     /// <summary>The user's own object.</summary>
@@ -37,20 +41,26 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 
     public int VocabularySize { get; }
 
-    /// <summary>No end: how many it has is not known.</summary>
-    public int MaxPositions => int.MaxValue;
+    /// <summary>Those that its configuration object names, as ML.NET GenAI's do; without one no end is known.</summary>
+    public int MaxPositions { get; }
 
-    /// <summary>None: only the tokenizer names one.</summary>
-    public IReadOnlyList<int> EndTokenIds => [];
+    /// <summary>A model object names none: they are its tokenizer's, or its folder's.</summary>
+    public IReadOnlyList<int> EndTokenIds { get; }
 
     /// <summary>Finds out how a model is called, and calls it with one token.</summary>
     /// <param name="module">Not owned, and in evaluation mode where it matters.</param>
     /// <param name="forward">
     /// From token ids int64 [B, T] to logits [B, T, vocabulary]; null: by the shape of the class, see <see cref="LogitsBinding"/>.
     /// </param>
-    /// <exception cref="NotSupportedException">Without a delegate, the class has no shape that is understood.</exception>
+    /// <param name="maxPositions">Tokens that a text may have; null: what the object says itself.</param>
+    /// <param name="endTokenIds">Ids that end a text, of whoever knows them; null: none.</param>
+    /// <exception cref="NotSupportedException">
+    /// Without a delegate, the class has no shape that is understood; its weights move in forward.
+    /// </exception>
     /// <exception cref="ArgumentException">What it gives are no logits.</exception>
-    public static ForeignModel Bind(nn.Module module, Func<Tensor, Tensor>? forward = null) => new(module, forward);
+    public static ForeignModel Bind(
+        nn.Module module, Func<Tensor, Tensor>? forward = null, int? maxPositions = null, IReadOnlyList<int>? endTokenIds = null) =>
+        new(module, forward, maxPositions, endTokenIds);
 
     /// <summary>
     /// Logits [B, T, vocabulary] of ids int64 [B, T], with no memory of the calls before; in the caller's gradient mode and dispose scope.
@@ -90,6 +100,19 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
     public void train(bool on = true) => Module.train(on);
 
     public IDecoding Start(IReadOnlyList<int[]> prompts, int maxNewTokens) => new ForeignDecoding(this, prompts);
+
+    /// <summary>max_position_embeddings, by the name that it has in the configuration classes of ML.NET GenAI.</summary>
+    private static int? PositionsOf(nn.Module module)
+    {
+        IEnumerable<int> positions =
+            from part in ModuleFields.Modules(module)
+            from field in ModuleFields.Of(part)
+            let value = field.GetValue(part)
+            let property = value?.GetType().GetProperty("MaxPositionEmbeddings", typeof(int))
+            where property is not null
+            select (int)property.GetValue(value)!;
+        return positions.Where(count => count > 0).Cast<int?>().FirstOrDefault();
+    }
 }
 
 /// <summary>Decodes without a cache: each row alone, its whole text anew for every token. Slow, and right for any model.</summary>

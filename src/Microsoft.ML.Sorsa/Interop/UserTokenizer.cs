@@ -1,4 +1,3 @@
-using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
 
@@ -7,8 +6,23 @@ namespace Microsoft.ML.Sorsa.Interop;
 /// <summary>A tokenizer of Microsoft.ML.Tokenizers, which the users of ML.NET GenAI's models have in hand.</summary>
 internal sealed class UserTokenizer : ITextTokenizer
 {
-    /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2.</summary>
-    private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>"];
+    /// <summary>What is called the end of a text where there is only a list of special tokens: by Llama 3, GPT-2, Llama 2, Gemma.</summary>
+    private static readonly string[] EndTokens = ["<|end_of_text|>", "<|endoftext|>", "</s>", "<eos>"];
+
+    /// <summary>
+    /// What ends a turn, in a family with what ends a text. The first family that is there counts alone: GenAI gives Llama 3's tokenizer
+    /// Phi-3's special tokens, too, with ids that are words of Llama 3.
+    /// </summary>
+    private static readonly (string[] Turn, string[] Text)[] Families =
+    [
+        (["<|eot_id|>", "<|eom_id|>"], ["<|end_of_text|>"]),
+        (["<|eot|>", "<|eom|>"], ["<|end_of_text|>"]),
+        (["<|im_end|>"], ["<|endoftext|>"]),
+        (["<end_of_turn>"], ["<eos>"]),
+        (["<|END_OF_TURN_TOKEN|>"], ["<EOS_TOKEN>"]),
+        (["<|return|>", "<|call|>"], ["<|endoftext|>"]),
+        (["<|end|>"], ["<|endoftext|>"]),
+    ];
 
     private const string Letter = "a";
 
@@ -16,6 +30,7 @@ internal sealed class UserTokenizer : ITextTokenizer
     private readonly int[] _front;
     private readonly int[] _behind;
     private readonly HashSet<int> _special;
+    private readonly IReadOnlyDictionary<string, int> _named;
 
     /// <param name="tokenizer">Not changed.</param>
     /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names, if it does.</param>
@@ -40,8 +55,10 @@ internal sealed class UserTokenizer : ITextTokenizer
             _ => ((int?)null, (IReadOnlyDictionary<string, int>?)null, (IReadOnlyDictionary<string, int>?)null),
         };
         special ??= new Dictionary<string, int>();
+        _named = special;
         EosTokenId = endTokenId ?? end ?? (_behind.Length > 0 ? _behind[0] : NamedEnd(special));
         VocabularySize = vocabulary?.Values.Concat(special.Values).Max() + 1;
+        EndTokenIds = [.. EosTokenId is int eos ? [eos] : Array.Empty<int>(), .. TurnEnds(special).Where(id => id != EosTokenId)];
         _special = [.. special.Values, .. _front, .. _behind, .. EosTokenId is int last ? [last] : Array.Empty<int>()];
     }
 
@@ -53,6 +70,9 @@ internal sealed class UserTokenizer : ITextTokenizer
 
     public int? EosTokenId { get; }
 
+    /// <summary>All that ends an answer: the end of a text, and what the family of its special tokens ends a turn with.</summary>
+    public IReadOnlyList<int> EndTokenIds { get; }
+
     public int? PadTokenId => null;
 
     public string? BosToken => null;
@@ -63,15 +83,31 @@ internal sealed class UserTokenizer : ITextTokenizer
 
     public bool AddsBos => _front.Length > 0;
 
-    public int[] Encode(string text, bool addSpecialTokens)
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
     {
+        if (plain is { Count: > 0 })
+        {
+            throw new NotSupportedException(
+                $"SplitSpecialTokens is true, and {_tokenizer.GetType()} finds special tokens wherever they are written. " +
+                "Set it to false, or fine-tune from a model folder, whose tokenizer is read from its files.");
+        }
+
         int[] ids = [.. _tokenizer.EncodeToIds(text)];
 
         // An empty text has nothing around it.
         return addSpecialTokens || ids.Length == 0 ? ids : ids[_front.Length..^_behind.Length];
     }
 
+    public int? Find(string token) => _named.TryGetValue(token, out int id) ? id : null;
+
+    public string? SpecialText(int id) => _named.FirstOrDefault(token => token.Value == id).Key;
+
     public ITextStream CreateStream() => new Stream(this);
+
+    private static IEnumerable<int> TurnEnds(IReadOnlyDictionary<string, int> special) =>
+        Families.FirstOrDefault(family => family.Turn.Any(special.ContainsKey)) is { Turn: { } turn, Text: { } text }
+            ? turn.Concat(text).Where(special.ContainsKey).Select(name => special[name])
+            : [];
 
     private static int? NamedEnd(IReadOnlyDictionary<string, int> special)
     {

@@ -12,21 +12,19 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed class CausalLM : nn.Module, ITrainedModel
 {
-    private const string DecoderName = "model";
-    private const string HeadName = "lm_head";
-    private const string HeadWeight = $"{HeadName}.weight";
+    private Lazy<string> _fingerprint = null!;
 
-    [ComponentName(Name = DecoderName)]
+    [ComponentName(Name = DecoderWithHead.DecoderName)]
     private readonly Decoder _model;
 
-    [ComponentName(Name = HeadName)]
+    [ComponentName(Name = DecoderWithHead.HeadName)]
     private readonly Linear? _head;
 
     private CausalLM(DecoderConfig config, WeightSource weights)
         : base(nameof(CausalLM))
     {
         Config = config;
-        (_model, _head) = Build(config.Spec, weights);
+        (_model, _head) = DecoderWithHead.Build(config.Spec, weights);
 
         // The fields under the names they carry, not under their own: TorchSharp does this by itself for every module but the root.
         RegisterComponents();
@@ -43,8 +41,14 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     /// <summary>What its checkpoint is stored in.</summary>
     public required ScalarType StoredType { get; init; }
 
-    /// <summary>Of the checkpoint that it was loaded from: what an adapter's file names its base by.</summary>
-    public required string Fingerprint { get; init; }
+    /// <summary>
+    /// Of the weights that it was loaded with: what an adapter's file names its base by. It takes one look at every value, when it is first
+    /// asked for: that must be before anything is put into the projections, or any weight trains.
+    /// </summary>
+    public string Fingerprint => _fingerprint.Value;
+
+    /// <summary>What files of version 0.1 have for <see cref="Fingerprint"/>.</summary>
+    public required string SampledFingerprint { get; init; }
 
     public required Device Device { get; init; }
 
@@ -56,55 +60,37 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         [.. named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter))
             .OrderBy(named => named.Key, StringComparer.Ordinal)];
 
-    /// <summary>What a model of these sizes consists of; no weight is allocated.</summary>
-    public static DecoderLayout Layout(DecoderSpec spec)
-    {
-        var recorded = new RecordedWeights();
-        (Decoder model, _) = Build(spec, recorded);
-        return new DecoderLayout(recorded.Shapes, [.. model.Projections.Select(
-            slot => new ProjectionShape(slot.Path, slot.Name, recorded.Shapes[slot.WeightName]))]);
-    }
+    /// <inheritdoc cref="DecoderWithHead.Layout"/>
+    public static DecoderLayout Layout(DecoderSpec spec) => DecoderWithHead.Layout(spec);
 
     /// <summary>Takes the weights out of a checkpoint, after all its names and shapes were compared with the configuration.</summary>
     /// <param name="config">The architecture.</param>
     /// <param name="checkpoint">Left without the weights; where type and device are those stored, they are not copied.</param>
     /// <param name="type">What to compute in.</param>
     /// <param name="device">Where to compute.</param>
-    public static CausalLM Load(DecoderConfig config, Checkpoint checkpoint, ScalarType type, Device device)
+    public static CausalLM Load(DecoderConfig config, Checkpoint checkpoint, ScalarType type, Device device) =>
+        Load(StoredDecoder.Match(config, checkpoint), type, device);
+
+    /// <summary>The same from a checkpoint that was compared already.</summary>
+    public static CausalLM Load(StoredDecoder stored, ScalarType type, Device device)
     {
-        DecoderLayout layout = Verify(config, checkpoint);
-        ScalarType stored = checkpoint.StoredType;
-        string fingerprint = checkpoint.Fingerprint(layout.Tensors.Keys);
-        return new CausalLM(config, new LoadedWeights(checkpoint, type, device))
+        IReadOnlyDictionary<string, Tensor> tensors = stored.Checkpoint.Tensors;
+        ScalarType storedType = stored.StoredType;
+        string sampled = WeightsFingerprint.Sampled(tensors);
+
+        // Of what is loaded, unless the conversion loses something: then of what is stored, which is here only now.
+        bool survives = tensors.Values.All(tensor => WeightsFingerprint.Survives(tensor.dtype, type));
+        string? ofStored = survives ? null : WeightsFingerprint.Of(tensors);
+        var model = new CausalLM(stored.Config, new LoadedWeights(stored.Checkpoint, type, device))
         {
             Type = type,
-            StoredType = stored,
-            Fingerprint = fingerprint,
+            StoredType = storedType,
+            SampledFingerprint = sampled,
             Device = device,
         };
-    }
-
-    /// <summary>Compares all names and shapes of a checkpoint with the configuration; looks at headers only.</summary>
-    /// <returns>What the checkpoint holds.</returns>
-    /// <exception cref="InvalidDataException">They differ; everything that does is listed.</exception>
-    public static DecoderLayout Verify(DecoderConfig config, Checkpoint checkpoint)
-    {
-        // Before a list as long as the configuration claims is made.
-        if (config.Spec.LayerCount > checkpoint.Names.Count)
-        {
-            throw new InvalidDataException(
-                $"The configuration has {config.Spec.LayerCount} layers (num_hidden_layers), and its checkpoint "
-                + $"{checkpoint.Names.Count} tensors in all, less than one a layer. "
-                + "Use the config.json that was saved with these weights.");
-        }
-
-        DecoderLayout layout = Layout(config.Spec);
-        checkpoint.Verify(layout.Tensors, IsSuperfluous);
-        return layout;
-
-        // A tied head is stored by some writers; old Llama checkpoints hold the rotary frequencies.
-        bool IsSuperfluous(string name) =>
-            (config.Spec.TieWordEmbeddings && name == HeadWeight) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+        IReadOnlyList<KeyValuePair<string, Tensor>> weights = model.NamedWeights;
+        model._fingerprint = ofStored is null ? new Lazy<string>(() => WeightsFingerprint.Of(weights)) : new Lazy<string>(ofStored);
+        return model;
     }
 
     /// <summary>Loads a Hugging Face folder.</summary>
@@ -116,21 +102,31 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     /// <param name="folder">The folder.</param>
     /// <param name="type">What to compute in, given what the checkpoint is stored in.</param>
     /// <param name="device">Where to compute.</param>
-    public static CausalLM Load(DecoderConfig config, string folder, Func<ScalarType, ScalarType> type, Device device)
+    /// <param name="map">Maps its files instead of reading them.</param>
+    public static CausalLM Load(
+        DecoderConfig config, string folder, Func<ScalarType, ScalarType> type, Device device, bool map = true)
     {
-        using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
-        return Load(config, checkpoint, type(checkpoint.StoredType), device);
+        using Checkpoint checkpoint = Checkpoint.OpenFolder(folder, map);
+        StoredDecoder stored = StoredDecoder.Match(config, checkpoint);
+        return Load(stored, type(stored.StoredType), device);
     }
+
+    /// <summary>Whether a file's fingerprint, of this version or of 0.1, is that of this model.</summary>
+    public bool HasFingerprint(string fingerprint) =>
+        fingerprint == (WeightsFingerprint.IsOfEveryValue(fingerprint) ? Fingerprint : SampledFingerprint);
 
     /// <summary>
     /// Another model over the same weights, of which no byte is copied: in each the projections may be exchanged, and neither may be
     /// written into. Either is disposed for itself.
     /// </summary>
-    public CausalLM Share() => new(Config, new SharedWeights(NamedWeights.ToDictionary(StringComparer.Ordinal)))
+    /// <param name="spec">What it computes, over the same shapes; null: the same.</param>
+    public CausalLM Share(DecoderSpec? spec = null) => new(
+        spec is null ? Config : Config.With(spec), new SharedWeights(NamedWeights.ToDictionary(StringComparer.Ordinal)))
     {
         Type = Type,
         StoredType = StoredType,
-        Fingerprint = Fingerprint,
+        _fingerprint = _fingerprint,
+        SampledFingerprint = SampledFingerprint,
         Device = Device,
     };
 
@@ -142,13 +138,8 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         foreach ((string name, Tensor weight) in NamedWeights.Where(named => named.Value.dtype != type))
         {
             using var one = NewDisposeScope();
+            SavedRange.Verify(name, weight, type);
             Tensor rounded = weight.to(type).to(weight.dtype);
-            if (!rounded.isfinite().all().item<bool>())
-            {
-                throw new ArithmeticException(
-                    $"The weight '{name}' holds values that {type} cannot. Choose Float32 or BFloat16 as SavedType.");
-            }
-
             if (!rounded.eq(weight).all().item<bool>())
             {
                 // Not in place: the weight may be a file's mapped bytes.
@@ -182,8 +173,4 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
-
-    private static (Decoder Model, Linear? Head) Build(DecoderSpec spec, WeightSource weights) => (
-        new Decoder(spec, DecoderName, weights),
-        spec.TieWordEmbeddings ? null : nn.Linear(weights.Get(HeadWeight, spec.VocabularySize, spec.HiddenSize)));
 }

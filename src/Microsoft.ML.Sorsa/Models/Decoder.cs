@@ -8,7 +8,8 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>The stack of layers between embedding and head.</summary>
 internal sealed class Decoder : nn.Module
 {
-    private const string EmbeddingName = "embed_tokens";
+    public const string EmbeddingName = "embed_tokens";
+
     private const string LayersName = "layers";
     private const string NormName = "norm";
 

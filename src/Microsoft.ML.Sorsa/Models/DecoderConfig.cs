@@ -9,7 +9,9 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>config.json of a model folder: the file itself, and what it says of the model.</summary>
 internal sealed class DecoderConfig
 {
-    public const string FileName = "config.json";
+    public const string FileName = ModelFolder.ConfigFile;
+
+    private const string TieKey = "tie_word_embeddings";
 
     private DecoderConfig(byte[] json, DecoderSpec spec, IReadOnlyList<int> eosTokenIds)
     {
@@ -31,21 +33,8 @@ internal sealed class DecoderConfig
     /// <summary>Reads config.json of a model folder.</summary>
     public static DecoderConfig Load(string folder)
     {
-        if (!Directory.Exists(folder))
-        {
-            throw new DirectoryNotFoundException(
-                $"The model folder '{folder}' does not exist. "
-                + $"Name a folder in the Hugging Face layout ({FileName}, {Checkpoint.SingleFile}, tokenizer.json).");
-        }
-
-        string path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException(
-                $"The model folder '{folder}' has no {FileName}. Name a folder in the Hugging Face layout.", path);
-        }
-
-        return Parse(File.ReadAllBytes(path), path);
+        string path = ModelFolder.Config(folder);
+        return Parse(RegularFile.ReadAllBytes(path), path);
     }
 
     /// <param name="json">The bytes of config.json.</param>
@@ -68,14 +57,40 @@ internal sealed class DecoderConfig
             throw config.Bad($"eos_token_id {string.Join(", ", endTokens)} is not below vocab_size {spec.VocabularySize}");
         }
 
-        return new DecoderConfig(json, spec, endTokens);
+        var read = new DecoderConfig([.. Utf8Text.WithoutMark(json)], spec, endTokens);
+        try
+        {
+            // It is written again after a training: what cannot be is refused before one.
+            _ = read.JsonFor(torch.ScalarType.Float32);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new InvalidDataException($"'{source}' holds half a surrogate pair, which cannot be saved again. Correct it.", e);
+        }
+
+        return read;
     }
+
+    /// <summary>The same file, understood otherwise: to see what a model computes.</summary>
+    public DecoderConfig With(DecoderSpec spec) => new(Json, spec, EosTokenIds);
+
+    /// <summary>The same with a head of its own, and a config.json that says so.</summary>
+    public DecoderConfig Untied() => new(
+        Rewritten((key, writer) =>
+        {
+            if (key == TieKey)
+            {
+                writer.WriteBoolean(key, false);
+            }
+
+            return key == TieKey;
+        }),
+        Spec with { TieWordEmbeddings = false },
+        EosTokenIds);
 
     /// <summary>config.json with the type of the weights set to what is written beside it.</summary>
     public byte[] JsonFor(torch.ScalarType type)
     {
-        // Not with JsonReader: this is copied, known keys and unknown ones.
-        using JsonDocument document = JsonDocument.Parse(Json);
         string name = type switch
         {
             torch.ScalarType.Float64 => "float64",
@@ -83,17 +98,30 @@ internal sealed class DecoderConfig
             torch.ScalarType.BFloat16 => "bfloat16",
             _ => "float32",
         };
+        return Rewritten((key, writer) =>
+        {
+            bool isType = key is "dtype" or "torch_dtype";
+            if (isType)
+            {
+                writer.WriteString(key, name);
+            }
+
+            return isType;
+        });
+    }
+
+    /// <summary>A copy, but for the keys that <paramref name="write"/> writes itself and says so.</summary>
+    private byte[] Rewritten(Func<string, Utf8JsonWriter, bool> write)
+    {
+        // Not with JsonReader: this is copied, known keys and unknown ones.
+        using JsonDocument document = JsonDocument.Parse(Json);
         using var buffer = new MemoryStream();
         using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
         {
             writer.WriteStartObject();
             foreach (JsonProperty property in document.RootElement.EnumerateObject())
             {
-                if (property.Name is "dtype" or "torch_dtype")
-                {
-                    writer.WriteString(property.Name, name);
-                }
-                else
+                if (!write(property.Name, writer))
                 {
                     property.WriteTo(writer);
                 }

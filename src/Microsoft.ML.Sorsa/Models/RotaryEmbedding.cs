@@ -11,15 +11,20 @@ namespace Microsoft.ML.Sorsa.Models;
 /// </summary>
 internal sealed class RotaryEmbedding(RopeConfig config)
 {
-    private readonly double[] _frequencies = Frequencies(config, config.Theta);
+    /// <summary>Made when it is first asked for: a build that only records its weights computes nothing, whatever the configuration says.
+    /// </summary>
+    private double[]? _frequencies;
 
     /// <summary>yarn makes attention's softmax sharper by multiplying cos and sin.</summary>
     private readonly double _scale = config.Type == RopeType.Yarn ? config.AttentionFactor ?? (0.1 * Math.Log(config.Factor)) + 1 : 1;
 
+    /// <summary>ω_i, without what dynamic adds beyond its positions.</summary>
+    public double[] BaseFrequencies() => _frequencies ??= Frequencies(config, config.Theta);
+
     /// <summary>cos and sin of positions [B or 1, T], each [B or 1, 1, T, d], ready for heads in the second place.</summary>
     public (Tensor Cos, Tensor Sin) CosSin(Tensor positions, ScalarType type)
     {
-        double[] frequencies = config.Type == RopeType.Dynamic ? DynamicFrequencies(positions.max().item<long>() + 1) : _frequencies;
+        double[] frequencies = config.Type == RopeType.Dynamic ? DynamicFrequencies(positions.max().item<long>() + 1) : BaseFrequencies();
         Tensor half = positions.to(ScalarType.Float64).unsqueeze(-1) * tensor(frequencies, device: positions.device);
         Tensor angles = cat([half, half], dim: -1).unsqueeze(1);
         return (angles.cos().Scale(_scale).to(type), angles.sin().Scale(_scale).to(type));
@@ -56,7 +61,7 @@ internal sealed class RotaryEmbedding(RopeConfig config)
     {
         if (length <= config.MaxPositions)
         {
-            return _frequencies;
+            return BaseFrequencies();
         }
 
         double stretch = (config.Factor * length / config.MaxPositions) - (config.Factor - 1);

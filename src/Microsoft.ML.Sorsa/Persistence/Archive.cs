@@ -53,7 +53,9 @@ internal static class ArchiveReader
     /// <param name="ctx">From the loader's Create method, after its version info was checked.</param>
     /// <param name="name">The name that it was written under.</param>
     /// <param name="length">Its bytes.</param>
-    /// <exception cref="InvalidDataException">No plain file name, no such entry, an entry of another length, a damaged zip.</exception>
+    /// <exception cref="InvalidDataException">
+    /// No plain file name, no such entry or two, one of another length or a compressed one, a damaged zip.
+    /// </exception>
     /// <exception cref="NotSupportedException">The model is being loaded from something else than a zip.</exception>
     public static Stream OpenStream(ModelLoadContext ctx, string name, out long length) => Open(ctx, name, out length);
 
@@ -99,11 +101,22 @@ internal static class ArchiveReader
         }
 
         length = ctx.Reader.ReadInt64();
-        ZipArchiveEntry entry = Archive(ctx.Repository).GetEntry(ArchiveEntry.FullName(ctx.Directory, name))
-            ?? throw Damaged(name, "is missing");
+        string fullName = ArchiveEntry.FullName(ctx.Directory, name);
+        ZipArchiveEntry[] found = [.. Archive(ctx.Repository).Entries.Where(entry => entry.FullName == fullName)];
+        if (found is not [ZipArchiveEntry entry])
+        {
+            throw Damaged(name, found.Length == 0 ? "is missing" : $"is there {found.Length} times");
+        }
+
         if (entry.Length != length)
         {
             throw Damaged(name, $"has {entry.Length} bytes, but the model was saved with {length}");
+        }
+
+        // As long as the file at most: nothing can be made to grow.
+        if (entry.CompressedLength != length)
+        {
+            throw Damaged(name, "is compressed, and models are saved without: it was packed by another program");
         }
 
         try
@@ -116,9 +129,10 @@ internal static class ArchiveReader
         }
     }
 
-    private static InvalidDataException Damaged(string name, string problem, Exception? inner = null) =>
+    /// <summary>The error of an entry that is not as it was saved.</summary>
+    public static InvalidDataException Damaged(string name, string problem, Exception? inner = null) =>
         new(
-            $"The entry '{name}' of the model zip {problem}: the zip was cut short or changed. Save the model or copy the zip again.",
+            $"The entry '{name}' of the model zip {problem}: the zip is damaged or was changed. Save the model or copy the zip again.",
             inner);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_archive")]

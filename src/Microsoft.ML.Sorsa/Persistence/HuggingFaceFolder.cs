@@ -8,14 +8,17 @@ namespace Microsoft.ML.Sorsa.Persistence;
 internal static class HuggingFaceFolder
 {
     /// <param name="model">The model.</param>
-    /// <param name="folder">A new folder, or an empty one; it appears when everything in it is written.</param>
+    /// <param name="folder">A new folder, or an empty one; config.json, which makes it a model, appears when everything is written.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
+    /// <exception cref="IOException">It cannot be written: the disk is full, ...</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be written.</exception>
     public static void Write(TextModel model, string folder)
     {
         using var target = new NewFolder(folder, nameof(folder));
-        target.WriteFile(DecoderConfig.FileName, stream => stream.Write(model.Network.Config.JsonFor(model.SavedType)));
+        target.VerifyRoom(model.WeightBytes);
         model.TokenizerFiles.WriteTo(target);
         CheckpointWriter.WriteFolder(target, model.Network.NamedWeights, model.SavedType);
+        target.WriteFile(DecoderConfig.FileName, stream => stream.Write(model.Network.Config.JsonFor(model.SavedType)));
         target.Commit();
     }
 }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
@@ -11,50 +10,55 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Persistence;
 
 /// <summary>
-/// What a text transformer writes into ML.NET's model zip, in this order: columns, prompt template, generation options, types; then, as
-/// entries of their own, the files of a Hugging Face folder (config.json, the tokenizer's, model.safetensors) and the weights' SHA-256.
+/// What a text transformer writes into ML.NET's model zip, in this order: columns, prompt template, generation options, types; as entries
+/// of their own the small files of a Hugging Face folder (config.json, the tokenizer's), each with its SHA-256; a SHA-256 over all that;
+/// model.safetensors and its SHA-256.
 /// </summary>
 internal static class ModelZip
 {
+    /// <summary>What is written now. Before it, 0x00010001, only the weights had a hash.</summary>
+    public const uint HashedVersion = 0x00010002;
+
     public static void Save(ModelSaveContext ctx, TextModel model)
     {
-        ctx.SaveNonEmptyString(model.PromptColumnName);
-        ctx.SaveNonEmptyString(model.OutputColumnName);
-        ctx.SaveNonEmptyString(model.Prompts.Template.Serialize());
-        SaveGeneration(ctx, model.Generation);
-        ctx.SaveNonEmptyString(model.Network.Type.ToString());
-        ctx.SaveNonEmptyString(model.SavedType.ToString());
-
-        byte[] config = model.Network.Config.JsonFor(model.SavedType);
-        ArchiveWriter.WriteStored(ctx, DecoderConfig.FileName, stream => stream.Write(config));
+        var settings = new ZipSettingsWriter(ctx);
+        settings.Write(model.PromptColumnName);
+        settings.Write(model.OutputColumnName);
+        settings.Write(model.Prompts.Serialize());
+        SaveGeneration(settings, model.Generation);
+        settings.Write(model.Network.Type.ToString());
+        settings.Write(model.SavedType.ToString());
+        settings.WriteEntry(DecoderConfig.FileName, model.Network.Config.JsonFor(model.SavedType));
         TokenizerFiles files = model.TokenizerFiles;
-        ctx.Writer.Write(files.Names.Count);
+        settings.Write(files.Names.Count);
         foreach (string name in files.Names)
         {
-            ctx.SaveNonEmptyString(name);
-            ArchiveWriter.WriteStored(ctx, name, stream => stream.Write(files.Find(name)));
+            settings.Write(name);
+            settings.WriteEntry(name, files.Find(name)!);
         }
 
-        using var hash = SHA256.Create();
+        settings.WriteHash();
+        string hash = "";
         ArchiveWriter.WriteStored(ctx, Checkpoint.SingleFile, stream =>
         {
-            using var hashed = new CryptoStream(stream, hash, CryptoStreamMode.Write, leaveOpen: true);
+            using var hashed = new HashedStream(stream);
             CheckpointWriter.Write(hashed, model.Network.NamedWeights, model.SavedType);
+            hash = hashed.Hash;
         });
-        ctx.SaveNonEmptyString(Convert.ToHexStringLower(hash.Hash!));
+        ctx.SaveNonEmptyString(hash);
     }
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
-    /// <exception cref="ArgumentException">The tokenizer in it has more tokens than the model.</exception>
+    /// <exception cref="ArgumentException">The tokenizer in it is another model's.</exception>
     public static TextModel Load(ModelLoadContext ctx, Device device)
     {
-        string promptColumn = ctx.LoadNonEmptyString(), outputColumn = ctx.LoadNonEmptyString();
-        PromptTemplate template = PromptTemplate.Deserialize(ctx.LoadNonEmptyString());
-        GenerationOptions generation = LoadGeneration(ctx);
-        ScalarType computeType = LoadType(ctx), savedType = LoadType(ctx);
-
-        DecoderConfig config = DecoderConfig.Parse(ArchiveReader.ReadBytes(ctx, DecoderConfig.FileName), DecoderConfig.FileName);
-        int count = ctx.Reader.ReadInt32();
+        var settings = new ZipSettingsReader(ctx, hashed: ctx.Header.ModelVerWritten >= HashedVersion);
+        string promptColumn = settings.ReadText(), outputColumn = settings.ReadText();
+        string prompt = settings.ReadText();
+        GenerationOptions generation = LoadGeneration(settings);
+        ScalarType computeType = LoadType(settings), savedType = LoadType(settings);
+        byte[] json = settings.ReadEntry(DecoderConfig.FileName);
+        int count = settings.ReadInteger();
         if (count < 1 || count > TokenizerFiles.KnownNames.Count)
         {
             throw Damaged($"it claims {count} tokenizer files");
@@ -63,70 +67,82 @@ internal static class ModelZip
         var files = new List<KeyValuePair<string, byte[]>>();
         for (int i = 0; i < count; i++)
         {
-            string name = ctx.LoadNonEmptyString();
-            files.Add(KeyValuePair.Create(name, ArchiveReader.ReadBytes(ctx, name)));
+            string name = settings.ReadText();
+            files.Add(KeyValuePair.Create(name, settings.ReadEntry(name)));
         }
 
-        var prompts = new PromptEncoder(TextTokenizer.Load(new TokenizerFiles(files)), template);
-        TextModel.VerifyTokenizer(config, prompts.Tokenizer, "the model zip");
+        // Nothing is believed before.
+        settings.VerifyHash();
+        DecoderConfig config = DecoderConfig.Parse(json, DecoderConfig.FileName);
+        var prompts = PromptEncoder.Deserialize(
+            TextTokenizer.Load(new TokenizerFiles(files), config.Spec.VocabularySize, "the model zip"), prompt);
         using Checkpoint checkpoint = ReadWeights(ctx);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
         network.eval();
         return new TextModel(network, prompts, generation, savedType, promptColumn, outputColumn);
     }
 
-    /// <summary>
-    /// The zip itself checks no content: a byte that was changed in a gigabyte of weights would only make the answers worse.
-    /// </summary>
     private static Checkpoint ReadWeights(ModelLoadContext ctx)
     {
-        using var hash = SHA256.Create();
         using Stream entry = ArchiveReader.OpenStream(ctx, Checkpoint.SingleFile, out long length);
-        using var hashed = new CryptoStream(entry, hash, CryptoStreamMode.Read);
-        Checkpoint checkpoint = Checkpoint.Read(hashed, length, Checkpoint.SingleFile);
-        if (hashed.ReadByte() < 0 && ctx.LoadNonEmptyString() == Convert.ToHexStringLower(hash.Hash!))
+        using var hashed = new HashedStream(entry);
+        Checkpoint? checkpoint = null;
+        Exception? fault = null;
+        try
         {
-            return checkpoint;
+            checkpoint = Checkpoint.Read(hashed, length, Checkpoint.SingleFile);
+        }
+        catch (InvalidDataException e)
+        {
+            fault = e;
         }
 
-        checkpoint.Dispose();
-        throw Damaged($"the bytes of {Checkpoint.SingleFile} are not those that were saved");
+        // To the end: whether a file that cannot be read was damaged, or saved like that, its hash tells.
+        hashed.CopyTo(Stream.Null);
+        if (ctx.LoadNonEmptyString() == hashed.Hash && fault is null)
+        {
+            return checkpoint!;
+        }
+
+        checkpoint?.Dispose();
+        throw ArchiveReader.Damaged(
+            Checkpoint.SingleFile, $"is damaged: the bytes of {Checkpoint.SingleFile} are not those that were saved", fault);
     }
 
-    private static void SaveGeneration(ModelSaveContext ctx, GenerationOptions options)
+    private static void SaveGeneration(ZipSettingsWriter settings, GenerationOptions options)
     {
-        ctx.Writer.Write(options.MaxNewTokens);
-        ctx.Writer.Write(options.Temperature);
-        ctx.Writer.Write(options.TopP);
-        ctx.Writer.Write(options.TopK);
-        ctx.Writer.Write(options.RepetitionPenalty);
-        ctx.Writer.Write(options.BatchSize);
-        ctx.Writer.Write(options.Seed);
-        ctx.Writer.Write(options.StopStrings.Count);
+        settings.Write(options.MaxNewTokens);
+        settings.Write(options.Temperature);
+        settings.Write(options.TopP);
+        settings.Write(options.TopK);
+        settings.Write(options.RepetitionPenalty);
+        settings.Write(options.BatchSize);
+        settings.Write(options.Seed);
+        settings.Write(options.StopStrings.Count);
         foreach (string stop in options.StopStrings)
         {
-            ctx.SaveNonEmptyString(stop);
+            settings.Write(stop);
         }
     }
 
-    private static GenerationOptions LoadGeneration(ModelLoadContext ctx)
+    private static GenerationOptions LoadGeneration(ZipSettingsReader settings)
     {
         try
         {
             var options = new GenerationOptions
             {
-                MaxNewTokens = ctx.Reader.ReadInt32(),
-                Temperature = ctx.Reader.ReadDouble(),
-                TopP = ctx.Reader.ReadDouble(),
-                TopK = ctx.Reader.ReadInt32(),
-                RepetitionPenalty = ctx.Reader.ReadDouble(),
-                BatchSize = ctx.Reader.ReadInt32(),
-                Seed = ctx.Reader.ReadInt32(),
+                MaxNewTokens = settings.ReadInteger(),
+                Temperature = settings.ReadNumber(),
+                TopP = settings.ReadNumber(),
+                TopK = settings.ReadInteger(),
+                RepetitionPenalty = settings.ReadNumber(),
+                BatchSize = settings.ReadInteger(),
+                Seed = settings.ReadInteger(),
             };
             var stops = new List<string>();
-            for (int left = ctx.Reader.ReadInt32(); left > 0; left--)
+            for (int left = settings.ReadInteger(); left > 0; left--)
             {
-                stops.Add(ctx.LoadNonEmptyString());
+                stops.Add(settings.ReadText());
             }
 
             options = options with { StopStrings = stops };
@@ -139,9 +155,9 @@ internal static class ModelZip
         }
     }
 
-    private static ScalarType LoadType(ModelLoadContext ctx)
+    private static ScalarType LoadType(ZipSettingsReader settings)
     {
-        string name = ctx.LoadNonEmptyString();
+        string name = settings.ReadText();
         return Enum.TryParse(name, out ScalarType type)
             && type is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16
             ? type
@@ -149,5 +165,5 @@ internal static class ModelZip
     }
 
     private static InvalidDataException Damaged(string what, Exception? inner = null) =>
-        new($"The model zip cannot be used: {what}. Save the model or copy the zip again.", inner);
+        new($"The model zip is damaged: {what}. Save the model or copy the zip again.", inner);
 }

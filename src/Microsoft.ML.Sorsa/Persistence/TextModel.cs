@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
@@ -20,20 +21,6 @@ internal sealed record TextModel(
     /// <summary>The tokenizer's, which are saved as they were read: that of a model of ours is always from files.</summary>
     public TokenizerFiles TokenizerFiles => Prompts.Tokenizer.Files!;
 
-    /// <summary>Refuses the tokenizer of another model, before the weights are touched.</summary>
-    /// <param name="config">The model's configuration.</param>
-    /// <param name="tokenizer">The tokenizer beside it.</param>
-    /// <param name="source">What errors call the place that both are from.</param>
-    /// <exception cref="ArgumentException">
-    /// The tokenizer has more tokens than the model. (Models may have more: some round their sizes up.)
-    /// </exception>
-    public static void VerifyTokenizer(DecoderConfig config, ITextTokenizer tokenizer, string source)
-    {
-        if (tokenizer.VocabularySize > config.Spec.VocabularySize)
-        {
-            throw new ArgumentException(
-                $"The tokenizer in '{source}' has {tokenizer.VocabularySize} tokens and the model {config.Spec.VocabularySize} "
-                + "(vocab_size). Use the tokenizer of this model.");
-        }
-    }
+    /// <summary>What the weights take in a file.</summary>
+    public long WeightBytes => Network.NamedWeights.Sum(weight => weight.Value.numel() * SafetensorsType.Of(SavedType).Bits / 8);
 }

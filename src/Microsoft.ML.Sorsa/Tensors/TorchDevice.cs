@@ -31,4 +31,7 @@ internal static class TorchDevice
                 $"MLContext.GpuDeviceId is {gpu}, and {count} CUDA devices can be used. Set it to null, set FallbackToCpu to true, or " +
                 "build with the CUDA package (-p:TorchBackend=cuda).");
     }
+
+    /// <summary>TorchSharp's own comparison of two devices is that of the objects.</summary>
+    public static bool IsSame(Device a, Device b) => a.type == b.type && a.index == b.index;
 }

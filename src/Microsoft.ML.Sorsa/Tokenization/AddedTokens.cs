@@ -1,116 +1,118 @@
 using System.Buffers;
 using System.Globalization;
-using Microsoft.ML.Sorsa.Files;
+using System.Text;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
-/// <summary>Finds added tokens in a text: the leftmost first, the longest of those that begin at the same place.</summary>
+/// <summary>
+/// Finds added tokens in a text: the leftmost first, the longest of those that begin at the same place. One that must be a word of its
+/// own and is not leaves its text to the model, as in the tokenizers library.
+/// </summary>
 internal sealed class AddedTokens
 {
-    private readonly AddedToken[] _longestFirst;
-    private readonly Dictionary<string, AddedToken> _byContent;
+    private readonly KeyValuePair<string, AddedToken>[] _longestFirst;
     private readonly SearchValues<string> _contents;
 
-    /// <exception cref="InvalidDataException">A token is empty or comes twice.</exception>
-    public AddedTokens(IEnumerable<AddedToken> tokens, string file)
+    /// <param name="tokens">Each with the text that stands for it: its content, or what the normalizer makes of that.</param>
+    public AddedTokens(IEnumerable<(string Text, AddedToken Token)> tokens)
     {
-        _longestFirst = [.. tokens.OrderByDescending(token => token.Content.Length).ThenBy(token => token.Id)];
-        _byContent = new Dictionary<string, AddedToken>(StringComparer.Ordinal);
-        foreach (AddedToken token in _longestFirst)
-        {
-            if (token.Content.Length == 0 || !_byContent.TryAdd(token.Content, token))
-            {
-                throw new InvalidDataException($"{file}: the added token '{token.Content}' (id {token.Id}) is empty or comes twice.");
-            }
-        }
-
-        _contents = SearchValues.Create([.. _byContent.Keys], StringComparison.Ordinal);
+        // Two tokens of which the normalizer makes the same text: the lower id is the older one.
+        _longestFirst = [.. tokens
+            .Where(item => item.Text.Length > 0)
+            .OrderBy(item => item.Token.Id)
+            .DistinctBy(item => item.Text, StringComparer.Ordinal)
+            .OrderByDescending(item => item.Text.Length)
+            .Select(item => KeyValuePair.Create(item.Text, item.Token))];
+        _contents = SearchValues.Create([.. _longestFirst.Select(item => item.Key)], StringComparison.Ordinal);
     }
 
-    public IReadOnlyList<AddedToken> All => _longestFirst;
-
-    public AddedToken? Find(string content) => _byContent.GetValueOrDefault(content);
+    public bool IsEmpty => _longestFirst.Length == 0;
 
     /// <summary>The next token in <paramref name="text"/> from <paramref name="from"/> on, and the stretch that belongs to it.</summary>
-    public AddedToken? FindNext(ReadOnlySpan<char> text, int from, out int start, out int end)
+    /// <param name="text">The text.</param>
+    /// <param name="from">Where to begin.</param>
+    /// <param name="plain">Stretches of the text that are ordinary text; null: none.</param>
+    /// <param name="start">Where what belongs to the token begins.</param>
+    /// <param name="end">Where it ends.</param>
+    public AddedToken? FindNext(ReadOnlySpan<char> text, int from, PlainStretches? plain, out int start, out int end)
     {
-        int at = text[from..].IndexOfAny(_contents);
-        if (at < 0)
+        for (int searched = from; text[searched..].IndexOfAny(_contents) is var at and >= 0; searched = end)
         {
-            start = end = text.Length;
-            return null;
+            start = searched + at;
+            AddedToken? token = LongestAt(text, start, plain, out int length);
+            end = start + length;
+            if (token is null || (token.SingleWord && (EndsWithWord(text[..start]) || StartsWithWord(text[end..]))))
+            {
+                continue;
+            }
+
+            if (token.TakesSpaceBefore)
+            {
+                start = from + text[from..start].TrimEnd().Length;
+            }
+
+            if (token.TakesSpaceAfter)
+            {
+                end = text.Length - text[end..].TrimStart().Length;
+            }
+
+            return token;
         }
 
-        start = from + at;
-        AddedToken token = LongestAt(text[start..]);
-        end = start + token.Content.Length;
-        if (token.TakesSpaceBefore)
-        {
-            start = from + text[from..start].TrimEnd().Length;
-        }
-
-        if (token.TakesSpaceAfter)
-        {
-            end = text.Length - text[end..].TrimStart().Length;
-        }
-
-        return token;
+        start = end = text.Length;
+        return null;
     }
 
-    private AddedToken LongestAt(ReadOnlySpan<char> text)
+    /// <summary>Null and one character where all that were found are ordinary text.</summary>
+    private AddedToken? LongestAt(ReadOnlySpan<char> text, int start, PlainStretches? plain, out int length)
     {
-        foreach (AddedToken token in _longestFirst)
+        foreach ((string content, AddedToken token) in _longestFirst)
         {
-            if (text.StartsWith(token.Content, StringComparison.Ordinal))
+            length = content.Length;
+            if (text[start..].StartsWith(content, StringComparison.Ordinal)
+                && plain?.Hide(token.Content, token.Special, start, start + length) != true)
             {
                 return token;
             }
         }
 
-        throw new InvalidOperationException("A token was found and is not there.");
+        length = 1;
+        return null;
     }
+
+    private static bool EndsWithWord(ReadOnlySpan<char> text) =>
+        Rune.DecodeLastFromUtf16(text, out Rune last, out _) == OperationStatus.Done && IsWord(last);
+
+    private static bool StartsWithWord(ReadOnlySpan<char> text) =>
+        Rune.DecodeFromUtf16(text, out Rune first, out _) == OperationStatus.Done && IsWord(first);
+
+    /// <summary>
+    /// \w of the tokenizers library: letters, marks, decimal digits, letter numbers, connectors, the two joiners and circled letters.
+    /// </summary>
+    private static bool IsWord(Rune character) => Rune.GetUnicodeCategory(character) switch
+    {
+        <= UnicodeCategory.LetterNumber => true,
+        UnicodeCategory.ConnectorPunctuation => true,
+        _ => character.Value is 0x200C or 0x200D
+            or (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189),
+    };
 }
 
-/// <summary>A token that is found in the text as it stands, before anything else happens to it.</summary>
+/// <summary>A token that is found in the text as a whole, before the model sees the rest.</summary>
 /// <param name="Id">Its id.</param>
 /// <param name="Content">Its text.</param>
 /// <param name="Special">Whether decoding can skip it.</param>
-/// <param name="TakesSpaceBefore">lstrip: white space before it belongs to it.</param>
-/// <param name="TakesSpaceAfter">rstrip: white space after it belongs to it.</param>
-internal sealed record AddedToken(int Id, string Content, bool Special, bool TakesSpaceBefore = false, bool TakesSpaceAfter = false);
-
-/// <summary>Reads added tokens as tokenizer.json and tokenizer_config.json write them.</summary>
-internal static class AddedTokenReader
+internal sealed record AddedToken(int Id, string Content, bool Special)
 {
-    /// <summary>An entry of added_tokens_decoder, whose key is the id.</summary>
-    public static AddedToken Read(string key, JsonReader json)
-    {
-        json.AllowOnly("content", "single_word", "lstrip", "rstrip", "normalized", "special");
-        return int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
-            ? Read(id, json)
-            : throw json.Invalid("needs an id as its key");
-    }
+    /// <summary>lstrip: white space before it belongs to it.</summary>
+    public bool TakesSpaceBefore { get; init; }
 
-    /// <summary>An entry of added_tokens, and whether it is found only after the normalizer.</summary>
-    public static (AddedToken Token, bool Late) Read(JsonReader json)
-    {
-        json.AllowOnly("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-        return (Read(json["id"].Integer, json), json.Find("normalized")?.Flag ?? false);
-    }
+    /// <summary>rstrip: white space after it belongs to it.</summary>
+    public bool TakesSpaceAfter { get; init; }
 
-    private static AddedToken Read(int id, JsonReader json)
-    {
-        if (id is < 0 or > Vocabulary.HighestId)
-        {
-            throw json.Invalid($"needs an id from 0 to {Vocabulary.HighestId}");
-        }
+    /// <summary>single_word: it is found only where no letter, digit or mark stands beside it.</summary>
+    public bool SingleWord { get; init; }
 
-        json.Refuse("single_word", meaningless: false);
-        return new AddedToken(
-            id,
-            json["content"].Text,
-            json.Find("special")?.Flag ?? false,
-            json.Find("lstrip")?.Flag ?? false,
-            json.Find("rstrip")?.Flag ?? false);
-    }
+    /// <summary>Its content goes through the normalizer too, and is searched in the normalised text.</summary>
+    public bool Normalized { get; init; }
 }

@@ -37,7 +37,15 @@ internal interface ITextTokenizer
     /// <summary>The ids of a text.</summary>
     /// <param name="text">Any text; an empty one has no ids of its own.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
-    int[] Encode(string text, bool addSpecialTokens);
+    /// <param name="plain">Stretches of the text in which no special token is found: see <see cref="PlainStretches"/>.</param>
+    /// <exception cref="NotSupportedException">There are such stretches, and the tokenizer finds special tokens everywhere.</exception>
+    int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null);
+
+    /// <summary>The id of a token by its text; null where there is none, or the model has no row for it.</summary>
+    int? Find(string token);
+
+    /// <summary>The text of a special token, which a stream skips; null for any other id.</summary>
+    string? SpecialText(int id);
 
     /// <summary>A decoder for ids that come one by one; special tokens are skipped. It belongs to one thread.</summary>
     ITextStream CreateStream();

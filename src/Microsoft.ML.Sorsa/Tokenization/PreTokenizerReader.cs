@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
@@ -96,17 +95,17 @@ internal sealed class PreTokenizerReader
 
         JsonReader pattern = json["pattern"];
         pattern.AllowOnly("Regex");
-        Regex regex;
+        SplitPattern compiled;
         try
         {
-            regex = PatternSplitter.Compile(pattern["Regex"].Text);
+            compiled = new SplitPattern(pattern["Regex"].Text, pattern["Regex"].Place);
         }
         catch (ArgumentException error)
         {
             throw pattern["Regex"].Unsupported(error.Message);
         }
 
-        _stages.Add(next => new PatternSplitter(regex, next));
+        _stages.Add(next => new PatternSplitter(compiled, next));
     }
 
     private void AddByteLevel(JsonReader json)
@@ -120,8 +119,8 @@ internal sealed class PreTokenizerReader
 
         if (json.Find("use_regex")?.Flag ?? true)
         {
-            Regex regex = PatternSplitter.Compile(PatternSplitter.Gpt2);
-            _stages.Add(next => new PatternSplitter(regex, next));
+            SplitPattern pattern = new(SplitPattern.Gpt2, json.Place);
+            _stages.Add(next => new PatternSplitter(pattern, next));
         }
 
         ByteLevel = true;

@@ -45,14 +45,17 @@ internal static class SentencePieceReader
         BpeModel bpe = new(
             vocabulary, new CharacterAlphabet(vocabulary, unknown, model.ByteFallback, File), merges, wholeWordsFirst: false);
         ReplaceRewrite mark = new(" ", MarkSplitter.Space.ToString());
+        bool prefix = model.DummyPrefix && (settings.AddPrefixSpace ?? true);
         return new TokenizerPipeline
         {
+            File = File,
             Vocabulary = vocabulary,
-            AddedTokens = new AddedTokens(ReadAddedTokens(model, settings), File),
+            AddedTokens = [.. ReadAddedTokens(model)],
             // SentencePiece marks the beginning of each stretch between special tokens, whatever it begins with.
-            Rewrites = model.DummyPrefix ? [new PrependRewrite(mark.New), mark] : [mark],
+            Rewrites = prefix ? [new PrependRewrite(mark.New), mark] : [mark],
             Encoder = bpe.AllowsCutAt(MarkSplitter.Space) ? new MarkSplitter(MarkSplitter.Space, everyMark: false, bpe) : bpe,
-            Decoder = new ByteFallbackDecoder([new ReplaceRewrite(mark.New, mark.Old)], ' ', model.DummyPrefix ? 1 : 0),
+            Decoder = new ByteFallbackDecoder([new ReplaceRewrite(mark.New, mark.Old)], ' ', prefix ? 1 : 0),
+            AddsBos = true,
             ImpliedBos = PieceAt(model, model.BosId),
             ImpliedEos = PieceAt(model, model.EosId),
         };
@@ -69,14 +72,10 @@ internal static class SentencePieceReader
             .ToDictionary(item => item.Index, item => rankOfScore[item.Item.Score]);
     }
 
-    /// <summary>Hugging Face's tokenizers find the control pieces in the text too, and whatever tokenizer_config.json adds.</summary>
-    private static IEnumerable<AddedToken> ReadAddedTokens(Model model, TokenizerSettings settings)
-    {
-        IEnumerable<AddedToken> own = model.Pieces.Index()
-            .Where(item => item.Item.Type is PieceType.Control or PieceType.Unknown)
-            .Select(item => new AddedToken(item.Index, item.Item.Text, Special: true));
-        return settings.AddedTokens.Concat(own).DistinctBy(token => token.Content, StringComparer.Ordinal);
-    }
+    /// <summary>Hugging Face's tokenizers find the control pieces in the text too.</summary>
+    private static IEnumerable<AddedToken> ReadAddedTokens(Model model) => model.Pieces.Index()
+        .Where(item => item.Item.Type is PieceType.Control or PieceType.Unknown)
+        .Select(item => new AddedToken(item.Index, item.Item.Text, Special: true));
 
     private static int? IdOf(Model model, PieceType type) =>
         model.Pieces.FindIndex(piece => piece.Type == type) is >= 0 and int id ? id : null;

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
@@ -7,55 +10,53 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// </summary>
 internal sealed class TextTokenizer : ITextTokenizer
 {
-    private readonly TokenizerPipeline _pipeline;
+    private readonly TokenDecoder _decoder;
+    private readonly TextEncoder _encoder;
+    private readonly AddedVocabulary _added;
+    private readonly Dictionary<int, string> _specialTexts;
     private readonly string?[] _tokens;
     private readonly bool[] _special;
     private readonly int[] _prefix;
     private readonly int[] _suffix;
+    private readonly int _rows;
 
-    private TextTokenizer(TokenizerFiles files)
+    private TextTokenizer(TokenizerFiles files, int? rows, string source)
     {
         Files = files;
         TokenizerSettings settings = TokenizerSettings.Read(files);
-        _pipeline = ReadPipeline(files, settings);
-
-        AddedToken[] added = [.. _pipeline.AddedTokens.All, .. _pipeline.LateAddedTokens?.All ?? []];
-        VocabularySize = Math.Max(_pipeline.Vocabulary.Size, added.Select(token => token.Id + 1).DefaultIfEmpty().Max());
-        _special = new bool[VocabularySize];
-        _tokens = new string?[VocabularySize];
-        for (int id = 0; id < _pipeline.Vocabulary.Size; id++)
+        TokenizerPipeline pipeline = ReadPipeline(files, settings);
+        AddedVocabulary added = _added = new(pipeline, settings);
+        if (added.OwnSize() is var own && own > rows)
         {
-            _tokens[id] = _pipeline.Vocabulary[id];
+            throw new ArgumentException(
+                $"The tokenizer in '{source}' has {own} tokens and the model {rows} (vocab_size). Use the tokenizer of this model.");
         }
 
-        foreach (AddedToken token in added)
+        VocabularySize = added.Size;
+        _rows = rows ?? int.MaxValue;
+        _decoder = pipeline.Decoder;
+        _encoder = new TextEncoder(pipeline, [.. added.Tokens]);
+        _special = new bool[VocabularySize];
+        _specialTexts = added.Tokens.Where(token => token.Special).ToDictionary(token => token.Id, token => token.Content);
+        _tokens = new string?[VocabularySize];
+        for (int id = 0; id < pipeline.Vocabulary.Size; id++)
         {
-            if ((_tokens[token.Id] ?? token.Content) != token.Content)
-            {
-                throw new InvalidDataException(
-                    $"{files.Names[0]}: the tokens '{_tokens[token.Id]}' and '{token.Content}' have the same id, {token.Id}.");
-            }
+            _tokens[id] = pipeline.Vocabulary[id];
+        }
 
-            if (_pipeline.Vocabulary.TryFind(token.Content, out int id) && id != token.Id)
-            {
-                throw new InvalidDataException(
-                    $"{files.Names[0]}: the added token '{token.Content}' has the id {token.Id}; in the vocabulary it is {id}.");
-            }
-
-            _tokens[token.Id] = token.Content;
+        foreach (AddedToken token in added.Tokens)
+        {
+            // As the decoder expects it: for a token that is searched in normalised text that is its normalised form.
+            _tokens[token.Id] = token.Normalized ? _encoder.Normalize(token.Content) : token.Content;
             _special[token.Id] = token.Special;
         }
 
-        BosToken = settings.Bos ?? _pipeline.ImpliedBos;
-        EosToken = settings.Eos ?? _pipeline.ImpliedEos;
-        BosTokenId = IdOf("bos_token", BosToken);
-        EosTokenId = IdOf("eos_token", EosToken);
-        PadTokenId = IdOf("pad_token", settings.Pad);
+        (BosToken, BosTokenId) = Named(SpecialToken.Bos, pipeline.ImpliedBos);
+        (EosToken, EosTokenId) = Named(SpecialToken.Eos, pipeline.ImpliedEos);
+        PadTokenId = Named(SpecialToken.Pad, null).Id is int pad && pad < _rows ? pad : null;
         ChatTemplateText = settings.ChatTemplate;
-
-        // A class that reads tokenizer.model puts the first token in front unless told otherwise, and none behind.
-        _prefix = [.. _pipeline.Prefix ?? ((settings.AddBos ?? true) && BosTokenId is int bos ? [bos] : [])];
-        _suffix = [.. _pipeline.Suffix ?? ((settings.AddEos ?? false) && EosTokenId is int eos ? [eos] : [])];
+        _prefix = Around(pipeline.Prefix, settings.AddBos, pipeline.AddsBos, BosTokenId, (ids, bos) => [bos, .. ids]);
+        _suffix = Around(pipeline.Suffix, settings.AddEos, false, EosTokenId, (ids, eos) => [.. ids, eos]);
         foreach (int id in _prefix.Concat(_suffix))
         {
             if (id < 0 || id >= VocabularySize || _tokens[id] is null)
@@ -64,6 +65,16 @@ internal sealed class TextTokenizer : ITextTokenizer
                     $"{TokenizerFiles.TokenizerJson}: the post_processor names the id {id}, which no token has.");
             }
         }
+
+        VerifyRows(_prefix, "Every text begins with");
+        BosTokenId = BosTokenId < _rows ? BosTokenId : null;
+
+        (string? Token, int? Id) Named(string key, string? implied) =>
+            settings.Find(key) is not { } named ? (implied, implied is null ? null : added.IdOf(implied))
+            : added.IdOf(named.Token.Content) is int id ? (named.Token.Content, id)
+            : throw new InvalidDataException(
+                $"{named.File}: '{key}' is '{named.Token.Content}', which is not in the vocabulary, and no file gives it an id; name a "
+                + "token that has one, or null.");
     }
 
     /// <summary>The files that it was read from.</summary>
@@ -97,22 +108,30 @@ internal sealed class TextTokenizer : ITextTokenizer
 
     /// <summary>Reads the tokenizer of a model folder.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="FileNotFoundException">It holds neither tokenizer.json nor tokenizer.model.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
-    /// <exception cref="NotSupportedException">
-    /// A file asks for something that is not supported; the message names it and what is.
-    /// </exception>
-    public static TextTokenizer Load(string folder) => Load(TokenizerFiles.FromFolder(folder));
+    /// <exception cref="FileNotFoundException">It holds none of the files that a vocabulary is in.</exception>
+    /// <inheritdoc cref="Load(TokenizerFiles, int?, string)"/>
+    public static TextTokenizer Load(string folder, int? rows = null) => Load(TokenizerFiles.FromFolder(folder), rows, folder);
 
     /// <summary>Reads the tokenizer from files in memory.</summary>
-    /// <exception cref="InvalidDataException">A file is damaged; the message names it and the key.</exception>
+    /// <param name="files">Its files.</param>
+    /// <param name="rows">
+    /// How many tokens the model has rows for. Added tokens may have ids beyond, as the padding token of many models has: such a token is
+    /// no BOS and no padding, and a text that holds it is refused. Null: not known.
+    /// </param>
+    /// <param name="source">What errors call the place that the files are from.</param>
+    /// <exception cref="ArgumentException">
+    /// Tokens of the vocabulary itself, or the one that every text begins with, are beyond the model's rows.
+    /// </exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, or two contradict each other; the message names them and the key.
+    /// </exception>
     /// <exception cref="NotSupportedException">
     /// A file asks for something that is not supported; the message names it and what is.
     /// </exception>
-    public static TextTokenizer Load(TokenizerFiles files)
+    public static TextTokenizer Load(TokenizerFiles files, int? rows = null, string source = "memory")
     {
         ArgumentNullException.ThrowIfNull(files);
-        return new TextTokenizer(files);
+        return new TextTokenizer(files, rows, source);
     }
 
     /// <summary>
@@ -120,7 +139,10 @@ internal sealed class TextTokenizer : ITextTokenizer
     /// </summary>
     /// <param name="text">Any text; an empty one has no ids of its own.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
-    public int[] Encode(string text, bool addSpecialTokens)
+    /// <param name="plain">Stretches of the text in which no special token is found: see <see cref="PlainStretches"/>.</param>
+    /// <exception cref="TokenWithoutRowException">A token in the text is beyond the model's rows.</exception>
+    /// <exception cref="InvalidDataException">The pattern that splits texts takes too long on this one.</exception>
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         ReadOnlySpan<char> wellFormed = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0
@@ -133,12 +155,13 @@ internal sealed class TextTokenizer : ITextTokenizer
             ids.AddRange(_prefix.AsSpan());
         }
 
-        EncodeBetween(_pipeline.AddedTokens, wellFormed, atStart: true, ids);
+        _encoder.Encode(wellFormed, plain is { Count: > 0 } ? new PlainStretches(text, plain) : null, ids);
         if (addSpecialTokens)
         {
             ids.AddRange(_suffix.AsSpan());
         }
 
+        VerifyRows(CollectionsMarshal.AsSpan(ids), "The text holds");
         return [.. ids];
     }
 
@@ -158,13 +181,19 @@ internal sealed class TextTokenizer : ITextTokenizer
             }
         }
 
-        return _pipeline.Decoder.Decode(tokens);
+        return _decoder.Decode(tokens);
     }
 
     /// <summary>A decoder for ids that come one by one; special tokens are skipped. It belongs to one thread.</summary>
-    public TextStream CreateStream() => new(TokenOf, IsSpecial, _pipeline.Decoder.CreateStream());
+    public TextStream CreateStream() => new(TokenOf, IsSpecial, _decoder.CreateStream());
 
     ITextStream ITextTokenizer.CreateStream() => CreateStream();
+
+    /// <inheritdoc/>
+    public int? Find(string token) => _added.IdOf(token) is int id && id < _rows ? id : null;
+
+    /// <inheritdoc/>
+    public string? SpecialText(int id) => _specialTexts.GetValueOrDefault(id);
 
     /// <summary>The token of an id, as the vocabulary writes it.</summary>
     internal string TokenOf(int id) => id >= 0 && id < VocabularySize && _tokens[id] is { } token
@@ -180,65 +209,44 @@ internal sealed class TextTokenizer : ITextTokenizer
             return TokenizerJsonReader.Read(json);
         }
 
-        byte[] model = files.Find(TokenizerFiles.TokenizerModel)!;
-        return SentencePieceReader.Recognises(model) ? SentencePieceReader.Read(model, settings) : TiktokenReader.Read(model, settings);
+        if (files.Find(TokenizerFiles.TokenizerModel) is { } model)
+        {
+            return SentencePieceReader.Recognises(model) ? SentencePieceReader.Read(model, settings) : TiktokenReader.Read(model, settings);
+        }
+
+        return VocabularyAndMergesReader.Read(files.Find(TokenizerFiles.VocabJson), files.Find(TokenizerFiles.MergesTxt), settings);
     }
 
-    private void EncodeBetween(AddedTokens tokens, ReadOnlySpan<char> text, bool atStart, List<int> ids)
+    /// <summary>
+    /// What stands on one side of a text: what tokenizer.json writes there, with or without the token as tokenizer_config.json says.
+    /// </summary>
+    private static int[] Around(IReadOnlyList<int>? written, bool? wanted, bool byDefault, int? token, Func<int[], int, int[]> add)
     {
-        for (int from = 0; from < text.Length;)
-        {
-            AddedToken? token = tokens.FindNext(text, from, out int start, out int end);
-            if (start > from)
-            {
-                EncodeStretch(tokens, text[from..start], atStart && from == 0, ids);
-            }
-
-            if (token is not null)
-            {
-                ids.Add(token.Id);
-            }
-
-            from = end;
-        }
+        int[] ids = [.. written ?? []];
+        wanted ??= written is null ? byDefault : null;
+        return token is not int id || wanted is null || wanted == ids.Contains(id) ? ids
+            : wanted.Value ? add(ids, id)
+            : [.. ids.Where(other => other != id)];
     }
 
-    private void EncodeStretch(AddedTokens searched, ReadOnlySpan<char> text, bool atStart, List<int> ids)
+    private void VerifyRows(ReadOnlySpan<int> ids, string what)
     {
-        if (_pipeline.LateAddedTokens is { } late && searched != late)
+        if (VocabularySize <= _rows)
         {
-            EncodeBetween(late, text, atStart, ids);
+            return;
         }
-        else if (_pipeline.Rewrites.Count == 0)
-        {
-            _pipeline.Encoder.Accept(text, ids);
-        }
-        else
-        {
-            string rewritten = text.ToString();
-            foreach (TextRewrite rewrite in _pipeline.Rewrites)
-            {
-                rewritten = rewrite.Apply(rewritten, atStart);
-            }
 
-            if (rewritten.Length > 0)
+        foreach (int id in ids)
+        {
+            if (id >= _rows)
             {
-                _pipeline.Encoder.Accept(rewritten, ids);
+                throw new TokenWithoutRowException(string.Create(CultureInfo.InvariantCulture,
+                    $"{what} '{_tokens[id]}', which is token {id}, and the model has the tokens 0 to {_rows - 1} (vocab_size {_rows}). " +
+                    $"Do without it, or give the model a row for it (resize_token_embeddings in transformers)."));
             }
         }
-    }
-
-    private int? IdOf(string key, string? token)
-    {
-        if (token is null)
-        {
-            return null;
-        }
-
-        AddedToken? added = _pipeline.AddedTokens.Find(token) ?? _pipeline.LateAddedTokens?.Find(token);
-        return added is not null ? added.Id
-            : _pipeline.Vocabulary.TryFind(token, out int id) ? id
-            : throw new InvalidDataException(
-                $"{TokenizerFiles.TokenizerConfig}: '{key}' is '{token}', which is not in the vocabulary; name a token that is, or null.");
     }
 }
+
+/// <summary>A text has a token that the tokenizer knows and the model has no row for.</summary>
+internal sealed class TokenWithoutRowException(string message) : ArgumentException(message);

@@ -14,9 +14,6 @@ internal static class TiktokenReader
 {
     private const string File = TokenizerFiles.TokenizerModel;
 
-    private const string Pattern =
-        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
     private const int SpecialTokens = 256;
 
     // Those that are not reserved, by place behind the ranks.
@@ -33,13 +30,20 @@ internal static class TiktokenReader
         Vocabulary vocabulary = new(ids, File);
         MergeTable merges = MergeTable.FromRanks(vocabulary, ids.Values.ToDictionary(id => id));
         BpeModel bpe = new(vocabulary, new ByteAlphabet(vocabulary, new UnknownToken(null, Fuse: false)), merges, wholeWordsFirst: true);
-        IEnumerable<AddedToken> special = settings.AddedTokens.Count > 0 ? settings.AddedTokens : Llama3Tokens(vocabulary.Size);
+
+        // The files beside it may name some of them otherwise: Llama 3.1 uses tokens that Llama 3 reserves.
+        AddedToken[] elsewhere = [.. settings.AddedTokens, .. settings.AddedTokensDecoder];
+        IEnumerable<AddedToken> special = Llama3Tokens(vocabulary.Size)
+            .ExceptBy(elsewhere.Select(token => token.Id), token => token.Id)
+            .ExceptBy(elsewhere.Select(token => token.Content), token => token.Content);
         return new TokenizerPipeline
         {
+            File = File,
             Vocabulary = vocabulary,
-            AddedTokens = new AddedTokens(special, File),
-            Encoder = new PatternSplitter(PatternSplitter.Compile(Pattern), bpe),
+            AddedTokens = [.. special],
+            Encoder = new PatternSplitter(new SplitPattern(SplitPattern.Llama3, File), bpe),
             Decoder = new ByteLevelDecoder(),
+            AddsBos = true,
             ImpliedBos = s_named[0],
             ImpliedEos = s_named[1],
         };

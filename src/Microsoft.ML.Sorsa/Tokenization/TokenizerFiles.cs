@@ -12,7 +12,11 @@ internal sealed class TokenizerFiles
     public const string TokenizerModel = "tokenizer.model";
     public const string TokenizerConfig = "tokenizer_config.json";
     public const string SpecialTokensMap = "special_tokens_map.json";
+    public const string AddedTokens = "added_tokens.json";
     public const string ChatTemplate = "chat_template.jinja";
+    public const string ChatTemplateJson = "chat_template.json";
+    public const string VocabJson = "vocab.json";
+    public const string MergesTxt = "merges.txt";
 
     /// <summary>
     /// Not the tokenizer's, but as small, and the only place where some chat models name all the tokens that end an answer.
@@ -42,10 +46,11 @@ internal sealed class TokenizerFiles
             }
         }
 
-        if (!taken.ContainsKey(TokenizerJson) && !taken.ContainsKey(TokenizerModel))
+        if (!HoldsVocabulary(taken.ContainsKey))
         {
             throw new InvalidDataException(
-                $"A tokenizer needs {TokenizerJson} or {TokenizerModel}; there are only: {string.Join(", ", taken.Keys)}.");
+                $"A tokenizer needs {TokenizerJson} or {TokenizerModel}, or {VocabJson} and {MergesTxt}; there are only: "
+                + $"{string.Join(", ", taken.Keys)}.");
         }
 
         _files = taken.ToFrozenDictionary(StringComparer.Ordinal);
@@ -54,14 +59,17 @@ internal sealed class TokenizerFiles
 
     /// <summary>The names of all that may be there.</summary>
     public static IReadOnlyList<string> KnownNames { get; } =
-        [TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig];
+    [
+        TokenizerJson, TokenizerModel, TokenizerConfig, SpecialTokensMap, ChatTemplate, GenerationConfig, AddedTokens, ChatTemplateJson,
+        VocabJson, MergesTxt,
+    ];
 
     /// <summary>The names of the files that are there, always in the same order.</summary>
     public IReadOnlyList<string> Names { get; }
 
     /// <summary>Reads those of the files that exist in <paramref name="folder"/>.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="FileNotFoundException">It holds neither tokenizer.json nor tokenizer.model.</exception>
+    /// <exception cref="FileNotFoundException">It holds none of the files that a vocabulary is in.</exception>
     public static TokenizerFiles FromFolder(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -70,17 +78,25 @@ internal sealed class TokenizerFiles
             throw new DirectoryNotFoundException($"The tokenizer folder '{folder}' does not exist.");
         }
 
-        if (!File.Exists(Path.Combine(folder, TokenizerJson)) && !File.Exists(Path.Combine(folder, TokenizerModel)))
+        if (!HoldsVocabulary(Exists))
         {
             throw new FileNotFoundException(
-                $"'{folder}' holds neither {TokenizerJson} nor {TokenizerModel}; copy the one that came with the model there.",
+                $"'{folder}' holds neither {TokenizerJson} nor {TokenizerModel} (nor both {VocabJson} and {MergesTxt}); copy the one that "
+                + "came with the model there.",
                 Path.Combine(folder, TokenizerJson));
         }
 
+        // The older pair decides nothing beside one of the others, where it often lies.
+        bool whole = Exists(TokenizerJson) || Exists(TokenizerModel);
         return new TokenizerFiles(KnownNames
-            .Where(name => File.Exists(Path.Combine(folder, name)))
-            .Select(name => KeyValuePair.Create(name, File.ReadAllBytes(Path.Combine(folder, name)))));
+            .Where(name => Exists(name) && !(whole && name is (VocabJson or MergesTxt)))
+            .Select(name => KeyValuePair.Create(name, RegularFile.ReadAllBytes(Path.Combine(folder, name)))));
+
+        bool Exists(string name) => File.Exists(Path.Combine(folder, name));
     }
+
+    private static bool HoldsVocabulary(Func<string, bool> has) =>
+        has(TokenizerJson) || has(TokenizerModel) || (has(VocabJson) && has(MergesTxt));
 
     /// <summary>The content of a file, or null where it is not there.</summary>
     public byte[]? Find(string name) => _files.GetValueOrDefault(name);

@@ -21,27 +21,17 @@ internal static class TokenizerJsonReader
         // "truncation" and "padding" are what the file was last used with; transformers sets them aside, too.
 
         JsonReader model = root["model"];
-        Vocabulary vocabulary = ReadVocabulary(model["vocab"]);
-        (AddedToken Token, bool Late)[] added = [.. root.Find("added_tokens")?.Items.Select(AddedTokenReader.Read) ?? []];
-        NormalizerReader normalizer = NormalizerReader.Read(root.Find("normalizer"));
-        if (normalizer.Rewrites.Count > 0 && added.FirstOrDefault(token => token.Late).Token is { } late)
-        {
-            throw new NotSupportedException(
-                $"{File}: the added token '{late.Content}' has normalized = true beside a normalizer, which is not supported; " +
-                "set it to false.");
-        }
-
+        Vocabulary vocabulary = ReadVocabulary(model["vocab"], File);
         PreTokenizerReader preTokenizer = PreTokenizerReader.Read(root.Find("pre_tokenizer"));
         BpeModel bpe = ReadModel(model, vocabulary, preTokenizer.ByteLevel);
         TemplateReader template = TemplateReader.Read(root.Find("post_processor"));
         return new TokenizerPipeline
         {
+            File = File,
             Vocabulary = vocabulary,
-            AddedTokens = new AddedTokens(added.Where(token => !token.Late).Select(token => token.Token), File),
-            LateAddedTokens = added.Any(token => token.Late)
-                ? new AddedTokens(added.Where(token => token.Late).Select(token => token.Token), File)
-                : null,
-            Rewrites = [.. normalizer.Rewrites, .. preTokenizer.Rewrites],
+            AddedTokens = [.. AddedTokenReader.ReadList(root.Find("added_tokens"))],
+            Normalizer = NormalizerReader.Read(root.Find("normalizer")).Rewrites,
+            Rewrites = preTokenizer.Rewrites,
             Encoder = preTokenizer.Chain(bpe),
             Decoder = DecoderReader.Read(root.Find("decoder") ?? throw new NotSupportedException(
                 $"{File}: without a 'decoder' tokens cannot become text again; supported are ByteLevel and Sequence.")),
@@ -50,7 +40,8 @@ internal static class TokenizerJsonReader
         };
     }
 
-    private static Vocabulary ReadVocabulary(JsonReader json)
+    /// <summary>An object of tokens and their ids.</summary>
+    public static Vocabulary ReadVocabulary(JsonReader json, string file)
     {
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
         foreach ((string token, JsonReader id) in json.Members)
@@ -60,7 +51,7 @@ internal static class TokenizerJsonReader
                 : throw id.Invalid($"must be from 0 to {Vocabulary.HighestId}");
         }
 
-        return new Vocabulary(ids, File);
+        return new Vocabulary(ids, file);
     }
 
     private static BpeModel ReadModel(JsonReader model, Vocabulary vocabulary, bool byteLevel)

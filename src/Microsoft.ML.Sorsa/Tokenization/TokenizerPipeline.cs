@@ -3,15 +3,19 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// <summary>What a tokenizer's file says, ready to run, whichever of the formats it had.</summary>
 internal sealed record TokenizerPipeline
 {
+    /// <summary>The file that all this is from.</summary>
+    public required string File { get; init; }
+
     /// <summary>The model's tokens, added ones not included unless the file repeats them there.</summary>
     public required Vocabulary Vocabulary { get; init; }
 
-    /// <summary>Tokens found in the text before it is rewritten.</summary>
-    public required AddedTokens AddedTokens { get; init; }
+    /// <summary>The added tokens that the file itself names.</summary>
+    public IReadOnlyList<AddedToken> AddedTokens { get; init; } = [];
 
-    /// <summary>Tokens found afterwards, in what the first left over.</summary>
-    public AddedTokens? LateAddedTokens { get; init; }
+    /// <summary>What happens to a text between added tokens, before normalised ones are searched in it.</summary>
+    public IReadOnlyList<TextRewrite> Normalizer { get; init; } = [];
 
+    /// <summary>What happens to what is left then (Metaspace's marks).</summary>
     public IReadOnlyList<TextRewrite> Rewrites { get; init; } = [];
 
     /// <summary>The chain from a rewritten text to ids.</summary>
@@ -25,9 +29,12 @@ internal sealed record TokenizerPipeline
     /// <summary>Special tokens behind every text; null where the file leaves that to tokenizer_config.json.</summary>
     public IReadOnlyList<int>? Suffix { get; init; }
 
-    /// <summary>The beginning-of-text token that the format itself implies.</summary>
+    /// <summary>Whether BOS stands in front where neither file says so.</summary>
+    public bool AddsBos { get; init; }
+
+    /// <summary>The beginning-of-text token that the format itself implies, if there is such a token.</summary>
     public string? ImpliedBos { get; init; }
 
-    /// <summary>The end-of-text token that the format itself implies.</summary>
+    /// <summary>The end-of-text token that the format itself implies, if there is such a token.</summary>
     public string? ImpliedEos { get; init; }
 }

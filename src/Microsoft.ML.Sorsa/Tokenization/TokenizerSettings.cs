@@ -1,59 +1,100 @@
+using System.Text;
 using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
-/// What tokenizer_config.json, special_tokens_map.json and chat_template.jinja add to the tokenizer itself: which tokens begin, end and
-/// pad, and the chat template. Other keys stay unread: transformers writes any argument of its classes into the two JSON files.
+/// What the files beside the tokenizer itself say: which tokens there are besides, which of them begin, end and pad, and the chat template.
+/// Other keys stay unread: transformers writes any argument of its classes into the two JSON files. So does <c>legacy</c>: a file alone
+/// that is SentencePiece's is read as SentencePiece itself reads it, and a tokenizer.json as it is written.
 /// </summary>
 internal sealed class TokenizerSettings
 {
-    public string? Bos { get; private init; }
+    // In the order in which transformers numbers those that have no id.
+    private static readonly string[] s_keys =
+        [SpecialToken.Bos, SpecialToken.Eos, "unk_token", "sep_token", SpecialToken.Pad, "cls_token", "mask_token"];
 
-    public string? Eos { get; private init; }
+    // The second is what transformers 5 calls the first; it may give each of them a name.
+    private static readonly string[] s_lists = ["additional_special_tokens", "extra_special_tokens"];
 
-    public string? Pad { get; private init; }
+    /// <summary>All that are named, those of the lists last.</summary>
+    public IReadOnlyList<SpecialToken> SpecialTokens { get; private init; } = [];
 
-    /// <summary>Read only where the tokenizer's own file does not say it (tokenizer.model).</summary>
+    /// <summary>Whether BOS stands in front; null: as the tokenizer's own file says.</summary>
     public bool? AddBos { get; private init; }
 
-    /// <summary>Read only where the tokenizer's own file does not say it (tokenizer.model).</summary>
+    /// <summary>Whether EOS stands behind; null: as the tokenizer's own file says.</summary>
     public bool? AddEos { get; private init; }
 
+    /// <summary>Whether a space stands in front; null: as the tokenizer's own file says.</summary>
+    public bool? AddPrefixSpace { get; private init; }
+
+    /// <summary>The class of transformers that wrote the files.</summary>
+    public string? TokenizerClass { get; private init; }
+
     /// <summary>added_tokens_decoder; empty where absent.</summary>
+    public IReadOnlyList<AddedToken> AddedTokensDecoder { get; private init; } = [];
+
+    /// <summary>added_tokens.json; empty where absent.</summary>
     public IReadOnlyList<AddedToken> AddedTokens { get; private init; } = [];
 
     public string? ChatTemplate { get; private init; }
 
+    /// <summary>The token of a key; null where none is named.</summary>
+    public SpecialToken? Find(string key) => SpecialTokens.FirstOrDefault(token => token.Key == key);
+
     /// <exception cref="InvalidDataException">A file is not JSON or one of the keys read has the wrong type.</exception>
+    /// <exception cref="NotSupportedException">Special tokens are to be split like text.</exception>
     public static TokenizerSettings Read(TokenizerFiles files)
     {
         JsonReader? config = Parse(files, TokenizerFiles.TokenizerConfig);
         JsonReader? map = Parse(files, TokenizerFiles.SpecialTokensMap);
+        config?.Refuse("split_special_tokens", meaningless: false);
+
+        // In this order: the map is the older file, and transformers does not read it where the configuration lists its added tokens.
+        (JsonReader? Json, string File)[] sources = [(config, TokenizerFiles.TokenizerConfig), (map, TokenizerFiles.SpecialTokensMap)];
         return new TokenizerSettings
         {
-            Bos = Token("bos_token"),
-            Eos = Token("eos_token"),
-            Pad = Token("pad_token"),
+            SpecialTokens = [.. ReadSpecialTokens(sources).Where(token => token.Token.Content.Length > 0)],
             AddBos = config?.Find("add_bos_token")?.Flag,
             AddEos = config?.Find("add_eos_token")?.Flag,
-            AddedTokens =
-            [
-                .. config?.Find("added_tokens_decoder")?.Members
-                    .Select(member => AddedTokenReader.Read(member.Key, member.Value)) ?? [],
-            ],
+            AddPrefixSpace = config?.Find("add_prefix_space")?.Flag,
+            TokenizerClass = config?.Find("tokenizer_class")?.Text,
+            AddedTokensDecoder = [.. AddedTokenReader.ReadDecoder(config?.Find("added_tokens_decoder"))],
+            AddedTokens = [.. AddedTokenReader.ReadIds(Parse(files, TokenizerFiles.AddedTokens))],
             ChatTemplate = files.Find(TokenizerFiles.ChatTemplate) is { } template
-                ? System.Text.Encoding.UTF8.GetString(template)
-                : DefaultTemplate(config?.Find("chat_template")),
+                ? Utf8Text.Read(TokenizerFiles.ChatTemplate, template)
+                : DefaultTemplate(config?.Find("chat_template"))
+                    ?? DefaultTemplate(Parse(files, TokenizerFiles.ChatTemplateJson)?.Find("chat_template")),
         };
+    }
 
-        string? Token(string key) => Content(config?.Find(key)) ?? Content(map?.Find(key));
+    private static IEnumerable<SpecialToken> ReadSpecialTokens((JsonReader? Json, string File)[] sources)
+    {
+        foreach (string key in s_keys)
+        {
+            (JsonReader? json, string file) = sources.FirstOrDefault(source => source.Json?.Has(key) ?? false);
+            if (json is not null)
+            {
+                yield return new SpecialToken(key, AddedTokenReader.ReadNamed(json[key]), file);
+            }
+        }
+
+        foreach (string key in s_lists)
+        {
+            foreach ((JsonReader? json, string file) in sources)
+            {
+                JsonReader? list = json?.Find(key);
+                foreach (JsonReader item in list is null ? [] : list.IsArray ? list.Items : list.Keys.Select(name => list[name]))
+                {
+                    yield return new SpecialToken(key, AddedTokenReader.ReadNamed(item), file);
+                }
+            }
+        }
     }
 
     private static JsonReader? Parse(TokenizerFiles files, string name) =>
         files.Find(name) is { } bytes ? JsonReader.Parse(name, bytes) : null;
-
-    private static string? Content(JsonReader? token) => token is null ? null : token.IsText ? token.Text : token["content"].Text;
 
     // Several named templates are written as a list; the one that transformers takes when none is asked for is called "default".
     private static string? DefaultTemplate(JsonReader? template) => template switch
@@ -65,4 +106,15 @@ internal sealed class TokenizerSettings
             .FirstOrDefault(),
         { } text => text.Text,
     };
+}
+
+/// <summary>A token that is named as special, and where.</summary>
+/// <param name="Key">Such as eos_token.</param>
+/// <param name="Token">Without an id.</param>
+/// <param name="File">The file that names it.</param>
+internal sealed record SpecialToken(string Key, AddedToken Token, string File)
+{
+    public const string Bos = "bos_token";
+    public const string Eos = "eos_token";
+    public const string Pad = "pad_token";
 }

@@ -6,9 +6,12 @@ namespace Microsoft.ML.Sorsa.Training;
 /// </summary>
 internal sealed class LearningRateSchedule(LearningRateDecay decay, int totalSteps, int warmupSteps)
 {
-    /// <summary>The warm-up of a share of the steps, rounded up.</summary>
+    /// <summary>
+    /// The warm-up of a share of the steps, rounded up. A run of one step has none: transformers' would be all of it, and nothing would
+    /// train.
+    /// </summary>
     public static LearningRateSchedule Of(LearningRateDecay decay, int totalSteps, double warmupRatio) =>
-        new(decay, totalSteps, (int)Math.Ceiling(totalSteps * warmupRatio));
+        new(decay, totalSteps, totalSteps == 1 ? 0 : (int)Math.Ceiling(totalSteps * warmupRatio));
 
     public double Factor(int step)
     {

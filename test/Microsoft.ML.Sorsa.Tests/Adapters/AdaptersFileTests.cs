@@ -197,7 +197,7 @@ public sealed class AdaptersFileTests
         string Fingerprint(string name)
         {
             using Checkpoint checkpoint = Checkpoint.OpenFolder(Path.Combine(folder.Path, name));
-            return checkpoint.Fingerprint(checkpoint.Names);
+            return WeightsFingerprint.Of(checkpoint.Tensors);
         }
     }
 

@@ -102,7 +102,7 @@ public sealed class AdaptersRefusalTests
 
     [TestMethod]
     [DataRow("method", "\"magic\"", "its method is 'magic', and the methods that are known are adalora, dora, lora, pissa, rslora, sorsa")]
-    [DataRow("version", "2", "version 2, and this library reads")]
+    [DataRow("version", "3", "version 3, and this library reads")]
     [DataRow("format", "\"x\"", "its format is 'x'")]
     [DataRow("scale", "-1", "'scale' must be a number above 0; it is -1")]
     [DataRow("base_fingerprint", "null", "'base_fingerprint' is missing")]
@@ -126,6 +126,7 @@ public sealed class AdaptersRefusalTests
     [DataRow("use_qalora", "true", "use_qalora true")]
     [DataRow("rank_pattern", "{\"q_proj\": 3}", "rank_pattern")]
     [DataRow("init_lora_weights", "\"olora\"", "init_lora_weights \"olora\"")]
+    [DataRow("init_lora_weights", "\"pissa_niter_4\"", "path_initial_model_for_weight_conversion gives a LoRA")]
     public void PeftOptionsThatAreNotSupportedAreRefused(string key, string value, string problem)
     {
         using var folder = new TemporaryFolder();

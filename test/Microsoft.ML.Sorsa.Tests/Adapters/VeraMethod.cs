@@ -61,6 +61,7 @@ internal sealed class VeraMethod : AdapterMethod
     {
         Method = (FineTuningMethod)1000,
         Name = "vera",
+        DefaultLearningRate = 1e-2,
         Options = MethodOptions.TargetModules | MethodOptions.Rank | MethodOptions.Dropout | MethodOptions.Quantization,
         Create = (settings, run) => new VeraMethod
         {

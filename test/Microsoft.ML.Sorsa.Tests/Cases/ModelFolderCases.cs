@@ -21,7 +21,9 @@ public sealed class ModelFolderCases
             Environment.CurrentDirectory = Path.GetDirectoryName(TestData.TinyLlama)!;
             trainer = mlContext.Sorsa().FineTune(new SorsaFineTuningTrainer.Options
             {
-                ModelFolder = Path.GetFileName(TestData.TinyLlama), MaxSteps = 1, BatchSize = 1,
+                ModelFolder = Path.GetFileName(TestData.TinyLlama),
+                MaxSteps = 1,
+                BatchSize = 1,
             });
             Environment.CurrentDirectory = elsewhere.Path;
 

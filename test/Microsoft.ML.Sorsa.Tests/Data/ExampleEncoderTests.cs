@@ -11,7 +11,6 @@ public sealed class ExampleEncoderTests
     private const string Response = "Dan pays 8 * 10 = 80 dollars.";
 
     private static readonly TextTokenizer s_tokenizer = TextTokenizer.Load(TestData.TinyLlama);
-    private static readonly PromptEncoder s_prompts = new(s_tokenizer, PromptTemplate.Format("{prompt}"));
     private static readonly int s_eos = s_tokenizer.EosTokenId!.Value;
     private static readonly int[] s_promptIds = [s_tokenizer.BosTokenId!.Value, .. s_tokenizer.Encode(Prompt, addSpecialTokens: false)];
     private static readonly int[] s_responseIds = [.. s_tokenizer.Encode(Response, addSpecialTokens: false), s_eos];
@@ -24,7 +23,7 @@ public sealed class ExampleEncoderTests
 
         CollectionAssert.AreEqual(s_promptIds.Concat(s_responseIds).ToArray(), example.Ids);
         Assert.AreEqual(s_promptIds.Length, example.PromptLength);
-        Assert.AreEqual((0, 0), (encoded.Dropped, encoded.Truncated));
+        Assert.AreEqual((0, 0, 0), (encoded.Dropped, encoded.Prompts.Count, encoded.Responses.Count));
     }
 
     [TestMethod]
@@ -42,7 +41,8 @@ public sealed class ExampleEncoderTests
 
             CollectionAssert.AreEqual(expected, example.Ids);
             Assert.AreEqual(Math.Min(prompt, s_promptIds.Length), example.PromptLength);
-            Assert.AreEqual(truncated, encoded.Truncated);
+            Assert.AreEqual(truncated, Math.Max(encoded.Prompts.Count, encoded.Responses.Count));
+            Assert.AreEqual((s_promptIds.Length, fits), (encoded.Prompts.Longest, encoded.Responses.Longest));
             Assert.AreEqual(response >= fits, example.Ids[^1] == s_eos);
         }
     }
@@ -53,7 +53,7 @@ public sealed class ExampleEncoderTests
         EncodedExamples encoded = Encode(100, 4, 200, ("", Response), (Prompt, " \n"), (Prompt, Response), (Prompt, "8"), ("", ""));
 
         Assert.HasCount(2, encoded.Examples);
-        Assert.AreEqual((3, 1), (encoded.Dropped, encoded.Truncated));
+        Assert.AreEqual((3, 0, 1), (encoded.Dropped, encoded.Prompts.Count, encoded.Responses.Count));
         string message = Assert.ThrowsExactly<InvalidOperationException>(() => Encode(9, 9, 200, ("", "x"), ("x", ""))).Message;
         Assert.Contains("of 2 rows, 2 have an empty prompt or response", message);
         Assert.Contains("of 0 rows", Assert.ThrowsExactly<InvalidOperationException>(() => Encode(9, 9, 200)).Message);
@@ -74,8 +74,11 @@ public sealed class ExampleEncoderTests
 
     [TestMethod]
     public void CancellingIsNoticed() => Assert.ThrowsExactly<OperationCanceledException>(
-        () => new ExampleEncoder(s_prompts, s_eos, 9, 9, 200).Encode([(Prompt, Response)], "data", new CancellationToken(canceled: true)));
+        () => Encoder(9, 9, 200).Encode([(Prompt, Response)], "data", new CancellationToken(canceled: true)));
 
     private static EncodedExamples Encode(int maxPrompt, int maxResponse, int positions, params (string, string)[] rows) =>
-        new ExampleEncoder(s_prompts, s_eos, maxPrompt, maxResponse, positions).Encode(rows, "data", CancellationToken.None);
+        Encoder(maxPrompt, maxResponse, positions).Encode(rows, "data", CancellationToken.None);
+
+    private static ExampleEncoder Encoder(int maxPrompt, int maxResponse, int positions) =>
+        new(new PromptEncoder(s_tokenizer, PromptTemplate.Format("{prompt}"), maxPrompt), s_eos, maxResponse, positions);
 }

@@ -29,7 +29,7 @@ public sealed class PromptEncoderTests
     [TestMethod]
     public void ATokenizerThatPutsNoBosGetsNone()
     {
-        TextTokenizer plain = TextTokenizer.Load(EditedTokenizer.With(TokenizerFiles.TokenizerJson, "post_processor", "null"));
+        TextTokenizer plain = TextTokenizer.Load(EditedTokenizer.With(TokenizerFiles.TokenizerConfig, "add_bos_token", "false"));
         Assert.IsFalse(plain.AddsBos);
         CollectionAssert.AreEqual(
             plain.Encode("1 + 1", addSpecialTokens: false), new PromptEncoder(plain, PromptTemplate.Format("{prompt}")).Encode("1 + 1"));
@@ -68,8 +68,8 @@ public sealed class PromptEncoderTests
         // Their text has the BOS written out, and they tokenise it without adding special tokens. The tokenizer is as it was then: later
         // files of it (mistral-v1) put no space in front of a text behind a written BOS.
         TextTokenizer tokenizer = TextTokenizer.Load(TestData.Require(TestData.Tokenizers("mistral-v1-legacy")));
-        var prompts = new PromptEncoder(tokenizer, PromptTemplate.Alpaca);
-        var encoder = new ExampleEncoder(prompts, tokenizer.EosTokenId!.Value, 512, 512, 4096);
+        var prompts = new PromptEncoder(tokenizer, PromptTemplate.Alpaca, 512);
+        var encoder = new ExampleEncoder(prompts, tokenizer.EosTokenId!.Value, 512, 4096);
         string golden = TestData.Golden("graders", "prompts.jsonl");
         string file = File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl");
         foreach (string line in File.ReadLines(TestData.Require(file)))

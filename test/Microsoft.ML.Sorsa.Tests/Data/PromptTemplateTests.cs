@@ -69,9 +69,9 @@ public sealed class PromptTemplateTests
         ChatTemplate chatML = ChatTemplate.FromText(File.ReadAllText(
             TestData.Require(TestData.Golden("chat", "templates", "chatml.jinja"))));
 
-        Assert.AreEqual("<s>[INST] Hi {prompt} [/INST]", PromptTemplate.Chat.Apply("Hi {prompt}", chat, "<s>", "</s>"));
+        Assert.AreEqual("<s>[INST] Hi {prompt} [/INST]", PromptTemplate.Chat.Apply("Hi {prompt}", chat, "<s>", "</s>").Text);
         Assert.AreEqual(
-            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", PromptTemplate.Chat.Apply("Hi", chatML, null, null));
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", PromptTemplate.Chat.Apply("Hi", chatML, null, null).Text);
     }
 
     [TestMethod]
@@ -93,6 +93,7 @@ public sealed class PromptTemplateTests
         [
             PromptTemplate.Alpaca, PromptTemplate.Chat, PromptTemplate.Format("chat {prompt}"), PromptTemplate.Format("format:{prompt}"),
             PromptTemplate.Format(" \r\n\t{prompt}\u0000\uD83D\uDE00 \n"),
+            PromptTemplate.Chat with { SplitSpecialTokens = false }, PromptTemplate.Format("{prompt}") with { SplitSpecialTokens = true },
         ];
         foreach (PromptTemplate template in templates)
         {
@@ -111,5 +112,5 @@ public sealed class PromptTemplateTests
     public void AStringThatIsNoTemplateIsRefused(string text) =>
         Assert.ThrowsExactly<InvalidDataException>(() => PromptTemplate.Deserialize(text));
 
-    private static string Apply(PromptTemplate template, string prompt) => template.Apply(prompt, null, null, null);
+    private static string Apply(PromptTemplate template, string prompt) => template.Apply(prompt, null, null, null).Text;
 }

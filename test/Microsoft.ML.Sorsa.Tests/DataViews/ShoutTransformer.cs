@@ -70,13 +70,13 @@ internal sealed class ShoutTransformer : ITransformer
         modelSignature: "SHOUTTST", verWrittenCur: 0x00010001, verReadableCur: 0x00010001, verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(ShoutTransformer).Assembly.GetName().Name!);
 
-    private string[] Shout(IReadOnlyList<string> texts)
+    private ComputedText[] Shout(IReadOnlyList<string> texts)
     {
         lock (Batches)
         {
             Batches.Add(texts.Count);
         }
 
-        return [.. texts.Select(text => text.ToUpperInvariant())];
+        return [.. texts.Select(text => new ComputedText(text.ToUpperInvariant()))];
     }
 }

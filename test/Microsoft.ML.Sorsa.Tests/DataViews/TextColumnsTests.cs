@@ -63,7 +63,7 @@ public sealed class TextColumnsTests
 
         var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
             () => TextColumns.Find(builder.ToSchema(), "PromptColumnName", "Text"));
-        Assert.Contains("'C19' (Single) and 5 more.", error.Message);
+        Assert.Contains("'C9' (Single), and 15 more.", error.Message);
     }
 
     [TestMethod]

@@ -100,4 +100,91 @@ public sealed class NewFolderTests
         CollectionAssert.AreEqual(new[] { Path.Combine(target, "theirs") }, Directory.GetFileSystemEntries(target));
         Assert.HasCount(1, Directory.GetFileSystemEntries(temporary.Path));
     }
+
+    /// <summary>The file that makes a model of the folder is written last: where it is, all others are.</summary>
+    [TestMethod]
+    public void InAFolderThatIsThereFilesAreRenamedInTheirOrder()
+    {
+        using var temporary = new TemporaryFolder();
+        string target = Directory.CreateDirectory(temporary.File("out")).FullName;
+        using var folder = new NewFolder(target, "folder");
+        foreach (string name in new[] { "a", "b", "c" })
+        {
+            folder.WriteFile(name, stream => stream.Write("x"u8));
+        }
+
+        Assert.IsTrue(Directory.GetFiles(target).All(path => path.EndsWith(".tmp", StringComparison.Ordinal)));
+        File.WriteAllText(Path.Combine(target, "b"), "theirs");
+        Assert.ThrowsExactly<IOException>(folder.Commit);
+
+        Assert.AreEqual("theirs", File.ReadAllText(Path.Combine(target, "b")));
+        Assert.IsFalse(File.Exists(Path.Combine(target, "a")), "What was renamed before the failure is not taken back.");
+        folder.Dispose();
+        CollectionAssert.AreEqual(new[] { Path.Combine(target, "b") }, Directory.GetFileSystemEntries(target));
+    }
+
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void ALinkIsFollowedWhetherItsTargetIsThereOrNot(bool exists)
+    {
+        using var temporary = new TemporaryFolder();
+        string link = temporary.File("link"), real = temporary.File("deep", "real");
+        if (exists)
+        {
+            Directory.CreateDirectory(real);
+        }
+
+        Directory.CreateSymbolicLink(link, Path.Combine("deep", "real"));
+        using (var folder = new NewFolder(link, "folder"))
+        {
+            folder.WriteFile("a", stream => stream.Write("b"u8));
+            folder.Commit();
+        }
+
+        Assert.AreEqual(Path.Combine("deep", "real"), new DirectoryInfo(link).LinkTarget);
+        Assert.AreEqual("b", File.ReadAllText(Path.Combine(real, "a")));
+        Assert.HasCount(2, Directory.GetFileSystemEntries(temporary.Path));
+        Assert.HasCount(1, Directory.GetFileSystemEntries(real));
+    }
+
+    /// <summary>The root of an ext4 volume.</summary>
+    [TestMethod]
+    public void AFolderWithNothingButLostAndFoundIsEmpty()
+    {
+        using var temporary = new TemporaryFolder();
+        Directory.CreateDirectory(temporary.File("lost+found"));
+
+        using (var folder = new NewFolder(temporary.Path, "folder"))
+        {
+            folder.WriteFile("a", stream => stream.Write("b"u8));
+            folder.Commit();
+        }
+
+        Assert.IsTrue(File.Exists(temporary.File("a")) && Directory.Exists(temporary.File("lost+found")));
+    }
+
+    [TestMethod]
+    public void FoldersThatWereMadeAboveItGoWithIt()
+    {
+        using var temporary = new TemporaryFolder();
+
+        using (var folder = new NewFolder(temporary.File("deep", "er", "out"), "folder"))
+        {
+            Assert.IsTrue(Directory.Exists(temporary.File("deep", "er")));
+        }
+
+        Assert.IsEmpty(Directory.GetFileSystemEntries(temporary.Path));
+    }
+
+    [TestMethod]
+    public void WhatThereIsNoRoomForIsRefusedBeforeItIsWritten()
+    {
+        using var temporary = new TemporaryFolder();
+        using var folder = new NewFolder(temporary.File("out"), "folder");
+
+        string message = Assert.ThrowsExactly<IOException>(() => folder.VerifyRoom(long.MaxValue)).Message;
+
+        Assert.Contains($"'{temporary.File("out")}' cannot be written: it takes 9,223,372,036,854.8 MB", message);
+    }
 }

@@ -17,7 +17,9 @@ internal sealed class BufferLinear : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => nn.functional.linear(input, _weight!);
+    /// <summary>In float32, whatever the types are.</summary>
+    public override Tensor forward(Tensor input) =>
+        nn.functional.linear(input.to(ScalarType.Float32), _weight!.to(ScalarType.Float32)).to(input.dtype);
 
     /// <summary>Leaves the weight in few bits under another name, as GenAI's quantised projections do.</summary>
     public void Quantise(string name)

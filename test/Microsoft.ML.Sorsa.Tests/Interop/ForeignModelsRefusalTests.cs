@@ -22,7 +22,7 @@ public sealed class ForeignModelsRefusalTests
         ["Quantization is NF4, and a model object", With(options => options.Quantization = BaseQuantization.NF4)],
         ["ComputeType is BFloat16, and a model object", With(options => options.ComputeType = WeightType.BFloat16)],
         ["SavedType is Float32, and a model object", With(options => options.SavedType = WeightType.Float32)],
-        ["ModelFolder is somewhere, and the model is an object", With(options => options.ModelFolder = "somewhere")],
+        ["somewhere, and the model is an object", With(options => options.ModelFolder = "somewhere")],
         ["'qq_proj' matches no module", With(options => options.TargetModules = ["qq_proj"])],
         ["allows ranks from 1 to 16", With(options => options.Rank = 17)],
     ];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.ML.Sorsa.Data;
@@ -108,6 +109,24 @@ public sealed class ForeignModelsTokenizerTests
         }
     }
 
+    /// <summary>An answer ends with its turn, too: by the tokens of the tokenizer's own family.</summary>
+    [TestMethod]
+    [DataRow("<|eot_id|>=301 <|eom_id|>=302 <|end_of_text|>=300", "300 301 302")]
+    [DataRow("<|im_start|>=300 <|im_end|>=301 <|endoftext|>=302", "302 301")]
+    [DataRow("<eos>=300 <end_of_turn>=301 <start_of_turn>=302", "300 301")]
+    [DataRow("<|endoftext|>=300 <|end|>=301 <|user|>=302", "300 301")]
+    [DataRow("<|endoftext|>=300 <|return|>=301 <|call|>=302 <|end|>=303", "300 301 302")]
+    [DataRow("<|end_of_text|>=300 <|eot_id|>=301 <|end|>=101 <|user|>=117", "300 301")]
+    [DataRow("<|end_of_text|>=300", "300")]
+    public void EveryEndOfATurnEndsAnAnswer(string special, string ends)
+    {
+        Dictionary<string, int> tokens = special.Split(' ').Select(token => token.Split('='))
+            .ToDictionary(token => token[0], token => int.Parse(token[1], CultureInfo.InvariantCulture));
+        UserTokenizer tokenizer = new(TiktokenTokenizer.Create(ByteTable(), null, null, tokens));
+
+        Assert.AreEqual(ends, string.Join(" ", tokenizer.EndTokenIds));
+    }
+
     [TestMethod]
     public void ItHasNoChatTemplate()
     {
@@ -127,7 +146,7 @@ public sealed class ForeignModelsTokenizerTests
     }
 
     private static EncodedExamples Examples(ITextTokenizer tokenizer, (string, string)[] rows) =>
-        new ExampleEncoder(new PromptEncoder(tokenizer, PromptTemplate.Format("Q: {prompt}")), tokenizer.EosTokenId!.Value, 64, 64, 128)
+        new ExampleEncoder(new PromptEncoder(tokenizer, PromptTemplate.Format("Q: {prompt}"), 64), tokenizer.EosTokenId!.Value, 64, 128)
             .Encode(rows, "rows", CancellationToken.None);
 
     /// <summary>Every byte is a token, and some are special, as with Llama 3.</summary>

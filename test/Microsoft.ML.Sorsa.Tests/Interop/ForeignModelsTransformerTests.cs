@@ -50,12 +50,14 @@ public sealed class ForeignModelsTransformerTests
         foreach (Action save in new Action[]
         {
             () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip),
+            () => s_ml.Model.Save(model, null, folder.File("stock.zip")), () => model.Save(folder.File("own.zip")),
+            () => s_ml.Sorsa().SaveZip(new TransformerChain<ITransformer>(model), null, folder.File("chain.zip")),
         })
         {
             string message = Assert.ThrowsExactly<NotSupportedException>(save).Message;
             Assert.Contains("an object of your own class", message);
             Assert.Contains("module.save", message);
-            Assert.Contains("LoadModel", message);
+            Assert.Contains("FineTune(model, modelFolder, options)", message);
         }
 
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
@@ -78,7 +80,8 @@ public sealed class ForeignModelsTransformerTests
 
     /// <summary>With the tokenizer of ours, so that the texts can be compared.</summary>
     private static SorsaTransformer Over(nn.Module module, GenerationOptions options) => new(
-        new FineTunedModel(ForeignModel.Bind(module), null, ScalarType.Float32),
+        new MLContext(),
+        new FineTunedModel(ForeignModel.Bind(module), null, ScalarType.Float32) { WhyNotSaved = ModuleModel.NoFolder },
         new PromptEncoder(TextTokenizer.Load(TestData.TinyLlama), PromptTemplate.Alpaca),
         new SorsaFineTuningTrainer.Options { Generation = options }.ToSettings());
 }

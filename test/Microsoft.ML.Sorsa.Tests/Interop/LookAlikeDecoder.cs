@@ -20,8 +20,8 @@ internal abstract class CacheHolder(string name) : nn.Module<CausalLookAlikeInpu
 }
 
 /// <summary>The decoder below a head, after the shape of GenAI's.</summary>
-/// <param name="spec">The sizes.</param>
-/// <param name="keepsCache">As Mistral's: the cache stays whatever useCache says. Llama's goes.</param>
+/// <param name="spec">The sizes; of the rotary embedding the base alone is used, as there.</param>
+/// <param name="keepsCache">As Mistral's: the cache stays whatever useCache says, and there is a window. Llama's goes.</param>
 internal sealed class LookAlikeDecoder(DecoderSpec spec, bool keepsCache) : CacheHolder(nameof(LookAlikeDecoder))
 {
     [ComponentName(Name = "embed_tokens")]
@@ -34,6 +34,8 @@ internal sealed class LookAlikeDecoder(DecoderSpec spec, bool keepsCache) : Cach
     [ComponentName(Name = "norm")]
     private readonly LookAlikeNorm _norm = new(spec);
 
+    public Embedding Embedding => _embedding;
+
     public override Tensor forward(CausalLookAlikeInput input)
     {
         Assert.IsFalse(input.HasMore);
@@ -44,11 +46,16 @@ internal sealed class LookAlikeDecoder(DecoderSpec spec, bool keepsCache) : Cach
 
         long tokens = input.InputIds.shape[1], past = Cache?.Length ?? 0;
         Tensor mask = full(tokens, past + tokens, float.NegativeInfinity).triu(past + 1);
+        if (keepsCache && spec.Layer(0).SlidingWindow is { } window)
+        {
+            mask += full(tokens, past + tokens, float.NegativeInfinity).tril(past - window - 1);
+        }
+
         Tensor half = pow(spec.Rope.Theta, arange(0, spec.Attention.HeadDim, 2, ScalarType.Float64) / -spec.Attention.HeadDim);
         Tensor angles = outer(arange(tokens, ScalarType.Float64), cat([half, half]));
-        (Tensor cos, Tensor sin) = (angles.cos().to(ScalarType.Float32), angles.sin().to(ScalarType.Float32));
-
         Tensor hidden = _embedding.forward(input.InputIds);
+        (Tensor cos, Tensor sin) = (angles.cos().to(hidden.dtype), angles.sin().to(hidden.dtype));
+        mask = mask.to(hidden.dtype);
         foreach (LookAlikeLayer layer in _layers)
         {
             hidden = layer.forward(new LookAlikeLayerInput(hidden, cos, sin, mask, Cache));

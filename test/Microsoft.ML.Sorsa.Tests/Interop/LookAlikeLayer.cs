@@ -37,7 +37,9 @@ internal sealed class LookAlikeNorm(DecoderSpec spec) : nn.Module<Tensor, Tensor
     private readonly Parameter _weight = new(ones(spec.HiddenSize));
 
     public override Tensor forward(Tensor input) =>
-        input * (input.square().mean([-1], keepdim: true) + spec.Norm.Epsilon).rsqrt() * _weight;
+        Normalised(input.to(ScalarType.Float32)).to(input.dtype) * _weight;
+
+    private Tensor Normalised(Tensor x) => x * (x.square().mean([-1], keepdim: true) + spec.Norm.Epsilon).rsqrt();
 }
 
 internal sealed class LookAlikeFeedForward(DecoderSpec spec) : nn.Module<Tensor, Tensor>(nameof(LookAlikeFeedForward))
@@ -83,7 +85,7 @@ internal sealed class LookAlikeAttention(DecoderSpec spec, int layer)
         int shared = spec.Attention.HeadCount / spec.Attention.KeyValueHeadCount;
         Tensor scores = (queries.matmul(keys.repeat_interleave(shared, 1).transpose(2, 3)) / Math.Sqrt(spec.Attention.HeadDim))
             + input.Mask;
-        Tensor mixed = nn.functional.softmax(scores, -1).matmul(values.repeat_interleave(shared, 1));
+        Tensor mixed = nn.functional.softmax(scores, -1, ScalarType.Float32).to(values.dtype).matmul(values.repeat_interleave(shared, 1));
         return _output.forward(mixed.transpose(1, 2).flatten(2));
     }
 

@@ -7,8 +7,11 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Interop;
 
-/// <summary>After GenAI's LlamaForCausalLM: its head is a Linear, and useCache false takes the cache away.</summary>
-internal sealed class LlamaLookAlike : nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput>
+/// <summary>
+/// After GenAI's LlamaForCausalLM: its head is a Linear, and useCache false takes the cache away. A tied head is a copy of the embedding
+/// in a module that is not registered.
+/// </summary>
+internal class LlamaLookAlike : nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput>
 {
     [ComponentName(Name = "lm_head")]
     private readonly Linear _head;
@@ -20,15 +23,43 @@ internal sealed class LlamaLookAlike : nn.Module<CausalLookAlikeInput, CausalLoo
         : base(nameof(LlamaLookAlike))
     {
         _model = new LookAlikeDecoder(spec, keepsCache: false);
-        _head = nn.Linear(spec.HiddenSize, spec.VocabularySize, hasBias: false);
-        RegisterComponents();
+        if (spec.TieWordEmbeddings)
+        {
+            RegisterComponents();
+            _head = nn.Linear(spec.HiddenSize, spec.VocabularySize, hasBias: false);
+        }
+        else
+        {
+            _head = nn.Linear(spec.HiddenSize, spec.VocabularySize, hasBias: false);
+            RegisterComponents();
+        }
     }
 
-    public override CausalLookAlikeOutput forward(CausalLookAlikeInput input) => new(_head.forward(_model.forward(input)));
+    public Parameter HeadWeight => _head.weight!;
+
+    public override CausalLookAlikeOutput forward(CausalLookAlikeInput input) =>
+        new(_head.forward(_model.forward(input)).to(ScalarType.Float32));
+
+    /// <summary>As GenAI's FromPretrained does in the end, and nothing else.</summary>
+    public void TieWordEmbeddings(DecoderSpec spec)
+    {
+        if (!spec.TieWordEmbeddings)
+        {
+            return;
+        }
+
+        Tensor embedding = _model.Embedding.weight!;
+        _head.to(embedding.dtype);
+        using var noGrad = no_grad();
+        _head.weight!.copy_(embedding);
+    }
 }
 
-/// <summary>After GenAI's MistralForCausalLM: its head's weight is a buffer too, and the cache stays whatever useCache says.</summary>
-internal sealed class MistralLookAlike : nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput>
+/// <summary>
+/// After GenAI's MistralForCausalLM: its head's weight is a buffer too, the cache stays whatever useCache says, and the sliding window is a
+/// token too wide.
+/// </summary>
+internal class MistralLookAlike : nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput>
 {
     [ComponentName(Name = "lm_head")]
     private readonly BufferLinear _head;
@@ -44,7 +75,8 @@ internal sealed class MistralLookAlike : nn.Module<CausalLookAlikeInput, CausalL
         RegisterComponents();
     }
 
-    public override CausalLookAlikeOutput forward(CausalLookAlikeInput input) => new(_head.forward(_model.forward(input)));
+    public override CausalLookAlikeOutput forward(CausalLookAlikeInput input) =>
+        new(_head.forward(_model.forward(input)).to(ScalarType.Float32));
 }
 
 /// <summary>The two, with weights.</summary>
@@ -70,15 +102,16 @@ internal static class LookAlikes
             weight.DetachFromDisposeScope();
         }
 
+        (model as LlamaLookAlike)?.TieWordEmbeddings(spec);
         return model;
     }
 
-    /// <summary>The weights of a Hugging Face folder, in float32.</summary>
-    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Load(string name, string folder)
+    /// <summary>The weights of a Hugging Face folder, in float32; for another configuration, where one is given.</summary>
+    public static nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> Load(string name, string folder, DecoderSpec? spec = null)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        DecoderSpec spec = DecoderConfig.Load(folder).Spec;
+        spec ??= DecoderConfig.Load(folder).Spec;
         using Checkpoint checkpoint = Checkpoint.OpenFolder(folder);
         nn.Module<CausalLookAlikeInput, CausalLookAlikeOutput> model = Create(name, spec);
         foreach ((string key, Tensor weight) in model.state_dict())
@@ -87,6 +120,8 @@ internal static class LookAlikes
             weight.copy_(checkpoint.Tensors[stored]);
             weight.DetachFromDisposeScope();
         }
+
+        (model as LlamaLookAlike)?.TieWordEmbeddings(spec);
 
         return model;
     }

@@ -71,7 +71,7 @@ public sealed class DecoderLayoutTests
             With("num_hidden_layers", FormattableString.Invariant($"{layers}"), Encoding.UTF8.GetString(model.Config.Json)));
 
         AdapterSet.Verify(config, TinyModel.Targets, 4);
-        string message = Assert.ThrowsExactly<InvalidDataException>(() => CausalLM.Verify(config, checkpoint)).Message;
+        string message = Assert.ThrowsExactly<InvalidDataException>(() => StoredDecoder.Match(config, checkpoint)).Message;
 
         Assert.Contains($"{layers} layers (num_hidden_layers)", message);
         Assert.Contains($"{model.NamedWeights.Count} tensors in all", message);

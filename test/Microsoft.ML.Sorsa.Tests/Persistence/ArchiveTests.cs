@@ -53,11 +53,30 @@ public sealed class ArchiveTests
     }
 
     [TestMethod]
-    public void AZipThatSomebodyPackedAnewIsRead()
+    public void AZipThatSomebodyPackedAnewIsReadIfItsEntriesAreStored()
     {
         using MemoryStream packed = ModelZip.Repack(Valid(), (_, content) => content);
         CollectionAssert.AreEqual(s_content, ModelZip.Read(packed, ctx => ReadAll(ctx, Name)));
         CollectionAssert.AreEqual(s_content, ModelZip.Read(packed, ctx => ArchiveReader.ReadBytes(ctx, Name)));
+
+        using MemoryStream deflated = ModelZip.Repack(Valid(), (_, content) => content, CompressionLevel.Optimal);
+        var error = Assert.ThrowsExactly<InvalidDataException>(
+            () => ModelZip.Read(deflated, ctx => ArchiveReader.ReadBytes(ctx, Name)));
+        Assert.Contains($"The entry '{Name}' of the model zip is compressed", error.Message);
+    }
+
+    [TestMethod]
+    public void AnEntryThatIsThereTwiceIsAnError()
+    {
+        using MemoryStream zip = Valid();
+        using (var archive = new ZipArchive(zip, ZipArchiveMode.Update, leaveOpen: true))
+        {
+            using Stream second = archive.CreateEntry($"{ModelZip.Folder}/{Name}", CompressionLevel.NoCompression).Open();
+            second.Write(s_content);
+        }
+
+        var error = Assert.ThrowsExactly<InvalidDataException>(() => ModelZip.Read(zip, ctx => ArchiveReader.ReadBytes(ctx, Name)));
+        Assert.Contains($"The entry '{Name}' of the model zip is there 2 times", error.Message);
     }
 
     [TestMethod]

@@ -68,7 +68,6 @@ public sealed class FormatsTests
                 NumberOfEpochs = 4,
                 LearningRate = 2e-3,
                 Rank = 4,
-                OutputColumnName = "Answer",
                 Generation = new GenerationOptions { MaxNewTokens = 12 },
             })
             .SetDataset(s_context.Data.LoadFromEnumerable(s_rows.Take(16)), s_context.Data.LoadFromEnumerable(s_rows.Skip(16)))

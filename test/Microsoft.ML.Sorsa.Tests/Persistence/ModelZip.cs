@@ -33,8 +33,9 @@ internal static class ModelZip
         return load(ctx);
     }
 
-    /// <summary>The same zip packed anew, every entry deflated and, where <paramref name="edit"/> gives null, left out.</summary>
-    public static MemoryStream Repack(Stream zip, Func<string, byte[], byte[]?> edit)
+    /// <summary>The same zip packed anew, stored or deflated; an entry for which <paramref name="edit"/> gives null is left out.</summary>
+    public static MemoryStream Repack(
+        Stream zip, Func<string, byte[], byte[]?> edit, CompressionLevel level = CompressionLevel.NoCompression)
     {
         zip.Position = 0;
         var packed = new MemoryStream();
@@ -51,7 +52,7 @@ internal static class ModelZip
 
                 if (edit(entry.Name, content) is { } edited)
                 {
-                    using Stream stream = target.CreateEntry(entry.FullName).Open();
+                    using Stream stream = target.CreateEntry(entry.FullName, level).Open();
                     stream.Write(edited);
                 }
             }

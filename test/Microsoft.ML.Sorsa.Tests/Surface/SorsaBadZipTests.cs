@@ -84,15 +84,112 @@ public sealed class SorsaBadZipTests
         Assert.Contains("the bytes of model.safetensors are not those that were saved", error.Message);
     }
 
+    /// <summary>A digit of config.json: it would be another model, without a word.</summary>
     [TestMethod]
-    public void WeightsOfOtherShapesThanItsConfig()
+    public void AttackZipConfigSilent()
     {
         Exception error = Refused(Changed(archive => Rewrite(Entry(archive, "config.json"), bytes =>
             Encoding.UTF8.GetBytes(Regex.Replace(
                 Encoding.UTF8.GetString(bytes), "\"intermediate_size\": 352", "\"intermediate_size\": 360")))));
 
-        Assert.Contains("model.layers.0.mlp.gate_proj.weight is [352, 128] and the configuration asks for [360, 128]", error.Message);
+        Assert.Contains("The entry 'config.json' of the model zip is damaged", error.Message);
     }
+
+    /// <summary>The safetensors header's length is eight bytes shorter: what is wrong is named, not what that led to.</summary>
+    [TestMethod]
+    public void AttackZipHeaderMasked()
+    {
+        Exception error = Refused(Changed(archive => Rewrite(Entry(archive, "model.safetensors"), bytes =>
+        {
+            bytes[0] -= 8;
+            return bytes;
+        })));
+
+        Assert.Contains("The entry 'model.safetensors' of the model zip is damaged", error.Message);
+        Assert.IsInstanceOfType<InvalidDataException>(error.InnerException);
+    }
+
+    /// <summary>30 MB of spaces behind the JSON, in some 30 kB of zip: refused before they take any memory.</summary>
+    [TestMethod]
+    public void AttackZipBomb()
+    {
+        const int Spaces = 30_000_000;
+        long length = 0;
+        string zip = Changed(archive =>
+        {
+            ZipArchiveEntry stored = Entry(archive, "config.json");
+            byte[] json = new byte[stored.Length];
+            using (Stream content = stored.Open())
+            {
+                content.ReadExactly(json);
+            }
+
+            string name = stored.FullName;
+            stored.Delete();
+            using (Stream content = archive.CreateEntry(name, CompressionLevel.Optimal).Open())
+            {
+                content.Write(json);
+                content.Write(Enumerable.Repeat((byte)' ', Spaces).ToArray());
+            }
+
+            length = json.Length;
+            Rewrite(ModelStream(archive), stream =>
+            {
+                BitConverter.GetBytes(length + Spaces).CopyTo(stream, IndexOf(stream, BitConverter.GetBytes(length)));
+                return stream;
+            });
+        });
+        long before = GC.GetAllocatedBytesForCurrentThread();
+
+        Exception error = Refused(zip);
+
+        Assert.Contains("The entry 'config.json' of the model zip is compressed", error.Message);
+        Assert.IsLessThan(Spaces / 10, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    /// <summary>One bit anywhere but in the weights: the zip is refused, or what came out of it is what was saved.</summary>
+    [TestMethod]
+    public void OneBitIsNoticedOrDoesNotCount()
+    {
+        byte[] whole = File.ReadAllBytes(s_zip);
+        int weights = IndexOf(whole, "model.safetensors"u8);
+        using SorsaTransformer saved = _mlContext.Sorsa().LoadZip(s_zip);
+        string expected = Content(saved);
+        var random = new Random(5);
+        int refused = 0;
+        for (int i = 0; i < 120; i++)
+        {
+            byte[] changed = [.. whole];
+            int at;
+            do
+            {
+                at = random.Next(whole.Length);
+            }
+            while (at > weights + 200 && at < weights + 2_300_000);
+            changed[at] ^= (byte)(1 << random.Next(8));
+            string zip = s_folder.File("bit.zip");
+            File.WriteAllBytes(zip, changed);
+            try
+            {
+                using SorsaTransformer loaded = _mlContext.Sorsa().LoadZip(zip);
+                Assert.AreEqual(expected, Content(loaded), $"byte {at}");
+            }
+            catch (Exception e) when (e is not AssertFailedException)
+            {
+                Assert.IsInstanceOfType<InvalidDataException>(e, $"byte {at}: {e}");
+                refused++;
+            }
+        }
+
+        Assert.IsGreaterThan(60, refused);
+    }
+
+    private static string Content(SorsaTransformer transformer) => string.Join('\n', [
+        transformer.Model.PromptColumnName, transformer.Model.OutputColumnName, transformer.Model.Prompts.Template.Serialize(),
+        transformer.Model.Generation.ToString(), transformer.Model.SavedType.ToString(), transformer.Model.Network.Type.ToString(),
+        Encoding.UTF8.GetString(transformer.Model.Network.Config.Json),
+        .. transformer.Model.TokenizerFiles.Names.Select(name => Convert.ToHexString(
+            System.Security.Cryptography.SHA256.HashData(transformer.Model.TokenizerFiles.Find(name)!)))]);
 
     /// <summary>
     /// Behind the signature stand the version that wrote and the oldest that can read, 0x00010001 each: their upper halves are raised.
@@ -197,7 +294,12 @@ public sealed class SorsaBadZipTests
 
     private InvalidDataException Refused(string zip)
     {
-        Exception error = Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(zip, out _)).GetBaseException();
+        Exception error = Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(zip, out _));
+        while (error is TargetInvocationException)
+        {
+            error = error.InnerException!;
+        }
+
         return Assert.IsInstanceOfType<InvalidDataException>(error, error.ToString());
     }
 }

@@ -304,7 +304,7 @@ public sealed class SorsaOptionEffectsTests
     {
         using SorsaTransformer model = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
         PromptEncoder prompts = model.Model.Prompts;
-        var encoder = new ExampleEncoder(prompts, prompts.Tokenizer.EosTokenId!.Value, 512, 512, 512);
+        var encoder = new ExampleEncoder(prompts, prompts.Tokenizer.EosTokenId!.Value, 512, 512);
         EncodedExamples rows = encoder.Encode(TinyTask.Rows.Select(row => (row.Prompt, row.Response)), "rows", CancellationToken.None);
         return SupervisedLoss.Mean(model.Model.Network, rows.Examples, 1, padTokenId: 0);
     }

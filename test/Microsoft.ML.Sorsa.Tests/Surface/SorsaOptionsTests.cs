@@ -27,7 +27,7 @@ public sealed class SorsaOptionsTests
             (FineTuningMethod.Sorsa, null, null, 0.0, null), (options.Method, options.Rank, options.Alpha, options.Dropout, options.Gamma));
         Assert.AreEqual(RegularizerReduction.Mean, options.RegularizerReduction);
         Assert.AreEqual("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj", string.Join(" ", options.TargetModules));
-        Assert.AreEqual((5e-4, LearningRateDecay.Cosine, 0.03), (options.LearningRate, options.LearningRateDecay, options.WarmupRatio));
+        Assert.AreEqual((null, LearningRateDecay.Cosine, 0.03), (options.LearningRate, options.LearningRateDecay, options.WarmupRatio));
         Assert.AreEqual(
             (0.0, 0.9, 0.999, 1e-8, 1.0),
             (options.WeightDecay, options.AdamBeta1, options.AdamBeta2, options.AdamEpsilon, options.MaxGradNorm));
@@ -169,7 +169,7 @@ public sealed class SorsaOptionsTests
     [DataRow(nameof(Options.GradientAccumulationSteps), 2)]
     [DataRow(nameof(Options.NumberOfEpochs), 3)]
     [DataRow(nameof(Options.MaxSteps), 5)]
-    [DataRow(nameof(Options.MaxPromptLength), 10)]
+    [DataRow(nameof(Options.MaxPromptLength), 35)]
     [DataRow(nameof(Options.MaxResponseLength), 4)]
     [DataRow(nameof(Options.Seed), 1)]
     [DataRow(nameof(Options.ComputeType), WeightType.BFloat16)]

@@ -180,7 +180,11 @@ public sealed class SorsaPipelineTests
         using SorsaTransformer model = _mlContext.Sorsa().FineTune(options).Fit(data);
 
         Assert.Contains(
-            message => message.Contains("12 rows; 1 dropped for an empty prompt or response, 12 cut", StringComparison.Ordinal), messages);
+            message => message.Contains("12 rows; 1 dropped for an empty prompt or response", StringComparison.Ordinal), messages);
+        Assert.Contains(
+            message => message.Contains(
+                "12 of 12 responses were cut, the end token first: MaxResponseLength is 5", StringComparison.Ordinal),
+            messages);
         Assert.Contains(message => message.Contains("projections, for 3 steps", StringComparison.Ordinal), messages);
         Assert.Contains(message => message.Contains("Step 3 of 3: loss", StringComparison.Ordinal), messages);
     }

@@ -117,8 +117,8 @@ public sealed class SweepsBadInputTests
 
         InvalidOperationException refused = Assert.ThrowsExactly<InvalidOperationException>(() => experiment.Run());
 
-        Assert.Contains("No trial of 2 was trained to its end.", refused.Message);
-        Assert.Contains("trial 2: The metric 'never' is NaN", refused.Message);
+        Assert.Contains("No trial of 2 was completed: 2 failed, 0 were ended early.", refused.Message);
+        Assert.Contains("trials 1, 2: The metric 'never' is NaN", refused.Message);
     }
 
     /// <summary>

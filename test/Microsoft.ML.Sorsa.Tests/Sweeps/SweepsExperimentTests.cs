@@ -183,37 +183,6 @@ public sealed class SweepsExperimentTests
             result.BestRun.Metric);
     }
 
-    /// <summary>
-    /// What a listener or the user's metric throws is not the trial's fault: it ends the experiment, and the trial is tried again.
-    /// </summary>
-    [TestMethod]
-    [SlowTest]
-    [TestCategory(SlowTestAttribute.Category)]
-    public void AnErrorFromOutsideIsNotTheTrialsEnd()
-    {
-        Exception[] errors = [new TaskCanceledException(), new DivideByZeroException(), new ArgumentException("mine")];
-        foreach (Exception error in errors)
-        {
-            foreach (bool isMetric in new[] { true, false })
-            {
-                using var folder = new TemporaryFolder();
-                bool broken = true;
-                double OrThrow() => broken ? throw error : 1;
-                var listener = new Record { OnPoint = (_, _) => _ = isMetric ? 0 : OrThrow() };
-                SorsaExperiment Study() => SweepTask.Experiment
-                    .SetMaxModelToExplore(1)
-                    .SetStudy(folder.File("s.db"))
-                    .SetMonitor(listener)
-                    .SetMetric(SweepMetric.Of("judge", (_, _) => isMetric ? OrThrow() : 1));
-
-                Assert.AreSame(error, Assert.Throws<Exception>(() => Study().Run()));
-                broken = false;
-                using ExperimentResult result = Study().Run();
-                Assert.AreEqual(TrialState.Completed, result.Trials.Single().State);
-            }
-        }
-    }
-
     [TestMethod]
     [SlowTest]
     [TestCategory(SlowTestAttribute.Category)]

@@ -16,7 +16,8 @@ public sealed class SweepsOptionTextTests
     private static readonly PropertyInfo[] s_options = [.. typeof(Options).GetProperties()
         .Where(property => property.SetMethod is { IsPublic: true }
             && property.Name is not
-                (nameof(Options.ModelFolder) or nameof(Options.Progress) or nameof(Options.CancellationToken)))];
+                (nameof(Options.ModelFolder) or nameof(Options.MapWeights) or nameof(Options.Progress)
+                or nameof(Options.CancellationToken)))];
 
     private static readonly string[] s_modules = ["q_proj", "v_proj"];
 
@@ -49,6 +50,27 @@ public sealed class SweepsOptionTextTests
         }
 
         CollectionAssert.AreEquivalent(s_options.Select(property => property.Name).ToArray(), texts.Select(text => text.Key).ToArray());
+    }
+
+    [TestMethod]
+    public void ATemplateComesBackWithWhatItDoesToSpecialTokens()
+    {
+        PromptTemplate chat = PromptTemplate.Chat, format = PromptTemplate.Format("chat{prompt}");
+        foreach (PromptTemplate template in new[]
+        {
+            chat, chat with { SplitSpecialTokens = false }, format, format with { SplitSpecialTokens = true },
+        })
+        {
+            string text = new Options { PromptTemplate = template }.ToTexts().Single(option => option.Key == "PromptTemplate").Value;
+            var again = new Options();
+            again.Set("PromptTemplate", text);
+
+            Assert.AreEqual(template, again.PromptTemplate);
+            Assert.AreEqual(template.ToString(), again.PromptTemplate.ToString());
+        }
+
+        // Studies of version 0.1 hold these two forms.
+        Assert.AreEqual("chat", new Options { PromptTemplate = chat }.ToTexts().Single(option => option.Key == "PromptTemplate").Value);
     }
 
     /// <summary>Another value than the one that is there.</summary>

@@ -16,9 +16,13 @@ internal static class SweepsReportData
         ModelLoadsSaved = 15,
     };
 
+    private static readonly SweepOrigin Origin = new(
+        "my-llama", "0123456789abcdef0123456789abcdef 77", 1100, 100, "fedcba9876543210fedcba98", FineTuningMethod.Sorsa, Seed: 7,
+        TrainerSeed: 3, new DateTimeOffset(2026, 11, 26, 22, 16, 54, TimeSpan.FromHours(2)));
+
     public static SweepReport Report(
         SorsaSearchSpace space, IReadOnlyList<TrialResult> trials, bool isMaximized = false, string metric = "validation loss") =>
-        new(new TrialHistory(trials, isMaximized), metric, space, Shared, StoppedByTime: false);
+        new(new TrialHistory(trials, isMaximized), metric, space, Shared, StoppedByTime: false, Origin);
 
     /// <summary>
     /// Every third from the sixth on is pruned, the eleventh failed; methods but SORSA have no γ, and it's the values of the space, spread
@@ -47,6 +51,7 @@ internal static class SweepsReportData
             Orthonormality = state == TrialState.Completed ? curve[^1].Orthonormality : null,
             Error = state == TrialState.Failed ? "The loss is NaN." : null,
             DurationInMilliseconds = 1500,
+            Version = "0.2.0+abc",
         };
     })];
 }

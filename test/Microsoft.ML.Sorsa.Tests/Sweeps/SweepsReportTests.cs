@@ -63,7 +63,7 @@ public sealed class SweepsReportTests
 
         string[][] rows = [.. Page(report).Descendants("tbody").Single().Elements("tr")
             .Where(row => row.Attribute("class")!.Value != "error")
-            .Select(row => row.Elements("td").Select(cell => cell.Value).ToArray())];
+            .Select(row => row.Elements("td").Select(cell => cell.Attribute("title")?.Value ?? cell.Value).ToArray())];
 
         Assert.HasCount(report.Trials.Count, rows);
         foreach ((TrialResult trial, string[] cells) in report.Trials.Zip(rows))
@@ -157,9 +157,12 @@ public sealed class SweepsReportTests
         Assert.Contains(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"lowest validation loss is {best.Metric:R}, of trial {best.TrialSettings.TrialId} " +
-                $"with Gamma = {best.TrialSettings.Parameters["Gamma"]:R}, Rank = "),
+                $"lowest validation loss is {best.Metric:G4}, of trial {best.TrialSettings.TrialId} with Gamma = "),
             summary);
+        Assert.AreEqual(
+            best.Metric!.Value.ToString("R", CultureInfo.InvariantCulture),
+            Page(report).Descendants("strong").First().Attribute("title")!.Value,
+            "All digits are there for a mouse.");
         Assert.Contains("28 matrices were decomposed and 420 decompositions taken from disk instead of 312.4 s of computing", summary);
         Assert.Contains("15 loads", summary);
         Assert.Contains("The time of the sweep was over", summary);
@@ -167,12 +170,14 @@ public sealed class SweepsReportTests
     }
 
     [TestMethod]
-    [DataRow("sixteen", "gamma-rank curves parallel orthonormality importance", "")]
+    [DataRow("sixteen", "gamma-rank curves parallel orthonormality", "there are 11 completed trials")]
+    [DataRow("two hundred, maximized", "gamma-rank curves parallel orthonormality importance", "")]
     [DataRow(
         "one",
         "gamma-rank curves parallel orthonormality",
-        "Importance of each parameter. Left out: 1 completed trial cannot be told from chance")]
-    [DataRow("choices only", "curves parallel importance", "γ against rank. Left out: Gamma is not in the search space.")]
+        "Importance of each parameter. Left out: it takes 20 completed trials that have the parameter, 6 for each group of its values, "
+        + "and two groups; there are 1 completed trial.")]
+    [DataRow("choices only", "curves parallel", "γ against rank. Left out: Gamma is not in the search space.")]
     [DataRow("equal metrics", "gamma-rank curves parallel orthonormality", "Left out: the completed trials all have the same metric")]
     [DataRow("all failed", "gamma-rank parallel", "Validation curves. Left out: no trial came to its first evaluation")]
     public void APlotThatSaysNothingIsLeftOutWithTheReason(string name, string drawn, string reason)
@@ -202,14 +207,17 @@ public sealed class SweepsReportTests
         XElement plot = Page(Sweeps["sixteen"]).Descendants("figure").Single(figure => figure.Attribute("id")!.Value == "gamma-rank");
         string[] labels = ["1e-5", "1e-4", "1e-3", "0.01", "4", "8", "16", "32", "64"];
 
-        string[] texts = [.. plot.Descendants(Svg + "text").Select(text => text.Value)];
-
-        IEnumerable<string> numbers = Enumerable.Range(1, 16).Select(number => number.ToString(CultureInfo.InvariantCulture));
-        foreach (string number in numbers.Concat(labels).Distinct(StringComparer.Ordinal))
+        foreach (XElement drawing in plot.Descendants(Svg + "svg"))
         {
-            bool isTrial = int.TryParse(number, CultureInfo.InvariantCulture, out int trial) && trial is >= 1 and <= 16;
-            int expected = (labels.Contains(number) ? 1 : 0) + (isTrial ? 1 : 0);
-            Assert.AreEqual(expected, texts.Count(text => text == number), number);
+            string[] texts = [.. drawing.Descendants(Svg + "text").Select(text => text.Value)];
+
+            IEnumerable<string> numbers = Enumerable.Range(1, 16).Select(number => number.ToString(CultureInfo.InvariantCulture));
+            foreach (string number in numbers.Concat(labels).Distinct(StringComparer.Ordinal))
+            {
+                bool isTrial = int.TryParse(number, CultureInfo.InvariantCulture, out int trial) && trial is >= 1 and <= 16;
+                int expected = (labels.Contains(number) ? 1 : 0) + (isTrial ? 1 : 0);
+                Assert.AreEqual(expected, texts.Count(text => text == number), number);
+            }
         }
     }
 
@@ -240,7 +248,7 @@ public sealed class SweepsReportTests
 
     /// <summary>Of a sweep that trained nothing.</summary>
     private static ExperimentResult Result(SweepReport report) =>
-        new(report.History, report.Space, model: null!, SweepMetric.ValidationLoss, report.Shared, report.StoppedByTime);
+        new(report.History, report.Space, model: null!, SweepMetric.ValidationLoss, report.Shared, report.StoppedByTime, report.Origin);
 
     /// <summary>A sweep of the paper's space with its trials changed.</summary>
     private static SweepReport Paper(int trials, Func<TrialResult, int, TrialResult> change) =>

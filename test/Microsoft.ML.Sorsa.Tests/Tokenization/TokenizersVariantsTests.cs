@@ -72,12 +72,59 @@ public sealed class TokenizersVariantsTests
         ("added_tokens.2", """{"id":12,"content":"<x>b","normalized":false,"special":false}"""));
 
     [TestMethod]
-    public void ALateAddedTokenBesideANormalizerIsRefused()
+    [DataRow("ab b <x>ab", "5 11 7 5")]
+    [DataRow("ab<x>ab", "5 7 5")]
+    [DataRow("ab  <y>", "5 3 12")]
+    [DataRow("<x><y>", "7 12")]
+    public void NormalizedTokensAreSearchedInTheNormalizedTextAndTheOthersBefore(string text, string expected)
     {
-        NotSupportedException error = Assert.ThrowsExactly<NotSupportedException>(() => TextTokenizer.Load(Edited(
-            ("normalizer", """{"type":"Prepend","prepend":"▁"}"""),
-            ("added_tokens.0.normalized", "true"))));
-        Assert.Contains("the added token '<x>' has normalized = true beside a normalizer", error.Message);
+        // <y> is searched as "▁<y>", and "b " as "▁b▁"; a stretch between two of the others begins with a mark of its own.
+        string[] tokens =
+        [
+            """{"id":7,"content":"<x>","normalized":false,"special":true}""",
+            """{"id":11,"content":"b ","normalized":true,"special":false}""",
+            """{"id":12,"content":"<y>","normalized":true,"special":true}""",
+        ];
+        Check(
+            expected, text,
+            ("normalizer", """
+                {"type":"Sequence","normalizers":[
+                  {"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]}
+                """),
+            ("added_tokens", $"[{string.Join(',', tokens)}]"));
+    }
+
+    [TestMethod]
+    [DataRow("<x> a <x> a<x> <x>a <x>", "7 3 0 3 7 3 0 3 0 3 7")]
+    [DataRow("<x>,<x>-<x>", "7 7 7")]
+    [DataRow("\u0330<x>", "")]
+    [DataRow("\u00B2<x>\u24D0", "")]
+    [DataRow("\u00B2<x>\u2460", "7")]
+    [DataRow("_<x>", "")]
+    [DataRow("<x><x>", "7 7")]
+    [DataRow("\U0001D54F<x>", "")]
+    public void ATokenThatMustBeAWordOfItsOwn(string text, string expected) => Check(
+        expected, text, ("added_tokens.0.single_word", "true"));
+
+    [TestMethod]
+    [DataRow("true", "false", "8 7 4")]
+    [DataRow("true", "true", "8 7 4 7")]
+    [DataRow("false", "true", "4 7")]
+    [DataRow("null", "null", "7 4")]
+    public void TheConfigurationSaysWhatStandsAroundAText(string addBos, string addEos, string expected)
+    {
+        TokenizerFiles files = EditedTokenizer.Replace(
+            Edited(("post_processor", """
+                {"type":"TemplateProcessing","pair":[],
+                 "single":[{"SpecialToken":{"id":"x","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+                 "special_tokens":{"x":{"id":"x","ids":[7],"tokens":["<x>"]}}}
+                """)),
+            TokenizerFiles.TokenizerConfig,
+            System.Text.Encoding.UTF8.GetBytes($$"""
+                {"bos_token":"{{(addBos == "true" ? "?" : "<x>")}}","eos_token":"<x>","add_bos_token":{{addBos}},"add_eos_token":{{addEos}}}
+                """));
+        int[] ids = TextTokenizer.Load(files).Encode("ab", addSpecialTokens: true);
+        Assert.AreEqual(expected, string.Join(' ', ids));
     }
 
     [TestMethod]

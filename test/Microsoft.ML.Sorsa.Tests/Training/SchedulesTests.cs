@@ -52,7 +52,9 @@ public sealed class SchedulesTests
     [DataRow(100, 0.03, 3)]
     [DataRow(101, 0.03, 4)]
     [DataRow(24, 0.1, 3)]
-    [DataRow(1, 0.03, 1)]
+    [DataRow(1, 0.03, 0, DisplayName = "one step has no warm-up: it would train nothing")]
+    [DataRow(1, 1.0, 0)]
+    [DataRow(2, 0.03, 1)]
     [DataRow(10, 0.0, 0)]
     [DataRow(10, 1.0, 10)]
     public void TheWarmUpIsAShareRoundedUp(int totalSteps, double ratio, int warmupSteps)

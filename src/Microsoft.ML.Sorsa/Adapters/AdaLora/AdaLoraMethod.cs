@@ -13,6 +13,7 @@ internal sealed class AdaLoraMethod : AdapterMethod
     {
         Method = FineTuningMethod.AdaLora,
         Name = "adalora",
+        DefaultLearningRate = 2e-2,
         Options = MethodOptions.LowRank | MethodOptions.Gamma | MethodOptions.RankBudget,
         DefaultGamma = 0.5,
         NeedsTotalSteps = true,

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
-using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -10,19 +9,20 @@ namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>
 /// Decomposes a matrix once, at the largest rank that will be asked for, and keeps the triplets as a safetensors file under the matrix's
-/// fingerprint: a smaller rank takes the first of them. Several threads and processes may share a folder; one that dies leaves nothing
-/// half written.
+/// fingerprint: a smaller rank takes the first of them. Several threads and processes of one user may share a folder; one that dies leaves
+/// nothing half written, and what was damaged or altered is made again.
 /// </summary>
-/// <param name="folder">Made if it is not there.</param>
+/// <param name="folder">Made if it is not there, for this user alone; another user's is refused.</param>
 /// <param name="largestRank">The largest rank; a matrix of a smaller side gives all that it has.</param>
 /// <param name="seed">Of the randomised form, for each matrix anew: the order of the matrices does not count.</param>
 internal sealed class DecompositionCache(string folder, int largestRank, int seed) : Decomposition
 {
-    private const string Seconds = "seconds";
+    private const string FolderRemedy = "Name a folder of your own for decompositions, or remove this one";
 
-    /// <summary>To be raised with any change of the decomposition.</summary>
-    private const int Version = 2;
+    /// <summary>To be raised with any change of the decomposition or its file.</summary>
+    private const int Version = 3;
 
+    private readonly string _folder = OwnFolder(folder);
     private readonly Lock _turn = new();
     private long _ticksSaved;
 
@@ -41,12 +41,11 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         using var noGrad = no_grad();
         if (!comesAgain)
         {
-            using var generator = new Generator(unchecked((ulong)seed));
-            (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
+            (Tensor u, Tensor s, Tensor vt) = Decompose(weight, rank);
             return scope.MoveToOuter(u, s, vt);
         }
 
-        int kept = (int)Math.Min(largestRank, weight.shape.Min());
+        int kept = Kept(weight.shape);
         if (rank > kept)
         {
             throw new ArgumentOutOfRangeException(
@@ -54,52 +53,48 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         }
 
         // Threads and device decide the last bits, too.
-        string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture,
+        string path = Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture,
             $"{Fingerprint(weight)}-{kept}-{seed}-{get_num_threads()}-{weight.device_type}-{Version}.safetensors"));
 
         // One at a time: two trials that begin together would make the same ones twice.
         lock (_turn)
         {
-            Checkpoint? whole = OpenWhole(path);
-            bool found = whole is not null;
-            if (!found)
-            {
-                Write(path, weight, kept);
-            }
-
-            using Checkpoint triplets = whole ?? Checkpoint.OpenFile(path);
-            Made += found ? 0 : 1;
-            Found += found ? 1 : 0;
-            _ticksSaved += found ? (long)(triplets.Tensors[Seconds].to(ScalarType.Float64).item<double>() * TimeSpan.TicksPerSecond) : 0;
+            PrivateFolder.Create(_folder, FolderRemedy);
+            DecompositionFile? found = DecompositionFile.Find(path, weight, kept);
+            Made += found is null ? 1 : 0;
+            Found += found is null ? 0 : 1;
+            _ticksSaved += found is null ? 0 : (long)(found.Seconds * TimeSpan.TicksPerSecond);
+            found ??= Make(path, weight, kept);
             return scope.MoveToOuter(
-                triplets.Tensors["U"].narrow(1, 0, rank).to(weight.device, copy: true).contiguous(),
-                triplets.Tensors["s"].narrow(0, 0, rank).to(weight.device, copy: true),
-                triplets.Tensors["Vt"].narrow(0, 0, rank).to(weight.device, copy: true));
+                found.U.narrow(1, 0, rank).to(weight.device, copy: true).contiguous(),
+                found.S.narrow(0, 0, rank).to(weight.device, copy: true),
+                found.Vt.narrow(0, 0, rank).to(weight.device, copy: true));
         }
     }
 
-    /// <summary>The file; null where there is none, or a damaged one, which is made again.</summary>
-    private static Checkpoint? OpenWhole(string path)
+    public override bool IsRandomized(long[] shape, int rank) => TruncatedSvd.IsRandomizedCheaper(shape.Min(), Kept(shape));
+
+    private static string OwnFolder(string folder)
     {
-        try
-        {
-            return Checkpoint.OpenFile(path);
-        }
-        catch (Exception e) when (e is FileNotFoundException or InvalidDataException)
-        {
-            return null;
-        }
+        PrivateFolder.Verify(folder, FolderRemedy);
+        return folder;
     }
 
-    private void Write(string path, Tensor weight, int rank)
+    private int Kept(long[] shape) => (int)Math.Min(largestRank, shape.Min());
+
+    private (Tensor U, Tensor S, Tensor Vt) Decompose(Tensor weight, int rank)
+    {
+        using var generator = new Generator(unchecked((ulong)seed));
+        return TruncatedSvd.Decompose(weight, rank, generator);
+    }
+
+    private DecompositionFile Make(string path, Tensor weight, int rank)
     {
         var clock = Stopwatch.StartNew();
-        using var generator = new Generator(unchecked((ulong)seed));
-        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
-        Tensor seconds = tensor([clock.Elapsed.TotalSeconds]);
-        Directory.CreateDirectory(folder);
-        KeyValuePair<string, Tensor>[] tensors = [new("U", u), new("s", s), new("Vt", vt), new(Seconds, seconds)];
-        NewFile.Write(path, stream => CheckpointWriter.Write(stream, tensors, weight.dtype));
+        (Tensor u, Tensor s, Tensor vt) = Decompose(weight, rank);
+        var made = new DecompositionFile(u, s, vt, clock.Elapsed.TotalSeconds);
+        made.Write(path, weight.dtype);
+        return made;
     }
 
     private static string Fingerprint(Tensor weight)
@@ -124,9 +119,14 @@ internal abstract class Decomposition
     /// <param name="comesAgain">W is a model's own, which others may ask for too.</param>
     public abstract (Tensor U, Tensor S, Tensor Vt) Leading(Tensor weight, int rank, bool comesAgain);
 
+    /// <summary>Whether the triplets of such a matrix are found by the randomised form: not to the last digits of an exact one.</summary>
+    public abstract bool IsRandomized(long[] shape, int rank);
+
     private sealed class FromGenerator(Generator generator) : Decomposition
     {
         public override (Tensor U, Tensor S, Tensor Vt) Leading(Tensor weight, int rank, bool comesAgain) =>
             TruncatedSvd.Decompose(weight, rank, generator);
+
+        public override bool IsRandomized(long[] shape, int rank) => TruncatedSvd.IsRandomizedCheaper(shape.Min(), rank);
     }
 }

@@ -15,6 +15,7 @@ internal sealed class DoraMethod : AdapterMethod
     {
         Method = FineTuningMethod.Dora,
         Name = "dora",
+        DefaultLearningRate = 3e-3,
         Options = MethodOptions.LowRank,
         Create = (settings, run) => new DoraMethod
         {

@@ -1,19 +1,28 @@
+using System.Globalization;
+using System.IO.Hashing;
+using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
-using Microsoft.ML.Sorsa.Models;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters.Files;
 
-/// <summary>A folder of our own with an adapter in it: adapter.json says what it is, adapter.safetensors holds PROJECTION.TENSOR.</summary>
+/// <summary>
+/// A folder of our own with an adapter in it: adapter.json says what it is, adapter.safetensors holds PROJECTION.TENSOR. A checksum in
+/// adapter.json is over both; it finds damage and edits, not forgery.
+/// </summary>
 internal static class AdapterFolder
 {
     public const string ConfigFile = "adapter.json";
 
-    private const string WeightsFile = "adapter.safetensors";
+    public const string WeightsFile = "adapter.safetensors";
+
     private const string Format = "Microsoft.ML.Sorsa adapter";
-    private const int Version = 1;
+    private const string Checksum = "checksum";
+
+    /// <summary>1, which version 0.1 of the library wrote, has no checksum.</summary>
+    private const int Version = 2;
 
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
@@ -35,89 +44,116 @@ internal static class AdapterFolder
             from named in weights.Tensors
             from tensor in named.Value.OrderBy(tensor => tensor.Key, StringComparer.Ordinal)
             select KeyValuePair.Create($"{named.Key}.{tensor.Key}", tensor.Value);
+        string fingerprint = weights.BaseFingerprint
+            ?? throw new InvalidOperationException("An adapter without a known base cannot be written.");
+        var content = new Content(
+            Version, weights.Method.Name, weights.Rank, weights.Scale, weights.IsQuantized, weights.TargetModules, fingerprint);
+        string hash = WriteTensors(writeFile, WeightsFile, [.. tensors]);
         var config = new
         {
             format = Format,
-            version = Version,
-            method = weights.Method.Name,
-            rank = weights.Rank,
-            scale = weights.Scale,
-            quantized = weights.IsQuantized,
-            target_modules = weights.TargetModules,
-            base_fingerprint = weights.BaseFingerprint,
+            version = content.Version,
+            method = content.Method,
+            rank = content.Rank,
+            scale = content.Scale,
+            quantized = content.Quantized,
+            target_modules = content.TargetModules,
+            base_fingerprint = content.BaseFingerprint,
+            checksum = content.ChecksumWith(hash),
         };
-        WriteFiles(writeFile, ConfigFile, config, WeightsFile, [.. tensors]);
+        WriteConfig(writeFile, ConfigFile, config);
     }
 
     /// <summary>The tensors of a folder that is an adapter, mapped; null where it is none.</summary>
     public static Checkpoint? OpenTensors(string folder) =>
         Path.Combine(folder, WeightsFile) is var path && File.Exists(path) ? Checkpoint.OpenFile(path) : null;
 
-    /// <summary>Writes a folder of a configuration and float32 tensors; it appears when both are written.</summary>
-    public static void Write(
-        string folder, string configFile, object config, string weightsFile, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
+    /// <summary>Writes float32 tensors as safetensors, and gives the file's hash.</summary>
+    public static string WriteTensors(
+        Action<string, Action<Stream>> writeFile, string name, IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
     {
-        using var target = new NewFolder(folder, nameof(folder));
-        WriteFiles(target.WriteFile, configFile, config, weightsFile, tensors);
-        target.Commit();
+        string hash = "";
+        writeFile(name, stream =>
+        {
+            using var hashing = new HashingStream(stream);
+            CheckpointWriter.Write(hashing, tensors, ScalarType.Float32);
+            hash = hashing.Hash;
+        });
+        return hash;
     }
 
-    private static void WriteFiles(
-        Action<string, Action<Stream>> writeFile, string configFile, object config, string weightsFile,
-        IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
-    {
-        writeFile(configFile, stream => JsonSerializer.Serialize(stream, config, s_indented));
-        writeFile(weightsFile, stream => CheckpointWriter.Write(stream, tensors, ScalarType.Float32));
-    }
+    /// <summary>Writes what says what the tensors are.</summary>
+    public static void WriteConfig(Action<string, Action<Stream>> writeFile, string name, object config) =>
+        writeFile(name, stream => JsonSerializer.Serialize(stream, config, s_indented));
 
-    /// <exception cref="InvalidDataException">A file is corrupt, or of another format.</exception>
+    /// <exception cref="InvalidDataException">A file is corrupt or was altered, or is of another format.</exception>
     public static AdapterWeights Read(string folder)
     {
-        string path = Path.Combine(folder, ConfigFile);
-        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        string path = Path.Combine(folder, ConfigFile), tensors = Path.Combine(folder, WeightsFile);
+        JsonReader config = JsonReader.Read(path);
         string format = config.TextOf("format");
         int version = config.Positive("version");
-        if (format != Format || version != Version)
+        if (format != Format || version > Version)
         {
-            throw config.Bad($"its format is '{format}', version {version}, and this library reads '{Format}', version {Version}");
+            throw config.Bad($"its format is '{format}', version {version}, and this library reads '{Format}', up to version {Version}");
         }
 
-        string name = config.TextOf("method");
-        MethodDescriptor method = MethodCatalog.FindSaved(name) ?? throw config.Bad(
-            $"its method is '{name}', and the methods that are known are "
+        var content = new Content(
+            version, config.TextOf("method"), config.Positive("rank"), config.NumberOf("scale"), config.FlagOf("quantized"),
+            [.. config["target_modules"].Items.Select(name => name.Text)], config.TextOf("base_fingerprint"));
+        MethodDescriptor method = MethodCatalog.FindSaved(content.Method) ?? throw config.Bad(
+            $"its method is '{content.Method}', and the methods that are known are "
             + string.Join(", ", MethodCatalog.Saved.Select(method => method.Name).Order(StringComparer.Ordinal)));
+        if (version > 1 || config.Has(Checksum))
+        {
+            VerifyChecksum(config, content, path, tensors);
+        }
+
         return new AdapterWeights(
-            method, config.NumberOf("scale"), config.FlagOf("quantized"), config.TextOf("base_fingerprint"),
-            ReadTensors(Path.Combine(folder, WeightsFile), bareName: full => full));
+            method, content.Scale, content.Quantized, content.BaseFingerprint, AdapterTensorFile.Read(tensors, Places))
+        {
+            StatedRank = content.Rank,
+            Targets = projection => content.TargetModules.Contains(LastName(projection), StringComparer.Ordinal),
+        };
     }
 
-    /// <summary>A file's tensors, copied into memory, by projection and by what stands behind its name's last dot.</summary>
-    /// <param name="path">The safetensors file.</param>
-    /// <param name="bareName">A name without what the format puts around it.</param>
-    /// <exception cref="InvalidDataException">Two names are the same tensor of the same projection.</exception>
-    public static SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> ReadTensors(string path, Func<string, string> bareName)
+    private static void VerifyChecksum(JsonReader config, Content content, string path, string tensors)
     {
-        using Checkpoint checkpoint = Checkpoint.OpenFile(path);
-        if (checkpoint.Names.CountBy(Split).FirstOrDefault(named => named.Value > 1) is { Value: > 1 } twice)
+        string stated = config.TextOf(Checksum);
+
+        // A file that is something else altogether is called by its name.
+        Checkpoint.OpenFile(tensors).Dispose();
+        var hash = new XxHash128();
+        using (FileStream stream = File.OpenRead(tensors))
+        {
+            hash.Append(stream);
+        }
+
+        if (content.ChecksumWith(Convert.ToHexStringLower(hash.GetCurrentHash())) != stated)
         {
             throw new InvalidDataException(
-                $"'{path}' holds {twice.Key.Tensor} of '{twice.Key.Path}' more than once. Write the adapter again.");
+                $"'{path}' and {WeightsFile} beside it are not as they were written: their checksum is not '{stated}'. One of them is "
+                + "damaged, was edited, or belongs to another adapter. Copy both again.");
         }
+    }
 
-        var tensors = new SortedDictionary<string, IReadOnlyDictionary<string, Tensor>>(StringComparer.Ordinal);
-        foreach (IGrouping<string, string> projection in checkpoint.Names.GroupBy(name => Split(name).Path, StringComparer.Ordinal))
+    /// <summary>A name is PROJECTION.TENSOR.</summary>
+    private static IEnumerable<(string Name, string Projection, string Tensor)> Places(IEnumerable<string> names) =>
+        names.Select(name => (name, name[..Math.Max(0, name.LastIndexOf('.'))], LastName(name)));
+
+    private static string LastName(string name) => name[(name.LastIndexOf('.') + 1)..];
+
+    /// <summary>What adapter.json says, but for its checksum.</summary>
+    private sealed record Content(
+        int Version, string Method, int Rank, double Scale, bool Quantized, IReadOnlyList<string> TargetModules, string BaseFingerprint)
+    {
+        /// <summary>A hash over all of it and the hash of the tensors' file.</summary>
+        public string ChecksumWith(string tensorsHash)
         {
-            tensors[projection.Key] = projection.ToDictionary(
-                name => Split(name).Tensor, name => checkpoint.Tensors[name].clone().DetachFromDisposeScope(), StringComparer.Ordinal);
-        }
-
-        return tensors;
-
-        (string Path, string Tensor) Split(string name)
-        {
-            string bare = bareName(name);
-            int dot = bare.LastIndexOf('.');
-            return dot < 0 ? (bare, "") : (bare[..dot], bare[(dot + 1)..]);
+            string text = string.Create(CultureInfo.InvariantCulture,
+                $"{Format}\n{Version}\n{Method}\n{Rank}\n{Scale:R}\n{Quantized}\n{string.Join(',', TargetModules)}\n{BaseFingerprint}\n")
+                + tensorsHash;
+            return Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text)));
         }
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -13,9 +14,11 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
     private readonly SortedDictionary<string, AdapterWeights> _adapters = new(StringComparer.Ordinal);
     private readonly List<(ProjectionSlot Slot, Linear Base)> _replaced = [];
 
+    private string? _inPlace;
+
     public IReadOnlyList<string> Names => [.. _adapters.Keys];
 
-    /// <summary>The one in use; null: the base alone.</summary>
+    /// <summary>The one that is used where none is named; null: the base alone.</summary>
     public string? Active { get; private set; }
 
     /// <summary>Takes an adapter over, once it is certain that it fits.</summary>
@@ -32,14 +35,34 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
         _adapters.Add(name, weights);
     }
 
+    /// <exception cref="ArgumentException">There is none of this name; null is the base alone.</exception>
+    public void Verify(string? name)
+    {
+        if (name is not null && !_adapters.ContainsKey(name))
+        {
+            string loaded = _adapters.Count == 0 ? "none" : NameList.Join(_adapters.Keys);
+            throw new ArgumentException($"name is '{name}', and the adapters that are loaded are {loaded}. Load it first.", nameof(name));
+        }
+    }
+
     /// <summary>Puts an adapter in use, or none.</summary>
     /// <exception cref="ArgumentException">There is none of this name.</exception>
     public void Use(string? name)
     {
-        if (name is not null && !_adapters.ContainsKey(name))
+        PutInPlace(name);
+        Active = name;
+    }
+
+    /// <summary>
+    /// Makes the model compute with an adapter, or with none, whichever is in use: for what keeps its own while others change that.
+    /// </summary>
+    /// <exception cref="ArgumentException">There is none of this name.</exception>
+    public void PutInPlace(string? name)
+    {
+        Verify(name);
+        if (name == _inPlace)
         {
-            string loaded = _adapters.Count == 0 ? "none" : string.Join(", ", _adapters.Keys);
-            throw new ArgumentException($"name is '{name}', and the adapters that are loaded are {loaded}. Load it first.", nameof(name));
+            return;
         }
 
         Restore();
@@ -51,7 +74,8 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
             try
             {
                 IEnumerable<AdapterTarget> targets = slots.Select(slot => new ProjectionTarget(slot, model.Type, keepsProjection: true));
-                AdapterSet.Inject(targets, new SavedMethod(weights)).Merge(savedType);
+                AdapterSet.Inject(targets, new SavedMethod(weights)).Merge(
+                    savedType, $"The adapter '{name}' is damaged, or too large for {savedType}: write or fetch it again.");
             }
             catch
             {
@@ -60,7 +84,7 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
             }
         }
 
-        Active = name;
+        _inPlace = name;
     }
 
     public void Dispose()
@@ -79,7 +103,7 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
 
     private void Restore()
     {
-        Active = null;
+        _inPlace = null;
         foreach ((ProjectionSlot slot, Linear linear) in _replaced)
         {
             nn.Module<Tensor, Tensor> replaced = slot.Exchange(linear);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -16,6 +17,18 @@ internal sealed record AdapterWeights(
     MethodDescriptor Method, double Scale, bool IsQuantized, string? BaseFingerprint,
     SortedDictionary<string, IReadOnlyDictionary<string, Tensor>> Tensors) : IDisposable
 {
+    /// <summary>What PEFT's readers find the base by; null where it has no name.</summary>
+    public string? BaseName { get; init; }
+
+    /// <summary>r as its file states it, beside the tensors; null where there is no file.</summary>
+    public int? StatedRank { get; init; }
+
+    /// <summary>Whether its file says that it adapts a projection; null where it does not say.</summary>
+    public Func<string, bool>? Targets { get; init; }
+
+    /// <summary>It started from a randomised decomposition, which nobody else finds to the same digits.</summary>
+    public bool StartIsRandomized { get; init; }
+
     /// <summary>The names that the projections end in, in ordinal order.</summary>
     public IReadOnlyList<string> TargetModules =>
     [
@@ -54,7 +67,10 @@ internal sealed record AdapterWeights(
         }
 
         return first is null || adapters.Method is not { Restore: not null } method ? null : new AdapterWeights(
-            method, first.Scale, first.IsQuantized, baseFingerprint, tensors);
+            method, first.Scale, first.IsQuantized, baseFingerprint, tensors)
+        {
+            StartIsRandomized = adapters.Adapters.Any(named => named.Value is LowRankAdapter { StartIsRandomized: true }),
+        };
     }
 
     /// <summary>The adapter of a projection, as it was saved.</summary>
@@ -79,9 +95,10 @@ internal sealed record AdapterWeights(
             faults.Add("it holds no tensor");
         }
 
-        if (BaseFingerprint is not null && BaseFingerprint != model.Fingerprint)
+        if (BaseFingerprint is not null && !model.HasFingerprint(BaseFingerprint))
         {
-            faults.Add($"another base: it was trained on {BaseFingerprint}, and this model is {model.Fingerprint}");
+            faults.Add($"another base: it was trained on {BaseFingerprint}, and this model is {model.Fingerprint} "
+                + "(names of the weights' values, whatever type they are stored in)");
         }
 
         var shapes = model.Projections.ToDictionary(slot => slot.Path, slot => ((Linear)slot.Module).weight.shape, StringComparer.Ordinal);
@@ -89,13 +106,21 @@ internal sealed record AdapterWeights(
         {
             faults.AddRange(shapes.TryGetValue(path, out long[]? shape)
                 ? Faults(path, tensors, shape)
-                : [$"foreign target: {path} is no projection of this model"]);
+                : [$"foreign target: {path} is no projection of this model, whose are called such as {shapes.Keys.First()}"]);
+        }
+
+        if (Targets is not null)
+        {
+            faults.AddRange(shapes.Keys.Where(path => Targets(path) && !Tensors.ContainsKey(path))
+                .Select(path => $"missing: {path}, which target_modules names, has no tensor"));
+            faults.AddRange(shapes.Keys.Where(path => !Targets(path) && Tensors.ContainsKey(path))
+                .Select(path => $"unexpected: {path} has tensors, and target_modules does not name it"));
         }
 
         if (faults.Count > 0)
         {
-            string list = string.Concat(faults.Select(fault => $"{Environment.NewLine}  {fault}"));
-            throw new InvalidDataException($"The adapter in '{source}' does not fit this model:{list}");
+            string line = $"{Environment.NewLine}  ";
+            throw new InvalidDataException($"The adapter in '{source}' does not fit this model:{line}{NameList.Join(faults, line)}");
         }
     }
 
@@ -127,7 +152,7 @@ internal sealed record AdapterWeights(
     /// <summary>What is missing, unexpected or misshapen beside a weight [out, in].</summary>
     private IEnumerable<string> Faults(string path, IReadOnlyDictionary<string, Tensor> tensors, long[] shape)
     {
-        long rank = Method.SizeOf(Axis.Rank, tensors);
+        long rank = StatedRank ?? Method.SizeOf(Axis.Rank, tensors);
         string[] names = [.. Method.Tensors.Select(known => known.Name)];
 
         // PEFT's files have no fingerprint, and lack what PiSSA started from: it is recomputed.
@@ -150,8 +175,9 @@ internal sealed record AdapterWeights(
             if (tensors.GetValueOrDefault(known.Name) is { } tensor
                 && !(tensor.is_floating_point() && tensor.shape.SequenceEqual(expected)))
             {
+                string asking = StatedRank is null ? "this base and method ask" : $"this base, method and a rank (r) of {rank} ask";
                 yield return $"misshapen: {path}.{known.Name} is {tensor.dtype} {Text(tensor.shape)}, "
-                    + $"and this base and method ask for floating-point numbers {Text(expected)}";
+                    + $"and {asking} for floating-point numbers {Text(expected)}";
             }
         }
 

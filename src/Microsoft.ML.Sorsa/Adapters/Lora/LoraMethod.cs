@@ -12,6 +12,7 @@ internal sealed class LoraMethod : AdapterMethod
     {
         Method = FineTuningMethod.Lora,
         Name = "lora",
+        DefaultLearningRate = 3e-3,
         Options = MethodOptions.LowRank,
         Create = (settings, run) => Create(settings, run, settings.Scale, isRankStabilized: false),
         Tensors = [AdapterTensor.LoraA, AdapterTensor.LoraB],
@@ -24,6 +25,7 @@ internal sealed class LoraMethod : AdapterMethod
     {
         Method = FineTuningMethod.RsLora,
         Name = "rslora",
+        DefaultLearningRate = 1e-3,
         Create = (settings, run) => Create(
             settings, run, (settings.Alpha ?? settings.RankOrDefault) / Math.Sqrt(settings.RankOrDefault), isRankStabilized: true),
         Peft = new PeftForm(UseRsLora: true),

@@ -23,6 +23,7 @@ internal sealed class PissaMethod : AdapterMethod
     {
         Method = FineTuningMethod.Pissa,
         Name = "pissa",
+        DefaultLearningRate = 5e-4,
         Options = MethodOptions.LowRank | MethodOptions.QuantizationRounds,
         Create = (settings, run) => new PissaMethod
         {
@@ -71,6 +72,7 @@ internal sealed class PissaMethod : AdapterMethod
         {
             Dropout = Dropout,
             QuantizationError = split.Error,
+            StartIsRandomized = Decomposition.IsRandomized(linear.weight.shape, Rank),
         };
     }
 

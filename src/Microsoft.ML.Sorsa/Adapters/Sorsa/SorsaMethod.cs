@@ -14,6 +14,7 @@ internal sealed class SorsaMethod : AdapterMethod
     {
         Method = FineTuningMethod.Sorsa,
         Name = "sorsa",
+        DefaultLearningRate = 5e-4,
         Options = MethodOptions.LowRank | MethodOptions.QuantizationRounds | MethodOptions.Gamma | MethodOptions.RegularizerReduction
             | MethodOptions.Triplets | MethodOptions.SliceStart | MethodOptions.HardOrthonormality,
         DefaultGamma = 4e-4,

@@ -12,6 +12,7 @@ internal sealed class WeightMethod : AdapterMethod
     {
         Method = FineTuningMethod.Full,
         Name = "full",
+        DefaultLearningRate = 5e-4,
         Options = MethodOptions.None,
         Create = (_, _) => new WeightMethod { Everything = true },
     };
@@ -20,6 +21,7 @@ internal sealed class WeightMethod : AdapterMethod
     {
         Method = FineTuningMethod.Partial,
         Name = "partial",
+        DefaultLearningRate = 5e-4,
         Options = MethodOptions.TargetModules,
         Create = (_, _) => new WeightMethod { Everything = false },
     };

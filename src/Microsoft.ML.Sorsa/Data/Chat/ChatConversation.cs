@@ -39,19 +39,26 @@ internal static class JinjaText
     /// </summary>
     public static string Strip(string text)
     {
+        string rest = StripEnd(text);
         int start = 0;
-        int end = text.Length;
-        while (start < end && IsSpace(text[start]))
+        while (start < rest.Length && IsSpace(rest[start]))
         {
             start++;
         }
 
-        while (end > start && IsSpace(text[end - 1]))
+        return rest[start..];
+    }
+
+    /// <summary><c>text.rstrip()</c>.</summary>
+    public static string StripEnd(string text)
+    {
+        int end = text.Length;
+        while (end > 0 && IsSpace(text[end - 1]))
         {
             end--;
         }
 
-        return text[start..end];
+        return text[..end];
     }
 
     private static bool IsSpace(char c) => char.IsWhiteSpace(c) || c is >= '\u001C' and <= '\u001F';

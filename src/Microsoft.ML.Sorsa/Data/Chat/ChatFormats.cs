@@ -1,58 +1,62 @@
-using System.Text;
-
 namespace Microsoft.ML.Sorsa.Data.Chat;
 
 /// <summary>ChatML: every message between two marks, whatever its role.</summary>
 internal static class ChatMLFormat
 {
+    /// <summary>Ends every message.</summary>
+    public const string EndOfTurn = "<|im_end|>";
+
     /// <summary>Generic ChatML.</summary>
-    public static string Plain(ChatConversation chat) => Render(chat, []);
+    public static TemplatedText Plain(ChatConversation chat) => Render(chat, []);
 
     /// <summary>SmolLM2 speaks under its own system message where the conversation brings none.</summary>
-    public static string SmolLM2(ChatConversation chat) => Render(chat, chat.SystemMessage is not null
+    public static TemplatedText SmolLM2(ChatConversation chat) => Render(chat, chat.SystemMessage is not null
         ? []
         : [new ChatMessage("system", "You are a helpful AI assistant named SmolLM, trained by Hugging Face")]);
 
-    private static string Render(ChatConversation chat, ChatMessage[] before)
+    private static TemplatedText Render(ChatConversation chat, ChatMessage[] before)
     {
-        StringBuilder text = new();
+        TemplatedText text = new();
         foreach (ChatMessage message in before.Concat(chat.Messages))
         {
-            text.Append($"<|im_start|>{message.Role}\n{message.Content}<|im_end|>\n");
+            text.Append($"<|im_start|>{message.Role}\n").AppendContent(message.Content).Append(EndOfTurn + "\n");
         }
 
-        return text.Append(chat.AddGenerationPrompt ? "<|im_start|>assistant\n" : "").ToString();
+        return text.Append(chat.AddGenerationPrompt ? "<|im_start|>assistant\n" : "");
     }
 }
 
 /// <summary>Zephyr's format, which TinyLlama's chat models use: a mark per role; messages of other roles are left out.</summary>
 internal static class ZephyrFormat
 {
-    public static string TinyLlama(ChatConversation chat)
+    public static TemplatedText TinyLlama(ChatConversation chat)
     {
-        StringBuilder text = new();
+        TemplatedText text = new();
         foreach ((string role, string content) in chat.Messages)
         {
             if (role is "user" or "system" or "assistant")
             {
-                text.Append($"<|{role}|>\n{content}{chat.RequiredEosToken}\n");
+                text.Append($"<|{role}|>\n").AppendContent(content).Append($"{chat.RequiredEosToken}\n");
             }
         }
 
-        return text.Append(chat.AddGenerationPrompt ? "<|assistant|>\n" : "").ToString();
+        return text.Append(chat.AddGenerationPrompt ? "<|assistant|>\n" : "");
     }
 }
 
 /// <summary>The instruction formats of Llama 2 and Llama 3.</summary>
 internal static class LlamaFormat
 {
+    /// <summary>Ends every message of Llama 3.</summary>
+    public const string EndOfTurn = "<|eot_id|>";
+
     /// <summary>
     /// Llama 2: the system message goes into the first user message. Roles that are neither user nor assistant count as turns
     /// and are left out. The text after the last <c>[/INST]</c> is the model's, so there is no generation prompt.
     /// </summary>
-    public static string Llama2(ChatConversation chat)
+    public static TemplatedText Llama2(ChatConversation chat)
     {
-        StringBuilder text = new();
+        TemplatedText text = new();
         IReadOnlyList<ChatMessage> turns = chat.Turns;
         for (int i = 0; i < turns.Count; i++)
         {
@@ -62,44 +66,60 @@ internal static class LlamaFormat
                 throw new InvalidDataException("Conversation roles must alternate user/assistant/user/assistant/...");
             }
 
-            if (i == 0 && chat.SystemMessage is { } system)
+            if (role == "user")
             {
-                content = $"<<SYS>>\n{system}\n<</SYS>>\n\n{content}";
+                text.Append($"{chat.RequiredBosToken}[INST] ");
+                AppendStripped(text, i == 0 ? chat.SystemMessage : null, content);
+                text.Append(" [/INST]");
             }
-
-            text.Append(role switch
+            else if (role == "assistant")
             {
-                "user" => $"{chat.RequiredBosToken}[INST] {JinjaText.Strip(content)} [/INST]",
-                "assistant" => $" {JinjaText.Strip(content)} {chat.RequiredEosToken}",
-                _ => "",
-            });
+                text.Append(" ").AppendContent(JinjaText.Strip(content)).Append($" {chat.RequiredEosToken}");
+            }
         }
 
-        return text.ToString();
+        return text;
     }
 
     /// <summary>Llama 3: a header with the role, whatever it is, before each message.</summary>
-    public static string Llama3(ChatConversation chat)
+    public static TemplatedText Llama3(ChatConversation chat)
     {
-        StringBuilder text = new(chat.RequiredBosToken);
+        TemplatedText text = new TemplatedText().Append(chat.RequiredBosToken);
         foreach (ChatMessage message in chat.Messages)
         {
-            text.Append(Header(message.Role)).Append(JinjaText.Strip(message.Content)).Append("<|eot_id|>");
+            text.Append(Header(message.Role)).AppendContent(JinjaText.Strip(message.Content)).Append(EndOfTurn);
         }
 
-        return text.Append(chat.AddGenerationPrompt ? Header("assistant") : "").ToString();
+        return text.Append(chat.AddGenerationPrompt ? Header("assistant") : "");
     }
 
     private static string Header(string role) => $"<|start_header_id|>{role}<|end_header_id|>\n\n";
+
+    /// <summary>The template strips both together: of a message that is blank the newlines between them go, too.</summary>
+    private static void AppendStripped(TemplatedText text, string? system, string content)
+    {
+        string stripped = JinjaText.Strip(content);
+        if (system is null)
+        {
+            text.AppendContent(stripped);
+            return;
+        }
+
+        text.Append("<<SYS>>\n").AppendContent(system).Append("\n<</SYS>>");
+        if (stripped.Length > 0)
+        {
+            text.Append("\n\n").AppendContent(JinjaText.StripEnd(content));
+        }
+    }
 }
 
 /// <summary>The instruction formats of Mistral 7B; neither has a generation prompt.</summary>
 internal static class MistralFormat
 {
     /// <summary>v0.1: user and assistant in turn, no system message.</summary>
-    public static string V01(ChatConversation chat)
+    public static TemplatedText V01(ChatConversation chat)
     {
-        StringBuilder text = new(chat.BosToken);
+        TemplatedText text = new TemplatedText().Append(chat.BosToken);
         for (int i = 0; i < chat.Messages.Count; i++)
         {
             (string role, string content) = chat.Messages[i];
@@ -108,22 +128,22 @@ internal static class MistralFormat
                 throw new InvalidDataException("Conversation roles must alternate user/assistant/user/assistant/...");
             }
 
-            text.Append(role switch
+            _ = role switch
             {
-                "user" => $"[INST] {content} [/INST]",
-                "assistant" => $"{content}{chat.RequiredEosToken} ",
+                "user" => text.Append("[INST] ").AppendContent(content).Append(" [/INST]"),
+                "assistant" => text.AppendContent(content).Append($"{chat.RequiredEosToken} "),
                 _ => throw new InvalidDataException("Only user and assistant roles are supported!"),
-            });
+            };
         }
 
-        return text.ToString();
+        return text;
     }
 
     /// <summary>
     /// v0.3: the system message stands before the last user message, and only if the conversation ends with that. Tool results
     /// do not count as turns, and are refused as the template refuses any that has no call id, which no message of ours has.
     /// </summary>
-    public static string V03(ChatConversation chat)
+    public static TemplatedText V03(ChatConversation chat)
     {
         IReadOnlyList<ChatMessage> turns = chat.Turns;
         bool user = true;
@@ -138,23 +158,24 @@ internal static class MistralFormat
             user = !user;
         }
 
-        StringBuilder text = new(chat.BosToken);
+        TemplatedText text = new TemplatedText().Append(chat.BosToken);
         for (int i = 0; i < turns.Count; i++)
         {
             string content = turns[i].Content;
-            text.Append(turns[i].Role switch
+            _ = turns[i].Role switch
             {
-                "user" when i == turns.Count - 1 && chat.SystemMessage is { } system => $"[INST] {system}\n\n{content}[/INST]",
-                "user" => $"[INST] {content}[/INST]",
-                "assistant" => $" {JinjaText.Strip(content)}{chat.RequiredEosToken}",
+                "user" when i == turns.Count - 1 && chat.SystemMessage is { } system =>
+                    text.Append("[INST] ").AppendContent(system).Append("\n\n").AppendContent(content).Append("[/INST]"),
+                "user" => text.Append("[INST] ").AppendContent(content).Append("[/INST]"),
+                "assistant" => text.Append(" ").AppendContent(JinjaText.Strip(content)).Append(chat.RequiredEosToken),
                 _ when IsToolResult(turns[i]) => throw new InvalidDataException(
                     "Tool call IDs should be alphanumeric strings with length 9!"),
                 _ => throw new InvalidDataException(
                     "Only user and assistant roles are supported, with the exception of an initial optional system message!"),
-            });
+            };
         }
 
-        return text.ToString();
+        return text;
     }
 
     private static bool IsToolResult(ChatMessage message) => message.Role is "tool" or "tool_results";

@@ -12,29 +12,40 @@ internal sealed class ChatTemplate
 {
     private static readonly ChatTemplate[] Known =
     [
-        new("chatml", "fcf7a096fe99a48fd9ad2b250bf9237e96e8f48bffec1c7ea4d3f225176cd40e", ChatMLFormat.Plain),
+        new("chatml", "fcf7a096fe99a48fd9ad2b250bf9237e96e8f48bffec1c7ea4d3f225176cd40e", ChatMLFormat.Plain,
+            ChatMLFormat.EndOfTurn),
         new("llama-2-chat", "e8d5b5a546d3f19df16a5320c614fab05bdc4edd50e850f1afd947b503ea41cf", LlamaFormat.Llama2),
-        new("llama-3-instruct", "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122", LlamaFormat.Llama3),
+        new("llama-3-instruct", "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122", LlamaFormat.Llama3,
+            LlamaFormat.EndOfTurn),
         new("mistral-instruct-v0.1", "7e995b379ec01747807246483647cd99030abf331653f1119e16d7ac041a3495", MistralFormat.V01),
         new("mistral-instruct-v0.3", "cafb64e0e9e5fd2503054b3479593fae39cbdfd52338ce8af9bb4664a8eb05bd", MistralFormat.V03),
-        new("smollm2-instruct", "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", ChatMLFormat.SmolLM2),
+        new("smollm2-instruct", "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", ChatMLFormat.SmolLM2,
+            ChatMLFormat.EndOfTurn),
         new("tinyllama-chat", "66291cf0045c2425a3a667cf3cbb7af2b11f09e025c02f97245323ab79119362", ZephyrFormat.TinyLlama),
     ];
 
     private readonly string hash;
-    private readonly Func<ChatConversation, string> render;
+    private readonly Func<ChatConversation, TemplatedText> render;
 
     /// <param name="name">What messages call the template.</param>
     /// <param name="hash">SHA-256 of its UTF-8 text without a final newline, in lower-case hexadecimal.</param>
     /// <param name="render">The template's work.</param>
-    private ChatTemplate(string name, string hash, Func<ChatConversation, string> render)
+    /// <param name="endOfTurn">See <see cref="EndOfTurn"/>.</param>
+    private ChatTemplate(string name, string hash, Func<ChatConversation, TemplatedText> render, string? endOfTurn = null)
     {
+        EndOfTurn = endOfTurn;
         Name = name;
         this.hash = hash;
         this.render = render;
     }
 
     public string Name { get; }
+
+    /// <summary>
+    /// The token that the template writes behind an answer where that is not eos_token; null: eos_token. (White space around it is left
+    /// out: none of the templates' models has anything to say there.)
+    /// </summary>
+    public string? EndOfTurn { get; }
 
     /// <summary>The template with this text. One newline at its end makes no difference, as to Jinja it makes none.</summary>
     /// <exception cref="NotSupportedException">The text is none of the known templates'.</exception>
@@ -49,13 +60,13 @@ internal sealed class ChatTemplate
             $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\").");
     }
 
-    /// <summary>The conversation as the one text that the model reads.</summary>
+    /// <summary>The conversation as the one text that the model reads; the messages' contents are not the template's words.</summary>
     /// <param name="messages">At least one message.</param>
     /// <param name="addGenerationPrompt">Whether the text ends with the start of the assistant's reply, in templates that mark it.</param>
     /// <param name="bosToken">The tokenizer's BOS token, null where it has none.</param>
     /// <param name="eosToken">The tokenizer's EOS token, null where it has none.</param>
     /// <exception cref="InvalidDataException">The template refuses the conversation; the message is the template's own.</exception>
-    public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt, string? bosToken, string? eosToken)
+    public TemplatedText Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt, string? bosToken, string? eosToken)
     {
         ArgumentNullException.ThrowIfNull(messages);
         return messages.Count == 0

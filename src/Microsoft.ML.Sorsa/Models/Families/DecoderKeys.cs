@@ -38,6 +38,11 @@ internal static class DecoderKeys
             throw config.Bad($"num_attention_heads {heads} is not a multiple of num_key_value_heads {keyValueHeads}");
         }
 
+        if (!config.Has("head_dim") && hidden < heads)
+        {
+            throw config.Bad($"hidden_size {hidden} is less than num_attention_heads {heads}, and head_dim is not given: heads of nothing");
+        }
+
         int headDim = config.Positive("head_dim", hidden / heads);
         return headDim % 2 == 0
             ? new AttentionSpec(heads, keyValueHeads, headDim)

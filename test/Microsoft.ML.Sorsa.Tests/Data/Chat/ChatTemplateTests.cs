@@ -22,7 +22,7 @@ public sealed class ChatTemplateTests
         ChatTemplate template = Template(row.Template);
         Assert.AreEqual(row.Template, template.Name);
 
-        string Render() => template.Render(row.Messages, row.AddGenerationPrompt, row.BosToken, row.EosToken);
+        string Render() => template.Render(row.Messages, row.AddGenerationPrompt, row.BosToken, row.EosToken).Text;
         if (row.Error is null)
         {
             Assert.AreEqual(row.Rendered, Render());
@@ -49,6 +49,42 @@ public sealed class ChatTemplateTests
         {
             CollectionAssert.AreEqual(row.Ids, tokenizer.Encode(row.Rendered!, addSpecialTokens: false), row.Name);
         }
+    }
+
+    /// <summary>Contents are ordinary text: where they hold no special token, nothing changes by saying so.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Templates))]
+    public void ContentsWithoutSpecialTokensHaveTheSameIdsAsOrdinaryText(string name)
+    {
+        Case[] rows = [.. File.ReadLines(TestData.Require(CasesPath)).Select(line => JsonSerializer.Deserialize<Case>(line, SnakeCase)!)
+            .Where(row => row.Template == name && row.Ids is not null)];
+        if (rows.Length == 0)
+        {
+            Assert.Inconclusive($"{CasesPath} has no ids for '{name}': no tokenizer is named for it.");
+        }
+
+        TextTokenizer tokenizer = Tokenizer(name);
+        int compared = 0;
+        foreach (Case row in rows)
+        {
+            TemplatedText text = Template(name).Render(row.Messages, row.AddGenerationPrompt, row.BosToken, row.EosToken);
+            int[] ids = tokenizer.Encode(text.Text, addSpecialTokens: false, text.Contents);
+            bool plain = row.Messages.All(message => Specials(tokenizer, message.Content) == 0);
+            compared += plain ? 1 : 0;
+            if (plain)
+            {
+                CollectionAssert.AreEqual(row.Ids, ids, row.Name);
+            }
+            else
+            {
+                CollectionAssert.AreNotEqual(row.Ids, ids, row.Name);
+            }
+        }
+
+        Assert.IsGreaterThan(0, compared);
+
+        static int Specials(TextTokenizer tokenizer, string text) =>
+            tokenizer.Encode(text, addSpecialTokens: false).Count(tokenizer.IsSpecial);
     }
 
     [TestMethod]
@@ -88,7 +124,7 @@ public sealed class ChatTemplateTests
     public void AnUndefinedTokenIsNothingOrAnErrorAsInJinja(string name, string? bos, string? eos, string? expected)
     {
         ChatTemplate template = Template(name);
-        string Render() => template.Render([new("user", "a"), new("assistant", "b")], addGenerationPrompt: false, bos, eos);
+        string Render() => template.Render([new("user", "a"), new("assistant", "b")], addGenerationPrompt: false, bos, eos).Text;
 
         if (expected is not null)
         {

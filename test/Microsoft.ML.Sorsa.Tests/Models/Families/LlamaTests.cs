@@ -15,7 +15,7 @@ public sealed class LlamaTests
         ["rope_scaling", "{\"type\": \"su\", \"factor\": 2}", "'su'"],
         ["rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 2, \"twist\": 1}", "'twist'"],
         ["rope_scaling", "{\"rope_type\": \"yarn\", \"factor\": 2, \"truncate\": false}", "'truncate'"],
-        ["rope_parameters", "{\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}", "'partial_rotary_factor'"],
+        ["rope_parameters", "{\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor' = 0.5 is not"],
     ];
 
     public static IEnumerable<object[]> Senseless =>
@@ -106,6 +106,36 @@ public sealed class LlamaTests
         {
             Assert.AreEqual(expected, Parse(json).Spec.Rope);
         }
+    }
+
+    /// <summary>What transformers passes over when it makes the embedding.</summary>
+    [TestMethod]
+    [DataRow("""{"rope_type": "default", "factor": 8.0, "rope_theta": 10000}""", """{"rope_type": "default", "rope_theta": 10000}""")]
+    [DataRow("""{"rope_type": "default", "partial_rotary_factor": 1.0, "anything": "else"}""", """{"rope_type": "default"}""")]
+    [DataRow("""{"factor": 8.0, "original_max_position_embeddings": 32}""", """{"type": "default"}""")]
+    [DataRow("""{"type": "yarn", "factor": 4, "finetuned": true}""", """{"type": "yarn", "factor": 4}""")]
+    [DataRow("""{"type": "yarn", "factor": 4, "partial_rotary_factor": 1, "low_freq_factor": 1}""", """{"type": "yarn", "factor": 4}""")]
+    [DataRow("""{"type": "linear", "factor": 4, "attention_factor": 2, "beta_fast": 7, "original_max_position_embeddings": 32}""",
+        """{"type": "linear", "factor": 4}""")]
+    public void WhatARotaryEmbeddingDoesNotReadChangesNothing(string more, string less) => Assert.AreEqual(
+        Parse(With("rope_scaling", less, Minimal)).Spec.Rope, Parse(With("rope_scaling", more, Minimal)).Spec.Rope);
+
+    /// <summary>What transformers does read, or may.</summary>
+    [TestMethod]
+    [DataRow("""{"type": "yarn", "factor": 4, "mscale": 0.7}""", "mscale")]
+    [DataRow("""{"type": "yarn", "factor": 4, "mscale_all_dim": 1}""", "mscale_all_dim")]
+    [DataRow("""{"type": "dynamic", "factor": 4, "original_max_position_embeddings": 32}""", "original_max_position_embeddings")]
+    [DataRow("""{"type": "yarn", "factor": 4, "partial_rotary_factor": 0.5}""", "partial_rotary_factor")]
+    [DataRow("""{"full_attention": {"rope_theta": 1000}}""", "full_attention")]
+    public void WhatARotaryEmbeddingReadsElsewhereIsRefused(string json, string key) => Assert.Contains(
+        key, Assert.ThrowsExactly<NotSupportedException>(() => Parse(With("rope_scaling", json, Minimal))).Message);
+
+    [TestMethod]
+    public void APartOfAHeadIsNotTurned()
+    {
+        Assert.AreEqual(8, Parse(With("partial_rotary_factor", "1.0", Minimal)).Spec.Rope.HeadDim);
+        Assert.Contains("'partial_rotary_factor' = 0.25", Assert.ThrowsExactly<NotSupportedException>(
+            () => Parse(With("partial_rotary_factor", "0.25", Minimal))).Message);
     }
 
     [TestMethod]
