@@ -21,8 +21,6 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
     /// </summary>
     private const int Format = 2;
 
-    private const string ParametersPart = "parameters", LimitsPart = "limits", ResultPart = "results";
-
     /// <summary>Both SQLite and PostgreSQL read it.</summary>
     private const string Schema = """
         CREATE TABLE IF NOT EXISTS sorsa_study (study TEXT PRIMARY KEY, definition TEXT NOT NULL, version TEXT NOT NULL);
@@ -94,7 +92,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
             transaction =>
             {
                 var trials = new StudyTrials(_sql, transaction, name).Read(int.MinValue, int.MaxValue);
-                Verify(transaction, trials);
+                VerifyAll(transaction, trials);
                 return trials.ToDictionary(trial => trial.Key, trial => trial.Value with { TrialSettings = Typed(trial.Value, space) });
             },
             IsolationLevel.RepeatableRead);
@@ -123,9 +121,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
         var settings = new TrialSettings(trialId, trials.Parameters(trialId, trialId).GetValueOrDefault(trialId)
             ?? throw StudyRow.Damaged(name, trialId, "it has no parameters."));
         var plan = new TrialPlan(settings, trials.Limits(trialId));
-        var hashes = Hashes(transaction, trialId, trialId);
-        Verify(hashes, trialId, ParametersPart, StudyHash.OfParameters(settings));
-        Verify(hashes, trialId, LimitsPart, StudyHash.OfLimits(plan.Limits));
+        new StudyHashes(_sql, transaction, name, trialId, trialId).Verify(plan);
         return plan;
     });
 
@@ -165,8 +161,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
                     trial, ("look", i + 1), ("loss", double.IsInfinity(plan.Limits[i]) ? null : plan.Limits[i]));
             }
 
-            WriteHash(transaction, id, ParametersPart, StudyHash.OfParameters(plan.Settings));
-            WriteHash(transaction, id, LimitsPart, StudyHash.OfLimits(plan.Limits));
+            StudyHashes.Write(_sql, transaction, plan);
             return true;
         });
     }
@@ -200,7 +195,7 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
                     AddPoint(transaction, trial, i + 1, point);
                 }
 
-                WriteHash(transaction, trial, ResultPart, StudyHash.OfResult(written));
+                StudyHashes.Write(_sql, transaction, written);
             }
 
             return first;
@@ -235,58 +230,30 @@ public sealed class SqlStudyTables(DbConnection connection, string study, string
         var trials = new StudyTrials(_sql, transaction, name);
         foreach (TrialResult trial in trials.Read(int.MinValue, int.MaxValue).Values)
         {
-            int id = trial.TrialSettings.TrialId;
-            WriteHash(transaction, id, ParametersPart, StudyHash.OfParameters(trial.TrialSettings));
-            WriteHash(transaction, id, LimitsPart, StudyHash.OfLimits(trials.Limits(id)));
+            StudyHashes.Write(_sql, transaction, new TrialPlan(trial.TrialSettings, trials.Limits(trial.TrialSettings.TrialId)));
             if (trial.State != TrialState.Running)
             {
-                WriteHash(transaction, id, ResultPart, StudyHash.OfResult(trial));
+                StudyHashes.Write(_sql, transaction, trial);
             }
         }
     }
 
-    private void Verify(DbTransaction transaction, Dictionary<int, TrialResult> trials)
+    private void VerifyAll(DbTransaction transaction, Dictionary<int, TrialResult> trials)
     {
-        Dictionary<(int, string), string> hashes = Hashes(transaction, int.MinValue, int.MaxValue);
+        new StudyHashes(_sql, transaction, name, int.MinValue, int.MaxValue).Verify(trials);
         bool isLoss = ReadDefinition(transaction)?.Values.Any(
             value => value is (StudyDefinition.MetricKey, var metric) && metric == SweepMetric.ValidationLoss.Name) ?? false;
-        foreach ((int lost, _) in hashes.Keys.Where(hash => !trials.ContainsKey(hash.Item1)))
-        {
-            throw StudyRow.Damaged(name, lost, "it was started, and is gone.");
-        }
 
-        foreach ((int id, TrialResult trial) in trials)
+        // Of a study without hashes, too, since those were made from what was found.
+        foreach (TrialResult trial in trials.Values.Where(trial => isLoss && trial.State == TrialState.Completed))
         {
-            Verify(hashes, id, ParametersPart, StudyHash.OfParameters(trial.TrialSettings));
-            if (trial.State != TrialState.Running)
+            if (trial.Metric != trial.LowestLoss)
             {
-                Verify(hashes, id, ResultPart, StudyHash.OfResult(trial));
-            }
-
-            // Of a study without hashes, too, since those were made from what was found.
-            if (isLoss && trial.State == TrialState.Completed && trial.Metric != trial.LowestLoss)
-            {
-                throw StudyRow.Damaged(name, id, "its validation loss is not the lowest one of its curve.");
+                throw StudyRow.Damaged(
+                    name, trial.TrialSettings.TrialId, "its validation loss is not the lowest one of its curve.");
             }
         }
     }
-
-    private void Verify(Dictionary<(int, string), string> hashes, int trial, string part, string hash)
-    {
-        if (hashes.GetValueOrDefault((trial, part)) != hash)
-        {
-            throw StudyRow.Damaged(name, trial, $"the {part} are not as they were written: their hash is another one.");
-        }
-    }
-
-    private Dictionary<(int, string), string> Hashes(DbTransaction transaction, int first, int last) => _sql.Query(
-        transaction, "trial, part, hash", "sorsa_hash WHERE study = @study AND trial BETWEEN @first AND @last",
-        row => (Key: (row.Trial, row.Text("part")), Hash: row.Text("hash")), ("first", first), ("last", last))
-        .ToDictionary(row => row.Key, row => row.Hash);
-
-    private void WriteHash(DbTransaction transaction, int trial, string part, string hash) => _sql.Execute(
-        transaction, "INSERT INTO sorsa_hash VALUES (@study, @trial, @part, @hash) ON CONFLICT DO NOTHING",
-        ("trial", trial), ("part", part), ("hash", hash));
 
     private int AddPoint(DbTransaction transaction, int trial, int evaluation, CurvePoint point) => _sql.Execute(transaction,
         "INSERT INTO sorsa_curve VALUES (@study, @trial, @look, @step, @loss, @orthonormality) ON CONFLICT DO NOTHING",

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.DataViews;
 
@@ -76,7 +77,7 @@ internal sealed class JsonRowText : IDisposable
             throw new InvalidDataException($"'{_path}' does not hold JSON. {other}.");
         }
 
-        _start = _buffer.AsSpan(0, _end).StartsWith("\uFEFF"u8) ? 3 : 0;
+        _start = _end - Utf8Text.WithoutMark(_buffer.AsSpan(0, _end)).Length;
         ReadOnlySpan<byte> text = _buffer.AsSpan(_start, _end - _start).TrimStart(" \t\r\n"u8);
         int line = text.IndexOf((byte)'\n');
         ReadOnlySpan<byte> second = line < 0 ? [] : text[line..].TrimStart(" \t\r\n"u8);

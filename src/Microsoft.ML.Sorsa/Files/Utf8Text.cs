@@ -14,6 +14,10 @@ internal static class Utf8Text
     /// <exception cref="InvalidDataException">As <see cref="Verify"/>.</exception>
     public static string Read(string file, ReadOnlySpan<byte> bytes) => Encoding.UTF8.GetString(Verify(file, bytes));
 
+    /// <summary>By its mark; without one it shows by every other byte of plain letters.</summary>
+    public static bool IsUtf16(ReadOnlySpan<byte> start) =>
+        start is [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] or [0, not 0, 0, not 0, ..] or [not 0, 0, not 0, 0, ..];
+
     /// <summary>The same bytes without the mark.</summary>
     public static ReadOnlySpan<byte> WithoutMark(ReadOnlySpan<byte> bytes) => bytes.StartsWith(Mark) ? bytes[Mark.Length..] : bytes;
 
@@ -21,7 +25,7 @@ internal static class Utf8Text
     /// <exception cref="InvalidDataException">They are in another encoding; names the first byte that shows it.</exception>
     public static ReadOnlySpan<byte> Verify(string file, ReadOnlySpan<byte> bytes)
     {
-        if (bytes is [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] or [0, not 0, 0, not 0, ..] or [not 0, 0, not 0, 0, ..])
+        if (IsUtf16(bytes))
         {
             throw new InvalidDataException($"'{file}' is in UTF-16, as some editors and PowerShell's > write. Save it as UTF-8.");
         }

@@ -34,10 +34,10 @@ internal static class WrongFile
         ("lmgg"u8.ToArray(), "a GGML file", Gguf),
         ("fmgg"u8.ToArray(), "a GGML file", Gguf),
         ("tjgg"u8.ToArray(), "a GGML file", Gguf),
-        ([0x1F, 0x8B, 8], "compressed with gzip", Unpack),
-        ("BZh"u8.ToArray(), "compressed with bzip2", Unpack),
-        ([0xFD, .. "7zXZ"u8, 0], "compressed with xz", Unpack),
-        ([0x28, 0xB5, 0x2F, 0xFD], "compressed with zstd", Unpack),
+        ([0x1F, 0x8B, 8], "a gzip file", Unpack),
+        ("BZh"u8.ToArray(), "a bzip2 file", Unpack),
+        ([0xFD, .. "7zXZ"u8, 0], "an xz file", Unpack),
+        ([0x28, 0xB5, 0x2F, 0xFD], "a zstd file", Unpack),
         ([0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C], "a 7-Zip archive", Unpack),
         ("Rar!"u8.ToArray(), "a RAR archive", Unpack),
         ("PK\x3\x4"u8.ToArray(), "a zip archive, as PyTorch's checkpoints are (.bin, .pt, .pth: pickled programs)", Convert),
@@ -89,7 +89,7 @@ internal static class WrongFile
 
         if (start.Length >= 64 && !start[..64].ContainsAnyExcept((byte)0))
         {
-            return ("full of zeros from its beginning on: a download that did not end", FetchAgain);
+            return ("a file of zeros from its beginning on: a download that did not end", FetchAgain);
         }
 
         string text = Encoding.ASCII.GetString(Utf8Text.WithoutMark(start[..Math.Min(start.Length, 64)])).TrimStart();

@@ -1,6 +1,7 @@
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;

@@ -107,6 +107,10 @@ public sealed class DataFileCases
         ["version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"u8.ToArray(), "Git LFS pointer", "git lfs pull"],
         ["- q: a\n  r: 1\n"u8.ToArray(), "YAML", "JSON lines"],
         ["SQLite format 3\0"u8.ToArray(), "SQLite", "JSON lines"],
+        [new byte[] { 0x80, 4, 0x95, 1, 0, 0, 0 }, "pickle", "JSON lines"],
+        ["Rar!\u001A\a"u8.ToArray(), "RAR archive", "Unpack"],
+        ["Entry not found"u8.ToArray(), "server's answer", "Fetch"],
+        [new byte[200], "zeros", "Fetch"],
     ];
 
     [TestMethod]

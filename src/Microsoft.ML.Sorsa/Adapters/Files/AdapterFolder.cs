@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.IO.Hashing;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Checkpoints;
@@ -75,9 +75,9 @@ internal static class AdapterFolder
         string hash = "";
         writeFile(name, stream =>
         {
-            using var hashing = new HashingStream(stream);
-            CheckpointWriter.Write(hashing, tensors, ScalarType.Float32);
-            hash = hashing.Hash;
+            using var hashed = new HashedStream(stream);
+            CheckpointWriter.Write(hashed, tensors, ScalarType.Float32);
+            hash = hashed.Hash;
         });
         return hash;
     }
@@ -123,13 +123,8 @@ internal static class AdapterFolder
 
         // A file that is something else altogether is called by its name.
         Checkpoint.OpenFile(tensors).Dispose();
-        var hash = new XxHash128();
-        using (FileStream stream = File.OpenRead(tensors))
-        {
-            hash.Append(stream);
-        }
-
-        if (content.ChecksumWith(Convert.ToHexStringLower(hash.GetCurrentHash())) != stated)
+        using FileStream stream = File.OpenRead(tensors);
+        if (content.ChecksumWith(Convert.ToHexStringLower(SHA256.HashData(stream))) != stated)
         {
             throw new InvalidDataException(
                 $"'{path}' and {WeightsFile} beside it are not as they were written: their checksum is not '{stated}'. One of them is "
@@ -153,7 +148,7 @@ internal static class AdapterFolder
             string text = string.Create(CultureInfo.InvariantCulture,
                 $"{Format}\n{Version}\n{Method}\n{Rank}\n{Scale:R}\n{Quantized}\n{string.Join(',', TargetModules)}\n{BaseFingerprint}\n")
                 + tensorsHash;
-            return Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text)));
+            return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
         }
     }
 }

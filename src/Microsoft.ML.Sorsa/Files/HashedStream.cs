@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 
-namespace Microsoft.ML.Sorsa.Persistence;
+namespace Microsoft.ML.Sorsa.Files;
 
 /// <summary>Hands bytes on to another stream, or from it, and takes their SHA-256 on the way. The other stream stays open.</summary>
 internal sealed class HashedStream(Stream inner) : Stream
