@@ -38,7 +38,10 @@ internal static class OptionText
 
     /// <summary>What belongs to a place and a process, not to what is computed.</summary>
     private static readonly string[] s_local =
-        [nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken)];
+    [
+        nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken),
+        nameof(Options.CheckpointFolder), nameof(Options.CheckpointSteps), nameof(Options.KeepCheckpoints), nameof(Options.Resume),
+    ];
 
     /// <summary>The same for all trials of one base model.</summary>
     private static readonly string[] s_ofTheBaseModel = [nameof(Options.ComputeType), nameof(Options.SavedType)];

@@ -34,6 +34,13 @@ public sealed class SorsaExperiment
     public SorsaExperiment SetTrainer(SorsaFineTuningTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        if (options.CheckpointFolder is not null)
+        {
+            throw new ArgumentException(
+                $"CheckpointFolder is '{options.CheckpointFolder}', which is for one training: trials of a sweep are run again from their "
+                + "beginning. Leave it null; a study (SetStudy) goes on with the trials that are left.", nameof(options));
+        }
+
         _trainer = options.Copy();
         _trainer.ModelFolder = WholePath(options.ModelFolder);
         return this;

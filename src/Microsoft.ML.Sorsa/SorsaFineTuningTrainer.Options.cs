@@ -242,8 +242,40 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>Told of every step, on the thread that trains. Default null.</summary>
         public IProgress<SorsaTrainingProgress>? Progress { get; set; }
 
-        /// <summary>Ends training between two steps with an <see cref="OperationCanceledException"/>; nothing is saved then.</summary>
+        /// <summary>
+        /// Ends training between two steps with an <see cref="OperationCanceledException"/>. Nothing is saved then but a checkpoint, where
+        /// there is a <see cref="CheckpointFolder"/>.
+        /// </summary>
         public CancellationToken CancellationToken { get; set; }
+
+        /// <summary>
+        /// Where training writes down how far it is, so that it goes on where it was interrupted: Fit with the same options, data and
+        /// model gives the same bits as if nothing had happened, on the same machine. Checkpoints are folders checkpoint-STEP; each is also
+        /// an adapter for <see cref="SorsaTransformer.LoadAdapter"/>, where the method has one. One folder for each training; made if it is
+        /// not there. While it trains, SIGTERM and Ctrl+C end the process after the step that is under way is written. Default null: none.
+        /// </summary>
+        public string? CheckpointFolder { get; set; }
+
+        /// <summary>
+        /// Steps between two checkpoints; one is also written at the end of every epoch, at the lowest validation loss so far, at the end
+        /// and on cancellation. Default 50; at least 1. Needs <see cref="CheckpointFolder"/>.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int CheckpointSteps { get; set; } = CheckpointSettings.DefaultSteps;
+
+        /// <summary>
+        /// How many of the newest checkpoints stay, beside the one of the lowest validation loss. Default 2; at least 1. Needs
+        /// <see cref="CheckpointFolder"/>.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int KeepCheckpoints { get; set; } = CheckpointSettings.DefaultKeep;
+
+        /// <summary>
+        /// What to do with checkpoints that are there already. Default <see cref="ResumeMode.Auto"/>: go on. Needs
+        /// <see cref="CheckpointFolder"/>.
+        /// </summary>
+        [OptionDefined]
+        public ResumeMode Resume { get; set; }
 
         /// <summary>Table 2: Llama 2 7B. r = 128, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
         public static Options Llama2_7B(string modelFolder) => Paper(modelFolder, rank: 128);
@@ -301,7 +333,22 @@ public sealed partial class SorsaFineTuningTrainer
                 Generation = Generation,
                 Progress = Progress,
                 CancellationToken = CancellationToken,
+                Checkpoints = ToCheckpointSettings(),
             };
+        }
+
+        private CheckpointSettings? ToCheckpointSettings()
+        {
+            if (!string.IsNullOrWhiteSpace(CheckpointFolder))
+            {
+                return new CheckpointSettings(Path.GetFullPath(CheckpointFolder), CheckpointSteps, KeepCheckpoints, Resume);
+            }
+
+            const string Other = $"{nameof(CheckpointFolder)} is not set", Remedy = $"Set {nameof(CheckpointFolder)}, or leave it out";
+            OptionRange.Fit(CheckpointSteps == CheckpointSettings.DefaultSteps, nameof(CheckpointSteps), CheckpointSteps, Other, Remedy);
+            OptionRange.Fit(KeepCheckpoints == CheckpointSettings.DefaultKeep, nameof(KeepCheckpoints), KeepCheckpoints, Other, Remedy);
+            OptionRange.Fit(Resume == ResumeMode.Auto, nameof(Resume), Resume, Other, Remedy);
+            return null;
         }
 
         private MethodSettings ToMethodSettings() => new()

@@ -1,24 +1,24 @@
-using System.IO.Hashing;
+using System.Security.Cryptography;
 using System.Text;
 
 namespace Microsoft.ML.Sorsa.Files;
 
 /// <summary>
-/// The checksums of a folder's files, in a file of their own, as xxh128sum prints and checks them: hash, two spaces, name. They find
-/// damage, not forgery.
+/// The SHA-256 of a folder's files, in a file of their own, as sha256sum prints and checks them: hash, two spaces, name. They find damage,
+/// not forgery.
 /// </summary>
 internal sealed class Checksums
 {
-    public const string FileName = "checksums.xxh128";
+    public const string FileName = "SHA256SUMS";
 
     private readonly SortedDictionary<string, string> _hashes = new(StringComparer.Ordinal);
 
     /// <summary>Writes one file of a new folder, and remembers its checksum.</summary>
     public void WriteFile(NewFolder folder, string name, Action<Stream> write) => folder.WriteFile(name, stream =>
     {
-        using var hashing = new HashingStream(stream);
-        write(hashing);
-        _hashes.Add(name, hashing.Hash);
+        using var hashed = new HashedStream(stream);
+        write(hashed);
+        _hashes.Add(name, hashed.Hash);
     });
 
     /// <summary>Writes the checksums of all files so far.</summary>
@@ -63,10 +63,8 @@ internal sealed class Checksums
 
     private static string Hash(string file)
     {
-        var hash = new XxHash128();
         using FileStream stream = File.OpenRead(file);
-        hash.Append(stream);
-        return Convert.ToHexStringLower(hash.GetCurrentHash());
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
     private static InvalidDataException Damaged(string folder, string fault) =>

@@ -58,23 +58,51 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         AdapterMethod method = settings.Method.Create(
             settings.MethodSettings,
             new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
-        using AdaptedModel model = start.Adapt(settings.TargetModules, method, settings.CancellationToken);
+        using TrainingCheckpoints? checkpoints =
+            settings.Checkpoints is { } asked ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, Warn) : null;
+        using AdaptedModel model = start.Adapt(
+            settings.TargetModules, method, isNamed: checkpoints is not null, settings.CancellationToken);
         Announce(model.Adapters, totalSteps);
         WarnOfFewSteps(train.Count, plan.StepsPerEpoch, totalSteps);
 
         int padTokenId = start.Tokenizer.PadTokenId ?? start.EndTokenId;
         int evaluationSteps = training.EvaluationSteps
             ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
-        new TrainingLoop(model.Model, model.Adapters, training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId }).Run(
-            plan.Steps(0, totalSteps), totalSteps,
-            validation.Count == 0 ? null : () => SupervisedLoss.Mean(model.Model, validation, training.BatchSize, padTokenId),
-            Report, settings.CancellationToken);
+        training = training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId };
+        Train(model, checkpoints, plan, totalSteps, training, train, validation);
 
         // In the log before anything is written: what a merge that fails was about.
         MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
         double? orthonormality = Orthonormality(model.Adapters);
         Info($"{report}");
         return model.Merge() with { Report = report, Orthonormality = orthonormality };
+    }
+
+    /// <summary>The steps that are left: all, or those behind the newest checkpoint.</summary>
+    private void Train(
+        AdaptedModel model, TrainingCheckpoints? checkpoints, BatchPlan plan, int totalSteps, TrainingSettings training,
+        IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
+    {
+        using var state = new TrainingState(model.Adapters, training);
+        if (checkpoints is not null)
+        {
+            var identity = RunFingerprint.Of(
+                settings, training, totalSteps, train, validation, model.BaseFingerprint!, start.Device);
+            if (checkpoints.Resume(state, identity, model.ViewAdapters) is { } checkpoint)
+            {
+                Info($"Training goes on behind step {state.Step} of {totalSteps}, from '{checkpoint}'.");
+            }
+        }
+
+        var loop = new TrainingLoop(model.Model, model.Adapters, training)
+        {
+            Checkpoints = checkpoints,
+            LossWatch = new LossWatch(start.Tokenizer.VocabularySize ?? 1, Warn),
+        };
+        loop.Continue(
+            state, plan.Steps(state.Step, totalSteps), totalSteps,
+            validation.Count == 0 ? null : () => SupervisedLoss.Mean(model.Model, validation, training.BatchSize, training.PadTokenId),
+            Report, settings.CancellationToken);
     }
 
     /// <summary>Nothing, a word or a warning: by how many rows are concerned.</summary>
@@ -162,6 +190,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
                 $"{progress.LearningRate:G3}, gradient norm {progress.GradientNorm:G3}.");
         }
     }
+
+    private void Warn(string message) => channel.Warning(MessageSensitivity.None, message);
 
     private void Info(params FormattableString[] pieces) =>
         channel.Info(MessageSensitivity.None, string.Concat(pieces.Select(FormattableString.Invariant)));

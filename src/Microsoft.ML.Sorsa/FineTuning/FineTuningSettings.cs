@@ -52,6 +52,9 @@ internal sealed record FineTuningSettings
 
     public required CancellationToken CancellationToken { get; init; }
 
+    /// <summary>Null: no checkpoints are written.</summary>
+    public required CheckpointSettings? Checkpoints { get; init; }
+
     /// <summary>What the smaller side of every target must be at least; null where the method has no rank.</summary>
     public int? RequiredRank => Method.RequiredRank(MethodSettings);
 

@@ -121,13 +121,14 @@ internal sealed class FolderModel : IPretrainedModel
     public bool HasSharedFingerprint(string fingerprint) =>
         fingerprint.Split(' ') is [var weights, var files] && files == _filesFingerprint && Shared.HasFingerprint(weights);
 
-    public AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken)
+    public AdaptedModel Adapt(
+        IReadOnlyList<string> targetModules, AdapterMethod method, bool isNamed, CancellationToken cancellationToken)
     {
         CausalLM model = _shared?.Share() ?? CausalLM.Load(_stored, _computeType, Device);
         try
         {
             // Before an adapter takes a part of a weight.
-            string? fingerprint = method.Method?.Restore is null ? null : model.Fingerprint;
+            string? fingerprint = isNamed || method.Method?.Restore is not null ? model.Fingerprint : null;
             AdapterSet adapters = AdapterSet.Inject(model, targetModules, method, cancellationToken);
             return new AdaptedNetwork(model, adapters, _savedType, fingerprint, BaseModelName.Of(_folder, _stored.Config.Json), _object);
         }
@@ -174,6 +175,8 @@ internal sealed class FolderModel : IPretrainedModel
         private bool _handedOver;
 
         public override ITrainedModel Model => model;
+
+        public override string? BaseFingerprint => fingerprint;
 
         public override void Dispose()
         {

@@ -27,8 +27,9 @@ internal interface IPretrainedModel : IDisposable
     /// <summary>Loads the weights and puts a method's adapters into the targets.</summary>
     /// <param name="targetModules">Names such as q_proj.</param>
     /// <param name="method">Makes the adapters.</param>
+    /// <param name="isNamed">Whether <see cref="AdaptedModel.BaseFingerprint"/> is asked for: it takes reading every weight.</param>
     /// <param name="cancellationToken">Checked between two projections.</param>
-    AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken);
+    AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, bool isNamed, CancellationToken cancellationToken);
 }
 
 /// <summary>
@@ -40,6 +41,12 @@ internal abstract class AdaptedModel(AdapterSet adapters, ScalarType savedType) 
 
     /// <summary>What trains.</summary>
     public abstract ITrainedModel Model { get; }
+
+    /// <summary>Names the weights as they were before; null where nobody asked for it.</summary>
+    public abstract string? BaseFingerprint { get; }
+
+    /// <summary>What the adapters hold now, without a copy, as a file of their own has it; null where there is none.</summary>
+    public AdapterWeights? ViewAdapters() => BaseFingerprint is null ? null : AdapterWeights.ViewOf(Adapters, BaseFingerprint);
 
     /// <summary>What merged weights are rounded to.</summary>
     public ScalarType SavedType => savedType;

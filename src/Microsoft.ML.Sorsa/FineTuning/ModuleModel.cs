@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -79,16 +80,19 @@ internal sealed class ModuleModel : IPretrainedModel
             ForeignModel.Bind(module, forward, maxPositions: null, text.EndTokenIds), text, end, settings, NoFolder);
     }
 
-    public AdaptedModel Adapt(IReadOnlyList<string> targetModules, AdapterMethod method, CancellationToken cancellationToken)
+    public AdaptedModel Adapt(
+        IReadOnlyList<string> targetModules, AdapterMethod method, bool isNamed, CancellationToken cancellationToken)
     {
         bool wasTraining = _model.Module.training;
+        string? fingerprint = isNamed ? WeightsFingerprint.Of(_model.NamedWeights) : null;
         var frozen = new FrozenModule(_model.Module);
         try
         {
             var adapters = AdapterSet.Inject(
                 _targets.Select(target => new TensorTarget(target.Path, target.Weight)), method, cancellationToken);
             return new AdaptedModule(
-                _model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining, _whyNotSaved);
+                _model, adapters, TensorTarget.CommonType(_targets.Select(target => target.Weight)), frozen, wasTraining, _whyNotSaved,
+                fingerprint);
         }
         catch
         {
@@ -103,10 +107,13 @@ internal sealed class ModuleModel : IPretrainedModel
     }
 
     private sealed class AdaptedModule(
-        ForeignModel model, AdapterSet adapters, ScalarType savedType, FrozenModule frozen, bool wasTraining, string whyNotSaved)
+        ForeignModel model, AdapterSet adapters, ScalarType savedType, FrozenModule frozen, bool wasTraining, string whyNotSaved,
+        string? fingerprint)
         : AdaptedModel(adapters, savedType)
     {
         public override ITrainedModel Model => model;
+
+        public override string? BaseFingerprint => fingerprint;
 
         public override void Dispose()
         {

@@ -16,27 +16,24 @@ internal sealed class TrainingCheckpoints : IDisposable
 
     private readonly CheckpointSettings _settings;
     private readonly int _stepsPerEpoch;
-    private readonly RunIdentity _identity;
-    private readonly Func<AdapterWeights?> _viewAdapter;
     private readonly Action<string> _warn;
     private readonly FileStream _lock;
     private readonly ManualResetEventSlim _ended = new();
     private readonly PosixSignalRegistration[] _signals;
     private volatile bool _isEnding;
+    private RunIdentity? _identity;
+    private Func<AdapterWeights?>? _viewAdapter;
     private int _written;
 
     /// <summary>Makes the folder, and refuses what cannot be written or resumed, before anything is trained.</summary>
     /// <param name="settings">Where and when.</param>
     /// <param name="stepsPerEpoch">The steps after which a checkpoint is written in any case.</param>
-    /// <param name="identity">What they belong to.</param>
-    /// <param name="viewAdapter">What trains, as an adapter's files have it; disposed after each writing.</param>
     /// <param name="warn">Told of a checkpoint that could not be read or written.</param>
     /// <exception cref="IOException">The folder cannot be written, or another training writes there.</exception>
     /// <exception cref="InvalidOperationException">Resume is Never and there are checkpoints, or Required and there are none.</exception>
-    public TrainingCheckpoints(
-        CheckpointSettings settings, int stepsPerEpoch, RunIdentity identity, Func<AdapterWeights?> viewAdapter, Action<string> warn)
+    public TrainingCheckpoints(CheckpointSettings settings, int stepsPerEpoch, Action<string> warn)
     {
-        (_settings, _stepsPerEpoch, _identity, _viewAdapter, _warn) = (settings, stepsPerEpoch, identity, viewAdapter, warn);
+        (_settings, _stepsPerEpoch, _warn) = (settings, stepsPerEpoch, warn);
         _lock = Lock(settings.Folder);
         try
         {
@@ -56,19 +53,26 @@ internal sealed class TrainingCheckpoints : IDisposable
         }
     }
 
-    /// <summary>Brings a state that was just made to where the newest checkpoint stands; leaves it where there is none.</summary>
+    /// <summary>
+    /// Brings a state that was just made to where the newest checkpoint stands; leaves it where there is none. From now on checkpoints of
+    /// this run are written.
+    /// </summary>
+    /// <param name="state">Where training stands.</param>
+    /// <param name="identity">What the checkpoints belong to.</param>
+    /// <param name="viewAdapter">What trains, as an adapter's files have it; disposed after each writing.</param>
     /// <returns>The checkpoint; null: none.</returns>
     /// <exception cref="InvalidOperationException">It is of a run with other options, data or base; what differs is listed.</exception>
     /// <exception cref="InvalidDataException">None of those that are there can be read.</exception>
-    public string? Resume(TrainingState state)
+    public string? Resume(TrainingState state, RunIdentity identity, Func<AdapterWeights?> viewAdapter)
     {
+        (_identity, _viewAdapter) = (identity, viewAdapter);
         InvalidDataException? fault = null;
         foreach (int step in Steps().OrderDescending())
         {
             string folder = FolderOf(step);
             try
             {
-                VerifySame(folder, TrainingCheckpoint.ReadIdentity(folder));
+                VerifySame(folder, TrainingCheckpoint.ReadIdentity(folder), identity);
                 TrainingCheckpoint.Restore(folder, state);
                 _written = state.Step;
                 return folder;
@@ -110,14 +114,15 @@ internal sealed class TrainingCheckpoints : IDisposable
             return;
         }
 
+        (RunIdentity identity, Func<AdapterWeights?> viewAdapter) = (_identity!, _viewAdapter!);
         try
         {
             // One that is there could not be read, or Resume would have gone on from it.
             Remove(FolderOf(state.Step));
             using (var target = new NewFolder(FolderOf(state.Step), nameof(_settings.Folder)))
             {
-                using AdapterWeights? adapter = _viewAdapter();
-                TrainingCheckpoint.Write(target, state, _identity, adapter);
+                using AdapterWeights? adapter = viewAdapter();
+                TrainingCheckpoint.Write(target, state, identity, adapter);
                 target.Commit();
             }
 
@@ -180,15 +185,15 @@ internal sealed class TrainingCheckpoints : IDisposable
         }
     }
 
-    private void VerifySame(string folder, RunIdentity stored)
+    private void VerifySame(string folder, RunIdentity stored, RunIdentity identity)
     {
-        if (RunIdentity.Difference(stored.Run, _identity.Run) is { } difference)
+        if (RunIdentity.Difference(stored.Run, identity.Run) is { } difference)
         {
             throw new InvalidOperationException(
                 $"The checkpoint '{folder}' is of another training. Set it up as it was, or name another CheckpointFolder:{difference}");
         }
 
-        if (RunIdentity.Difference(stored.Machine, _identity.Machine) is { } otherwise)
+        if (RunIdentity.Difference(stored.Machine, identity.Machine) is { } otherwise)
         {
             _warn($"Training goes on from '{folder}', and the last bits of what comes out may be others:{otherwise}");
         }

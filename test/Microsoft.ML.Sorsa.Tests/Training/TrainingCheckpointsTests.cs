@@ -173,18 +173,17 @@ public sealed class TrainingCheckpointsTests
         public string Kept => string.Join(' ', Directory.GetDirectories(Folder)
             .Select(folder => int.Parse(Path.GetFileName(folder)["checkpoint-".Length..], CultureInfo.InvariantCulture)).Order());
 
-        public TrainingCheckpoints Open(
-            int every = 1, int keep = 1, int stepsPerEpoch = 1000, ResumeMode resume = ResumeMode.Auto,
-            RunIdentity? identity = null, TrainingState? state = null) =>
-            new(
-                new CheckpointSettings(Folder, every, keep, resume), stepsPerEpoch, identity ?? s_identity,
-                () => FullAt is { } step && state?.Step == step ? throw new IOException("No space left on device") : null, Warnings.Add);
+        public TrainingCheckpoints Open(int every = 1, int keep = 1, int stepsPerEpoch = 1000, ResumeMode resume = ResumeMode.Auto) =>
+            new(new CheckpointSettings(Folder, every, keep, resume), stepsPerEpoch, Warnings.Add);
 
+        /// <summary>Goes on to a step.</summary>
         public void Steps(
             int steps, int every, int keep, int stepsPerEpoch = 1000, (int Step, double Loss)[]? evaluations = null, bool tolerant = false)
         {
             using var state = new TrainingState(_adapters, TinyModel.Settings);
-            using TrainingCheckpoints checkpoints = Open(every, keep, stepsPerEpoch, state: state);
+            using TrainingCheckpoints checkpoints = Open(every, keep, stepsPerEpoch);
+            checkpoints.Resume(
+                state, s_identity, () => FullAt == state.Step ? throw new IOException("No space left on device") : null);
             while (state.Step < steps)
             {
                 state.Step++;
@@ -204,8 +203,8 @@ public sealed class TrainingCheckpointsTests
         public int Resume(ResumeMode resume = ResumeMode.Auto, RunIdentity? identity = null)
         {
             using var state = new TrainingState(_adapters, TinyModel.Settings);
-            using TrainingCheckpoints checkpoints = Open(resume: resume, identity: identity);
-            checkpoints.Resume(state);
+            using TrainingCheckpoints checkpoints = Open(resume: resume);
+            checkpoints.Resume(state, identity ?? s_identity, () => null);
             return state.Step;
         }
 

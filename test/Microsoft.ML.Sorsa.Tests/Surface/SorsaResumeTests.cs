@@ -1,0 +1,161 @@
+using Microsoft.ML;
+using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Training;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+
+namespace Microsoft.ML.Sorsa.Tests.Surface;
+
+/// <summary>A training that was interrupted, seen from outside: the model must be that of one that was left alone.</summary>
+[TestClass]
+[TestCategory("Surface")]
+[TestCategory("Resume")]
+public sealed class SorsaResumeTests
+{
+    private readonly MLContext _mlContext = new();
+
+    [TestMethod]
+    [DataRow(FineTuningMethod.Sorsa)]
+    [DataRow(FineTuningMethod.Full)]
+    public void FitGoesOnWhereItWasCancelled(FineTuningMethod method)
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer alone = Fit(Set(method));
+        List<int> steps = [];
+        using var cancellation = new CancellationTokenSource();
+        Options options = Set(method, folder);
+        options.CancellationToken = cancellation.Token;
+        options.Progress = new Listener(progress =>
+        {
+            steps.Add(progress.Step);
+            if (progress.Step == 4)
+            {
+                cancellation.Cancel();
+            }
+        });
+        Assert.ThrowsExactly<OperationCanceledException>(() => Fit(options));
+
+        options.CancellationToken = CancellationToken.None;
+        using SorsaTransformer resumed = Fit(options);
+
+        Assert.AreEqual("1 2 3 4 5 6", string.Join(' ', steps));
+        CollectionAssert.AreEqual(TinyTask.LogitBits(alone.Model.Network), TinyTask.LogitBits(resumed.Model.Network));
+    }
+
+    [TestMethod]
+    public void ATrainingThatIsDoneIsNotRepeated()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer first = Fit(Set(FineTuningMethod.Sorsa, folder));
+        Options options = Set(FineTuningMethod.Sorsa, folder);
+        List<int> steps = [];
+        options.Progress = new Listener(progress => steps.Add(progress.Step));
+
+        using SorsaTransformer again = Fit(options);
+
+        Assert.IsEmpty(steps);
+        CollectionAssert.AreEqual(TinyTask.LogitBits(first.Model.Network), TinyTask.LogitBits(again.Model.Network));
+    }
+
+    /// <summary>Merging the adapter of the last checkpoint and training to the end are the same, without early stopping.</summary>
+    [TestMethod]
+    public void ACheckpointIsAnAdapter()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer trained = Fit(Set(FineTuningMethod.Sorsa, folder));
+        using SorsaTransformer loaded = _mlContext.Sorsa().LoadModel(TestData.TinyLlama);
+
+        loaded.LoadAdapter("last", folder.File("checkpoints", "checkpoint-6"));
+        loaded.UseAdapter("last");
+
+        CollectionAssert.AreEqual(TinyTask.LogitBits(trained.Model.Network), TinyTask.LogitBits(loaded.Model.Network));
+    }
+
+    [TestMethod]
+    public void OtherOptionsAndOtherRowsAreRefusedWithTheDifference()
+    {
+        using var folder = new TemporaryFolder();
+        Fit(Set(FineTuningMethod.Sorsa, folder)).Dispose();
+        Options options = Set(FineTuningMethod.Sorsa, folder);
+        options.WeightDecay = 0.5;
+
+        string other = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(options)).Message;
+        string rows = Assert.ThrowsExactly<InvalidOperationException>(() => _mlContext.Sorsa()
+            .FineTune(Set(FineTuningMethod.Sorsa, folder))
+            .Fit(_mlContext.Data.LoadFromEnumerable(TinyTask.Rows.Reverse()))).Message;
+
+        Assert.Contains("WeightDecay: the checkpoint has 0, this training 0.5", other);
+        Assert.Contains("Training rows: the checkpoint has 12, ", rows);
+        Assert.DoesNotContain("WeightDecay", rows);
+    }
+
+    /// <summary>Before a step is trained.</summary>
+    [TestMethod]
+    public void AFolderThatCannotBeWrittenIsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.File("checkpoints"), "in the way");
+        Options options = Set(FineTuningMethod.Sorsa, folder);
+        bool hasTrained = false;
+        options.Progress = new Listener(_ => hasTrained = true);
+
+        Assert.Throws<IOException>(() => Fit(options));
+
+        Assert.IsFalse(hasTrained);
+    }
+
+    [TestMethod]
+    public void WhatNeedsAFolderIsRefusedWithoutOne()
+    {
+        foreach (Action<Options> set in new Action<Options>[]
+        {
+            options => options.CheckpointSteps = 7, options => options.KeepCheckpoints = 7,
+            options => options.Resume = ResumeMode.Required,
+        })
+        {
+            Options options = TinyTask.Options();
+            set(options);
+
+            Assert.Contains(
+                "CheckpointFolder is not set", Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().FineTune(options)).Message);
+        }
+    }
+
+    [TestMethod]
+    public void ASweepRefusesCheckpoints()
+    {
+        Options options = TinyTask.Options();
+        options.CheckpointFolder = "checkpoints";
+
+        Assert.Contains("for one training",
+            Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().CreateExperiment().SetTrainer(options)).Message);
+    }
+
+    private SorsaTransformer Fit(Options options) => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext));
+
+    /// <summary>12 rows in batches of 4, twice: six steps.</summary>
+    private static Options Set(FineTuningMethod method, TemporaryFolder? folder = null)
+    {
+        Options options = TinyTask.Options();
+        (options.Method, options.NumberOfEpochs) = (method, 2);
+        if (method == FineTuningMethod.Full)
+        {
+            (options.Rank, options.TargetModules) = (null, new Options().TargetModules);
+        }
+        else
+        {
+            options.Dropout = 0.1;
+        }
+
+        if (folder is not null)
+        {
+            (options.CheckpointFolder, options.CheckpointSteps) = (folder.File("checkpoints"), 5);
+        }
+
+        return options;
+    }
+
+    private sealed class Listener(Action<SorsaTrainingProgress> act) : IProgress<SorsaTrainingProgress>
+    {
+        public void Report(SorsaTrainingProgress value) => act(value);
+    }
+}
