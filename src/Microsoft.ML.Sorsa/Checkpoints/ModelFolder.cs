@@ -28,11 +28,8 @@ internal static partial class ModelFolder
         {
             throw new DirectoryNotFoundException(
                 File.Exists(folder) ? AsFile(folder)
-                : HubId(folder) is { } id
-                    ? $"The model folder '{folder}' does not exist. If '{id}' is a model's id on Hugging Face: download it with "
-                        + $"'hf download {id} --local-dir {id[(id.IndexOf('/') + 1)..]}' (or 'git clone https://huggingface.co/{id}', with "
-                        + "Git LFS installed), and name that folder."
-                    : $"The model folder '{folder}' does not exist. Name a folder in the Hugging Face layout ({Layout}).");
+                : $"The model folder '{folder}' does not exist. "
+                    + (Download(folder) ?? $"Name a folder in the Hugging Face layout ({Layout})."));
         }
     }
 
@@ -51,6 +48,12 @@ internal static partial class ModelFolder
     public static FileNotFoundException WithoutWeights(string folder) => new(
         $"The model folder '{folder}' has neither {Checkpoint.SingleFile} nor {Checkpoint.IndexFile}. {Others(folder)}",
         Path.Combine(folder, Checkpoint.SingleFile));
+
+    /// <summary>How to fetch what is named by its id, as a sentence; null where a path that is not there is none.</summary>
+    public static string? Download(string folder) => HubId(folder) is not { } id
+        ? null
+        : $"If '{id}' is an id on Hugging Face: download it with 'hf download {id} --local-dir {id[(id.IndexOf('/') + 1)..]}' (or "
+            + $"'git clone https://huggingface.co/{id}', with Git LFS installed), and name that folder.";
 
     private static string AsFile(string path)
     {
