@@ -75,8 +75,9 @@ internal static class NewFile
 
         if (!Directory.Exists(folder))
         {
-            throw new DirectoryNotFoundException(
-                $"'{path}' cannot be written: the folder '{folder}' does not exist. Make it first, or name another.");
+            throw new DirectoryNotFoundException($"'{path}' cannot be written: " + (File.Exists(folder)
+                ? $"'{folder}' is a file and no folder. Name another place."
+                : $"the folder '{folder}' does not exist. Make it first, or name another."));
         }
 
         return folder;

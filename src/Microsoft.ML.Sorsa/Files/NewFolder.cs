@@ -168,6 +168,11 @@ internal sealed class NewFolder : IDisposable
         var missing = new Stack<string>();
         for (string? at = folder; at is not null && !Directory.Exists(at); at = Path.GetDirectoryName(at))
         {
+            if (File.Exists(at))
+            {
+                throw new IOException($"'{_given}' cannot be written: '{at}' is a file and no folder. Name another place.");
+            }
+
             missing.Push(at);
         }
 

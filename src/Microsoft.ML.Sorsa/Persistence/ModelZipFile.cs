@@ -47,7 +47,7 @@ internal static class ModelZipFile
 
         try
         {
-            using FileStream stream = File.OpenRead(path);
+            using FileStream stream = RegularFile.OpenRead(path);
             return new ModelOperationsCatalog(env).Load(stream, out _);
         }
         catch (Exception e) when (IsDamage(e))

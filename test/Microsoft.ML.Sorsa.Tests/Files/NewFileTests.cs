@@ -101,6 +101,12 @@ public sealed class NewFileTests
 
         Assert.Contains($"'{temporary.File("none", "a")}' cannot be written: the folder '{temporary.File("none")}' does not exist", absent);
         Assert.Contains($"'{folder}' is a folder", taken);
+        string below = Path.Combine(temporary.File("file"), "a");
+        File.WriteAllText(temporary.File("file"), "");
+        Assert.Contains(
+            $"'{below}' cannot be written: '{temporary.File("file")}' is a file and no folder",
+            Assert.ThrowsExactly<DirectoryNotFoundException>(() => Write(below, "x")).Message);
+        File.Delete(temporary.File("file"));
         Assert.Contains("MB are free", large);
         Assert.HasCount(1, Directory.GetFileSystemEntries(temporary.Path));
     }

@@ -34,6 +34,20 @@ public sealed class NewFolderTests
     }
 
     [TestMethod]
+    [DataRow("file/out", "file")]
+    [DataRow("file/deep/er/out", "file")]
+    public void NothingIsMadeBelowAFile(string name, string file)
+    {
+        using var temporary = new TemporaryFolder();
+        File.WriteAllText(temporary.File(file), "x");
+
+        string message = Assert.ThrowsExactly<IOException>(() => new NewFolder(temporary.File(name), "folder")).Message;
+
+        Assert.Contains($"'{temporary.File(name)}' cannot be written: '{temporary.File(file)}' is a file and no folder", message);
+        Assert.AreEqual("x", File.ReadAllText(temporary.File(file)));
+    }
+
+    [TestMethod]
     [DataRow("out")]
     [DataRow("out/")]
     public void WithoutCommitNothingIsLeft(string name)

@@ -44,6 +44,22 @@ public sealed class SorsaSaveZipTests
         CollectionAssert.AreEqual(new[] { zip }, Directory.GetFileSystemEntries(folder.Path));
     }
 
+    /// <summary>A reader of a pipe waits for its writer, which never comes.</summary>
+    [TestMethod]
+    [Timeout(120_000, CooperativeCancellation = true)]
+    public void APipeIsNotOpenedAsAZip()
+    {
+        using var folder = new TemporaryFolder();
+        Files.FilesOfOthersTests.Pipe(folder.File("pipe.zip"));
+        File.WriteAllText(folder.File("empty.zip"), "");
+
+        foreach (string zip in new[] { folder.File("pipe.zip"), folder.File("empty.zip") })
+        {
+            Assert.Contains($"'{zip}' is empty, or a pipe or a device", Assert.Throws<InvalidDataException>(
+                () => s_ml.Sorsa().LoadZip(zip)).Message);
+        }
+    }
+
     [TestMethod]
     public void TheSchemaThatIsGivenIsSaved()
     {
