@@ -108,7 +108,7 @@ public sealed class NewFolderTests
             Directory.CreateDirectory(target);
             File.WriteAllText(Path.Combine(target, "theirs"), "b");
 
-            Assert.ThrowsExactly<IOException>(folder.Commit);
+            Assert.Contains("came there while it was being written", Assert.ThrowsExactly<IOException>(folder.Commit).Message);
         }
 
         CollectionAssert.AreEqual(new[] { Path.Combine(target, "theirs") }, Directory.GetFileSystemEntries(target));
@@ -129,7 +129,9 @@ public sealed class NewFolderTests
 
         Assert.IsTrue(Directory.GetFiles(target).All(path => path.EndsWith(".tmp", StringComparison.Ordinal)));
         File.WriteAllText(Path.Combine(target, "b"), "theirs");
-        Assert.ThrowsExactly<IOException>(folder.Commit);
+        Assert.Contains(
+            $"'{Path.Combine(target, "b")}' came there while it was being written, and stays",
+            Assert.ThrowsExactly<IOException>(folder.Commit).Message);
 
         Assert.AreEqual("theirs", File.ReadAllText(Path.Combine(target, "b")));
         Assert.IsFalse(File.Exists(Path.Combine(target, "a")), "What was renamed before the failure is not taken back.");
