@@ -64,7 +64,7 @@ root.Validators.Add(result =>
 {
     Option[] training = [rows, method, steps, batch, rank, gamma, learningRate, maxNewTokens];
     Option? set = Array.Find(training, option => result.GetResult(option) is { Implicit: false });
-    if (set is not null && Settings.IsSavedModel(result.GetValue(model)!))
+    if (set is not null && result.GetValue(model) is { } named && Settings.IsSavedModel(named))
     {
         result.AddError($"{model.Name} is a saved model, which is asked and not trained. Leave {set.Name} out, or name a model's folder.");
     }
