@@ -63,7 +63,7 @@ internal static partial class ModelFolder
             ".gguf" => $"'{path}' is a GGUF file, for llama.cpp and its kin. Name the folder of the model that it was made from "
                 + $"({Layout}).",
             ".safetensors" or ".json" => $"'{path}' is one file of a model. Name the folder that it is in: '{folder}'.",
-            ".zip" => $"'{path}' is a file. A model zip is loaded with mlContext.Model.Load; unpack any other, and name the folder.",
+            ".zip" => $"'{path}' is a file. A model zip is loaded with mlContext.Sorsa().LoadZip; unpack any other, and name the folder.",
             _ => $"'{path}' is a file. Name a folder in the Hugging Face layout ({Layout}).",
         };
     }
