@@ -85,11 +85,12 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             return;
         }
 
+        FormattableString remedy = cut.Longest < start.MaxPositions
+            ? $"Set {option} to {cut.Longest} to keep them whole."
+            : $"The model has {start.MaxPositions} positions: shorten such texts to keep them whole.";
         string message = FormattableString.Invariant(what) + string.Create(CultureInfo.InvariantCulture,
-            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). "
-            + (cut.Longest < start.MaxPositions
-                ? $"Set {option} to {cut.Longest} to keep them whole."
-                : $"The model has {start.MaxPositions} positions: shorten such texts to keep them whole."));
+            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). ")
+            + FormattableString.Invariant(remedy);
         if (cut.Count >= rows * ManyRows)
         {
             channel.Warning(MessageSensitivity.None, message);
