@@ -11,17 +11,28 @@ internal static class Conversation
         while (true)
         {
             Console.Write("> ");
-            if (Console.ReadLine() is not { Length: > 0 } question)
+            string? question = Console.ReadLine();
+            if (string.IsNullOrWhiteSpace(question))
             {
+                // Behind an end of the input the cursor still stands on the question's line.
+                Console.Write(question is null ? Environment.NewLine : "");
                 return;
             }
 
-            foreach (string piece in model.Stream(question))
+            try
             {
-                Console.Write(piece);
-            }
+                foreach (string piece in model.Stream(question))
+                {
+                    Console.Write(piece);
+                }
 
-            Console.WriteLine();
+                Console.WriteLine();
+            }
+            catch (ArgumentException e)
+            {
+                // A question may be too long for the model; the next one need not be.
+                Console.WriteLine(e.Message);
+            }
         }
     }
 }

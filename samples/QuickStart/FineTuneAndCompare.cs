@@ -76,7 +76,8 @@ internal static class FineTuneAndCompare
         });
         Say(
             $"training: {settings.Method}, {progress.Last!.Step} steps, loss {progress.First!.Loss:F4} in the first and ",
-            $"{progress.Last.Loss:F4} in the last, {clock.Elapsed.TotalSeconds:F0} s with the decomposition");
+            $"{progress.Last.Loss:F4} in the last, {clock.Elapsed.TotalSeconds:F0} s",
+            $"{(settings.Decomposes ? " with the decomposition" : "")}");
 
         Answers after = Answers.Of(model, testData, test, "after");
         Say($"after: {after.Score}");

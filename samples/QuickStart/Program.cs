@@ -64,7 +64,7 @@ root.Validators.Add(result =>
 {
     Option[] training = [rows, method, steps, batch, rank, gamma, learningRate, maxNewTokens];
     Option? set = Array.Find(training, option => result.GetResult(option) is { Implicit: false });
-    if (set is not null && File.Exists(result.GetValue(model)))
+    if (set is not null && result.GetValue(model) is { } named && Settings.IsSavedModel(named))
     {
         result.AddError($"{model.Name} is a saved model, which is asked and not trained. Leave {set.Name} out, or name a model's folder.");
     }
@@ -90,7 +90,7 @@ root.SetAction(arguments =>
         Interactive = arguments.GetValue(interactive),
         Out = arguments.GetValue(output)!,
     };
-    return File.Exists(settings.Model) ? AskSavedModel.Run(settings) : FineTuneAndCompare.Run(settings);
+    return Settings.IsSavedModel(settings.Model) ? AskSavedModel.Run(settings) : FineTuneAndCompare.Run(settings);
 });
 
 // What the second process runs: it knows nothing of the first but the zip and the questions.

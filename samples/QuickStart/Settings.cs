@@ -12,6 +12,10 @@ internal sealed record Settings
     /// <summary>Alpaca's instruction prompt with the response on a line of its own: the form of the bundled model's task.</summary>
     public static PromptTemplate Template { get; } = PromptTemplate.Format(PromptTemplate.Alpaca + "\n");
 
+    /// <summary>Whether the name is that of a file, there or not, and of no folder to train from.</summary>
+    public static bool IsSavedModel(string model) => File.Exists(model)
+        || (!Directory.Exists(model) && model.EndsWith(".zip", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>A folder to train from, or a zip that was saved here, to ask.</summary>
     public required string Model { get; init; }
 
@@ -28,6 +32,9 @@ internal sealed record Settings
     public required int TestRows { get; init; }
 
     public required FineTuningMethod Method { get; init; }
+
+    /// <summary>Whether the method begins with the singular value decomposition of every projection.</summary>
+    public bool Decomposes => Method is FineTuningMethod.Sorsa or FineTuningMethod.Pissa;
 
     public required int? Steps { get; init; }
 

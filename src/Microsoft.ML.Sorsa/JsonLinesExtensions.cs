@@ -58,7 +58,7 @@ public static class JsonLinesExtensions
             IReadOnlyList<string> found = any ? reader.StringProperties() : [];
             return found.Count > 0 ? found : throw new InvalidDataException(
                 $"'{path}' has {(any ? "no string in its first row" : "no rows")}, so its columns are not known. " +
-                $"Name them in {nameof(columns)}.");
+                ((any ? reader.RowsInside : null) is { } remedy ? $"{remedy}." : $"Name them in {nameof(columns)}."));
         }
 
         foreach (string column in any ? columns : [])

@@ -82,7 +82,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
         _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
-            outputColumnName, promptColumnName, generation.BatchSize, Compute, nameof(FineTuningSettings.PromptColumnName));
+            outputColumnName, promptColumnName, generation.BatchSize, OfActive, nameof(FineTuningSettings.PromptColumnName));
     }
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -247,7 +247,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     /// <summary>
     /// Answers with this adapter from now on. Takes as long as merging it; the base is not read again. A stream that is under way goes on
-    /// with its own.
+    /// with its own, and so do the rows of a cursor over transformed data that is open.
     /// </summary>
     /// <param name="name">The name that it was loaded under; null: the base alone.</param>
     /// <exception cref="ArgumentException">There is no adapter of this name.</exception>
@@ -300,11 +300,18 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature, loaderAssemblyName: typeof(SorsaTransformer).Assembly.GetName().Name!);
 
-    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts)
+    /// <summary>Answers with the adapter that is in use now, whatever <see cref="UseAdapter"/> does before the last of them.</summary>
+    private Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> OfActive()
+    {
+        string? adapter = ActiveAdapter;
+        return prompts => Compute(prompts, adapter);
+    }
+
+    private IReadOnlyList<ComputedText> Compute(IReadOnlyList<string> prompts, string? adapter)
     {
         var refusals = new string?[prompts.Count];
         string[] answers = [];
-        _turns.TakeActive(() => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
+        _turns.Take(() => adapter, () => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
         return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
     }
 

@@ -1,5 +1,7 @@
 using Microsoft.ML;
+using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Checkpoints;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp.Modules;
@@ -59,6 +61,72 @@ public sealed class SorsaDisposeTests
         zip.Position = 0;
         using var loaded = (IDisposable)s_ml.Model.Load(zip, out _);
     });
+
+    /// <summary>Mapped and read, in its own type and in a narrower one, whose fingerprint is taken while it loads.</summary>
+    [TestMethod]
+    [DataRow(true, WeightType.Checkpoint)]
+    [DataRow(false, WeightType.Checkpoint)]
+    [DataRow(true, WeightType.Float16)]
+    [DataRow(false, WeightType.Float32)]
+    public void NothingIsLeftHoweverAModelIsRead(bool mapWeights, WeightType type) => LeavesNothing(s_weights, () =>
+    {
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama, computeType: type, mapWeights: mapWeights);
+        Assert.StartsWith("xxh128:", model.Model.Network.Fingerprint);
+    });
+
+    [TestMethod]
+    public void NothingIsLeftOfAHeadThatWasCompared()
+    {
+        string folder = TestData.Case("06-tied-but-another-head-is-stored", "model");
+        int weights = CausalLM.Layout(DecoderConfig.Load(folder).Untied().Spec).Tensors.Count;
+        LeavesNothing(weights, () => s_ml.Sorsa().LoadModel(folder, promptTemplate: PromptTemplate.Format("{prompt}")).Dispose());
+    }
+
+    [TestMethod]
+    public void NothingIsLeftOfAdaptersThatWereReadAndRefused()
+    {
+        using var folder = new TemporaryFolder();
+        string own = folder.File("own"), altered = folder.File("altered");
+        using (SorsaTransformer trained = TinyTask.Fit(s_ml))
+        {
+            trained.SaveAdapter(own);
+            trained.SaveAdapter(altered);
+        }
+
+        string config = Path.Combine(altered, "adapter.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"rank\": 4", "\"rank\": 5", StringComparison.Ordinal));
+        LeavesNothing(s_weights, () =>
+        {
+            using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
+            string[] attacks = [TestData.Attack("own-adapter-nan-wrong-remedy"), TestData.Attack("adapter-without-a-projection")];
+            foreach (string refused in attacks.Append(altered))
+            {
+                Assert.Throws<Exception>(() => model.LoadAdapter("refused", refused));
+            }
+
+            model.LoadAdapter("own", own);
+            Assert.Throws<ArgumentException>(() => model.LoadAdapter("own", own));
+        });
+    }
+
+    [TestMethod]
+    public void NothingIsLeftOfATrainingThatDoesNotBegin()
+    {
+        using var folder = new TemporaryFolder();
+        EditedModel model = new EditedModel(folder, TestData.TinyLlama).Set("generation_config.json", "{");
+        EditedModel large = new EditedModel(folder, TestData.TinyLlama, "large").In(ScalarType.Float32);
+        large.Put("model.norm.weight", full([s_config.Spec.HiddenSize], 1e6f));
+        EditedModel shapes = new EditedModel(folder, TestData.TinyLlama, "shapes").Config("intermediate_size", "48");
+        LeavesNothing(0, () =>
+        {
+            foreach (string name in new[] { model.Folder, large.Folder, shapes.Folder })
+            {
+                SorsaFineTuningTrainer.Options options = TinyTask.Options();
+                (options.ModelFolder, options.SavedType) = (name, WeightType.Float16);
+                Assert.Throws<Exception>(() => s_ml.Sorsa().FineTune(options).Fit(TinyTask.Data(s_ml)));
+            }
+        });
+    }
 
     [TestMethod]
     public void ADisposedModelSaysSo()

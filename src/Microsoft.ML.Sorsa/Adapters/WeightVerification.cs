@@ -13,11 +13,7 @@ internal static class WeightVerification
     /// <exception cref="ArithmeticException">A value is not finite.</exception>
     public static void RequireFinite(Tensor weight, string name, string remedy)
     {
-        using var scope = NewDisposeScope();
-
-        // Its two ends in one reading; isfinite would write four tensors of its size.
-        (Tensor smallest, Tensor largest) = weight.aminmax();
-        if (!double.IsFinite(Number(smallest) + Number(largest)))
+        if (!TensorValues.AreFinite(weight))
         {
             throw new ArithmeticException($"The weight of '{name}' holds values that are not finite. {remedy}");
         }

@@ -28,11 +28,8 @@ internal static partial class ModelFolder
         {
             throw new DirectoryNotFoundException(
                 File.Exists(folder) ? AsFile(folder)
-                : HubId(folder) is { } id
-                    ? $"The model folder '{folder}' does not exist. If '{id}' is a model's id on Hugging Face: download it with "
-                        + $"'hf download {id} --local-dir {id[(id.IndexOf('/') + 1)..]}' (or 'git clone https://huggingface.co/{id}', with "
-                        + "Git LFS installed), and name that folder."
-                    : $"The model folder '{folder}' does not exist. Name a folder in the Hugging Face layout ({Layout}).");
+                : $"The model folder '{folder}' does not exist. "
+                    + (Download(folder) ?? $"Name a folder in the Hugging Face layout ({Layout})."));
         }
     }
 
@@ -52,6 +49,12 @@ internal static partial class ModelFolder
         $"The model folder '{folder}' has neither {Checkpoint.SingleFile} nor {Checkpoint.IndexFile}. {Others(folder)}",
         Path.Combine(folder, Checkpoint.SingleFile));
 
+    /// <summary>How to fetch what is named by its id, as a sentence; null where a path that is not there is none.</summary>
+    public static string? Download(string folder) => HubId(folder) is not { } id
+        ? null
+        : $"If '{id}' is an id on Hugging Face: download it with 'hf download {id} --local-dir {id[(id.IndexOf('/') + 1)..]}' (or "
+            + $"'git clone https://huggingface.co/{id}', with Git LFS installed), and name that folder.";
+
     private static string AsFile(string path)
     {
         string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
@@ -60,7 +63,7 @@ internal static partial class ModelFolder
             ".gguf" => $"'{path}' is a GGUF file, for llama.cpp and its kin. Name the folder of the model that it was made from "
                 + $"({Layout}).",
             ".safetensors" or ".json" => $"'{path}' is one file of a model. Name the folder that it is in: '{folder}'.",
-            ".zip" => $"'{path}' is a file. A model zip is loaded with mlContext.Model.Load; unpack any other, and name the folder.",
+            ".zip" => $"'{path}' is a file. A model zip is loaded with mlContext.Sorsa().LoadZip; unpack any other, and name the folder.",
             _ => $"'{path}' is a file. Name a folder in the Hugging Face layout ({Layout}).",
         };
     }

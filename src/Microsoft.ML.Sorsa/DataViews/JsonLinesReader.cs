@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.DataViews;
 
@@ -30,14 +31,22 @@ internal sealed class JsonLinesReader(string path) : IDisposable
     public IReadOnlyList<string> StringProperties() =>
         [.. Row.EnumerateObject().Where(property => property.Value.ValueKind == JsonValueKind.String).Select(property => property.Name)];
 
+    /// <summary>What to do where the rows are not the file's values but those of a list in one, as many data sets have them.</summary>
+    public string? RowsInside => Row.EnumerateObject().Where(property =>
+            property.Value.ValueKind == JsonValueKind.Array
+            && property.Value.EnumerateArray().FirstOrDefault().ValueKind == JsonValueKind.Object)
+        .Select(property => $"If the rows are the elements of '{property.Name}': write these to a file, one on each line or as one array")
+        .FirstOrDefault();
+
     /// <summary>One property of the current row as text: a string's characters, a number or a boolean as the file spells it.</summary>
     public string Text(string property)
     {
         if (!Row.TryGetProperty(property, out JsonElement value))
         {
             throw rows.Error(
-                $"there is no property '{property}', only {string.Join(", ", Row.EnumerateObject().Select(p => $"'{p.Name}'"))}. " +
-                "Every row must have every column that is read: correct the row or the column's name (upper and lower case differ)");
+                $"there is no property '{property}', only {NameList.Join([.. Row.EnumerateObject().Select(p => $"'{p.Name}'")])}. "
+                + (RowsInside ?? "Every row must have every column that is read: correct the row or the column's name (upper and lower "
+                    + "case differ)"));
         }
 
         return value.ValueKind switch

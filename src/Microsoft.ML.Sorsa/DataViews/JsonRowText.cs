@@ -23,6 +23,12 @@ internal sealed class JsonRowText : IDisposable
 
     public JsonRowText(string path)
     {
+        if (OperatingSystem.IsLinux() && File.Exists(path) && FileStatus.IsNoFile(path))
+        {
+            throw new InvalidDataException(
+                $"'{path}' is a pipe or a device, and rows are read more than once. Write them to a file, and name that.");
+        }
+
         _path = path;
         _file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
     }

@@ -7,13 +7,14 @@ namespace Microsoft.ML.Sorsa.DataViews;
 /// </summary>
 internal sealed class TextColumnBinding
 {
-    private readonly Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> _map;
+    private readonly Func<Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>>> _open;
 
+    /// <inheritdoc cref="TextColumnMapper(string, string, int, Func{Func{IReadOnlyList{string}, IReadOnlyList{ComputedText}}}, string)"/>
     public TextColumnBinding(
         DataViewSchema input, string inputOption, string inputColumnName, string outputColumnName, int batchSize,
-        Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> map)
+        Func<Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>>> open)
     {
-        _map = map;
+        _open = open;
         BatchSize = batchSize;
         InputSchema = input;
         Source = TextColumns.Find(input, inputOption, inputColumnName);
@@ -34,16 +35,19 @@ internal sealed class TextColumnBinding
     /// <summary>The most texts that one call of the function gets.</summary>
     public int BatchSize { get; }
 
-    /// <summary>One call of the function.</summary>
-    /// <exception cref="InvalidOperationException">It did not give as many texts as it got.</exception>
-    public IReadOnlyList<ComputedText> Map(IReadOnlyList<string> texts)
+    /// <summary>The function as it is now. It throws where it does not give as many texts as it got.</summary>
+    public Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> Open()
     {
-        IReadOnlyList<ComputedText> mapped = _map(texts);
-        return mapped.Count == texts.Count
-            ? mapped
-            : throw new InvalidOperationException(
-                $"The function that computes the column '{OutputSchema[InputSchema.Count].Name}' got {texts.Count} texts and gave "
-                + $"{mapped.Count}; it must give one for each.");
+        Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> map = _open();
+        return texts =>
+        {
+            IReadOnlyList<ComputedText> mapped = map(texts);
+            return mapped.Count == texts.Count
+                ? mapped
+                : throw new InvalidOperationException(
+                    $"The function that computes the column '{OutputSchema[InputSchema.Count].Name}' got {texts.Count} texts and gave "
+                    + $"{mapped.Count}; it must give one for each.");
+        };
     }
 
     /// <summary>Whether the column of the output schema is the computed one; any other has its index in the input too.</summary>

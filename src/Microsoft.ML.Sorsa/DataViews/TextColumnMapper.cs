@@ -10,28 +10,31 @@ namespace Microsoft.ML.Sorsa.DataViews;
 internal sealed class TextColumnMapper
 {
     private readonly string _inputOption;
-    private readonly Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> _map;
+    private readonly Func<Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>>> _open;
 
     /// <param name="outputColumnName">The computed column; a column of that name in the input is hidden by it, the source too.</param>
     /// <param name="inputColumnName">The source, a column of text.</param>
-    /// <param name="batchSize">The most texts that one call of <paramref name="map"/> gets, at least 1.</param>
-    /// <param name="map">Gives a text for each text, in their order, or says what is wrong with it.</param>
+    /// <param name="batchSize">The most texts that one call of the function gets, at least 1.</param>
+    /// <param name="open">
+    /// Gives the function: for each text a text, in their order, or what is wrong with it. Asked once for all rows of a cursor, when that
+    /// is opened, and for each row that comes alone.
+    /// </param>
     /// <param name="inputOption">The name under which a user knows <paramref name="inputColumnName"/>; errors name it.</param>
     public TextColumnMapper(
         string outputColumnName,
         string inputColumnName,
         int batchSize,
-        Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> map,
+        Func<Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>>> open,
         string inputOption = nameof(InputColumnName))
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(inputColumnName);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        ArgumentNullException.ThrowIfNull(map);
+        ArgumentNullException.ThrowIfNull(open);
         OutputColumnName = outputColumnName;
         InputColumnName = inputColumnName;
         BatchSize = batchSize;
-        _map = map;
+        _open = open;
         _inputOption = inputOption;
     }
 
@@ -55,7 +58,7 @@ internal sealed class TextColumnMapper
     /// <inheritdoc cref="GetOutputSchema"/>
     public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema) => new TextRowMapper(Bind(inputSchema));
 
-    private TextColumnBinding Bind(DataViewSchema input) => new(input, _inputOption, InputColumnName, OutputColumnName, BatchSize, _map);
+    private TextColumnBinding Bind(DataViewSchema input) => new(input, _inputOption, InputColumnName, OutputColumnName, BatchSize, _open);
 }
 
 /// <summary>The computed column for single rows that come one at a time, as in a prediction engine.</summary>
@@ -133,7 +136,7 @@ internal sealed class TextRowMapper(TextColumnBinding binding) : IRowToRowMapper
             }
 
             string sourceText = current.ToString();
-            _text = binding.Map([sourceText])[0].Alone(binding.Source.Name);
+            _text = binding.Open()([sourceText])[0].Alone(binding.Source.Name);
             (_sourceText, _position) = (sourceText, input.Position);
         }
     }

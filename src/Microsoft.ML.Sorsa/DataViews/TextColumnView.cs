@@ -30,6 +30,7 @@ internal sealed class TextColumnCursor : DataViewRowCursor
 {
     private readonly TextColumnBinding _binding;
     private readonly DataViewRowCursor _input;
+    private readonly Func<IReadOnlyList<string>, IReadOnlyList<ComputedText>> _map;
     private readonly bool[] _active;                // by the output's columns
     private readonly ColumnBuffer?[] _columns;      // by the input's columns; null where not needed
     private readonly ColumnBuffer<DataViewRowId> _ids;
@@ -44,6 +45,7 @@ internal sealed class TextColumnCursor : DataViewRowCursor
     {
         _binding = binding;
         _input = input;
+        _map = binding.Open();
         _active = new bool[binding.OutputSchema.Count];
         foreach (DataViewSchema.Column column in needed)
         {
@@ -139,7 +141,7 @@ internal sealed class TextColumnCursor : DataViewRowCursor
                 texts[i] = source.ToString();
             }
 
-            _texts = _binding.Map(texts);
+            _texts = _map(texts);
         }
 
         // A row without a text keeps the others of its batch from nothing.

@@ -62,10 +62,22 @@ internal static class NewFile
             throw new IOException($"'{path}' is a folder, and a file is to be written. Name a file in it.");
         }
 
+        if (Path.EndsInDirectorySeparator(path))
+        {
+            throw new IOException($"'{path}' names a folder, and a file is to be written. Name a file in it.");
+        }
+
+        // A rename would put a file in the place of a device that all programs use.
+        if (OperatingSystem.IsLinux() && File.Exists(target) && FileStatus.IsNoFile(target))
+        {
+            throw new IOException($"'{path}' is a device, a pipe or a socket, and a file is to be written. Name a file.");
+        }
+
         if (!Directory.Exists(folder))
         {
-            throw new DirectoryNotFoundException(
-                $"'{path}' cannot be written: the folder '{folder}' does not exist. Make it first, or name another.");
+            throw new DirectoryNotFoundException($"'{path}' cannot be written: " + (File.Exists(folder)
+                ? $"'{folder}' is a file and no folder. Name another place."
+                : $"the folder '{folder}' does not exist. Make it first, or name another."));
         }
 
         return folder;

@@ -98,17 +98,25 @@ internal sealed class NewFolder : IDisposable
         else
         {
             DirectorySync.Flush(_temporary);
-            if (Directory.Exists(_target))
-            {
-                Directory.Delete(_target);
-            }
-
             if (OperatingSystem.IsWindows())
             {
                 Close();
             }
 
-            Directory.Move(_temporary, _target);
+            try
+            {
+                if (Directory.Exists(_target))
+                {
+                    Directory.Delete(_target);
+                }
+
+                Directory.Move(_temporary, _target);
+            }
+            catch (IOException e) when (Path.Exists(_target))
+            {
+                throw TakenMeanwhile(_target, e);
+            }
+
             _made.ForEach(folder => DirectorySync.Flush(Path.GetDirectoryName(folder)!));
         }
 
@@ -151,7 +159,15 @@ internal sealed class NewFolder : IDisposable
             foreach ((string name, string temporary, _) in _files)
             {
                 string path = Path.Combine(_target, name);
-                File.Move(temporary, path, overwrite: false);
+                try
+                {
+                    File.Move(temporary, path, overwrite: false);
+                }
+                catch (IOException e) when (Path.Exists(path))
+                {
+                    throw TakenMeanwhile(path, e);
+                }
+
                 renamed.Add(path);
             }
         }
@@ -162,12 +178,20 @@ internal sealed class NewFolder : IDisposable
         }
     }
 
+    private IOException TakenMeanwhile(string path, IOException error) => new(
+        $"'{_given}' was not written: '{path}' came there while it was being written, and stays. Name another folder.", error);
+
     /// <summary>The folders above, the highest first.</summary>
     private void MakeParents(string folder)
     {
         var missing = new Stack<string>();
         for (string? at = folder; at is not null && !Directory.Exists(at); at = Path.GetDirectoryName(at))
         {
+            if (File.Exists(at))
+            {
+                throw new IOException($"'{_given}' cannot be written: '{at}' is a file and no folder. Name another place.");
+            }
+
             missing.Push(at);
         }
 

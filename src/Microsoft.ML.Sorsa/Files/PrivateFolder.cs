@@ -1,6 +1,4 @@
-using System.ComponentModel;
 using System.Runtime.InteropServices;
-using System.Runtime.Versioning;
 
 namespace Microsoft.ML.Sorsa.Files;
 
@@ -11,9 +9,6 @@ namespace Microsoft.ML.Sorsa.Files;
 /// </summary>
 internal static partial class PrivateFolder
 {
-    private const int CurrentFolder = -100, FollowLinks = 0;
-    private const uint OwnerAsked = 0x8;
-
     /// <summary>Makes the folder where it is not there, with rights for this user alone.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="remedy">What to do where it cannot be used, without a full stop.</param>
@@ -36,7 +31,7 @@ internal static partial class PrivateFolder
     /// <exception cref="UnauthorizedAccessException">It is another user's.</exception>
     public static void Verify(string folder, string remedy)
     {
-        if (OperatingSystem.IsLinux() && Directory.Exists(folder) && Owner(folder) is var owner && owner != User())
+        if (OperatingSystem.IsLinux() && Directory.Exists(folder) && FileStatus.Owner(folder) is var owner && owner != User())
         {
             throw new UnauthorizedAccessException(
                 $"The folder '{folder}' belongs to the user with the id {owner}, and this process runs as {User()}: what is in it would be "
@@ -45,24 +40,8 @@ internal static partial class PrivateFolder
     }
 
     /// <summary>Whether a file that is there was written by this user.</summary>
-    public static bool IsOwn(string file) => !OperatingSystem.IsLinux() || Owner(file) == User();
-
-    [SupportedOSPlatform("linux")]
-    private static uint Owner(string path) => ReadStatus(CurrentFolder, path, FollowLinks, OwnerAsked, out Status status) == 0
-        ? status.Owner
-        : throw new IOException($"The owner of '{path}' cannot be read: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");
+    public static bool IsOwn(string file) => !OperatingSystem.IsLinux() || FileStatus.Owner(file) == User();
 
     [LibraryImport("libc", EntryPoint = "geteuid")]
     private static partial uint User();
-
-    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int ReadStatus(int folder, string path, int flags, uint mask, out Status status);
-
-    /// <summary>The kernel's struct statx, which is the same on every processor: 256 bytes, the owner at the 20th.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = 256)]
-    private struct Status
-    {
-        [FieldOffset(20)]
-        public uint Owner;
-    }
 }

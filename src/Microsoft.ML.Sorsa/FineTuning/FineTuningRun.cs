@@ -113,9 +113,12 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             return;
         }
 
+        FormattableString remedy = cut.Longest < start.MaxPositions
+            ? $"Set {option} to {cut.Longest} to keep them whole."
+            : $"The model has {start.MaxPositions} positions: shorten such texts to keep them whole.";
         string message = FormattableString.Invariant(what) + string.Create(CultureInfo.InvariantCulture,
-            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). Set {option} to "
-            + $"{cut.Longest} to keep them whole.");
+            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). ")
+            + FormattableString.Invariant(remedy);
         if (cut.Count >= rows * ManyRows)
         {
             channel.Warning(MessageSensitivity.None, message);
@@ -150,15 +153,18 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
         TrainingSettings training = settings.Training;
         bool areLimited = totalSteps == training.MaxSteps && totalSteps < (long)stepsPerEpoch * training.NumberOfEpochs;
+        string more = (long)stepsPerEpoch * training.NumberOfEpochs >= FewSteps
+            ? "" : string.Create(CultureInfo.InvariantCulture, $" and NumberOfEpochs (now {training.NumberOfEpochs})");
         string remedy = areLimited
-            ? string.Create(CultureInfo.InvariantCulture, $"Raise MaxSteps (now {training.MaxSteps}).")
+            ? string.Create(CultureInfo.InvariantCulture, $"Raise MaxSteps (now {training.MaxSteps}){more}.")
             : string.Create(CultureInfo.InvariantCulture,
                 $"Raise NumberOfEpochs (now {training.NumberOfEpochs}; {1 + ((EnoughSteps - 1) / stepsPerEpoch)} make some {EnoughSteps} "
                 + $"steps), lower BatchSize (now {training.BatchSize}) or GradientAccumulationSteps (now "
                 + $"{training.GradientAccumulationSteps}), or bring more rows.");
         channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
-            $"Training has only {totalSteps} steps ({rows} rows, {(long)training.BatchSize * training.GradientAccumulationSteps} a step): "
-            + $"with fewer than {FewSteps} a model hardly learns anything; some {EnoughSteps} teach it a form of answer. {remedy}"));
+            $"Training has only {totalSteps} step{(totalSteps == 1 ? "" : "s")} ({rows} rows, "
+            + $"{(long)training.BatchSize * training.GradientAccumulationSteps} a step): with fewer than {FewSteps} a model "
+            + $"hardly learns anything; some {EnoughSteps} teach it a form of answer. {remedy}"));
     }
 
     private double? Orthonormality(AdapterSet adapters)

@@ -74,7 +74,8 @@ internal sealed class FolderModel : IPretrainedModel
                     + "Train in Float32 or BFloat16; SavedType may still be Float16.", nameof(settings));
             }
 
-            foreach ((string name, Tensor weight) in checkpoint.Tensors.Where(named => named.Value.dtype != _savedType))
+            foreach ((string name, Tensor weight) in checkpoint.Tensors
+                .Where(named => !WeightsFingerprint.Survives(named.Value.dtype, _savedType)))
             {
                 SavedRange.Verify(name, weight, _savedType);
             }

@@ -24,12 +24,12 @@ internal sealed class ModuleModel : IPretrainedModel
     private readonly string _whyNotSaved;
 
     /// <param name="model">Stays the user's.</param>
-    /// <param name="tokenizer">The model's.</param>
+    /// <param name="tokenizer">The model's, which knows how many tokens that has scores for.</param>
     /// <param name="endTokenId">The token that ends a text.</param>
     /// <param name="settings">What names the targets.</param>
     /// <param name="whyNotSaved">What the error of saving says, without a full stop.</param>
     /// <exception cref="ArgumentException">
-    /// No module matches a target, or one of them does not allow the rank; the tokenizer is another model's.
+    /// No module matches a target, or one of them does not allow the rank.
     /// </exception>
     /// <exception cref="NotSupportedException">The model is quantised.</exception>
     public ModuleModel(ForeignModel model, ITextTokenizer tokenizer, int endTokenId, FineTuningSettings settings, string whyNotSaved)
@@ -44,14 +44,6 @@ internal sealed class ModuleModel : IPretrainedModel
 
         Tokenizer = tokenizer;
         EndTokenId = endTokenId;
-        int ids = Math.Max(tokenizer.VocabularySize ?? 0, endTokenId + 1);
-        if (endTokenId < 0 || ids > model.VocabularySize)
-        {
-            throw new ArgumentException(
-                $"tokenizer has {ids} tokens, its end token is {endTokenId}, and the model gives scores for {model.VocabularySize}. " +
-                "Use the tokenizer of this model.",
-                nameof(tokenizer));
-        }
     }
 
     public ITextTokenizer Tokenizer { get; }
@@ -76,8 +68,8 @@ internal sealed class ModuleModel : IPretrainedModel
         int end = text.EosTokenId ?? throw new ArgumentException(
             $"endTokenId is null, and {tokenizer.GetType()} names no token that ends a text. " +
             "Give the id of the one that the model was trained with.", nameof(endTokenId));
-        return new ModuleModel(
-            ForeignModel.Bind(module, forward, maxPositions: null, text.EndTokenIds), text, end, settings, NoFolder);
+        var model = ForeignModel.Bind(module, forward, maxPositions: null, text.EndTokenIds);
+        return new ModuleModel(model, new UserTokenizer(tokenizer, end, model.VocabularySize), end, settings, NoFolder);
     }
 
     public AdaptedModel Adapt(

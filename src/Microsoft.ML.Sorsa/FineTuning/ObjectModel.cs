@@ -42,7 +42,7 @@ internal static class ObjectModel
         settings.VerifyInPlace(
             $" ({why})", $"fine-tune the folder itself ({nameof(settings.ModelFolder)} in the options), without the object");
         log.Warning(MessageSensitivity.None, $"The model object is trained where it lies, and cannot be saved here, since {why}.");
-        TextTokenizer tokenizer = TextTokenizer.Load(settings.ModelFolder, config.Spec.VocabularySize);
+        TextTokenizer tokenizer = TextTokenizer.Load(settings.ModelFolder, Math.Min(config.Spec.VocabularySize, model.VocabularySize));
         return new ModuleModel(model, tokenizer, FolderModel.EndOf(config, tokenizer, settings.ModelFolder), settings, why);
     }
 

@@ -39,7 +39,7 @@ internal sealed class TextGenerator
     /// A prompt that leaves no room in the model's positions, named by its index; nothing was generated then.
     /// </exception>
     public string[] Generate(IReadOnlyList<string> prompts, CancellationToken cancellationToken = default) =>
-        Complete([.. prompts.Select(CreateRow)], cancellationToken);
+        Complete([.. prompts.Select((prompt, index) => CreateRow(prompt, prompts.Count == 1 ? null : index))], cancellationToken);
 
     /// <summary>The same, where a prompt that is refused does not keep the others from their texts; its own is empty.</summary>
     /// <param name="prompts">The rows' prompts, without their template.</param>
@@ -75,12 +75,12 @@ internal sealed class TextGenerator
     public IEnumerable<string> Stream(string prompt, CancellationToken cancellationToken = default)
     {
         // A bad prompt is refused here and not at the first piece; each enumeration then starts a row of its own.
-        CreateRow(prompt, 0);
+        CreateRow(prompt, null);
         return Pieces();
 
         IEnumerable<string> Pieces()
         {
-            GenerationRow row = CreateRow(prompt, 0);
+            GenerationRow row = CreateRow(prompt, null);
             foreach (GenerationRow[] _ in _generator.Steps([row], cancellationToken))
             {
                 if (row.Text!.Take() is { Length: > 0 } piece)
@@ -109,9 +109,9 @@ internal sealed class TextGenerator
         return ids.Length == 0 && _prompts.Tokenizer.BosTokenId is int bos ? [bos] : ids;
     }
 
-    private GenerationRow CreateRow(string prompt, int index) => CreateRow(Encode(prompt), index);
+    private GenerationRow CreateRow(string prompt, int? index) => CreateRow(Encode(prompt), index);
 
-    private GenerationRow CreateRow(int[] ids, int index)
+    private GenerationRow CreateRow(int[] ids, int? index)
     {
         ITextStream stream = _prompts.Tokenizer.CreateStream();
 

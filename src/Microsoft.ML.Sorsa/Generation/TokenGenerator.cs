@@ -25,12 +25,12 @@ internal sealed class TokenGenerator
 
     /// <summary>Makes a row of a prompt that nothing is wrong with.</summary>
     /// <param name="prompt">Token ids.</param>
-    /// <param name="index">Its place among the prompts, for errors.</param>
+    /// <param name="index">Its place among the prompts, for errors; null: it comes alone.</param>
     /// <param name="text">See <see cref="GenerationRow"/>.</param>
-    public GenerationRow CreateRow(int[] prompt, int index, GeneratedText? text = null)
+    public GenerationRow CreateRow(int[] prompt, int? index, GeneratedText? text = null)
     {
         return Refuse(prompt) is { } problem
-            ? throw new ArgumentException($"Prompt {index} {problem}", nameof(prompt))
+            ? throw new ArgumentException($"{(index is null ? "The prompt" : $"Prompt {index}")} {problem}", nameof(prompt))
             : new GenerationRow(prompt, Math.Min(_options.MaxNewTokens, _model.MaxPositions - prompt.Length), _options.Seed, text);
     }
 

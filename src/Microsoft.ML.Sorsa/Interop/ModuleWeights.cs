@@ -56,7 +56,7 @@ internal sealed class ModuleWeights
                 continue;
             }
 
-            if (!value.isfinite().all().item<bool>())
+            if (!TensorValues.AreFinite(value))
             {
                 throw new ArithmeticException(
                     $"The trained weight '{name}' holds values that the model object's {own.dtype} cannot. The object is as it was. Load "

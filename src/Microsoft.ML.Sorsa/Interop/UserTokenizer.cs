@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
 
@@ -30,13 +31,20 @@ internal sealed class UserTokenizer : ITextTokenizer
     private readonly int[] _front;
     private readonly int[] _behind;
     private readonly HashSet<int> _special;
+    private readonly int _rows;
     private readonly IReadOnlyDictionary<string, int> _named;
 
     /// <param name="tokenizer">Not changed.</param>
     /// <param name="endTokenId">The token that ends a text; null: the one that the tokenizer names, if it does.</param>
-    public UserTokenizer(Tokenizer tokenizer, int? endTokenId = null)
+    /// <param name="rows">
+    /// How many tokens the model has scores for. Special tokens may have ids beyond, as the padding token of many models has: a text that
+    /// holds such a one is refused. Null: not known.
+    /// </param>
+    /// <exception cref="ArgumentException">Other tokens than special ones are beyond the model's, or the one that ends a text.</exception>
+    public UserTokenizer(Tokenizer tokenizer, int? endTokenId = null, int? rows = null)
     {
         _tokenizer = tokenizer;
+        _rows = rows ?? int.MaxValue;
 
         // What a tokenizer puts around a text covers nothing of it; few of the classes can be asked for it.
         int[] around = [.. tokenizer.EncodeToIds(Letter)];
@@ -60,6 +68,13 @@ internal sealed class UserTokenizer : ITextTokenizer
         VocabularySize = vocabulary?.Values.Concat(special.Values).Max() + 1;
         EndTokenIds = [.. EosTokenId is int eos ? [eos] : Array.Empty<int>(), .. TurnEnds(special).Where(id => id != EosTokenId)];
         _special = [.. special.Values, .. _front, .. _behind, .. EosTokenId is int last ? [last] : Array.Empty<int>()];
+        int own = vocabulary?.Values.Except(special.Values).Concat(_front).Append(-1).Max() + 1 ?? 0;
+        if (own > _rows || EosTokenId < 0 || EosTokenId >= _rows)
+        {
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"tokenizer has {Math.Max(own, VocabularySize ?? 0)} tokens, its end token is {EosTokenId}, and the model gives scores for "
+                + $"{_rows}. Use the tokenizer of this model."), nameof(tokenizer));
+        }
     }
 
     public TokenizerFiles? Files => null;
@@ -93,12 +108,18 @@ internal sealed class UserTokenizer : ITextTokenizer
         }
 
         int[] ids = [.. _tokenizer.EncodeToIds(text)];
+        if (Array.Find(ids, id => id >= _rows) is var alien and > 0)
+        {
+            throw new TokenWithoutRowException(string.Create(CultureInfo.InvariantCulture,
+                $"The text holds '{SpecialText(alien) ?? _tokenizer.Decode([alien])}', which is token {alien}, and the model has the "
+                + $"tokens 0 to {_rows - 1}. Do without it, or give the model a row for it."));
+        }
 
         // An empty text has nothing around it.
         return addSpecialTokens || ids.Length == 0 ? ids : ids[_front.Length..^_behind.Length];
     }
 
-    public int? Find(string token) => _named.TryGetValue(token, out int id) ? id : null;
+    public int? Find(string token) => _named.TryGetValue(token, out int id) && id < _rows ? id : null;
 
     public string? SpecialText(int id) => _named.FirstOrDefault(token => token.Value == id).Key;
 

@@ -135,7 +135,7 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach ((string name, Tensor weight) in NamedWeights.Where(named => named.Value.dtype != type))
+        foreach ((string name, Tensor weight) in NamedWeights.Where(named => !WeightsFingerprint.Survives(named.Value.dtype, type)))
         {
             using var one = NewDisposeScope();
             SavedRange.Verify(name, weight, type);

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -21,13 +22,13 @@ internal static class SavedRange
         using var noGrad = no_grad();
         (Tensor least, Tensor most) = weight.detach().aminmax();
         Tensor ends = stack([least, most]);
-        if (!ends.isfinite().all().item<bool>())
+        if (!TensorValues.AreFinite(ends))
         {
             throw new ArithmeticException(
                 $"The weight '{name}' holds values that are not finite. Where they come from the model's files: fetch these again.");
         }
 
-        if (!ends.to(type).isfinite().all().item<bool>())
+        if (!TensorValues.AreFinite(ends.to(type)))
         {
             double largest = ends.abs().max().to(ScalarType.Float64).item<double>();
             throw new ArithmeticException(FormattableString.Invariant(

@@ -45,9 +45,10 @@ internal static class ModelZipFile
                     : ". Name a file that Save or mlContext.Model.Save wrote."), path);
         }
 
+        using FileStream stream = RegularFile.OpenRead(path);
+        VerifyIsZip(stream, path);
         try
         {
-            using FileStream stream = File.OpenRead(path);
             return new ModelOperationsCatalog(env).Load(stream, out _);
         }
         catch (Exception e) when (IsDamage(e))
@@ -88,6 +89,18 @@ internal static class ModelZipFile
     /// </summary>
     private static bool IsDamage(Exception e) => Cause(e) is InvalidDataException or FormatException or EndOfStreamException
         || e is not (TargetInvocationException or IOException or UnauthorizedAccessException or OutOfMemoryException);
+
+    private static void VerifyIsZip(FileStream stream, string path)
+    {
+        Span<byte> start = stackalloc byte[64];
+        start = start[..stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false)];
+        stream.Position = 0;
+        if (!start.StartsWith("PK"u8))
+        {
+            WrongFile.Verify(path, start);
+            throw new InvalidDataException($"'{path}' is no model zip. Name a file that Save or mlContext.Model.Save wrote.");
+        }
+    }
 
     /// <summary>ML.NET calls loaders by reflection, a chain in a chain more than once, and leaves the wrappers on.</summary>
     private static Exception Cause(Exception e) =>

@@ -66,6 +66,32 @@ public sealed class AdaptersPerCallTests
         }
     }
 
+    /// <summary>The view is lazy: a cursor's rows are all those of the adapter that is in use when it opens.</summary>
+    [TestMethod]
+    public void ACursorKeepsTheAdapterThatItBeganWith()
+    {
+        IDataView view = s_model.Transform(s_ml.Data.TakeRows(TinyTask.Data(s_ml), s_prompts.Length));
+        DataViewSchema.Column reply = view.Schema["Reply"];
+        foreach (string? first in new[] { "a", null, "b" })
+        {
+            s_model.UseAdapter(first);
+            using DataViewRowCursor cursor = view.GetRowCursor([reply]);
+            ValueGetter<ReadOnlyMemory<char>> text = cursor.GetGetter<ReadOnlyMemory<char>>(reply);
+            var answers = new List<string>();
+            foreach (string? other in new[] { null, "a", "b", null })
+            {
+                s_model.UseAdapter(other);
+                Assert.IsTrue(cursor.MoveNext());
+                ReadOnlyMemory<char> value = default;
+                text(ref value);
+                answers.Add(value.ToString());
+                Assert.AreEqual(other, s_model.ActiveAdapter);
+            }
+
+            CollectionAssert.AreEqual(s_answers[first ?? ""], answers);
+        }
+    }
+
     [TestMethod]
     public void AttackStreamAndUseAdapter()
     {

@@ -33,6 +33,34 @@ public sealed class DataFileCases
         Assert.AreSequenceEqual(["1", "2"], Column(data, "r"), "again");
     }
 
+    /// <summary>As SQuAD has it: the rows are a level down.</summary>
+    [TestMethod]
+    [DataRow("{\"version\":1,\"data\":[{\"q\":\"a\"}]}")]
+    [DataRow("{\n \"data\": [\n {\"q\": \"a\"}\n ]\n}")]
+    public void Case19RowsInAListOfAnObjectAreShown(string text)
+    {
+        using var folder = new TemporaryFolder();
+        string file = Write(folder, Encoding.UTF8.GetBytes(text));
+
+        foreach (string[] columns in new string[][] { [], ["q"] })
+        {
+            Assert.Contains(
+                "If the rows are the elements of 'data': write these to a file",
+                Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.Data.LoadFromJsonLines(file, columns)).Message);
+        }
+    }
+
+    [TestMethod]
+    [Timeout(120_000, CooperativeCancellation = true)]
+    public void Case19APipeIsNoDataFile()
+    {
+        using var folder = new TemporaryFolder();
+        Files.FilesOfOthersTests.Pipe(folder.File("rows"));
+
+        Assert.Contains("is a pipe or a device", Assert.ThrowsExactly<InvalidDataException>(
+            () => _mlContext.Data.LoadFromJsonLines(folder.File("rows"))).Message);
+    }
+
     /// <summary>Texts with whatever ends a row elsewhere, longer than any buffer, written by another library's writer.</summary>
     [TestMethod]
     public void Case19AnyTextComesBackFromAnArray()

@@ -23,7 +23,7 @@ internal sealed class ShoutTransformer : ITransformer
     public ShoutTransformer(
         string outputColumnName, string inputColumnName, int batchSize = 4, byte[]? tokenizer = null, byte[]? weights = null)
     {
-        _mapper = new TextColumnMapper(outputColumnName, inputColumnName, batchSize, Shout, "PromptColumnName");
+        _mapper = new TextColumnMapper(outputColumnName, inputColumnName, batchSize, () => Shout, "PromptColumnName");
         Tokenizer = tokenizer ?? "{}"u8.ToArray();
         Weights = weights ?? [1, 2, 3];
     }

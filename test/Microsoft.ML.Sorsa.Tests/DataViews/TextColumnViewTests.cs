@@ -254,7 +254,7 @@ public sealed class TextColumnViewTests
     public void AFunctionThatLosesATextIsAnError()
     {
         var mapper = new TextColumnMapper(
-            "Answer", "Prompt", BatchSize, texts => [.. texts.Skip(1).Select(text => new ComputedText(text))]);
+            "Answer", "Prompt", BatchSize, () => texts => [.. texts.Skip(1).Select(text => new ComputedText(text))]);
         var error = Assert.ThrowsExactly<InvalidOperationException>(() => Answers(mapper.Transform(Input())));
         Assert.Contains("'Answer' got 4 texts and gave 3", error.Message);
     }

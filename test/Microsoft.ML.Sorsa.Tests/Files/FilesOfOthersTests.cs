@@ -130,7 +130,7 @@ public sealed class FilesOfOthersTests
     [DataRow("\n\x09\n\x05<unk>")]
     public void AFileOfItsOwnKindIsNotKnown(string start) => Assert.IsNull(WrongFile.Describe(Encoding.UTF8.GetBytes(start)));
 
-    private static void Pipe(string path)
+    internal static void Pipe(string path)
     {
         if (OperatingSystem.IsWindows())
         {

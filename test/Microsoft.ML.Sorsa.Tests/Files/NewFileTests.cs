@@ -1,5 +1,6 @@
 extern alias core;
 
+using System.Net.Sockets;
 using NewFile = core::Microsoft.ML.Sorsa.Files.NewFile;
 
 namespace Microsoft.ML.Sorsa.Tests.Files;
@@ -100,8 +101,50 @@ public sealed class NewFileTests
 
         Assert.Contains($"'{temporary.File("none", "a")}' cannot be written: the folder '{temporary.File("none")}' does not exist", absent);
         Assert.Contains($"'{folder}' is a folder", taken);
+        string below = Path.Combine(temporary.File("file"), "a");
+        File.WriteAllText(temporary.File("file"), "");
+        Assert.Contains(
+            $"'{below}' cannot be written: '{temporary.File("file")}' is a file and no folder",
+            Assert.ThrowsExactly<DirectoryNotFoundException>(() => Write(below, "x")).Message);
+        File.Delete(temporary.File("file"));
         Assert.Contains("MB are free", large);
         Assert.HasCount(1, Directory.GetFileSystemEntries(temporary.Path));
+    }
+
+    /// <summary>A pipe, a socket, a link to one; and so /dev/null, which a rename would replace for all programs.</summary>
+    [TestMethod]
+    [Timeout(120_000, CooperativeCancellation = true)]
+    public void WhatIsNoFileIsNotReplaced()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            Assert.Inconclusive("Linux tells what is no file.");
+        }
+
+        using var temporary = new TemporaryFolder();
+        string pipe = temporary.File("pipe"), socket = temporary.File("socket"), link = temporary.File("link");
+        FilesOfOthersTests.Pipe(pipe);
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(socket));
+        File.CreateSymbolicLink(link, pipe);
+        foreach (string path in new[] { pipe, socket, link })
+        {
+            string message = Assert.ThrowsExactly<IOException>(() => Write(path, "x")).Message;
+
+            Assert.Contains($"'{path}' is a device, a pipe or a socket", message);
+        }
+
+        Assert.HasCount(3, Directory.GetFileSystemEntries(temporary.Path));
+        Assert.AreEqual(0, new FileInfo(pipe).Length);
+    }
+
+    [TestMethod]
+    public void ANameThatEndsAsAFoldersIsNoFiles()
+    {
+        using var temporary = new TemporaryFolder();
+
+        Assert.Contains("names a folder", Assert.ThrowsExactly<IOException>(() => Write(temporary.File("out") + "/", "x")).Message);
+        Assert.IsEmpty(Directory.GetFileSystemEntries(temporary.Path));
     }
 
     [TestMethod]

@@ -34,6 +34,20 @@ public sealed class NewFolderTests
     }
 
     [TestMethod]
+    [DataRow("file/out", "file")]
+    [DataRow("file/deep/er/out", "file")]
+    public void NothingIsMadeBelowAFile(string name, string file)
+    {
+        using var temporary = new TemporaryFolder();
+        File.WriteAllText(temporary.File(file), "x");
+
+        string message = Assert.ThrowsExactly<IOException>(() => new NewFolder(temporary.File(name), "folder")).Message;
+
+        Assert.Contains($"'{temporary.File(name)}' cannot be written: '{temporary.File(file)}' is a file and no folder", message);
+        Assert.AreEqual("x", File.ReadAllText(temporary.File(file)));
+    }
+
+    [TestMethod]
     [DataRow("out")]
     [DataRow("out/")]
     public void WithoutCommitNothingIsLeft(string name)
@@ -94,7 +108,7 @@ public sealed class NewFolderTests
             Directory.CreateDirectory(target);
             File.WriteAllText(Path.Combine(target, "theirs"), "b");
 
-            Assert.ThrowsExactly<IOException>(folder.Commit);
+            Assert.Contains("came there while it was being written", Assert.ThrowsExactly<IOException>(folder.Commit).Message);
         }
 
         CollectionAssert.AreEqual(new[] { Path.Combine(target, "theirs") }, Directory.GetFileSystemEntries(target));
@@ -115,7 +129,9 @@ public sealed class NewFolderTests
 
         Assert.IsTrue(Directory.GetFiles(target).All(path => path.EndsWith(".tmp", StringComparison.Ordinal)));
         File.WriteAllText(Path.Combine(target, "b"), "theirs");
-        Assert.ThrowsExactly<IOException>(folder.Commit);
+        Assert.Contains(
+            $"'{Path.Combine(target, "b")}' came there while it was being written, and stays",
+            Assert.ThrowsExactly<IOException>(folder.Commit).Message);
 
         Assert.AreEqual("theirs", File.ReadAllText(Path.Combine(target, "b")));
         Assert.IsFalse(File.Exists(Path.Combine(target, "a")), "What was renamed before the failure is not taken back.");

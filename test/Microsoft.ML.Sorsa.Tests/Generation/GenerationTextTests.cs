@@ -79,7 +79,8 @@ public sealed class GenerationTextTests
 
         Assert.StartsWith("Prompt 1 has ", message);
         Assert.Contains($"the model has {model.Spec.MaxPositions} positions", message);
-        Assert.ThrowsExactly<ArgumentException>(() => generator.Stream(tooLong));
+        Assert.StartsWith("The prompt has ", Assert.ThrowsExactly<ArgumentException>(() => generator.Stream(tooLong)).Message);
+        Assert.StartsWith("The prompt has ", Assert.ThrowsExactly<ArgumentException>(() => generator.Generate([tooLong])).Message);
     }
 
     [TestMethod]

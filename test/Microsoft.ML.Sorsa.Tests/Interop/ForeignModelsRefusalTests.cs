@@ -1,5 +1,7 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Tokenizers;
 using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
@@ -64,6 +66,32 @@ public sealed class ForeignModelsRefusalTests
         Assert.Contains("has no shape that is understood", Assert.ThrowsExactly<NotSupportedException>(
             () => s_ml.Sorsa().FineTune(
                 new LookAlikeAttentionOnly(ForeignModelsTrainingTests.Config.Spec), ForeignModelsTrainingTests.Tokens(), options)).Message);
+    }
+
+    /// <summary>As the padding token of Llama 2's conversions: a text that holds it is refused, and nothing else.</summary>
+    [TestMethod]
+    [TestCategory("Cases")]
+    public void Case07ASpecialTokenBeyondAnObjectsRowsIsOnlyRefusedInATextThatHoldsIt()
+    {
+        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
+        Tokenizer Tokens(string name, int id)
+        {
+            var special = new Dictionary<string, int> { ["<|endoftext|>"] = 256, [name] = id };
+            return TiktokenTokenizer.Create(
+                ForeignModelsTokenizerTests.ByteTable(), new RegexPreTokenizer(new Regex(".+|\n"), special), null, special);
+        }
+
+        Options options = ForeignModelsTrainingTests.Settings([]);
+        options.PromptTemplate = Sorsa.Data.PromptTemplate.Format("{prompt}");
+        options.MaxSteps = 2;
+
+        using SorsaTransformer trained = s_ml.Sorsa().FineTune(model, Tokens("<pad>", 264), options).Fit(TinyTask.Data(s_ml));
+
+        Assert.AreEqual(trained.Generate("a"), trained.Generate("a"));
+        string message = Assert.Throws<ArgumentException>(() => trained.Generate("a <pad> b")).Message;
+        Assert.Contains("The text holds '<pad>', which is token 264, and the model has the tokens 0 to 263", message);
+        Assert.Contains("its end token is 264", Assert.ThrowsExactly<ArgumentException>(
+            () => s_ml.Sorsa().FineTune(model, Tokens("</s>", 264), options, endTokenId: 264)).Message);
     }
 
     private static Action<Options> With(Action<Options> set) => set;

@@ -153,7 +153,7 @@ public sealed class ForeignModelsTokenizerTests
     private static TiktokenTokenizer Bytes() =>
         TiktokenTokenizer.Create(ByteTable(), null, null, new Dictionary<string, int> { ["<|eot_id|>"] = 301, ["<|end_of_text|>"] = 300 });
 
-    private static MemoryStream ByteTable() =>
+    internal static MemoryStream ByteTable() =>
         new(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 256)
             .Select(value => $"{Convert.ToBase64String([(byte)value])} {value}\n"))));
 

@@ -44,6 +44,22 @@ public sealed class SorsaSaveZipTests
         CollectionAssert.AreEqual(new[] { zip }, Directory.GetFileSystemEntries(folder.Path));
     }
 
+    /// <summary>A reader of a pipe waits for its writer, which never comes.</summary>
+    [TestMethod]
+    [Timeout(120_000, CooperativeCancellation = true)]
+    public void APipeIsNotOpenedAsAZip()
+    {
+        using var folder = new TemporaryFolder();
+        Files.FilesOfOthersTests.Pipe(folder.File("pipe.zip"));
+        File.WriteAllText(folder.File("empty.zip"), "");
+
+        foreach (string zip in new[] { folder.File("pipe.zip"), folder.File("empty.zip") })
+        {
+            Assert.Contains($"'{zip}' is empty, or a pipe or a device", Assert.Throws<InvalidDataException>(
+                () => s_ml.Sorsa().LoadZip(zip)).Message);
+        }
+    }
+
     [TestMethod]
     public void TheSchemaThatIsGivenIsSaved()
     {
@@ -100,14 +116,16 @@ public sealed class SorsaSaveZipTests
     public void WhatIsNoZipIsNamed()
     {
         using var folder = new TemporaryFolder();
-        string text = folder.File("text.zip"), empty = folder.File("empty.zip");
-        File.WriteAllText(text, "<!DOCTYPE html><html>not found</html>");
-        File.WriteAllText(empty, "");
-
-        foreach (string zip in new[] { text, empty })
+        foreach ((string content, string what) in new[]
         {
+            ("<!DOCTYPE html><html>not found</html>", "is a web page"), ("", "is empty"), ("GGUF\u0003", "is a GGUF file"),
+            ("something else", "is no model zip"), ("PK\u0003\u0004", "cannot be loaded"),
+        })
+        {
+            string zip = folder.File("it.zip");
+            File.WriteAllText(zip, content);
             string message = Assert.ThrowsExactly<InvalidDataException>(() => s_ml.Sorsa().LoadZip(zip)).Message;
-            Assert.Contains($"'{zip}' cannot be loaded", message);
+            Assert.Contains($"'{zip}' {what}", message);
         }
 
         Assert.Contains("LoadModel", Assert.ThrowsExactly<FileNotFoundException>(() => s_ml.Sorsa().LoadZip(TestData.TinyLlama)).Message);

@@ -38,9 +38,13 @@ public sealed class QuickStartProgramTests
         (code, output) = Run("", ["--model", zip, "--test", Path.Combine(first, "quickstart-test.jsonl")]);
         Assert.AreEqual(0, code, output);
         Assert.Contains("of 4 (", output);
-        (code, output) = Run("Mia has 12 apples. She buys 5 more. How many?\n\n", ["--model", zip, "--interactive"]);
+        string tooLong = string.Concat(Enumerable.Repeat("Mia has 12 apples. ", 200));
+        (code, output) = Run(
+            $"{tooLong}\nMia has 12 apples. She buys 5 more. How many?\n\n", ["--model", zip, "--interactive"]);
         Assert.AreEqual(0, code, output);
         Assert.Contains("Ask the model; an empty line ends.", output);
+        Assert.Contains("> The prompt has 512 tokens", output);
+        Assert.HasCount(3, output.Split("> ").Skip(1).ToArray(), output);
     }
 
     [TestMethod]

@@ -102,6 +102,7 @@ public sealed class SorsaWarningsTests
 
     [TestMethod]
     [DataRow(1, null, 3, "only 3 steps (12 rows, 4 a step)", "Raise NumberOfEpochs (now 1; 34 make some 100 steps), lower")]
+    [DataRow(1, 1, 1, "only 1 step (12 rows, 4 a step)", "Raise MaxSteps (now 1) and NumberOfEpochs (now 1).")]
     [DataRow(100, 19, 19, "only 19 steps (12 rows, 4 a step)", "Raise MaxSteps (now 19).")]
     [DataRow(7, null, 21, null, null)]
     public void FewStepsAreSaidWithTheRemedy(int epochs, int? maxSteps, int steps, string? problem, string? remedy)

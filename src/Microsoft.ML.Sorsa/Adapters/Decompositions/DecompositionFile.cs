@@ -3,6 +3,7 @@ using System.IO.Hashing;
 using System.Text;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,7 +45,7 @@ internal sealed record DecompositionFile(Tensor U, Tensor S, Tensor Vt, double S
             ];
             if (stored.Names.Count != expected.Length
                 || !expected.All(part => stored.Tensors.TryGetValue(part.Name, out Tensor? tensor) && tensor.dtype == weight.dtype
-                    && tensor.shape.SequenceEqual(part.Shape) && tensor.isfinite().all().item<bool>()))
+                    && tensor.shape.SequenceEqual(part.Shape) && TensorValues.AreFinite(tensor)))
             {
                 return null;
             }

@@ -34,9 +34,7 @@ internal static class AdapterReader
 
     private static string Missing(string folder) => File.Exists(folder)
         ? $"is a file. Name the folder that it is in, with {AdapterFolder.ConfigFile} or {PeftConfig.FileName} beside it."
-        : folder.Split('/') is [{ Length: > 0 } owner, { Length: > 0 }] && owner is not ("." or "..")
-        ? $"does not exist. {Hint}; an id on Hugging Face is downloaded first: hf download {folder} --local-dir FOLDER."
-        : $"does not exist. {Hint}.";
+        : $"does not exist. {ModelFolder.Download(folder) ?? $"{Hint}."}";
 
     /// <summary>What a folder without either file is, and what to do.</summary>
     private static string Other(string folder)

@@ -1,6 +1,6 @@
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
-using TorchSharp;
+using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Adapters.Files;
@@ -26,7 +26,7 @@ internal static class AdapterTensorFile
                 $"'{path}' holds {twice.Key.Tensor} of '{twice.Key.Projection}' more than once. Write the adapter again.");
         }
 
-        string[] broken = [.. checkpoint.Tensors.Where(named => !IsFinite(named.Value)).Select(named => named.Key)];
+        string[] broken = [.. checkpoint.Tensors.Where(named => !TensorValues.AreFinite(named.Value)).Select(named => named.Key)];
         if (broken.Length > 0)
         {
             throw new InvalidDataException(
@@ -45,18 +45,5 @@ internal static class AdapterTensorFile
         }
 
         return tensors;
-    }
-
-    private static bool IsFinite(Tensor tensor)
-    {
-        using var scope = NewDisposeScope();
-        if (!tensor.is_floating_point() || tensor.numel() == 0)
-        {
-            return true;
-        }
-
-        // Its two ends in one reading.
-        (Tensor smallest, Tensor largest) = tensor.aminmax();
-        return double.IsFinite(smallest.to(ScalarType.Float64).item<double>() + largest.to(ScalarType.Float64).item<double>());
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Adapters.Files;
@@ -23,7 +24,7 @@ internal static class BaseModelName
             return cached[CachePrefix.Length..].Replace("--", "/", StringComparison.Ordinal);
         }
 
-        JsonReader? stated = JsonReader.Parse("config.json", configJson).Find("_name_or_path");
+        JsonReader? stated = JsonReader.Parse(ModelFolder.ConfigFile, configJson).Find("_name_or_path");
         return stated is { IsText: true } && stated.Text.Split('/') is [{ Length: > 0 } owner, var last]
             && owner is not ("." or ".." or "~") && string.Equals(last, name, StringComparison.OrdinalIgnoreCase)
             ? stated.Text
