@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Security.Cryptography;
+using Microsoft.ML.Sorsa.Data;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
@@ -35,7 +36,7 @@ internal static class KilledTrainings
                     expected = alone[variant] = LeftAlone(model, Path.Combine(folder, $"alone-{alone.Count}"), variant);
                 }
 
-                var moments = Enumerable.Range(0, 1 + (i % 3)).Select(_ => random.NextDouble() * expected.Time).ToList();
+                TimeSpan[] moments = [.. Enumerable.Range(0, 1 + (i % 3)).Select(_ => random.NextDouble() * expected.Time)];
                 (string hash, int kills, int resumed) = Killed(model, Path.Combine(folder, $"killed-{i}"), variant, moments);
                 equal += hash == expected.Hash ? 1 : 0;
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -60,7 +61,7 @@ internal static class KilledTrainings
         options.PromptTemplate = PromptTemplate.Format("{prompt} = ");
         options.BatchSize = 4;
         options.GradientAccumulationSteps = 2;
-        options.NumberOfEpochs = 40;
+        options.NumberOfEpochs = 20;
         options.EvaluationSteps = 5;
         options.EarlyStoppingPatience = 12;
         if (checkpoints.Length > 0)
@@ -95,7 +96,7 @@ internal static class KilledTrainings
     }
 
     private static (string Hash, int Kills, int ResumedFrom) Killed(
-        string model, string folder, string variant, IReadOnlyList<TimeSpan> moments)
+        string model, string folder, string variant, TimeSpan[] moments)
     {
         string checkpoints = Path.Combine(folder, "checkpoints");
         Directory.CreateDirectory(folder);
@@ -103,7 +104,7 @@ internal static class KilledTrainings
         while (true)
         {
             using Process process = Start(model, folder, variant, checkpoints);
-            if (process.WaitForExit(kills < moments.Count ? moments[kills] : Timeout.InfiniteTimeSpan))
+            if (process.WaitForExit(kills < moments.Length ? moments[kills] : Timeout.InfiniteTimeSpan))
             {
                 return process.ExitCode == 0
                     ? (File.ReadAllText(Path.Combine(folder, HashFile)), kills, step)
@@ -114,7 +115,8 @@ internal static class KilledTrainings
             process.WaitForExit();
             kills++;
             step = !Directory.Exists(checkpoints) ? 0 : Directory.GetDirectories(checkpoints, "checkpoint-*")
-                .Select(path => int.TryParse(Path.GetFileName(path)["checkpoint-".Length..], CultureInfo.InvariantCulture, out int at) ? at : 0)
+                .Select(path => Path.GetFileName(path)["checkpoint-".Length..])
+                .Select(text => int.TryParse(text, CultureInfo.InvariantCulture, out int at) ? at : 0)
                 .DefaultIfEmpty().Max();
 
             // A training that was saved before the kill is saved anew.
