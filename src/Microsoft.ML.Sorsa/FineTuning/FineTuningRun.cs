@@ -114,7 +114,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
 
         FormattableString remedy = cut.Longest < start.MaxPositions
-            ? $"Set {option} to {cut.Longest} to keep them whole."
+            ? (FormattableString)$"Set {option} to {cut.Longest} to keep them whole."
             : $"The model has {start.MaxPositions} positions: shorten such texts to keep them whole.";
         string message = FormattableString.Invariant(what) + string.Create(CultureInfo.InvariantCulture,
             $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). ")
