@@ -113,12 +113,12 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             return;
         }
 
-        FormattableString remedy = cut.Longest < start.MaxPositions
-            ? (FormattableString)$"Set {option} to {cut.Longest} to keep them whole."
-            : $"The model has {start.MaxPositions} positions: shorten such texts to keep them whole.";
+        string remedy = cut.Longest < start.MaxPositions
+            ? string.Create(CultureInfo.InvariantCulture, $"Set {option} to {cut.Longest}")
+            : string.Create(CultureInfo.InvariantCulture, $"The model has {start.MaxPositions} positions: shorten such texts");
         string message = FormattableString.Invariant(what) + string.Create(CultureInfo.InvariantCulture,
-            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). ")
-            + FormattableString.Invariant(remedy);
+            $": {option} is {limit}, and the longest has {cut.Longest} tokens (template and special tokens included). {remedy} to keep "
+            + $"them whole.");
         if (cut.Count >= rows * ManyRows)
         {
             channel.Warning(MessageSensitivity.None, message);
