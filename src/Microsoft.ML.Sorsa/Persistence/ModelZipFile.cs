@@ -47,12 +47,12 @@ internal static class ModelZipFile
 
         try
         {
-            using FileStream stream = File.OpenRead(path);
+            using FileStream stream = OpenZip(path);
             return new ModelOperationsCatalog(env).Load(stream, out _);
         }
         catch (Exception e) when (IsDamage(e))
         {
-            throw new InvalidDataException($"'{path}' cannot be loaded. {Cause(e).Message}", e);
+            throw new InvalidDataException($"'{path}' cannot be loaded. {Explained(Cause(e))}", e);
         }
         catch (TargetInvocationException e)
         {
@@ -86,8 +86,34 @@ internal static class ModelZipFile
     /// <summary>
     /// What a loader says of its model's content; and whatever ML.NET stumbles over before it comes to a loader, which has many names.
     /// </summary>
-    private static bool IsDamage(Exception e) => Cause(e) is InvalidDataException or FormatException or EndOfStreamException
+    private static bool IsDamage(Exception e) =>
+        Cause(e) is InvalidDataException or FormatException or EndOfStreamException or BadImageFormatException or FileLoadException
+        || IsMissingCode(Cause(e))
         || e is not (TargetInvocationException or IOException or UnauthorizedAccessException or OutOfMemoryException);
+
+    /// <summary>A zip names the assemblies of its loaders.</summary>
+    private static bool IsMissingCode(Exception e) => e is FileNotFoundException { FileName: { } name } && name.Contains("Culture=");
+
+    /// <summary>What ML.NET says of a zip that it cannot read has neither the file nor a remedy in it.</summary>
+    private static string Explained(Exception cause) => cause.Message.Contains("model zip", StringComparison.Ordinal)
+        ? cause.Message
+        : $"It is no model zip of ML.NET, a damaged one, or one of parts that are not installed here: {NameList.Short(cause.Message, 500)} "
+            + "Save the model or copy the zip again.";
+
+    private static FileStream OpenZip(string path)
+    {
+        FileStream stream = RegularFile.OpenRead(path);
+        Span<byte> start = stackalloc byte[(int)Math.Min(stream.Length, 512)];
+        stream.ReadExactly(start);
+        stream.Position = 0;
+        if (!start.StartsWith("PK"u8) && WrongFile.Describe(start) is var (what, remedy))
+        {
+            stream.Dispose();
+            throw new InvalidDataException($"It is {what}, and no model zip. {remedy}.");
+        }
+
+        return stream;
+    }
 
     /// <summary>ML.NET calls loaders by reflection, a chain in a chain more than once, and leaves the wrappers on.</summary>
     private static Exception Cause(Exception e) =>
