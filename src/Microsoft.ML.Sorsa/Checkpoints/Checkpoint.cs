@@ -45,11 +45,11 @@ internal sealed class Checkpoint : IDisposable
         ModelFolder.Verify(folder);
         return Open(folder, checkpoint =>
         {
-            if (File.Exists(Path.Combine(folder, SingleFile)))
+            if (RegularFile.Exists(folder, SingleFile))
             {
                 checkpoint.AddFile(Path.Combine(folder, SingleFile), map);
             }
-            else if (File.Exists(Path.Combine(folder, IndexFile)))
+            else if (RegularFile.Exists(folder, IndexFile))
             {
                 checkpoint.AddShards(folder, map);
             }
@@ -114,6 +114,15 @@ internal sealed class Checkpoint : IDisposable
         _prefix = renamed.Count > 0 ? prefix : _prefix;
     }
 
+    /// <summary>Gives one tensor another name.</summary>
+    public void Rename(string name, string newName)
+    {
+        _tensors.Add(newName, _tensors[name]);
+        _types.Add(newName, _types[name]);
+        _tensors.Remove(name);
+        _types.Remove(name);
+    }
+
     /// <summary>Forgets a tensor that the model has no use for.</summary>
     public void Drop(string name)
     {
@@ -125,8 +134,10 @@ internal sealed class Checkpoint : IDisposable
     public bool IsWeight(string name) => _types[name].IsWeight;
 
     /// <summary>Compares names, shapes and types with what a model asks for; the error lists what differs, the first of it.</summary>
+    /// <param name="expected">The shapes by name.</param>
+    /// <param name="remedy">What may help, a sentence; null: nothing is known.</param>
     /// <exception cref="InvalidDataException">They are not those expected.</exception>
-    public void Verify(IReadOnlyDictionary<string, long[]> expected)
+    public void Verify(IReadOnlyDictionary<string, long[]> expected, string? remedy = null)
     {
         var faults = new List<string>();
         foreach ((string name, long[] shape) in expected.OrderBy(pair => pair.Key, StringComparer.Ordinal))
@@ -156,7 +167,8 @@ internal sealed class Checkpoint : IDisposable
             string line = Environment.NewLine + "  ";
             throw new InvalidDataException(
                 $"The tensors in '{_source}' are not those of its configuration{read}:{line}"
-                + NameList.Join(NameList.InTurns(faults, unexpected), line));
+                + NameList.Join(NameList.InTurns(faults, unexpected), line)
+                + (remedy is null ? "" : Environment.NewLine + remedy));
         }
     }
 
@@ -201,7 +213,8 @@ internal sealed class Checkpoint : IDisposable
         }
     }
 
-    private static string Text(long[] shape) => $"[{string.Join(", ", shape.Select(size => size.ToString(CultureInfo.InvariantCulture)))}]";
+    private static string Text(long[] shape) =>
+        $"[{NameList.Short(string.Join(", ", shape.Select(size => size.ToString(CultureInfo.InvariantCulture))))}]";
 
     private void AddFile(string path, bool map)
     {
@@ -268,13 +281,15 @@ internal sealed class Checkpoint : IDisposable
             if (Path.GetFileName(shard) != shard || shard is "" or "." or ".." || shard.Contains('\\', StringComparison.Ordinal))
             {
                 throw new InvalidDataException(
-                    $"'{index}' names the file '{shard}', which is not a plain file name: no file outside the model's folder is opened.");
+                    $"'{index}' names the file '{NameList.Short(shard)}', which is not a plain file name: no file outside the model's "
+                    + "folder is opened.");
             }
 
             string path = Path.Combine(folder, shard);
             if (!File.Exists(path))
             {
-                throw new FileNotFoundException($"'{index}' names the shard '{shard}', which is not there. Fetch it again.", path);
+                throw new FileNotFoundException(
+                    $"'{index}' names the shard '{NameList.Short(shard)}', which is not there. Fetch it again.", path);
             }
 
             AddFile(path, map);
@@ -283,7 +298,8 @@ internal sealed class Checkpoint : IDisposable
         if (weightMap.Keys.FirstOrDefault(name => !_tensors.ContainsKey(name)) is { } absent)
         {
             throw new InvalidDataException(
-                $"'{index}' says that '{weightMap[absent]}' holds '{absent}', and it does not. The shards are not those of this index.");
+                $"'{index}' says that '{NameList.Short(weightMap[absent])}' holds '{NameList.Short(absent)}', and it does "
+                + "not. The shards are not those of this index.");
         }
     }
 

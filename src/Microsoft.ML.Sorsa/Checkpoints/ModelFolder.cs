@@ -40,7 +40,7 @@ internal static partial class ModelFolder
     {
         Verify(folder);
         string path = Path.Combine(folder, ConfigFile);
-        return File.Exists(path) ? path : throw new FileNotFoundException(
+        return RegularFile.Exists(folder, ConfigFile) ? path : throw new FileNotFoundException(
             $"The model folder '{folder}' has no {ConfigFile}. {Models(folder) ?? Others(folder)}", path);
     }
 
@@ -124,6 +124,8 @@ internal static partial class ModelFolder
             : Found("params.json", "consolidated*") is { } original
                 ? $"It holds {original}, the layout of Meta's or Mistral's own programs. Fetch the same model in the Hugging Face layout "
                     + $"({Layout})."
+            : Found(Checkpoint.SingleFile, Checkpoint.IndexFile) is { } weights
+                ? $"It holds {weights}: copy the {ConfigFile}, and the tokenizer's files, that came with these weights there."
             : Found("*.safetensors") is { } shards
                 ? $"It holds {shards}. If these are all shards of the model, fetch its {Checkpoint.IndexFile} too; a single file must be "
                     + $"called {Checkpoint.SingleFile}."

@@ -133,8 +133,8 @@ internal sealed class SafetensorsHeader
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
         {
             throw new InvalidDataException(
-                $"'{source}' is not a safetensors file: its header is not the JSON that the format demands ({e.Message}). " +
-                "Fetch or write the file again.", e);
+                $"'{source}' is not a safetensors file: its header is not the JSON that the format demands "
+                + $"({NameList.Short(e.Message, 300)}). Fetch or write the file again.", e);
         }
 
         entries.Sort((a, b) => (a.Begin, a.End).CompareTo((b.Begin, b.End)));
@@ -161,11 +161,23 @@ internal sealed class SafetensorsHeader
 
     private static SafetensorsEntry ParseEntry(JsonProperty property, long dataLength, string source)
     {
-        string typeName = Required(property, "dtype", source).GetString() ?? "null";
+        if (property.Value.ValueKind != JsonValueKind.Object)
+        {
+            throw NotAsDemanded("the entry of a tensor is an object");
+        }
+
+        JsonElement dtype = Required(property, "dtype", source);
+        JsonElement sizes = Required(property, "shape", source), ends = Required(property, "data_offsets", source);
+        if (dtype.ValueKind is not (JsonValueKind.String or JsonValueKind.Null) || !AreIntegers(sizes) || !AreIntegers(ends))
+        {
+            throw NotAsDemanded("dtype is a string, shape and data_offsets are lists of whole numbers");
+        }
+
+        string typeName = dtype.GetString() ?? "null";
         SafetensorsType type = SafetensorsType.Find(typeName)
             ?? throw Bad(source, $"tensor '{property.Name}' has dtype '{typeName}', and the format has {SafetensorsType.Names}");
-        long[] shape = [.. Required(property, "shape", source).EnumerateArray().Select(size => size.GetInt64())];
-        long[] offsets = [.. Required(property, "data_offsets", source).EnumerateArray().Select(offset => offset.GetInt64())];
+        long[] shape = [.. sizes.EnumerateArray().Select(size => size.GetInt64())];
+        long[] offsets = [.. ends.EnumerateArray().Select(offset => offset.GetInt64())];
         if (offsets is not [long begin, long end] || begin < 0 || end < begin || end > dataLength)
         {
             throw Bad(source, $"tensor '{property.Name}' claims the bytes [{Text(offsets)}] of {dataLength}");
@@ -187,7 +199,14 @@ internal sealed class SafetensorsHeader
         }
 
         return new SafetensorsEntry(property.Name, type, shape, begin, end);
+
+        InvalidDataException NotAsDemanded(string demanded) => Bad(source,
+            $"tensor '{NameList.Short(property.Name)}' has {NameList.Short(property.Value.GetRawText())}, which is not the JSON that the "
+            + $"format demands: {demanded}");
     }
+
+    private static bool AreIntegers(JsonElement list) => list.ValueKind == JsonValueKind.Array
+        && list.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt64(out _));
 
     private static JsonElement Required(JsonProperty property, string key, string source) =>
         property.Value.TryGetProperty(key, out JsonElement value) ? value : throw Bad(source, $"tensor '{property.Name}' has no {key}");
@@ -207,5 +226,5 @@ internal sealed class SafetensorsHeader
         string.Join(", ", values.Select(value => value.ToString(CultureInfo.InvariantCulture)));
 
     private static InvalidDataException Bad(string source, string what) =>
-        new($"'{source}' is not a whole safetensors file: {what}. Fetch or write the file again.");
+        new($"'{source}' is not a whole safetensors file: {NameList.Short(what, 500)}. Fetch or write the file again.");
 }

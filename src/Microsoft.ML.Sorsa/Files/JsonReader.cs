@@ -95,7 +95,7 @@ internal sealed class JsonReader
     private string Path =>
         _parent is null ? ""
         : _key is null ? string.Create(CultureInfo.InvariantCulture, $"{_parent.Path}[{_index}]")
-        : _parent.Join(_key);
+        : _parent.Join(NameList.Short(_key));
 
     private string Shown => Raw is var raw && raw.Length <= ShownLength ? raw : raw[..ShownLength] + "...";
 
@@ -119,12 +119,21 @@ internal sealed class JsonReader
         }
         catch (JsonException error)
         {
-            throw new InvalidDataException($"{file} is not valid JSON: {error.Message}", error);
+            throw NotJson(file, error);
         }
 
         return value.ValueKind == JsonValueKind.Object
             ? new JsonReader(file, value)
             : throw new InvalidDataException($"{file} must hold a JSON object; it holds {value.ValueKind}.");
+    }
+
+    /// <summary>What is wrong with a text that is no JSON, and where: .NET's own message may quote the rest of the file.</summary>
+    public static InvalidDataException NotJson(string file, JsonException error)
+    {
+        string said = error.Message.Split(" LineNumber:")[0].Replace(" Change the reader options.", "", StringComparison.Ordinal);
+        string place = string.Create(CultureInfo.InvariantCulture, $"line {error.LineNumber + 1}, byte {error.BytePositionInLine + 1}");
+        return new(
+            $"{file} is not valid JSON: {NameList.Short(said)} ({place}). Correct it there, or fetch or write the file again.", error);
     }
 
     /// <summary>The member of that name; null where it is absent or null.</summary>
@@ -229,7 +238,7 @@ internal sealed class JsonReader
     public InvalidDataException Invalid(string fault) => new($"{_file}: '{Path}' {fault}; it is {Shown}.");
 
     /// <summary>The error of values that make no sense together.</summary>
-    public InvalidDataException Bad(string what) => new($"{_file} cannot be used: {what}.");
+    public InvalidDataException Bad(string what) => new($"{_file} cannot be used: {NameList.Short(what, 1000)}.");
 
     /// <summary>The error of a value that is right elsewhere.</summary>
     public NotSupportedException Unsupported(string supported) => new($"{_file}: '{Path}' = {Shown} is not supported; {supported}.");

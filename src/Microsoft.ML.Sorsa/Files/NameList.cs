@@ -8,15 +8,21 @@ internal static class NameList
     /// <summary>What is listed at most: a message is read by a person.</summary>
     public const int Most = 10;
 
+    /// <summary>What is shown of one name at most: names are read from files, which may hold any.</summary>
+    private const int LongestName = 160;
+
     /// <param name="names">All of them, in the order to show.</param>
     /// <param name="separator">Between two of them.</param>
     public static string Join(IReadOnlyCollection<string> names, string separator = ", ")
     {
-        string shown = string.Join(separator, names.Take(Most));
+        string shown = string.Join(separator, names.Take(Most).Select(name => Short(name)));
         return names.Count <= Most
             ? shown
             : string.Create(CultureInfo.InvariantCulture, $"{shown}{separator}and {names.Count - Most} more");
     }
+
+    /// <summary>A text of a file as it stands in a message: its beginning, where it is long.</summary>
+    public static string Short(string text, int longest = LongestName) => text.Length <= longest ? text : text[..longest] + "...";
 
     /// <summary>Two lists in one, so that the first ten show something of both where they do not all fit.</summary>
     public static IReadOnlyCollection<string> InTurns(IReadOnlyCollection<string> first, IReadOnlyCollection<string> second) =>

@@ -11,6 +11,25 @@ internal static class RegularFile
     /// <summary>What is read into memory as a whole at most; the largest tokenizers have some 40 MB.</summary>
     public const int MostBytes = 1 << 29;
 
+    /// <summary>
+    /// Whether a folder has a file. One that is there under another spelling would be passed over in silence, and its settings with it.
+    /// </summary>
+    /// <exception cref="InvalidDataException">Something else has the name, or a file whose letters differ in case.</exception>
+    public static bool Exists(string folder, string name)
+    {
+        if (File.Exists(Path.Combine(folder, name)))
+        {
+            return true;
+        }
+
+        var anyCase = new EnumerationOptions { MatchCasing = MatchCasing.CaseInsensitive, AttributesToSkip = FileAttributes.None };
+        return Directory.EnumerateFileSystemEntries(folder, name, anyCase).FirstOrDefault() is not { } other
+            ? false
+            : throw new InvalidDataException(Path.GetFileName(other) == name
+                ? $"'{other}' is a folder and no file. Put the file of that name in its place, or remove it."
+                : $"'{other}' would be '{name}', but for the case of its letters. Rename it, or remove it.");
+    }
+
     /// <summary>Opens a file to read it from its beginning.</summary>
     /// <exception cref="FileNotFoundException">It is not there, or is a link to what is not there.</exception>
     /// <exception cref="InvalidDataException">It is empty, or a pipe or a device.</exception>

@@ -35,6 +35,13 @@ internal sealed record StoredDecoder(DecoderConfig Config, DecoderLayout Layout,
 
         DecoderLayout layout = DecoderWithHead.Layout(config.Spec);
         checkpoint.Rename(new HashSet<string>([.. layout.Tensors.Keys, DecoderWithHead.HeadWeight], StringComparer.Ordinal));
+        if (config.Spec.TieWordEmbeddings && !checkpoint.Names.Contains(DecoderWithHead.EmbeddingWeight)
+            && checkpoint.Names.Contains(DecoderWithHead.HeadWeight))
+        {
+            // What shares memory is stored once, by safetensors' own save_model under the name that comes first in the alphabet.
+            checkpoint.Rename(DecoderWithHead.HeadWeight, DecoderWithHead.EmbeddingWeight);
+        }
+
         if (config.Spec.TieWordEmbeddings && checkpoint.Names.Contains(DecoderWithHead.HeadWeight))
         {
             if (AreSame(checkpoint, DecoderWithHead.HeadWeight, DecoderWithHead.EmbeddingWeight))
@@ -52,13 +59,16 @@ internal sealed record StoredDecoder(DecoderConfig Config, DecoderLayout Layout,
         // Masks and counters of other programs are no weights, whatever they are called; floating-point numbers might be.
         foreach (string name in checkpoint.Names.Where(name => !layout.Tensors.ContainsKey(name)).ToArray())
         {
-            if (!checkpoint.IsWeight(name) || IsRotary(config.Spec, checkpoint, name))
+            if (!checkpoint.IsWeight(name) || checkpoint.Tensors[name].numel() == 0 || IsRotary(config.Spec, checkpoint, name))
             {
                 checkpoint.Drop(name);
             }
         }
 
-        checkpoint.Verify(layout.Tensors);
+        bool hasNoHead = !config.Spec.TieWordEmbeddings && !checkpoint.Names.Contains(DecoderWithHead.HeadWeight);
+        checkpoint.Verify(layout.Tensors, hasNoHead
+            ? "Where the head is the embedding, as in a model with tied weights, set tie_word_embeddings to true in config.json."
+            : null);
         return new StoredDecoder(config, layout, checkpoint);
     }
 

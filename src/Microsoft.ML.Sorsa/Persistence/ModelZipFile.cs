@@ -53,7 +53,7 @@ internal static class ModelZipFile
         }
         catch (Exception e) when (IsDamage(e))
         {
-            throw new InvalidDataException($"'{path}' cannot be loaded. {Cause(e).Message}", e);
+            throw new InvalidDataException($"'{path}' cannot be loaded. {Explained(Cause(e))}", e);
         }
         catch (TargetInvocationException e)
         {
@@ -87,8 +87,19 @@ internal static class ModelZipFile
     /// <summary>
     /// What a loader says of its model's content; and whatever ML.NET stumbles over before it comes to a loader, which has many names.
     /// </summary>
-    private static bool IsDamage(Exception e) => Cause(e) is InvalidDataException or FormatException or EndOfStreamException
+    private static bool IsDamage(Exception e) =>
+        Cause(e) is InvalidDataException or FormatException or EndOfStreamException or BadImageFormatException or FileLoadException
+        || IsMissingCode(Cause(e))
         || e is not (TargetInvocationException or IOException or UnauthorizedAccessException or OutOfMemoryException);
+
+    /// <summary>A zip names the assemblies of its loaders.</summary>
+    private static bool IsMissingCode(Exception e) => e is FileNotFoundException { FileName: { } name } && name.Contains("Culture=");
+
+    /// <summary>What ML.NET says of a zip that it cannot read has neither the file nor a remedy in it.</summary>
+    private static string Explained(Exception cause) => cause.Message.Contains("model zip", StringComparison.Ordinal)
+        ? cause.Message
+        : $"It is no model zip of ML.NET, a damaged one, or one of parts that are not installed here: {NameList.Short(cause.Message, 500)} "
+            + "Save the model or copy the zip again.";
 
     private static void VerifyIsZip(FileStream stream, string path)
     {

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>
@@ -68,31 +70,34 @@ internal sealed class AddedVocabulary
             throw new InvalidDataException($"{file}: the added token with the id {token.Id} is empty. Give it a content, or remove it.");
         }
 
+        string shown = NameList.Short(content);
         Vocabulary own = _pipeline.Vocabulary;
         if (token.Id < own.Size && own[token.Id] is { } other && other != content)
         {
             throw new InvalidDataException(
-                $"{file}: the tokens '{other}'{From(_pipeline.File, file)} and '{content}' have the same id, {token.Id}. {Remedy}");
+                $"{file}: the tokens '{NameList.Short(other)}'{From(_pipeline.File, file)} and '{shown}' have the same id, "
+                + $"{token.Id}. {Remedy}");
         }
 
         if (own.TryFind(content, out int id) && id != token.Id)
         {
             throw new InvalidDataException(
-                $"{file}: the added token '{content}' has the id {token.Id}; in the vocabulary it is {id}{From(_pipeline.File, file)}. "
+                $"{file}: the added token '{shown}' has the id {token.Id}; in the vocabulary it is {id}{From(_pipeline.File, file)}. "
                 + Remedy);
         }
 
         if (_byContent.TryGetValue(content, out (AddedToken Token, string File) known) && known.Token.Id != token.Id)
         {
             throw new InvalidDataException(
-                $"{file}: the added token '{content}' has the id {token.Id}, and the id {known.Token.Id}{From(known.File, file)}. "
+                $"{file}: the added token '{shown}' has the id {token.Id}, and the id {known.Token.Id}{From(known.File, file)}. "
                 + Remedy);
         }
 
         if (_contents.TryGetValue(token.Id, out string? first) && first != content)
         {
             throw new InvalidDataException(
-                $"{file}: the tokens '{first}'{From(_byContent[first].File, file)} and '{content}' have the same id, {token.Id}. {Remedy}");
+                $"{file}: the tokens '{NameList.Short(first)}'{From(_byContent[first].File, file)} and '{shown}' have the same id, "
+                + $"{token.Id}. {Remedy}");
         }
 
         _contents[token.Id] = content;

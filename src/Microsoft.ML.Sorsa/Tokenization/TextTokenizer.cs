@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Tokenization;
 
@@ -73,8 +74,8 @@ internal sealed class TextTokenizer : ITextTokenizer
             settings.Find(key) is not { } named ? (implied, implied is null ? null : added.IdOf(implied))
             : added.IdOf(named.Token.Content) is int id ? (named.Token.Content, id)
             : throw new InvalidDataException(
-                $"{named.File}: '{key}' is '{named.Token.Content}', which is not in the vocabulary, and no file gives it an id; name a "
-                + "token that has one, or null.");
+                $"{named.File}: '{key}' is '{NameList.Short(named.Token.Content)}', which is not in the vocabulary, and no file "
+                + "gives it an id; name a token that has one, or null.");
     }
 
     /// <summary>The files that it was read from.</summary>

@@ -92,7 +92,7 @@ internal sealed class TokenizerFiles
             .Where(name => Exists(name) && !(whole && name is (VocabJson or MergesTxt)))
             .Select(name => KeyValuePair.Create(name, RegularFile.ReadAllBytes(Path.Combine(folder, name)))));
 
-        bool Exists(string name) => File.Exists(Path.Combine(folder, name));
+        bool Exists(string name) => RegularFile.Exists(folder, name);
     }
 
     private static bool HoldsVocabulary(Func<string, bool> has) =>

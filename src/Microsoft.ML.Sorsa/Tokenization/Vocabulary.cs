@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Files;
+
 namespace Microsoft.ML.Sorsa.Tokenization;
 
 /// <summary>The tokens of a model and their ids, both ways. Ids may have holes.</summary>
@@ -20,7 +22,8 @@ internal sealed class Vocabulary
         {
             if (_tokens[id] is { } other)
             {
-                throw new InvalidDataException($"{file}: the tokens '{other}' and '{token}' have the same id, {id}.");
+                throw new InvalidDataException(
+                    $"{file}: the tokens '{NameList.Short(other)}' and '{NameList.Short(token)}' have the same id, {id}.");
             }
 
             _tokens[id] = token;

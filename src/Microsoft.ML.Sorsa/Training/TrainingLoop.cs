@@ -175,7 +175,16 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         }
 
         using var scope = NewDisposeScope();
-        string matrix = model.NamedWeights.FirstOrDefault(named => !IsFinite(named.Value)).Key is { } weight
+        KeyValuePair<string, Tensor> broken = model.NamedWeights.FirstOrDefault(named => !IsFinite(named.Value));
+        if (step == 0 && broken is { Key: { } frozen, Value.requires_grad: false })
+        {
+            // Before the first update: nothing was trained yet.
+            throw new ArithmeticException(string.Create(CultureInfo.InvariantCulture,
+                $"Training ended at step {step + 1}: the loss is {loss}, the gradient's norm {norm}; '{frozen}' holds such a value ")
+                + "itself, and it is not trained: the model's files are damaged. Nothing was saved. Fetch them again.");
+        }
+
+        string matrix = broken.Key is { } weight
             ? $"'{weight}' holds such a value itself"
             : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first
                 ? $"the gradient of '{first}' is the first that is not finite"

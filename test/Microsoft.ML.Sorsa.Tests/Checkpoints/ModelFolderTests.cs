@@ -36,7 +36,7 @@ public sealed class ModelFolderTests
     [DataRow("model.gguf", "is a GGUF file")]
     [DataRow("model.safetensors", "Name the folder that it is in")]
     [DataRow("config.json", "Name the folder that it is in")]
-    [DataRow("model.zip", "mlContext.Model.Load")]
+    [DataRow("model.zip", "LoadZip")]
     [DataRow("model.bin", "is a file")]
     public void AFileIsNoFolder(string name, string message)
     {

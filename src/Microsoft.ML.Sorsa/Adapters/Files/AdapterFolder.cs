@@ -127,8 +127,8 @@ internal static class AdapterFolder
         if (content.ChecksumWith(Convert.ToHexStringLower(SHA256.HashData(stream))) != stated)
         {
             throw new InvalidDataException(
-                $"'{path}' and {WeightsFile} beside it are not as they were written: their checksum is not '{stated}'. One of them is "
-                + "damaged, was edited, or belongs to another adapter. Copy both again.");
+                $"'{path}' and {WeightsFile} beside it are not as they were written: their checksum is not '{NameList.Short(stated)}'. "
+                + "One of them is damaged, was edited, or belongs to another adapter. Copy both again.");
         }
     }
 

@@ -20,7 +20,7 @@ internal static class AdapterReader
             throw new DirectoryNotFoundException($"The adapter's folder '{folder}' {Missing(folder)}");
         }
 
-        return s_configs.Where(name => File.Exists(Path.Combine(folder, name))).ToArray() switch
+        return s_configs.Where(name => RegularFile.Exists(folder, name)).ToArray() switch
         {
             [AdapterFolder.ConfigFile] => AdapterFolder.Read(folder),
             [PeftConfig.FileName] => PeftFolder.Read(folder),

@@ -61,7 +61,7 @@ internal sealed record PeftConfig(MethodDescriptor Method, int Rank, double Scal
         if (faults.Length > 0 || method is null)
         {
             throw new NotSupportedException(
-                $"'{path}' asks for what is not supported: {string.Join("; ", faults)}. "
+                $"'{path}' asks for what is not supported: {NameList.Join(faults, "; ")}. "
                 + "LoRA, rsLoRA, DoRA and PiSSA without these are read; merge others into their base with PEFT first.");
         }
 

@@ -21,7 +21,8 @@ internal static class FamilyCatalog
         string modelType = config.TextOf("model_type");
         return s_families.TryGetValue(modelType, out Func<JsonReader, DecoderSpec>? read)
             ? read(config)
-            : throw new NotSupportedException($"'{source}' describes a model of type '{modelType}'; the types that are implemented are "
-                + $"{string.Join(", ", ModelTypes.SkipLast(1))} and {ModelTypes[^1]}.");
+            : throw new NotSupportedException(
+                $"'{source}' describes a model of type '{NameList.Short(modelType)}'; the types that are implemented "
+                + $"are {string.Join(", ", ModelTypes.SkipLast(1))} and {ModelTypes[^1]}.");
     }
 }
