@@ -1,6 +1,8 @@
 using System.Globalization;
 using Hangfire;
+using Hangfire.Dashboard;
 using Hangfire.PostgreSql;
+using Hangfire.PostgreSql.Factories;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -33,12 +35,18 @@ internal sealed class Dashboard : IDisposable
             hosts.AllowedHosts = ["127.0.0.1", "localhost"];
             hosts.AllowEmptyHosts = false;
         });
-        builder.Services.AddHangfire(hangfire => hangfire
-            .UseTypeResolver(TypeOf)
-            .UsePostgreSqlStorage(storage => storage.UseNpgsqlConnection(connectionString)));
+
+        // AddHangfire would also make this site's log, activator and database those of all Hangfire in the process, and leave them there
+        // when the site is gone. The names of types are the process's too; they are put back.
+        builder.Services.AddSingleton(DashboardRoutes.Routes);
+        builder.Services.AddSingleton<IGlobalConfiguration>(GlobalConfiguration.Configuration.UseTypeResolver(TypeOf));
+        var options = new PostgreSqlStorageOptions();
         _site = builder.Build();
         _site.UseHostFiltering();
-        _site.UseHangfireDashboard("", new DashboardOptions { IsReadOnlyFunc = _ => true });
+        _site.UseHangfireDashboard(
+            "",
+            new DashboardOptions { IsReadOnlyFunc = _ => true },
+            new PostgreSqlStorage(new NpgsqlConnectionFactory(connectionString, options), options));
         _site.StartAsync().GetAwaiter().GetResult();
         Address = new Uri(_site.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
     }
@@ -57,5 +65,9 @@ internal sealed class Dashboard : IDisposable
         _ => throw new TypeLoadException($"'{name}' is no type of a trial; other jobs are not shown."),
     };
 
-    public void Dispose() => _site.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    public void Dispose()
+    {
+        _site.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        GlobalConfiguration.Configuration.UseDefaultTypeResolver();
+    }
 }

@@ -79,7 +79,8 @@ public sealed class SorsaSweepWorker(
 
     private void RunJobs(CancellationToken cancellationToken)
     {
-        using var studies = new WorkerStudies(mlContext.Sorsa(), _modelFolder, _options.CacheFolder ?? DefaultCacheFolder());
+        SorsaCatalog catalog = mlContext.Sorsa();
+        using var studies = new WorkerStudies(catalog, _modelFolder, _options.CacheFolder ?? DefaultCacheFolder());
         var stateChanger = new BackgroundJobStateChanger(TrialQueue.Filters);
         var performer = new BackgroundJobPerformer(TrialQueue.Filters, new Activation(new TrialJob(connectionString, studies)));
 
@@ -91,7 +92,7 @@ public sealed class SorsaSweepWorker(
         ];
         using var server = new BackgroundProcessingServer(
             TrialQueue.Open(connectionString, _options.InvisibilityTimeout),
-            processes,
+            processes.Select(process => new LoggedProcess(process, catalog.Environment)),
             new Dictionary<string, object> { ["Queues"] = new[] { TrialQueue.Name }, ["WorkerCount"] = _options.TrialsAtATime },
             new BackgroundProcessingServerOptions
             {

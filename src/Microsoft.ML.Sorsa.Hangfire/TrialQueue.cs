@@ -27,6 +27,7 @@ internal static class TrialQueue
     /// <exception cref="IOException">The server cannot be reached, or refuses.</exception>
     public static TrialStorage Open(string connectionString, TimeSpan invisibilityTimeout)
     {
+        HangfireLog.RemoveDisposed();
         using var session = new PostgresSession(connectionString, "The queue of trials");
         session.Open();
         TrialStorage? storage = null;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Hangfire;
 using Hangfire.Common;
+using Hangfire.Logging;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
 using Hangfire.States;
@@ -135,6 +136,17 @@ public sealed class SweepsWorkerTrustTests
         Assert.AreEqual(200, await Ask($"localhost:{port}"));
         Assert.AreEqual(400, await Ask($"rebound.example:{port}"));
         Assert.AreEqual(400, await Ask("127.0.0.1.rebound.example"));
+    }
+
+    /// <summary>A worker or an experiment of the same process goes on after it.</summary>
+    [TestMethod]
+    public void TheDashboardLeavesNoLogOfItsOwnBehind()
+    {
+        TrialQueue.Open(s_server!.ConnectionString, TinySweep.TimeOut);
+
+        new Dashboard(s_server.ConnectionString, port: 0).Dispose();
+
+        Assert.IsFalse(LogProvider.GetLogger("worker").Log(LogLevel.Info, () => "a message"));
     }
 
     private static string? State(string database, string job) =>
