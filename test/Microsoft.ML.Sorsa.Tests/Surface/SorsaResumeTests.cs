@@ -1,6 +1,10 @@
 using Microsoft.ML;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Tests.Files;
+using Microsoft.ML.Sorsa.Tests.Interop;
 using Microsoft.ML.Sorsa.Training;
+using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Surface;
@@ -86,6 +90,68 @@ public sealed class SorsaResumeTests
         Assert.Contains("WeightDecay: the checkpoint has 0, this training 0.5", other);
         Assert.Contains("Training rows: the checkpoint has 12, ", rows);
         Assert.DoesNotContain("WeightDecay", rows);
+    }
+
+    [TestMethod]
+    public void AModelObjectGoesOn()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var alone = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
+        using var interrupted = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
+        FitObject(alone, Object()).Dispose();
+        using var cancellation = new CancellationTokenSource();
+        Options options = Object();
+        (options.CheckpointFolder, options.CancellationToken) = (folder.File("checkpoints"), cancellation.Token);
+        options.Progress = new Listener(progress =>
+        {
+            if (progress.Step == 4)
+            {
+                cancellation.Cancel();
+            }
+        });
+        Assert.ThrowsExactly<OperationCanceledException>(() => FitObject(interrupted, options));
+
+        options.CancellationToken = CancellationToken.None;
+        FitObject(interrupted, options).Dispose();
+
+        Dictionary<string, Tensor> expected = alone.state_dict().ToDictionary(named => named.Key, named => named.Value);
+        Assert.IsTrue(interrupted.state_dict().All(named => named.Value.bytes.SequenceEqual(expected[named.Key].bytes)));
+
+        Options Object()
+        {
+            Options settings = ForeignModelsTrainingTests.Settings([]);
+            (settings.NumberOfEpochs, settings.Progress) = (2, null);
+            return settings;
+        }
+
+        SorsaTransformer FitObject(nn.Module model, Options settings) =>
+            _mlContext.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), settings).Fit(TinyTask.Data(_mlContext));
+    }
+
+    /// <summary>A disk with room for one checkpoint, and not for a second.</summary>
+    [TestMethod]
+    public void AFullDiskEndsNoTraining()
+    {
+        using var folder = new TemporaryFolder();
+        Options options = Set(FineTuningMethod.Sorsa, folder);
+        (options.CheckpointSteps, options.KeepCheckpoints) = (1, 9);
+        Fit(options).Dispose();
+        long size = Directory.GetFiles(folder.File("checkpoints", "checkpoint-1")).Sum(file => new FileInfo(file).Length);
+        string small = Directory.CreateDirectory(folder.File("small")).FullName;
+        using MountPoint disk = MountPoint.Memory(small, $"size={size * 3 / 2 / 1024}k");
+        options.CheckpointFolder = Path.Combine(small, "checkpoints");
+        List<string> warnings = [];
+        _mlContext.Log += (_, e) => warnings.Add(e.RawMessage);
+        using SorsaTransformer alone = Fit(Set(FineTuningMethod.Sorsa));
+
+        using SorsaTransformer trained = Fit(options);
+
+        Assert.IsTrue(warnings.Any(warning => warning.Contains("The checkpoint of step 2 could not be written", StringComparison.Ordinal)));
+        CollectionAssert.AreEqual(TinyTask.LogitBits(alone.Model.Network), TinyTask.LogitBits(trained.Model.Network));
+        Assert.AreEqual("checkpoint-1", string.Join(
+            ' ', Directory.GetDirectories(options.CheckpointFolder).Select(path => Path.GetFileName(path))));
+        Checksums.Verify(Path.Combine(options.CheckpointFolder, "checkpoint-1"));
     }
 
     /// <summary>Before a step is trained.</summary>
