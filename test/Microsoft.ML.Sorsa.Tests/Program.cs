@@ -28,6 +28,12 @@ internal static class Program
             return 0;
         }
 
+        if (TerminatedTrainingTests.Is(arguments))
+        {
+            TerminatedTrainingTests.Run(arguments);
+            return 0;
+        }
+
         if (WriterProcess.Is(arguments))
         {
             return WriterProcess.Run(arguments);
