@@ -42,7 +42,8 @@ internal sealed class TokenGenerator
             ? "has 0 tokens; at least 1 is needed to start from. Give a text, or a tokenizer that puts a begin token in front."
             : prompt.Length > positions - 1
             ? $"has {prompt.Length} tokens; the model has {positions} positions, so that at most {positions - 1} leave room for a new " +
-                "token. Shorten the prompt, or use a model with more positions."
+                $"token. Shorten the prompt, have it cut by a MaxPromptLength of {positions - 1} or less, or use a model with more " +
+                "positions."
             : Array.Find(prompt, id => id < 0 || id >= vocabulary) is var alien && (alien < 0 || alien >= vocabulary)
             ? $"has the token id {alien}; the model's ids are 0 to {vocabulary - 1}. Use the tokenizer of this model."
             : null;
