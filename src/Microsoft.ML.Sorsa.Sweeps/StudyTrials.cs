@@ -16,19 +16,23 @@ internal sealed class StudyTrials(SqlStatements sql, DbTransaction transaction, 
     {
         (string, object?)[] range = [("first", first), ("last", last)];
         var parameters = Parameters(first, last);
-        ILookup<int, CurvePoint> curves = Curves(range);
+        ILookup<int, (int Look, CurvePoint Point)> curves = Curves(range);
         var trials = sql.Query(transaction, "trial, state, metric, orthonormality, error, milliseconds, version", $"sorsa_trial {Range}",
-            row => new TrialResult
+            row =>
             {
-                TrialSettings = new(row.Trial, parameters.GetValueOrDefault(row.Trial)
-                    ?? throw StudyRow.Damaged(name, row.Trial, "it has no parameters.")),
-                State = row.State("state"),
-                Metric = row.NumberOrNull("metric"),
-                Curve = [.. curves[row.Trial]],
-                Orthonormality = row.NumberOrNull("orthonormality"),
-                Error = row.TextOrNull("error"),
-                DurationInMilliseconds = row.Number("milliseconds", least: 0),
-                Version = row.Text("version"),
+                TrialState state = row.State("state");
+                return new TrialResult
+                {
+                    TrialSettings = new(row.Trial, parameters.GetValueOrDefault(row.Trial)
+                        ?? throw StudyRow.Damaged(name, row.Trial, "it has no parameters.")),
+                    State = state,
+                    Metric = row.NumberOrNull("metric"),
+                    Curve = [.. Curve(row.Trial, curves[row.Trial], isRunning: state == TrialState.Running)],
+                    Orthonormality = row.NumberOrNull("orthonormality"),
+                    Error = row.TextOrNull("error"),
+                    DurationInMilliseconds = row.Number("milliseconds", least: 0),
+                    Version = row.Text("version"),
+                };
             }, range).ToDictionary(trial => trial.TrialSettings.TrialId);
         foreach ((int id, TrialResult trial) in trials)
         {
@@ -62,11 +66,21 @@ internal sealed class StudyTrials(SqlStatements sql, DbTransaction transaction, 
         row => (row.Trial, Look: row.Whole("look", 1), Loss: row.NumberOrNull("loss") ?? double.PositiveInfinity), ("trial", trial)),
         row => (row.Trial, row.Look), "limits").Select(row => row.Loss).ToArray();
 
-    private ILookup<int, CurvePoint> Curves((string, object?)[] range) => InOrder(sql.Query(
+    private ILookup<int, (int Look, CurvePoint Point)> Curves((string, object?)[] range) => sql.Query(
         transaction, "trial, look, step, loss, orthonormality", $"sorsa_curve {Range}, look",
         row => (row.Trial, Look: row.Whole("look", 1),
-            Point: new CurvePoint(row.Whole("step", 1), row.Number("loss"), row.NumberOrNull("orthonormality"))), range),
-        row => (row.Trial, row.Look), "losses").ToLookup(row => row.Trial, row => row.Point);
+            Point: new CurvePoint(row.Whole("step", 1), row.Number("loss"), row.NumberOrNull("orthonormality"))), range)
+        .ToLookup(row => row.Trial, row => (row.Look, row.Point));
+
+    /// <summary>
+    /// The points in their order. Two workers may run one trial at the same time, after its experiment was begun again: until it ends, the
+    /// later points of the one may be there before the first ones of the other.
+    /// </summary>
+    private IEnumerable<CurvePoint> Curve(int trial, IEnumerable<(int Look, CurvePoint Point)> points, bool isRunning) =>
+        (isRunning
+            ? points.TakeWhile((point, index) => point.Look == index + 1)
+            : InOrder([.. points], point => (trial, point.Look), "losses"))
+        .Select(point => point.Point);
 
     /// <summary>Refuses rows of which one is missing: each trial's are numbered from 1.</summary>
     private List<T> InOrder<T>(List<T> rows, Func<T, (int Trial, int Look)> place, string what)

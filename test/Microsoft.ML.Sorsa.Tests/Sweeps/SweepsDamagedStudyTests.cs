@@ -192,6 +192,23 @@ public sealed class SweepsDamagedStudyTests
         CollectionAssert.AreEqual(new[] { SweepTask.Line(Result(1) with { Orthonormality = 0 }) }, Read(folder, "copy.db"));
     }
 
+    /// <summary>Two workers of one trial write its curve: it is whole when the trial is at its end.</summary>
+    [TestMethod]
+    public void ATrialThatRunsMayLackThePointsOfAnEarlierWorker()
+    {
+        using var folder = new TemporaryFolder();
+        using (SqliteStudyStore store = Open(folder))
+        {
+            store.Start(Plan(1));
+        }
+
+        Change(folder, "INSERT INTO sorsa_curve (study, trial, look, step, loss) SELECT study, trial, 5, 50, 1.5 FROM sorsa_trial");
+        using SqliteStudyStore again = Open(folder);
+
+        Assert.IsEmpty(again.Read(s_space)[1].Curve);
+        Assert.AreEqual(TrialState.Running, again.Read(s_space)[1].State);
+    }
+
     private static void Write(TemporaryFolder folder)
     {
         using SqliteStudyStore store = Open(folder);
