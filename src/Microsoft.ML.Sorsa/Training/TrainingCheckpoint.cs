@@ -73,36 +73,38 @@ internal static class TrainingCheckpoint
         using var noGrad = no_grad();
         using Checkpoint stored = Checkpoint.OpenFile(Path.Combine(folder, TensorsFile));
         using Checkpoint? adapter = AdapterFolder.OpenTensors(folder);
-        foreach ((string name, Tensor tensor) in state.Tensors)
+
+        // Everything is found before anything is changed: where this one does not fit, an older one is put into the same state.
+        (Tensor Target, Tensor Stored)[] tensors = [.. state.Tensors.Select(named => (named.Value, Find(named.Key, named.Value)))];
+        double[] losses = Numbers(Losses), evaluations = Numbers(Evaluations);
+        Tensor[] best = evaluations.Length == 0
+            ? []
+            : [.. state.Trained.Select(named => Find(TrainingState.BestPrefix + named.Key, named.Value))];
+        Tensor? drawn = state.Dropout is { } generator ? Find(Dropout, generator.get_state()) : null;
+        int step = ReadConfig(folder).Positive("step");
+        if (losses.Length != step)
         {
-            tensor.copy_(Find(name, tensor));
+            throw Damaged(string.Create(CultureInfo.InvariantCulture, $"it is of step {step} and holds {losses.Length} losses"));
         }
 
-        double[] evaluations = Numbers(Evaluations);
-        state.Step = ReadConfig(folder).Positive("step");
-        state.Losses.AddRange(Numbers(Losses));
+        foreach ((Tensor target, Tensor found) in tensors)
+        {
+            target.copy_(found);
+        }
+
+        state.Step = step;
+        state.Losses.AddRange(losses);
         state.Evaluations.AddRange(evaluations.Chunk(2).Select(at => ((int)at[0], at[1])));
-        if (state.Losses.Count != state.Step)
-        {
-            throw Damaged(string.Create(
-                CultureInfo.InvariantCulture, $"it is of step {state.Step} and holds {state.Losses.Count} losses"));
-        }
-
-        if (state.Evaluations.Count > 0)
+        if (best.Length > 0)
         {
             state.Best.Set(
                 state.Evaluations,
-                [
-                    .. state.Trained.Select(named =>
-                        Find(TrainingState.BestPrefix + named.Key, named.Value)
-                            .to(named.Value.device, copy: true).DetachFromDisposeScope()),
-                ]);
+                [.. best.Zip(state.Trained, (copy, named) => copy.to(named.Value.device, copy: true).DetachFromDisposeScope())]);
         }
 
-        if (state.Dropout is { } dropout)
+        if (drawn is not null)
         {
-            using Tensor now = dropout.get_state();
-            dropout.set_state(Find(Dropout, now).clone());
+            state.Dropout!.set_state(drawn.clone());
         }
 
         double[] Numbers(string name) => stored.Tensors.TryGetValue(name, out Tensor? found) && found.dtype == ScalarType.Float64
@@ -133,7 +135,7 @@ internal static class TrainingCheckpoint
     private static JsonReader ReadConfig(string folder)
     {
         string path = Path.Combine(folder, ConfigFile);
-        JsonReader config = JsonReader.Parse(path, File.ReadAllBytes(path));
+        JsonReader config = JsonReader.Read(path);
         string format = config.TextOf("format");
         int version = config.Positive("version");
         return format == Format && version == Version ? config : throw config.Bad(

@@ -18,9 +18,10 @@ internal sealed class TrainingCheckpoints : IDisposable
     private readonly int _stepsPerEpoch;
     private readonly Action<string> _warn;
     private readonly FileStream _lock;
-    private readonly ManualResetEventSlim _ended = new();
+    private readonly object _signal = new();
     private readonly PosixSignalRegistration[] _signals;
-    private volatile bool _isEnding;
+    private volatile bool _isAsked;
+    private bool _isDisposed;
     private RunIdentity? _identity;
     private Func<AdapterWeights?>? _viewAdapter;
     private int _written;
@@ -92,14 +93,15 @@ internal sealed class TrainingCheckpoints : IDisposable
     public void AfterStep(TrainingState state)
     {
         bool isBest = state.Evaluations is [.., var last] && last.Step == state.Step && state.Best.EvaluationsSince == 0;
-        if (_isEnding || isBest || state.Step % _settings.Steps == 0 || state.Step % _stepsPerEpoch == 0)
+        bool isAsked = _isAsked;
+        if (isAsked || isBest || state.Step % _settings.Steps == 0 || state.Step % _stepsPerEpoch == 0)
         {
             Write(state);
         }
 
-        if (_isEnding)
+        if (isAsked)
         {
-            _ended.Set();
+            Answer();
         }
     }
 
@@ -140,16 +142,38 @@ internal sealed class TrainingCheckpoints : IDisposable
     public void Dispose()
     {
         // Whoever waits for the end of the step need not wait for one that does not come.
-        _ended.Set();
+        lock (_signal)
+        {
+            _isDisposed = true;
+        }
+
+        Answer();
         Array.ForEach(_signals, signal => signal.Dispose());
         _lock.Dispose();
     }
 
-    /// <summary>On a thread of the signal's: once it returns, the signal does what it does by itself.</summary>
+    /// <summary>
+    /// On a thread of the signal's: once it returns, the signal does what it does by itself. A program that handles it may go on training.
+    /// </summary>
     private void End(PosixSignalContext context)
     {
-        _isEnding = true;
-        _ended.Wait();
+        lock (_signal)
+        {
+            _isAsked = !_isDisposed;
+            while (_isAsked)
+            {
+                Monitor.Wait(_signal);
+            }
+        }
+    }
+
+    private void Answer()
+    {
+        lock (_signal)
+        {
+            _isAsked = false;
+            Monitor.PulseAll(_signal);
+        }
     }
 
     private static FileStream Lock(string folder)

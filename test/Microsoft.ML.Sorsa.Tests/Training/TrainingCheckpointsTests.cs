@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
@@ -68,6 +69,24 @@ public sealed class TrainingCheckpointsTests
 
             StringAssert.Contains(error.Message, "Remove them, or name another CheckpointFolder");
         }
+    }
+
+    /// <summary>Whole by its checksums, and wrong inside: nothing of it is left in the state that the older one is put into.</summary>
+    [TestMethod]
+    public void OneThatDoesNotFitLeavesNoTrace()
+    {
+        using var run = new Run();
+        run.Steps(steps: 6, every: 2, keep: 3);
+        string folder = Path.Combine(run.Folder, "checkpoint-6"), config = Path.Combine(folder, "training.json");
+        string sums = Path.Combine(folder, Checksums.FileName), before = Hash(config);
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"step\": 6", "\"step\": 5", StringComparison.Ordinal));
+        File.WriteAllText(sums, File.ReadAllText(sums).Replace(before, Hash(config), StringComparison.Ordinal));
+
+        Assert.AreEqual(4, run.Resume());
+
+        StringAssert.Contains(run.Warnings.Single(), "it is of step 5 and holds 6 losses");
+
+        static string Hash(string path) => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path)));
     }
 
     [TestMethod]
@@ -205,6 +224,7 @@ public sealed class TrainingCheckpointsTests
             using var state = new TrainingState(_adapters, TinyModel.Settings);
             using TrainingCheckpoints checkpoints = Open(resume: resume);
             checkpoints.Resume(state, identity ?? s_identity, () => null);
+            Assert.HasCount(state.Step, state.Losses);
             return state.Step;
         }
 
