@@ -14,7 +14,7 @@ public sealed partial class SorsaFineTuningTrainer
     /// Everything that can be set. The defaults suit small models and short runs; the numbers of the paper's tables are
     /// <see cref="Llama2_7B"/> and <see cref="Mistral_7B"/>. All of them are checked when the trainer is made.
     /// </summary>
-    public sealed class Options
+    public sealed partial class Options
     {
         /// <summary>The rank where <see cref="Rank"/> is null.</summary>
         public const int DefaultRank = MethodSettings.DefaultRank;
@@ -289,82 +289,6 @@ public sealed partial class SorsaFineTuningTrainer
         /// </summary>
         /// <param name="name">The option's name, such as <c>nameof(Gamma)</c>.</param>
         public bool HasEffect(string name) => MethodCatalog.Get(Method).Has(name) && ToMethodSettings().HasEffect(name);
-
-        /// <summary>Checks every range, and hands the values on.</summary>
-        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
-        internal FineTuningSettings ToSettings()
-        {
-            OptionRange.Verify(this);
-            Generation.Validate();
-            return new FineTuningSettings
-            {
-                Method = MethodCatalog.Get(Method),
-                MethodSettings = ToMethodSettings(),
-                Training = new TrainingSettings
-                {
-                    LearningRate = LearningRate ?? MethodCatalog.Get(Method).DefaultLearningRate,
-                    LearningRateDecay = LearningRateDecay,
-                    WarmupRatio = WarmupRatio,
-                    WeightDecay = WeightDecay,
-                    AdamBeta1 = AdamBeta1,
-                    AdamBeta2 = AdamBeta2,
-                    AdamEpsilon = AdamEpsilon,
-                    MaxGradNorm = MaxGradNorm,
-                    BatchSize = BatchSize,
-                    GradientAccumulationSteps = GradientAccumulationSteps,
-                    NumberOfEpochs = NumberOfEpochs,
-                    MaxSteps = MaxSteps,
-                    EvaluationSteps = EvaluationSteps,
-                    EarlyStoppingPatience = EarlyStoppingPatience,
-                    Seed = Seed,
-                },
-                // The current directory may be another one when the model is opened.
-                ModelFolder = string.IsNullOrWhiteSpace(ModelFolder) ? ModelFolder : Path.GetFullPath(ModelFolder),
-                MapWeights = MapWeights,
-                PromptColumnName = PromptColumnName,
-                ResponseColumnName = ResponseColumnName,
-                OutputColumnName = OutputColumnName,
-                PromptTemplate = PromptTemplate,
-                TargetModules = [.. TargetModules],
-                MaxPromptLength = MaxPromptLength,
-                MaxResponseLength = MaxResponseLength,
-                ComputeType = ComputeType,
-                SavedType = SavedType,
-                Generation = Generation,
-                Progress = Progress,
-                CancellationToken = CancellationToken,
-                Checkpoints = ToCheckpointSettings(),
-            };
-        }
-
-        private CheckpointSettings? ToCheckpointSettings()
-        {
-            if (!string.IsNullOrWhiteSpace(CheckpointFolder))
-            {
-                return new CheckpointSettings(Path.GetFullPath(CheckpointFolder), CheckpointSteps, KeepCheckpoints, Resume);
-            }
-
-            const string Other = $"{nameof(CheckpointFolder)} is not set", Remedy = $"Set {nameof(CheckpointFolder)}, or leave it out";
-            OptionRange.Fit(CheckpointSteps == CheckpointSettings.DefaultSteps, nameof(CheckpointSteps), CheckpointSteps, Other, Remedy);
-            OptionRange.Fit(KeepCheckpoints == CheckpointSettings.DefaultKeep, nameof(KeepCheckpoints), KeepCheckpoints, Other, Remedy);
-            OptionRange.Fit(Resume == ResumeMode.Auto, nameof(Resume), Resume, Other, Remedy);
-            return null;
-        }
-
-        private MethodSettings ToMethodSettings() => new()
-        {
-            Rank = Rank,
-            Alpha = Alpha,
-            Dropout = Dropout,
-            Gamma = Gamma,
-            RegularizerReduction = RegularizerReduction,
-            Triplets = Triplets,
-            SliceStart = SliceStart,
-            HardOrthonormality = HardOrthonormality,
-            RankBudget = RankBudget,
-            Quantization = Quantization,
-            QuantizationRounds = QuantizationRounds,
-        };
 
         private static Options Paper(string modelFolder, int rank) => new()
         {

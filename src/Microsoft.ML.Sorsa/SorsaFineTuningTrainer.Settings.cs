@@ -1,0 +1,89 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.FineTuning;
+using Microsoft.ML.Sorsa.Training;
+
+namespace Microsoft.ML.Sorsa;
+
+/// <content>From the options, as users set them, to the records that a run reads.</content>
+public sealed partial class SorsaFineTuningTrainer
+{
+    public sealed partial class Options
+    {
+        /// <summary>Checks every range, and hands the values on.</summary>
+        /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+        internal FineTuningSettings ToSettings()
+        {
+            OptionRange.Verify(this);
+            Generation.Validate();
+            return new FineTuningSettings
+            {
+                Method = MethodCatalog.Get(Method),
+                MethodSettings = ToMethodSettings(),
+                Training = new TrainingSettings
+                {
+                    LearningRate = LearningRate ?? MethodCatalog.Get(Method).DefaultLearningRate,
+                    LearningRateDecay = LearningRateDecay,
+                    WarmupRatio = WarmupRatio,
+                    WeightDecay = WeightDecay,
+                    AdamBeta1 = AdamBeta1,
+                    AdamBeta2 = AdamBeta2,
+                    AdamEpsilon = AdamEpsilon,
+                    MaxGradNorm = MaxGradNorm,
+                    BatchSize = BatchSize,
+                    GradientAccumulationSteps = GradientAccumulationSteps,
+                    NumberOfEpochs = NumberOfEpochs,
+                    MaxSteps = MaxSteps,
+                    EvaluationSteps = EvaluationSteps,
+                    EarlyStoppingPatience = EarlyStoppingPatience,
+                    Seed = Seed,
+                },
+                // The current directory may be another one when the model is opened.
+                ModelFolder = string.IsNullOrWhiteSpace(ModelFolder) ? ModelFolder : Path.GetFullPath(ModelFolder),
+                MapWeights = MapWeights,
+                PromptColumnName = PromptColumnName,
+                ResponseColumnName = ResponseColumnName,
+                OutputColumnName = OutputColumnName,
+                PromptTemplate = PromptTemplate,
+                TargetModules = [.. TargetModules],
+                MaxPromptLength = MaxPromptLength,
+                MaxResponseLength = MaxResponseLength,
+                ComputeType = ComputeType,
+                SavedType = SavedType,
+                Generation = Generation,
+                Progress = Progress,
+                CancellationToken = CancellationToken,
+                Checkpoints = ToCheckpointSettings(),
+            };
+        }
+
+        private CheckpointSettings? ToCheckpointSettings()
+        {
+            if (!string.IsNullOrWhiteSpace(CheckpointFolder))
+            {
+                return new CheckpointSettings(Path.GetFullPath(CheckpointFolder), CheckpointSteps, KeepCheckpoints, Resume);
+            }
+
+            const string Other = $"{nameof(CheckpointFolder)} is not set", Remedy = $"Set {nameof(CheckpointFolder)}, or leave it out";
+            OptionRange.Fit(CheckpointSteps == CheckpointSettings.DefaultSteps, nameof(CheckpointSteps), CheckpointSteps, Other, Remedy);
+            OptionRange.Fit(KeepCheckpoints == CheckpointSettings.DefaultKeep, nameof(KeepCheckpoints), KeepCheckpoints, Other, Remedy);
+            OptionRange.Fit(Resume == ResumeMode.Auto, nameof(Resume), Resume, Other, Remedy);
+            return null;
+        }
+
+        private MethodSettings ToMethodSettings() => new()
+        {
+            Rank = Rank,
+            Alpha = Alpha,
+            Dropout = Dropout,
+            Gamma = Gamma,
+            RegularizerReduction = RegularizerReduction,
+            Triplets = Triplets,
+            SliceStart = SliceStart,
+            HardOrthonormality = HardOrthonormality,
+            RankBudget = RankBudget,
+            Quantization = Quantization,
+            QuantizationRounds = QuantizationRounds,
+        };
+    }
+}
