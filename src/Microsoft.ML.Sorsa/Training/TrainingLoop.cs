@@ -155,13 +155,9 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             using var micro = NewDisposeScope();
             using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
             adapters.WriteWeights();
-            Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
-            mean.backward();
+            Tensor mean = SupervisedLoss.Backward(model, batch, 1.0 / labels, settings.LogitsChunkSize);
             adapters.CollectGradients();
-            using (no_grad())
-            {
-                total.Accumulate(mean.detach());
-            }
+            total.Accumulate(mean);
         }
 
         return total.item<double>();

@@ -306,7 +306,7 @@ public sealed class SorsaOptionEffectsTests
         PromptEncoder prompts = model.Model.Prompts;
         var encoder = new ExampleEncoder(prompts, prompts.Tokenizer.EosTokenId!.Value, 512, 512);
         EncodedExamples rows = encoder.Encode(TinyTask.Rows.Select(row => (row.Prompt, row.Response)), "rows", CancellationToken.None);
-        return SupervisedLoss.Mean(model.Model.Network, rows.Examples, 1, padTokenId: 0);
+        return SupervisedLoss.Mean(model.Model.Network, rows.Examples, 1, padTokenId: 0, 512);
     }
 
     private sealed class Asked
