@@ -88,7 +88,7 @@ internal abstract class LowRankAdapter : Adapter
     }
 
     /// <summary>
-    /// What the trained side's input is multiplied with; null in evaluation and without dropout. Draws from the generator.
+    /// What the trained side's input is multiplied with; null in evaluation and without dropout. Draws the next mask.
     /// </summary>
     protected Tensor? DrawDropout(Tensor input) => training ? Dropout?.Draw(input) : null;
 
@@ -103,14 +103,4 @@ internal abstract class LowRankAdapter : Adapter
                 nameof(b));
         }
     }
-}
-
-/// <summary>Dropout on the input of what trains; the frozen weight's input is left alone.</summary>
-/// <param name="Rate">The share that is set to zero; above 0, below 1. The rest is scaled by 1 / (1 − rate).</param>
-/// <param name="Generator">Where it draws from, on the model's device: from the process-wide one no run could be repeated.</param>
-internal sealed record InputDropout(double Rate, Generator Generator)
-{
-    /// <summary>0 or 1 / (1 − rate) for every value of the input; belongs to the dispose scope that is open.</summary>
-    public Tensor Draw(Tensor input) =>
-        rand(input.shape, ScalarType.Float32, input.device, generator: Generator).IsAtLeast(Rate).to(input.dtype).Scale(1 / (1 - Rate));
 }
