@@ -24,6 +24,9 @@ internal abstract class LowRankAdapter : Adapter, IUnreadProjection
     [ComponentName(Name = "frozen")]
     private readonly FrozenWeight _frozen;
 
+    /// <summary>By which its masks differ from those of other adapters.</summary>
+    private readonly int _number;
+
     /// <param name="name">The type's name.</param>
     /// <param name="frozen">W.</param>
     /// <param name="bias">b [out], or null.</param>
@@ -38,7 +41,15 @@ internal abstract class LowRankAdapter : Adapter, IUnreadProjection
     public override Parameter? Bias { get; }
 
     /// <summary>What is dropped of the trained side's input; null: nothing.</summary>
-    public InputDropout? Dropout { get; init; }
+    public InputDropout? Dropout
+    {
+        get;
+        init
+        {
+            field = value;
+            _number = value?.Join() ?? 0;
+        }
+    }
 
     /// <summary>c.</summary>
     public abstract double Scale { get; }
@@ -98,7 +109,7 @@ internal abstract class LowRankAdapter : Adapter, IUnreadProjection
     {
         using var scope = NewDisposeScope();
         (Tensor b, Tensor a) = Factors();
-        return scope.MoveToOuter(LowRankFunction.Apply(x, _frozen, bias, b, a, training ? Dropout?.Draw(x) : null, isRead));
+        return scope.MoveToOuter(LowRankFunction.Apply(x, _frozen, bias, b, a, training ? Dropout?.Mask(x, _number) : null, isRead));
     }
 
     /// <summary>A wrong shape inside the custom backward would end the process.</summary>
@@ -112,14 +123,4 @@ internal abstract class LowRankAdapter : Adapter, IUnreadProjection
                 nameof(b));
         }
     }
-}
-
-/// <summary>Dropout on the input of what trains; the frozen weight's input is left alone.</summary>
-/// <param name="Rate">The share that is set to zero; above 0, below 1. The rest is scaled by 1 / (1 − rate).</param>
-/// <param name="Generator">Where it draws from, on the model's device: from the process-wide one no run could be repeated.</param>
-internal sealed record InputDropout(double Rate, Generator Generator)
-{
-    /// <summary>0 or 1 / (1 − rate) for every value of the input; belongs to the dispose scope that is open.</summary>
-    public Tensor Draw(Tensor input) =>
-        rand(input.shape, ScalarType.Float32, input.device, generator: Generator).IsAtLeast(Rate).to(input.dtype).Scale(1 / (1 - Rate));
 }

@@ -68,10 +68,9 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
         int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * training.NumberOfEpochs, training.MaxSteps ?? int.MaxValue);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
-        using var dropout = new Generator(unchecked((ulong)training.Seed), start.Device);
         AdapterMethod method = settings.Method.Create(
             settings.MethodSettings,
-            new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), dropout));
+            new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), training.Seed));
         using TrainingCheckpoints? checkpoints =
             settings.Checkpoints is { } asked ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, Warn) : null;
         using AdaptedModel model = start.Adapt(

@@ -155,6 +155,11 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             using var micro = NewDisposeScope();
             using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
             adapters.WriteWeights();
+            if (adapters.Dropout is { } dropout)
+            {
+                dropout.Pass++;
+            }
+
             Tensor mean = SupervisedLoss.Backward(model, batch, 1.0 / labels, settings.LogitsChunkSize);
             adapters.CollectGradients();
             total.Accumulate(mean);

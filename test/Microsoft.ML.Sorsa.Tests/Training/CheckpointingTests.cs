@@ -137,7 +137,7 @@ public sealed class CheckpointingTests
     private static (double Loss, double[] Gradients) Gradients(FineTuningMethod method, ScalarType type, bool quantized, bool checkpointing)
     {
         using CausalLM model = TinyModel.Create(type, bias: true, stored: ScalarType.Float32);
-        AdapterSet adapters = Adapt(model, method, dropout: 0, quantized);
+        AdapterSet adapters = Adapt(model, method, dropout: 0.3, quantized);
         model.GradientCheckpointing = checkpointing;
         return Backward(model, adapters, 512);
     }
@@ -152,7 +152,7 @@ public sealed class CheckpointingTests
             Dropout = descriptor.Has(nameof(MethodSettings.Dropout)) ? dropout : 0,
             Quantization = quantized ? BaseQuantization.NF4 : BaseQuantization.None,
         };
-        var run = new MethodRun(10, generator, Decomposition.Drawn(generator), new Generator(7));
+        var run = new MethodRun(10, generator, Decomposition.Drawn(generator), Seed: 7);
         AdapterSet adapters = AdapterSet.Inject(model, TinyModel.Targets, descriptor.Create(settings, run));
 
         // A start of zeros would have gradients of zeros.
