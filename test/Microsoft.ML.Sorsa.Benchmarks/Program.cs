@@ -56,7 +56,7 @@ switch (args.FirstOrDefault())
         return KilledTrainings.Run(args[1..]);
 
     case KilledTrainings.TrainVerb:
-        return KilledTrainings.Train(args[1], args[2], args[3], args[4]);
+        return KilledTrainings.Train(args[1..]);
 
     default:
         Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");

@@ -53,6 +53,19 @@ internal static class TrainingCheckpoint
         checksums.WriteTo(target);
     }
 
+    /// <summary>The bytes of the tensors of a checkpoint; the files have their headers beside them.</summary>
+    /// <param name="state">Where training stands.</param>
+    /// <param name="step">The step of the checkpoint: the losses of all steps are in it.</param>
+    /// <param name="hasBest">Whether it has best weights.</param>
+    public static long Size(TrainingState state, int step, bool hasBest)
+    {
+        long best = hasBest && !state.Best.Copies.Any() ? Bytes(state.Trained.Select(named => (Tensor)named.Value)) : 0;
+        using Tensor? dropout = state.Dropout?.get_state();
+        return Bytes(state.Tensors.Select(named => named.Value)) + best + (dropout?.numel() ?? 0) + ((long)sizeof(double) * step);
+
+        static long Bytes(IEnumerable<Tensor> tensors) => tensors.Sum(tensor => tensor.numel() * tensor.element_size());
+    }
+
     /// <summary>What a checkpoint belongs to, once every byte of it was compared with its checksum.</summary>
     /// <exception cref="InvalidDataException">The folder is damaged, or holds something else.</exception>
     public static RunIdentity ReadIdentity(string folder)
