@@ -57,11 +57,14 @@ internal static class TrainingCheckpoint
     /// <param name="state">Where training stands.</param>
     /// <param name="step">The step of the checkpoint: the losses of all steps are in it.</param>
     /// <param name="hasBest">Whether it has best weights.</param>
-    public static long Size(TrainingState state, int step, bool hasBest)
+    /// <param name="adapter">What trains, as an adapter's files have it; null: it has none.</param>
+    public static long Size(TrainingState state, int step, bool hasBest, AdapterWeights? adapter)
     {
         long best = hasBest && !state.Best.Copies.Any() ? Bytes(state.Trained.Select(named => (Tensor)named.Value)) : 0;
         using Tensor? dropout = state.Dropout?.get_state();
-        return Bytes(state.Tensors.Select(named => named.Value)) + best + (dropout?.numel() ?? 0) + ((long)sizeof(double) * step);
+        return Bytes(state.Tensors.Where(named => adapter is null || !IsTrained(named.Key)).Select(named => named.Value)) + best
+            + Bytes(adapter?.Tensors.Values.SelectMany(tensors => tensors.Values) ?? [])
+            + (dropout?.numel() ?? 0) + ((long)sizeof(double) * step);
 
         static long Bytes(IEnumerable<Tensor> tensors) => tensors.Sum(tensor => tensor.numel() * tensor.element_size());
     }

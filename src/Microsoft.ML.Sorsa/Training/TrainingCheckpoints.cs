@@ -98,7 +98,8 @@ internal sealed class TrainingCheckpoints : IDisposable
             return;
         }
 
-        long size = TrainingCheckpoint.Size(state, totalSteps, hasBest);
+        using AdapterWeights? adapter = _viewAdapter!();
+        long size = TrainingCheckpoint.Size(state, totalSteps, hasBest, adapter);
         long taken = written.Sum(folder => new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length));
         long missing = Math.Max(size, (most * size) - taken);
         if (free < missing)

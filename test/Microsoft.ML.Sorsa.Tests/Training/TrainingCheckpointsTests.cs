@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Files;
@@ -203,17 +204,19 @@ public sealed class TrainingCheckpointsTests
 
     /// <summary>Against what the files hold beside their headers.</summary>
     [TestMethod]
-    [DataRow(false)]
-    [DataRow(true)]
-    public void TheSizeOfACheckpointIsKnownBefore(bool hasBest)
+    [DataRow(false, false)]
+    [DataRow(true, false)]
+    [DataRow(true, true)]
+    public void TheSizeOfACheckpointIsKnownBefore(bool hasBest, bool isAdapter)
     {
-        using var run = new Run();
+        using var run = new Run { IsAdapter = isAdapter };
         long expected = run.Size(step: 4, hasBest);
 
         run.Steps(steps: 4, every: 4, keep: 1, evaluations: hasBest ? [(4, 1.5)] : []);
 
-        byte[] file = File.ReadAllBytes(Path.Combine(run.Folder, "checkpoint-4", "training.safetensors"));
-        long tensors = file.Length - sizeof(long) - BitConverter.ToInt64(file);
+        long tensors = Directory.GetFiles(Path.Combine(run.Folder, "checkpoint-4"), "*.safetensors")
+            .Select(File.ReadAllBytes)
+            .Sum(file => file.Length - sizeof(long) - BitConverter.ToInt64(file));
         Assert.AreEqual(tensors, expected + (hasBest ? 2 * sizeof(double) : 0));
     }
 
@@ -233,6 +236,9 @@ public sealed class TrainingCheckpointsTests
         /// <summary>The step at which the disk has no room left.</summary>
         public int? FullAt { get; init; }
 
+        /// <summary>Whether the folders are adapters, too.</summary>
+        public bool IsAdapter { get; init; }
+
         public string Folder => _temporary.File("checkpoints");
 
         public List<string> Warnings { get; } = [];
@@ -250,7 +256,7 @@ public sealed class TrainingCheckpointsTests
             using var state = new TrainingState(_adapters, TinyModel.Settings);
             using TrainingCheckpoints checkpoints = Open(every, keep, stepsPerEpoch);
             checkpoints.Resume(
-                state, s_identity, () => FullAt == state.Step ? throw new IOException("No space left on device") : null);
+                state, s_identity, () => FullAt == state.Step ? throw new IOException("No space left on device") : View());
             while (state.Step < steps)
             {
                 state.Step++;
@@ -270,8 +276,11 @@ public sealed class TrainingCheckpointsTests
         public long Size(int step, bool hasBest)
         {
             using var state = new TrainingState(_adapters, TinyModel.Settings);
-            return TrainingCheckpoint.Size(state, step, hasBest);
+            using AdapterWeights? adapter = View();
+            return TrainingCheckpoint.Size(state, step, hasBest, adapter);
         }
+
+        private AdapterWeights? View() => IsAdapter ? AdapterWeights.ViewOf(_adapters, "of a test") : null;
 
         public int Resume(ResumeMode resume = ResumeMode.Auto, RunIdentity? identity = null)
         {
