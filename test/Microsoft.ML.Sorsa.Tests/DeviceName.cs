@@ -11,8 +11,7 @@ internal static class DeviceName
 
     /// <param name="text">The name.</param>
     /// <param name="argument">What errors call it.</param>
-    /// <exception cref="ArgumentException">It is none of these.</exception>
-    /// <exception cref="InvalidOperationException">It names a GPU that is not there.</exception>
+    /// <exception cref="ArgumentException">It is none of these, or names a GPU that is not there.</exception>
     public static Device Parse(string text, string argument)
     {
         if (text == "cpu")
@@ -27,7 +26,7 @@ internal static class DeviceName
         }
 
         int count = cuda.is_available() ? cuda.device_count() : 0;
-        return index < count ? new Device(DeviceType.CUDA, index) : throw new InvalidOperationException(
+        return index < count ? new Device(DeviceType.CUDA, index) : throw new ArgumentException(
             string.Create(CultureInfo.InvariantCulture, $"{argument} is '{text}', and {count} CUDA devices can be used. ")
             + "Use cpu, or a libtorch with CUDA on a machine with a GPU (docs/gpu.md).");
     }
