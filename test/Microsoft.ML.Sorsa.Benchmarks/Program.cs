@@ -33,6 +33,10 @@ try
             StepMemory.Run(args[1..]);
             return 0;
 
+        case "graders":
+            GraderAgreement.Run(args[1..]);
+            return 0;
+
         case "sweep":
             SweepSpeed.Run(args[1..]);
             return 0;
@@ -93,6 +97,7 @@ try
                     sweep [model folder] [trials]
                     contention [rows] [rounds]
                     tokenizers [folder of shared data]
+                    graders [folder of golden rows] [--show]
                 """);
             return 1;
     }

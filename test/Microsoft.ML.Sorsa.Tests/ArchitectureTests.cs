@@ -24,6 +24,7 @@ public sealed class ArchitectureTests
         ["Tokenization"] = [],
         ["Data"] = ["Tokenization"],
         ["DataViews"] = [],
+        ["Evaluation"] = [],
         ["Models"] = ["Checkpoints"],
         ["Adapters"] = ["Models", "Checkpoints"],
         ["Training"] = ["Adapters", "Data", "Models", "Checkpoints"],
