@@ -7,9 +7,9 @@ using Microsoft.ML.Sorsa.Evaluation.Graders;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// How many verdicts of other programs the graders reach, and how fast: <c>graders [folder of golden rows] [--show]</c>. Each line: a column
-/// of the rows, the verdicts that are equal, those that the other program gave at all, and the time of 10,000 gradings. With
-/// <c>--show</c>, every pair that is judged otherwise.
+/// How many verdicts of other programs the graders reach, and how fast: <c>graders [folder of golden rows] [--show]</c>. Each line: a
+/// column of the rows, the verdicts that are equal, those that the other program gave at all, and the time of 10,000 gradings.
+/// With <c>--show</c>, every pair that is judged otherwise.
 /// </summary>
 internal static class GraderAgreement
 {

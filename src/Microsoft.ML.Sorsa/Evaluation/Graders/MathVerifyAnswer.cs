@@ -108,7 +108,7 @@ internal static partial class MathVerifyAnswer
 
             int start = match.Index + match.Length;
             string close = match.Value switch { "$$" => "$$", "$" => "$", @"\(" => @"\)", @"\[" => @"\]", _ => "}" };
-            int stop = close == "}" ? Close(text, start) ?? -1 : text.IndexOf(close, start, StringComparison.Ordinal);
+            int stop = close == "}" ? Close(text, start) ?? -1 : EndOf(text, close, start);
             if (stop > start)
             {
                 found.Add(text[start..stop]);
@@ -117,6 +117,18 @@ internal static partial class MathVerifyAnswer
         }
 
         return found;
+    }
+
+    /// <summary>A dollar behind a backslash is an amount of money.</summary>
+    private static int EndOf(string text, string close, int start)
+    {
+        int end = text.IndexOf(close, start, StringComparison.Ordinal);
+        while (end > 0 && close[0] == '$' && text[end - 1] == '\\')
+        {
+            end = text.IndexOf(close, end + 1, StringComparison.Ordinal);
+        }
+
+        return end;
     }
 
     private static int? Close(string text, int start)

@@ -167,7 +167,7 @@ internal static class AnswerEquality
             return Math.Round(left, Decimals) == Math.Round(right, Decimals);
         }
 
-        return ExpressionEquality.AreEqual(gold, answer, isReal: true)
+        return Expression.AreSame(gold, answer) || ExpressionEquality.AreEqual(gold, answer, isReal: true)
             || (ExpressionEquality.RealValue(gold) is { } infinite && double.IsInfinity(infinite)
                 && infinite == ExpressionEquality.RealValue(answer));
     }

@@ -21,6 +21,19 @@ internal abstract record Expression
     /// <summary>Whether a symbol stands in it that no sum, product, integral or limit binds.</summary>
     public bool HasSymbols => HasSymbolsBut([]);
 
+    /// <summary>Whether two trees are the same, node by node.</summary>
+    public static bool AreSame(Expression left, Expression right) => (left, right) switch
+    {
+        (Sum first, Sum second) => AreSame(first.Terms, second.Terms),
+        (Product first, Product second) => AreSame(first.Factors, second.Factors),
+        (Power first, Power second) => AreSame(first.Base, second.Base) && AreSame(first.Exponent, second.Exponent),
+        (Call first, Call second) => first.Function == second.Function && AreSame(first.Arguments, second.Arguments),
+        _ => left == right,
+    };
+
+    private static bool AreSame(IReadOnlyList<Expression> left, IReadOnlyList<Expression> right) =>
+        left.Count == right.Count && left.Zip(right).All(pair => AreSame(pair.First, pair.Second));
+
     private bool HasSymbolsBut(string[] bound) => this switch
     {
         Symbol symbol => !bound.Contains(symbol.Name, StringComparer.Ordinal),

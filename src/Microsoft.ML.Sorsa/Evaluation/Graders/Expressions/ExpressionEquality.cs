@@ -11,7 +11,7 @@ internal static class ExpressionEquality
     private const int ExactPoints = 3, NumericPoints = 6, LeastDefined = 2;
 
     /// <summary>Of the largest number on the way. A double has 2e-16; what is left is for a chain of operations.</summary>
-    private const double Rounding = 1e-12;
+    private const double Rounding = 1e-13;
 
     /// <param name="left">One expression.</param>
     /// <param name="right">The other one.</param>

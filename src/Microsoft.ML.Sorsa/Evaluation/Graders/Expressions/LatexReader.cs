@@ -249,7 +249,8 @@ internal sealed class LatexReader : LatexCursor
             : null);
 
     private Expression? DigitOrBraces() =>
-        Next.Kind == Kind.Digit ? Number.Decimal(Take().Text) : Pair("{", "}") ?? (!isSympy && Next.Kind == Kind.Letter ? Name() : null);
+        Next.Kind == Kind.Digit ? Number.Decimal(Take().Text)
+        : Pair("{", "}") ?? (!isSympy && Next.Kind is Kind.Letter or Kind.Command ? Name() : null);
 
     private Call? Binomial() => Next is not { Kind: Kind.Command, Text: "binom" or "dbinom" or "tbinom" } ? null : Try(() =>
         Skip() && Pair("{", "}") is { } n && Pair("{", "}") is { } k ? new Call("binomial", [n, k]) : null);

@@ -20,7 +20,8 @@ internal static partial class LatexSpelling
     public static string Normalise(string text)
     {
         // Two backslashes end a matrix's row; with a blank behind them they are no space.
-        text = ThousandsWithNegativeSpace.Replace(text, ",");
+        text = MarkedThousands.Replace(text, "$1");
+        text = Thousands.Replace(text, match => match.Value.Replace(",", "", StringComparison.Ordinal));
         text = string.Join(@"\\", text.Split(@"\\").Select(Respelled));
         text = Sizing.Replace(text, "");
         text = Spacing.Replace(text, " ");
@@ -35,7 +36,6 @@ internal static partial class LatexSpelling
         text = Quoted.Replace(PythonText.Strip(text), "$1");
         text = Ordinal.Replace(text, "$1");
         text = TrailingUnit.Replace(TrailingDots.Replace(text, ""), "");
-        text = Thousands.Replace(text, match => match.Value.Replace(",", "", StringComparison.Ordinal));
         text = LeadingEquals.Replace(text, "");
         return CloseBraces(text);
     }
@@ -72,8 +72,9 @@ internal static partial class LatexSpelling
     [GeneratedRegex(@"(?<!\\frac\s*|_|[0-9])([0-9]+)(?:\\,|\s)\s*(?=[0-9])")]
     private static partial Regex SpaceInNumber { get; }
 
-    [GeneratedRegex(@",\\!\s*(?=[0-9]{3})")]
-    private static partial Regex ThousandsWithNegativeSpace { get; }
+    /// <summary>A comma set so that no space follows it stands in a number, wherever that stands.</summary>
+    [GeneratedRegex(@"([0-9])(?:,\\!|\{,\})\s*(?=[0-9]{3}(?![0-9]))")]
+    private static partial Regex MarkedThousands { get; }
 
     [GeneratedRegex(@"\\[cdt]frac(?![a-zA-Z])")]
     private static partial Regex FractionNames { get; }
@@ -93,11 +94,11 @@ internal static partial class LatexSpelling
     [GeneratedRegex(@"^([0-9]+)(st|nd|rd|th)\z")]
     private static partial Regex Ordinal { get; }
 
-    [GeneratedRegex(@"(?<=[0-9]\s*|[})a-z\]]\s+)(square\s+|cubic\s+)?(" + Units + @")\z")]
+    [GeneratedRegex(@"(?<=[0-9%]\s*|[})a-zA-Z\]]\s+)(square\s+|cubic\s+)?(" + Units + @")\z")]
     private static partial Regex TrailingUnit { get; }
 
-    /// <summary>Not at a bracket: (1,234) is a pair.</summary>
-    [GeneratedRegex(@"(?<![\d.,(\[{]|[\d,]\s)[0-9]{1,3}(,[0-9]{3})+(?![\d,)\]}])")]
+    /// <summary>Not at a bracket: (1,234) is a pair. Nor before a sign of degrees: 45,135^\circ are two angles.</summary>
+    [GeneratedRegex(@"(?<![\d.,(\[]|\\\{|\d\s)[0-9]{1,3}(,[0-9]{3})+(?!\d|,\d|\^|[)\]]|\\\})")]
     private static partial Regex Thousands { get; }
 
     [GeneratedRegex(@"^'(.*)'\z")]

@@ -12,7 +12,11 @@ internal static partial class LatexWords
     /// <summary>What is left around words that are the answer.</summary>
     public const string Mark = @"\text{";
 
-    public static string Resolve(string text)
+    private const int MostDepth = 4;
+
+    public static string Resolve(string text) => Resolve(text, 0);
+
+    private static string Resolve(string text, int depth)
     {
         StringBuilder resolved = new();
         int at = 0;
@@ -33,7 +37,7 @@ internal static partial class LatexWords
             }
             else if (resolved.ToString() is var before && IsBeginning(before))
             {
-                resolved.Append(Words.IsMatch(words) ? Mark + words + "}" : words);
+                resolved.Append(Words.IsMatch(words) ? Mark + words + "}" : depth < MostDepth ? Resolve(words, depth + 1) : words);
             }
             else if (before.TrimEnd().EndsWith('^') || before.TrimEnd().EndsWith('_') || match.Groups[1].Value is "mathbf" or "mathit")
             {
@@ -53,7 +57,8 @@ internal static partial class LatexWords
         return resolved.Append(text, at, text.Length - at).ToString();
     }
 
-    private static bool IsBeginning(string before) => before.AsSpan().TrimEnd() is [] or [.., '(' or '[' or '{' or ',' or '=' or ';'];
+    private static bool IsBeginning(string before) =>
+        before.AsSpan().TrimEnd() is [] or [.., '(' or '[' or '{' or ',' or '=' or ';' or '<' or '>'] || SignAtEnd.IsMatch(before);
 
     private static int? ClosingBrace(string text, int start)
     {
@@ -73,9 +78,12 @@ internal static partial class LatexWords
     [GeneratedRegex(@"\\(text|textbf|textrm|textit|textnormal|mbox|mathrm|mathbf|mathit|operatorname)\{")]
     private static partial Regex Command { get; }
 
-    /// <summary>Two letters or more, with what stands between words.</summary>
-    [GeneratedRegex(@"^[\p{L}][\p{L}\p{Nd} .,'’:-]*\p{L}[\p{L}\p{Nd} .,'’:-]*\z")]
+    /// <summary>Two letters side by side, and around them what stands in and between words.</summary>
+    [GeneratedRegex(@"^(?=.*\p{L}{2})\p{L}(?:[\p{L}\p{Nd} .,'’:]|(?<=\p{L})-(?=\p{L}))*\z")]
     private static partial Regex Words { get; }
+
+    [GeneratedRegex(@"\\(?:in|cup|cap|leq?|geq?|neq?|approx|equiv)\s*\z")]
+    private static partial Regex SignAtEnd { get; }
 
     [GeneratedRegex(@"\G\s*\^([0-9]|\{[0-9]+\})")]
     private static partial Regex Exponent { get; }

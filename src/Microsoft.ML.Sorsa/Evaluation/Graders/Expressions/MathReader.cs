@@ -98,8 +98,8 @@ internal static partial class MathReader
             return new Symbol("text:" + text[LatexWords.Mark.Length..^1].ToLowerInvariant());
         }
 
-        return text.Contains(@"\begin", StringComparison.Ordinal) ? WithMatrix(text, depth)
-            : LatexSplit.IsEnclosed(text) ? Enclosed(text, depth)
+        return LatexSplit.IsEnclosed(text) ? Enclosed(text, depth)
+            : text.Contains(@"\begin", StringComparison.Ordinal) ? WithMatrix(text, depth)
             : Term(text);
     }
 
@@ -163,7 +163,7 @@ internal static partial class MathReader
 
     private static Expression? WithMatrix(string text, int depth)
     {
-        Match match = MatrixForm.Match(LatexSplit.IsEnclosed(text) ? text[1..^1] : text);
+        Match match = MatrixForm.Match(text);
         if (!match.Success || (match.Groups[2].Value == "array") != match.Groups[3].Success)
         {
             return null;
