@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Evaluation.Graders.Expressions;
 /// </summary>
 internal static class ExpressionEquality
 {
-    private const int ExactPoints = 3, NumericPoints = 6, LeastDefined = 2;
+    private const int ExactPoints = 3, NumericPoints = 12, LeastDefined = 2;
 
     /// <summary>Of the largest number on the way. A double has 2e-16; what is left is for a chain of operations.</summary>
     private const double Rounding = 1e-13;

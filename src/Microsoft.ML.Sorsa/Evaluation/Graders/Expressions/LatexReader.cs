@@ -19,6 +19,9 @@ internal sealed class LatexReader : LatexCursor
 
     private readonly bool isSympy;
 
+    /// <summary>How many bars are open.</summary>
+    private int bars;
+
     private LatexReader(string text, bool isSympy)
         : base(LatexToken.Split(text, differentials: isSympy || Differentials.Any(text.Contains))) =>
         this.isSympy = isSympy;
@@ -91,7 +94,7 @@ internal sealed class LatexReader : LatexCursor
         }
 
         List<Expression> factors = [];
-        while (Postfix(functions || factors.Count == 0) is { } factor)
+        while (!(factors.Count > 0 && bars > 0 && NextIs(Kind.Sign, "|")) && Postfix(functions || factors.Count == 0) is { } factor)
         {
             factors.Add(factor);
         }
@@ -107,31 +110,9 @@ internal sealed class LatexReader : LatexCursor
         {
             0 => null,
             1 => factors[0],
-            _ => isSympy ? new Product(factors) : WithMixedNumbers(factors),
+            _ => isSympy ? new Product(factors) : MixedNumbers.InProduct(factors),
         };
     });
-
-    /// <summary>1½ is a sum; two numbers side by side are no product that anybody writes.</summary>
-    private static Expression? WithMixedNumbers(List<Expression> factors)
-    {
-        for (int i = 0; i + 1 < factors.Count; i++)
-        {
-            if (factors[i] is Number { IsDecimal: false, Value.IsInteger: true } whole
-                && factors[i + 1] is Product { Factors: [Number { Value.IsInteger: true }, Power { Base: Number } inverse] }
-                && inverse.Exponent == new Number(-1))
-            {
-                factors[i] = new Sum([whole, factors[i + 1]]);
-                factors.RemoveAt(i + 1);
-            }
-
-            if (i + 1 < factors.Count && factors[i] is Number && factors[i + 1] is Number)
-            {
-                return null;
-            }
-        }
-
-        return factors.Count == 1 ? factors[0] : new Product(factors);
-    }
 
     private Expression? Postfix(bool functions) => Try(() =>
     {
@@ -157,7 +138,7 @@ internal sealed class LatexReader : LatexCursor
     }
 
     private Expression? Component(bool functions) =>
-        Group() ?? Enclosed("|", "|", "abs") ?? (functions ? Function() : null) ?? Atom()
+        Group() ?? Absolute() ?? (functions ? Function() : null) ?? Atom()
         ?? EnclosedByCommands("lfloor", "rfloor", "floor") ?? EnclosedByCommands("lceil", "rceil", "ceiling");
 
     private Expression? Group() => Pair("(", ")") ?? Pair("[", "]") ?? Pair("{", "}") ?? Pair(@"\{", @"\}");
@@ -165,15 +146,29 @@ internal sealed class LatexReader : LatexCursor
     private Expression? Pair(string open, string close) => !NextIs(Kind.Sign, open) ? null
         : Try(() => TakeSign(open) && Additive() is { } inside && TakeSign(close) ? inside : null);
 
-    private Call? Enclosed(string open, string close, string function) =>
-        Pair(open, close) is { } inside ? new Call(function, [inside]) : null;
+    /// <summary>A bar behind a factor closes, one before it opens.</summary>
+    private Call? Absolute()
+    {
+        bars++;
+        Call? value = Pair("|", "|") is { } inside ? new Call("abs", [inside]) : null;
+        bars--;
+        return value;
+    }
 
     private Call? EnclosedByCommands(string open, string close, string function) => !NextIs(Kind.Command, open) ? null
         : Try(() => TakeCommand(open) && Additive() is { } inside && TakeCommand(close) ? new Call(function, [inside]) : null);
 
     /// <summary>What stands behind ^ or _: one atom, or an expression in braces.</summary>
-    private Expression? Script(string mark) => !NextIs(Kind.Sign, mark) ? null
-        : Try(() => !TakeSign(mark) ? null : Pair("{", "}") ?? (NextIs(Kind.Sign, "{") ? null : Atom()));
+    private Expression? Script(string mark) => !NextIs(Kind.Sign, mark) ? null : Try(() =>
+    {
+        TakeSign(mark);
+        bool isBegun = mark == "_" || Next.Kind is Kind.Digit;
+        Expression? script = Pair("{", "}") ?? (NextIs(Kind.Sign, "{") ? null : Atom());
+
+        // What has begun as an index or as a number is nothing else.
+        Failed |= isSympy && isBegun && script is null;
+        return script;
+    });
 
     private Expression? Atom() => Next.Kind switch
     {
@@ -194,7 +189,8 @@ internal sealed class LatexReader : LatexCursor
     /// <summary>Digits with commas before groups of three; a point that digits follow belongs to them.</summary>
     private Number? Numeral() => Try(() =>
     {
-        string digits = Digits();
+        int start = Position;
+        string first = Digits(), digits = first;
         while (NextIs(Kind.Sign, ",") && DigitsAt(Position + 1) >= 3)
         {
             Take();
@@ -203,9 +199,11 @@ internal sealed class LatexReader : LatexCursor
 
         if ((digits.Length > 0 || !isSympy) && TakeSign("."))
         {
-            // A point behind digits belongs to them: without a digit behind it, the text is not read.
-            string decimals = Digits();
-            Failed |= decimals.Length == 0;
+            if (Digits() is not { Length: > 0 } decimals)
+            {
+                return isSympy ? BeforePoint(start, first, digits) : null;
+            }
+
             digits += "." + decimals;
         }
 
@@ -213,6 +211,17 @@ internal sealed class LatexReader : LatexCursor
         Failed |= isSympy && digits.Length > 1 && digits[0] == '0' && digits.All(char.IsAsciiDigit) && digits.Trim('0').Length > 0;
         return digits.Length == 0 || Failed ? null : Number.Decimal(digits);
     });
+
+    /// <summary>
+    /// Before a point without digits SymPy's grammar takes the digits one by one and leaves the last: 128. is 1 times 2. Groups of three
+    /// that a comma begins fall away instead.
+    /// </summary>
+    private Number? BeforePoint(int start, string first, string digits)
+    {
+        bool hasGroups = first.Length < digits.Length;
+        Position = start + (hasGroups ? first.Length : 1);
+        return hasGroups ? Number.Decimal(first) : first.Length > 1 ? Number.Decimal(first[..1]) : null;
+    }
 
     /// <summary>A letter or a command that means nothing else, with its index and primes.</summary>
     private Expression? Name()
@@ -243,8 +252,9 @@ internal sealed class LatexReader : LatexCursor
     /// <summary>Above and below stands one digit, or an expression in braces. d above dx is a derivative's sign.</summary>
     private Expression? Fraction() => Next is not { Kind: Kind.Command, Text: "frac" or "dfrac" or "tfrac" } ? null : Try(() =>
         Skip() && DigitOrBraces() is { } numerator && DigitOrBraces() is { } denominator
-            ? (numerator, denominator) is (Symbol { Name: "d" }, Symbol { Name: ['d', var variable] })
-                ? new Bound(Binding.Derivative, variable.ToString(), null, null, new Number(1))
+            ? denominator is Symbol { Name: ['d', var variable] } && numerator is Symbol { Name: ['d', .. var function] }
+                ? new Bound(
+                    Binding.Derivative, variable.ToString(), null, null, function.Length == 0 ? new Number(1) : new Symbol(function))
                 : Expression.Quotient(numerator, denominator)
             : null);
 

@@ -10,10 +10,10 @@ internal static class SymbolValue
 {
     public static Rational Exact(string name, int point) => new((Hash(name, point) % 1999) + 3, (Hash(name, point + 100) % 97) + 2);
 
-    /// <summary>Between 0.4 and 2.4 from zero: on the real axis, or anywhere in the plane.</summary>
+    /// <summary>Between 0.4 and 3.4 from zero: on the real axis, or anywhere in the plane.</summary>
     public static Complex Numeric(string name, int point, bool isReal)
     {
-        double size = 0.4 + (2 * Fraction(name, point));
+        double size = 0.4 + (3 * Fraction(name, point));
         return !isReal ? Complex.FromPolarCoordinates(size, 2 * Math.PI * Fraction(name, point + 50))
             : point % 2 == 0 ? size
             : Fraction(name, point + 50) < 0.5 ? -size
