@@ -67,6 +67,7 @@ public sealed class GraderRobustnessTests
             @"\sum_{i=1}^{999999999} i", @"\sum_{i=1}^{1000}\sum_{j=1}^{1000}\sum_{k=1}^{1000} ijk",
             @"\int_0^1\int_0^1\int_0^1\int_0^1 xdxdxdxdx",
             "1e999999999", "1e-999999999", "0.1e99999999999999999999",
+            new string('a', 300_000), Repeat("\\text{", 50_000), Repeat("9", 300_000), Repeat("9", 100_000) + "/7",
             new string('(', 20_000), new string('{', 20_000), Repeat("x(", 5_000), Repeat(@"\frac{", 5_000), Repeat(@"\sqrt", 5_000),
             Repeat("1,", 10_000), Repeat("(1,", 5_000), new string('9', 50_000), Repeat("-", 20_000), Repeat("x^", 5_000),
             Repeat("$", 20_000), Repeat(@"\text{a", 5_000), Repeat(@"\boxed{1} and ", 3_000), Repeat("answer is ", 5_000),

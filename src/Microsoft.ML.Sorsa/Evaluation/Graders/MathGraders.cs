@@ -19,6 +19,9 @@ internal sealed class HendrycksMathGrader : IAnswerGrader
 /// <summary>lm-eval's task minerva_math (version 3.1): Minerva's closing sentence, its normalisation, then algebra.</summary>
 internal sealed class MinervaMathGrader : IAnswerGrader
 {
+    /// <summary>Answers beyond this many characters are compared as text.</summary>
+    private const int MostLength = 10_000;
+
     public string Name => "math-minerva";
 
     public GradedAnswer Grade(string text, string gold)
@@ -32,6 +35,11 @@ internal sealed class MinervaMathGrader : IAnswerGrader
     /// <summary>Both are normalised; the same text, or what SymPy reads of it is the same for all values.</summary>
     public static bool AreEqual(string prediction, string gold)
     {
+        if (Math.Max(prediction.Length, gold.Length) > MostLength)
+        {
+            return prediction == gold;
+        }
+
         string first = MinervaNormalization.Normalise(prediction), second = MinervaNormalization.Normalise(gold);
         return (first == second && first.Length > 0)
             || (LatexReader.ReadAsSympy(first) is { } left && LatexReader.ReadAsSympy(second) is { } right

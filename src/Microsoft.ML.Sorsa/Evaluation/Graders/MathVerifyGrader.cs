@@ -8,6 +8,9 @@ namespace Microsoft.ML.Sorsa.Evaluation.Graders;
 /// </summary>
 internal sealed class MathVerifyGrader : IAnswerGrader
 {
+    /// <summary>Answers beyond this many characters are compared as text.</summary>
+    private const int MostLength = 4_000;
+
     public string Name => "math-verify";
 
     public GradedAnswer Grade(string text, string gold)
@@ -29,8 +32,9 @@ internal sealed class MathVerifyGrader : IAnswerGrader
             return false;
         }
 
+        bool isShort = Math.Max(first.Length, second.Length) <= MostLength;
         return first == second
-            || (Read(first) is { } left && Read(second) is { } right && AnswerEquality.AreEqual(left, right));
+            || (isShort && Read(first) is { } left && Read(second) is { } right && AnswerEquality.AreEqual(left, right));
     }
 
     private static Expression? Read(string answer) => MathReader.Read(LatexSpelling.Normalise(MathVerifyAnswer.Inside(answer)));

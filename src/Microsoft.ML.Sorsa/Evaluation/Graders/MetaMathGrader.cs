@@ -11,6 +11,9 @@ namespace Microsoft.ML.Sorsa.Evaluation.Graders;
 /// </summary>
 internal sealed partial class MetaMathGrader : IAnswerGrader
 {
+    /// <summary>A fraction with more is no answer.</summary>
+    private const int MostDigits = 10_000;
+
     public string Name => "gsm8k-metamath";
 
     public GradedAnswer Grade(string text, string gold)
@@ -45,6 +48,11 @@ internal sealed partial class MetaMathGrader : IAnswerGrader
 
         string numerator = number[..slash], denominator = number[(slash + 1)..];
         if (!PythonNumber.TryParse(numerator, out double alone))
+        {
+            return null;
+        }
+
+        if (number.Length > MostDigits)
         {
             return null;
         }

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.Sorsa.Evaluation.Graders.Expressions;
 
-/// <summary>The place in a row of tokens, with a way back from what cannot be read.</summary>
-internal abstract class LatexCursor(IReadOnlyList<LatexToken> tokens)
+/// <summary>The place in a row of tokens, with a way back from what cannot be read; and what is read of tokens alone.</summary>
+internal abstract class LatexCursor(IReadOnlyList<LatexToken> tokens, bool isSympy)
 {
     /// <summary>Beyond either limit a text is not read: nobody's answer is, and nothing may take long.</summary>
     private const int MostDepth = 200, MostSteps = 20_000;
@@ -9,6 +9,9 @@ internal abstract class LatexCursor(IReadOnlyList<LatexToken> tokens)
     private int depth, steps;
 
     protected IReadOnlyList<LatexToken> Tokens => tokens;
+
+    /// <summary>Whether the text is read as SymPy reads it, or as mathematics.</summary>
+    protected bool IsSympy => isSympy;
 
     protected int Position { get; set; }
 
@@ -60,7 +63,44 @@ internal abstract class LatexCursor(IReadOnlyList<LatexToken> tokens)
         return Failed ? null : result;
     }
 
-    protected string Digits()
+    /// <summary>Digits with commas before groups of three; a point that digits follow belongs to them.</summary>
+    protected Number? Numeral() => Try(() =>
+    {
+        int start = Position;
+        string first = Digits(), digits = first;
+        while (NextIs(LatexKind.Sign, ",") && DigitsAt(Position + 1) >= 3)
+        {
+            Take();
+            digits += Take().Text + Take().Text + Take().Text;
+        }
+
+        if ((digits.Length > 0 || !isSympy) && TakeSign("."))
+        {
+            if (Digits() is not { Length: > 0 } decimals)
+            {
+                return isSympy ? BeforePoint(start, first, digits) : null;
+            }
+
+            digits += "." + decimals;
+        }
+
+        // SymPy hands the digits to Python, whose integers do not begin with a zero.
+        Failed |= isSympy && digits.Length > 1 && digits[0] == '0' && digits.All(char.IsAsciiDigit) && digits.Trim('0').Length > 0;
+        return digits.Length == 0 || Failed ? null : Number.Decimal(digits);
+    });
+
+    /// <summary>
+    /// Before a point without digits SymPy's grammar takes the digits one by one and leaves the last: 128. is 1 times 2. Groups of three
+    /// that a comma begins fall away instead.
+    /// </summary>
+    private Number? BeforePoint(int start, string first, string digits)
+    {
+        bool hasGroups = first.Length < digits.Length;
+        Position = start + (hasGroups ? first.Length : 1);
+        return hasGroups ? Number.Decimal(first) : first.Length > 1 ? Number.Decimal(first[..1]) : null;
+    }
+
+    private string Digits()
     {
         int start = Position;
         while (Next.Kind == LatexKind.Digit)
@@ -71,7 +111,7 @@ internal abstract class LatexCursor(IReadOnlyList<LatexToken> tokens)
         return string.Concat(tokens.Skip(start).Take(Position - start).Select(token => token.Text));
     }
 
-    protected int DigitsAt(int start)
+    private int DigitsAt(int start)
     {
         int count = 0;
         while (count < 3 && tokens[start + count].Kind == LatexKind.Digit)
@@ -79,6 +119,7 @@ internal abstract class LatexCursor(IReadOnlyList<LatexToken> tokens)
             count++;
         }
 
+        Failed |= tokens[start + count].Kind == LatexKind.Unknown;
         return count;
     }
 

@@ -17,14 +17,13 @@ internal sealed class LatexReader : LatexCursor
         "arccsc", "sinh", "cosh", "tanh", "arsinh", "arcosh", "artanh",
     };
 
-    private readonly bool isSympy;
-
     /// <summary>How many bars are open.</summary>
     private int bars;
 
     private LatexReader(string text, bool isSympy)
-        : base(LatexToken.Split(text, differentials: isSympy || Differentials.Any(text.Contains))) =>
-        this.isSympy = isSympy;
+        : base(LatexToken.Split(text, differentials: isSympy || Differentials.Any(text.Contains)), isSympy)
+    {
+    }
 
     /// <summary>Where one of these stands, dx is no product.</summary>
     private static string[] Differentials { get; } = [@"\int", "{d}"];
@@ -34,6 +33,11 @@ internal sealed class LatexReader : LatexCursor
     /// </summary>
     public static Expression? ReadAsSympy(string text)
     {
+        if (!LatexMatrices.AreClosed(text))
+        {
+            return null;
+        }
+
         LatexReader reader = new(text, isSympy: true);
         Expression? expression = reader.Additive();
         return reader.Next.Kind == Kind.Relation || reader.Failed ? null : expression;
@@ -56,7 +60,7 @@ internal sealed class LatexReader : LatexCursor
 
         List<Expression> terms = [first];
         while (Next is { Kind: Kind.Sign, Text: "+" or "-" } sign
-            && Try(() => Skip() ? Multiplicative(functions: true) : null) is { } term)
+            && Try(() => Skip() ? Begun(Multiplicative(functions: true)) : null) is { } term)
         {
             terms.Add(sign.Text == "-" ? Expression.Negative(term) : term);
         }
@@ -68,7 +72,7 @@ internal sealed class LatexReader : LatexCursor
     {
         Expression? product = Unary(functions);
         while (product is not null && Operator() is { } divides
-            && Try(() => Skip() ? Unary(functions) : null) is { } factor)
+            && Try(() => Skip() ? Begun(Unary(functions)) : null) is { } factor)
         {
             product = divides ? Expression.Quotient(product, factor) : new Product([product, factor]);
         }
@@ -110,7 +114,7 @@ internal sealed class LatexReader : LatexCursor
         {
             0 => null,
             1 => factors[0],
-            _ => isSympy ? new Product(factors) : MixedNumbers.InProduct(factors),
+            _ => IsSympy ? new Product(factors) : MixedNumbers.InProduct(factors),
         };
     });
 
@@ -162,19 +166,21 @@ internal sealed class LatexReader : LatexCursor
     private Expression? Script(string mark) => !NextIs(Kind.Sign, mark) ? null : Try(() =>
     {
         TakeSign(mark);
-        bool isBegun = mark == "_" || Next.Kind is Kind.Digit;
-        Expression? script = Pair("{", "}") ?? (NextIs(Kind.Sign, "{") ? null : Atom());
-
-        // What has begun as an index or as a number is nothing else.
-        Failed |= isSympy && isBegun && script is null;
-        return script;
+        return Begun(Pair("{", "}") ?? (NextIs(Kind.Sign, "{") ? null : Atom()));
     });
+
+    /// <summary>An operand that begins with a digit and is no number is nothing else, either.</summary>
+    private Expression? Begun(Expression? operand)
+    {
+        Failed |= IsSympy && operand is null && Next.Kind is Kind.Digit;
+        return operand;
+    }
 
     private Expression? Atom() => Next.Kind switch
     {
         Kind.Letter or Kind.Command => Fraction() ?? Binomial() ?? Name(),
         Kind.Digit => Indexed(Numeral()),
-        Kind.Sign when !isSympy && Next.Text == "." => Numeral(),
+        Kind.Sign when !IsSympy && Next.Text == "." => Numeral(),
         Kind.Differential => new Symbol(Take().Text),
         _ => null,
     };
@@ -182,45 +188,8 @@ internal sealed class LatexReader : LatexCursor
     /// <summary>A number's index is its base. math-verify reads over it, and so does this.</summary>
     private Number? Indexed(Number? number)
     {
-        Failed |= !isSympy && number is not null && Script("_") is not (null or Number);
+        Failed |= !IsSympy && number is not null && Script("_") is not (null or Number);
         return number;
-    }
-
-    /// <summary>Digits with commas before groups of three; a point that digits follow belongs to them.</summary>
-    private Number? Numeral() => Try(() =>
-    {
-        int start = Position;
-        string first = Digits(), digits = first;
-        while (NextIs(Kind.Sign, ",") && DigitsAt(Position + 1) >= 3)
-        {
-            Take();
-            digits += Take().Text + Take().Text + Take().Text;
-        }
-
-        if ((digits.Length > 0 || !isSympy) && TakeSign("."))
-        {
-            if (Digits() is not { Length: > 0 } decimals)
-            {
-                return isSympy ? BeforePoint(start, first, digits) : null;
-            }
-
-            digits += "." + decimals;
-        }
-
-        // SymPy hands the digits to Python, whose integers do not begin with a zero.
-        Failed |= isSympy && digits.Length > 1 && digits[0] == '0' && digits.All(char.IsAsciiDigit) && digits.Trim('0').Length > 0;
-        return digits.Length == 0 || Failed ? null : Number.Decimal(digits);
-    });
-
-    /// <summary>
-    /// Before a point without digits SymPy's grammar takes the digits one by one and leaves the last: 128. is 1 times 2. Groups of three
-    /// that a comma begins fall away instead.
-    /// </summary>
-    private Number? BeforePoint(int start, string first, string digits)
-    {
-        bool hasGroups = first.Length < digits.Length;
-        Position = start + (hasGroups ? first.Length : 1);
-        return hasGroups ? Number.Decimal(first) : first.Length > 1 ? Number.Decimal(first[..1]) : null;
     }
 
     /// <summary>A letter or a command that means nothing else, with its index and primes.</summary>
@@ -233,8 +202,13 @@ internal sealed class LatexReader : LatexCursor
 
         int start = Position;
         string index = Script("_") is null ? "" : "_" + Source(start + 1, Position);
+        if (index.Length == 0 && NextIs(Kind.Sign, "_"))
+        {
+            return null;
+        }
+
         return name == "infty" ? new Constant(ConstantName.Infinity)
-            : isSympy || index.Length > 0 ? new Symbol(Folded(name) + index + Primes())
+            : IsSympy || index.Length > 0 ? new Symbol(Folded(name) + index + Primes())
             : Folded(name) switch
             {
                 "pi" => new Constant(ConstantName.Pi),
@@ -244,7 +218,7 @@ internal sealed class LatexReader : LatexCursor
     }
 
     /// <summary>math-verify compares names without case, but for I, which is not i.</summary>
-    private string Folded(string name) => isSympy || name is "I" ? name : name.ToLowerInvariant();
+    private string Folded(string name) => IsSympy || name is "I" ? name : name.ToLowerInvariant();
 
     private string? NameOnly() =>
         Next.Kind == Kind.Letter || (Next.Kind == Kind.Command && !s_reserved.Contains(Next.Text)) ? Take().Text : null;
@@ -260,7 +234,7 @@ internal sealed class LatexReader : LatexCursor
 
     private Expression? DigitOrBraces() =>
         Next.Kind == Kind.Digit ? Number.Decimal(Take().Text)
-        : Pair("{", "}") ?? (!isSympy && Next.Kind is Kind.Letter or Kind.Command ? Name() : null);
+        : Pair("{", "}") ?? (!IsSympy && Next.Kind is Kind.Letter or Kind.Command ? Name() : null);
 
     private Call? Binomial() => Next is not { Kind: Kind.Command, Text: "binom" or "dbinom" or "tbinom" } ? null : Try(() =>
         Skip() && Pair("{", "}") is { } n && Pair("{", "}") is { } k ? new Call("binomial", [n, k]) : null);
@@ -268,7 +242,7 @@ internal sealed class LatexReader : LatexCursor
     private Expression? Function() => Next.Kind switch
     {
         Kind.Command when Next.Text is "sqrt" => Try(Radical),
-        Kind.Command when Next.Text is "overline" && isSympy => Try(() =>
+        Kind.Command when Next.Text is "overline" && IsSympy => Try(() =>
             TakeCommand("overline") && Pair("{", "}") is { } inside ? new Call("conjugate", [inside]) : null),
         Kind.Command when Next.Text is "int" => Try(Integral),
         Kind.Command when Next.Text is "sum" or "prod" => Try(Repeated),
@@ -282,7 +256,7 @@ internal sealed class LatexReader : LatexCursor
     {
         TakeCommand("sqrt");
         Expression? degree = Pair("[", "]");
-        return (isSympy ? Pair("{", "}") : DigitOrBraces()) is { } radicand ? Expression.Root(radicand, degree) : null;
+        return (IsSympy ? Pair("{", "}") : DigitOrBraces()) is { } radicand ? Expression.Root(radicand, degree) : null;
     }
 
     /// <summary>
@@ -310,7 +284,7 @@ internal sealed class LatexReader : LatexCursor
 
         if (name is "log" or "lg" or "ln")
         {
-            Expression? @base = index ?? (name == "lg" || (name == "log" && !isSympy) ? new Number(10) : null);
+            Expression? @base = index ?? (name == "lg" || (name == "log" && !IsSympy) ? new Number(10) : null);
             Expression logarithm = new Call("ln", [argument]);
             logarithm = @base is null ? logarithm : Expression.Quotient(logarithm, new Call("ln", [@base]));
             return exponent is null ? logarithm : new Power(logarithm, exponent);
@@ -326,7 +300,7 @@ internal sealed class LatexReader : LatexCursor
     /// <summary>A letter before parentheses is a function: x(x+1) is x of x+1.</summary>
     private Expression? Application()
     {
-        if (!(isSympy || Next.Text is "gcd" or "lcm" or "max" or "min") || NameOnly() is not { } name)
+        if (!(IsSympy || Next.Text is "gcd" or "lcm" or "max" or "min") || NameOnly() is not { } name)
         {
             return null;
         }
@@ -351,7 +325,7 @@ internal sealed class LatexReader : LatexCursor
         }
         while (TakeSign(","));
 
-        return TakeSign(")") ? new Call(isSympy ? "f:" + name : name, arguments) : null;
+        return TakeSign(")") ? new Call(IsSympy ? "f:" + name : name, arguments) : null;
     }
 
     private Expression? Integral()
