@@ -85,6 +85,8 @@ public sealed class ExpressionTests
     [DataRow("__import__('os').system('ls')")]
     [DataRow("[x for x in range(9)]")]
     [DataRow("lambda: 0")]
+    [DataRow("N + 1")]
+    [DataRow("x if y")]
     [DataRow("2x")]
     [DataRow("012")]
     [DataRow("x = 5")]

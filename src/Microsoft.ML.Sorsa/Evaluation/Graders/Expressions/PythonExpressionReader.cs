@@ -13,6 +13,14 @@ internal sealed partial class PythonExpressionReader
 
     private const string NumberForm = @"([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][+-]?[0-9]+)?";
 
+    /// <summary>Words of Python, and names that are classes and functions of SymPy's: no values to calculate with.</summary>
+    private static readonly HashSet<string> s_noValues = new(StringComparer.Ordinal)
+    {
+        "and", "or", "not", "if", "else", "is", "in", "for", "while", "lambda", "def", "class", "return", "yield", "None", "True", "False",
+        "N", "O", "Q", "S", "beta", "gamma", "zeta", "sqrt", "log", "Abs", "Max", "Min", "factorial", "binomial", "floor", "ceiling", "gcd",
+        "lcm", "Rational",
+    };
+
     private readonly List<string> tokens = [];
 
     private int position, depth;
@@ -165,8 +173,9 @@ internal sealed partial class PythonExpressionReader
         return isBounded ? new Number(Rational.ParseDecimal(digits), isDecimal) : null;
     }
 
-    private static Expression Named(string name) => name switch
+    private static Expression? Named(string name) => name switch
     {
+        _ when s_noValues.Contains(name) || FunctionCatalog.Commands.Contains(name) => null,
         "pi" => new Constant(ConstantName.Pi),
         "E" => new Constant(ConstantName.E),
         "I" => new Constant(ConstantName.ImaginaryUnit),
