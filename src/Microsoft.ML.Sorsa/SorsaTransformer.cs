@@ -98,6 +98,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// <summary>The adapter that is in use; null: the base alone.</summary>
     public string? ActiveAdapter => _turns.Active;
 
+    /// <summary>The column of text that it adds.</summary>
+    internal string OutputColumnName => _mapper.OutputColumnName;
+
     /// <summary>What was trained here, apart from its base; null where the model was not trained here, or has no adapter.</summary>
     internal AdapterWeights? Trained { get; init; }
 

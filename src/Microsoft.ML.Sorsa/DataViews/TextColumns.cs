@@ -92,26 +92,29 @@ public static class PromptResponseReader
     /// <param name="promptColumnName">A column of text.</param>
     /// <param name="responseColumnName">A column of text.</param>
     /// <exception cref="ArgumentOutOfRangeException">A column is not there or is not text.</exception>
-    public static IEnumerable<(string Prompt, string Response)> Read(IDataView data, string promptColumnName, string responseColumnName)
+    public static IEnumerable<(string Prompt, string Response)> Read(IDataView data, string promptColumnName, string responseColumnName) =>
+        Read(data, ("PromptColumnName", promptColumnName), ("ResponseColumnName", responseColumnName));
+
+    /// <summary>Any two columns of text, each with the option or argument that names it.</summary>
+    internal static IEnumerable<(string First, string Second)> Read(
+        IDataView data, (string Option, string Name) first, (string Option, string Name) second)
     {
         return Enumerate(
-            data,
-            TextColumns.Find(data.Schema, "PromptColumnName", promptColumnName),
-            TextColumns.Find(data.Schema, "ResponseColumnName", responseColumnName));
+            data, TextColumns.Find(data.Schema, first.Option, first.Name), TextColumns.Find(data.Schema, second.Option, second.Name));
     }
 
-    private static IEnumerable<(string Prompt, string Response)> Enumerate(
-        IDataView data, DataViewSchema.Column promptColumn, DataViewSchema.Column responseColumn)
+    private static IEnumerable<(string First, string Second)> Enumerate(
+        IDataView data, DataViewSchema.Column firstColumn, DataViewSchema.Column secondColumn)
     {
-        using DataViewRowCursor cursor = data.GetRowCursor([promptColumn, responseColumn]);
-        var getPrompt = cursor.GetGetter<ReadOnlyMemory<char>>(promptColumn);
-        var getResponse = cursor.GetGetter<ReadOnlyMemory<char>>(responseColumn);
-        ReadOnlyMemory<char> prompt = default, response = default;
+        using DataViewRowCursor cursor = data.GetRowCursor([firstColumn, secondColumn]);
+        var getFirst = cursor.GetGetter<ReadOnlyMemory<char>>(firstColumn);
+        var getSecond = cursor.GetGetter<ReadOnlyMemory<char>>(secondColumn);
+        ReadOnlyMemory<char> first = default, second = default;
         while (cursor.MoveNext())
         {
-            getPrompt(ref prompt);
-            getResponse(ref response);
-            yield return (prompt.ToString(), response.ToString());
+            getFirst(ref first);
+            getSecond(ref second);
+            yield return (first.ToString(), second.ToString());
         }
     }
 }

@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text;
+using System.Xml;
+using System.Xml.Linq;
+
+namespace Microsoft.ML.Sorsa.Evaluation;
+
+/// <summary>An evaluation as one page: the numbers, then the rows, what is wrong first.</summary>
+internal static class EvaluationPage
+{
+    private const string Style = """
+        :root { color-scheme: light dark; --line: #8885; --wrong: #c0392b; --right: #1e8449; }
+        @media (prefers-color-scheme: dark) { :root { --wrong: #ff8a7a; --right: #7ddc9a; } }
+        body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
+        dl { display: grid; gap: .25rem 1rem; grid-template-columns: max-content 1fr; }
+        dd { margin: 0; }
+        article { border-top: 1px solid var(--line); padding: .75rem 0; }
+        h2 { font-size: 1rem; margin: 0; }
+        pre { font-size: .85rem; margin: .25rem 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+        .wrong h2, .failed h2 { color: var(--wrong); }
+        .right h2 { color: var(--right); }
+        """;
+
+    public static void Write(Stream stream, SorsaEvaluation evaluation)
+    {
+        var page = new XElement(
+            "html", new XAttribute("lang", "en"),
+            new XElement(
+                "head", new XElement("meta", new XAttribute("charset", "utf-8")),
+                new XElement(
+                    "meta", new XAttribute("name", "viewport"), new XAttribute("content", "width=device-width, initial-scale=1")),
+                new XElement("title", $"Evaluation by {Clean(evaluation.Grader)}"), new XElement("style", Style)),
+            new XElement(
+                "body", new XElement("h1", $"Evaluation by {Clean(evaluation.Grader)}"), new XElement("dl", Facts(evaluation)),
+                Rows(evaluation, "failed"), Rows(evaluation, "wrong"), Rows(evaluation, "right")));
+        using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
+        writer.Write("<!DOCTYPE html>\n");
+        writer.Write(page.ToString(SaveOptions.DisableFormatting));
+    }
+
+    private static IEnumerable<XElement> Facts(SorsaEvaluation evaluation)
+    {
+        (double lower, double upper) = evaluation.Interval;
+        (string Name, string Text)[] facts =
+        [
+            ("Right", Text($"{evaluation.Correct} of {evaluation.Graded}")),
+            ("Accuracy", evaluation.Graded == 0 ? "–" : Text($"{evaluation.Accuracy:P1}, 95 % interval {lower:P1} to {upper:P1} (Wilson)")),
+            ("Without a verdict", Text($"{evaluation.Failed}")),
+            .. evaluation.GenerationTime is { } time
+                ? [("Generated in", Text($"{time.TotalSeconds:F1} s"))]
+                : Array.Empty<(string, string)>(),
+        ];
+        return facts.SelectMany(fact => new[] { new XElement("dt", fact.Name), new XElement("dd", fact.Text) });
+    }
+
+    private static IEnumerable<XElement> Rows(SorsaEvaluation evaluation, string verdict) =>
+        from answer in evaluation.Answers
+        where EvaluationCsv.Verdict(answer) == verdict
+        select new XElement(
+            "article", new XAttribute("class", verdict), new XElement("h2", Text($"Row {answer.Row}: {verdict}")),
+            new XElement("p", answer.Problem is { } problem
+                ? Clean(problem)
+                : $"read as {Clean(answer.Graded!.Extracted ?? "nothing")}, reference {Clean(answer.Graded.Gold)}"),
+            new XElement("pre", Clean(answer.Text)));
+
+    /// <summary>Models write what XML does not hold: control characters and halves of pairs.</summary>
+    private static string Clean(string text) => string.Concat(text.EnumerateRunes().Select(
+        rune => rune.Value > char.MaxValue || XmlConvert.IsXmlChar((char)rune.Value) ? rune.ToString() : "\uFFFD"));
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}
