@@ -29,6 +29,10 @@ try
             TrainingMemory.Run(args[1..]);
             return 0;
 
+        case "checkpointing":
+            StepMemory.Run(args[1..]);
+            return 0;
+
         case "sweep":
             SweepSpeed.Run(args[1..]);
             return 0;
@@ -77,6 +81,7 @@ try
                 Usage: Microsoft.ML.Sorsa.Benchmarks NAME ..., where NAME ... is one of
                     step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
                     memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
+                    checkpointing [model folder] [rounds]
                     generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]

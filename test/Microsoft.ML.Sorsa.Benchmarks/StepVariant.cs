@@ -27,6 +27,13 @@ internal sealed record StepVariant(
         Sorsa(64),
         Sorsa(16, quantized: true),
         Lora(16) with { Limit = 1.17 },
+        Of("LoRA-drop", null, (start, _) => new LoraMethod
+        {
+            Rank = 16,
+            Scale = 1,
+            Initialization = start,
+            Dropout = new InputDropout(0.1, seed: 0)
+        }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
         Dora(16) with { Limit = 1.5 },

@@ -27,8 +27,19 @@ internal static class TestDevice
     /// <inheritdoc cref="Limit(double)"/>
     public static double Limit(double cpu, Device device) => device.type == DeviceType.CPU ? cpu : 4 * cpu;
 
-    /// <summary>A copy there; the same tensor where it is there already.</summary>
-    public static Tensor OnDevice(this Tensor tensor) => tensor.to(Current);
+    /// <summary>Moves a tensor that was just made: on the CPU it is the same one, and otherwise nothing is left there.</summary>
+    public static Tensor OnDevice(this Tensor made)
+    {
+        if (Current.type == made.device_type)
+        {
+            return made;
+        }
+
+        using (made)
+        {
+            return made.to(Current);
+        }
+    }
 
     /// <summary>A context whose models lie there.</summary>
     public static MLContext Context() => ContextOf(Current);

@@ -39,7 +39,7 @@ internal static class TrainingCheckpoint
         ];
         if (state.Dropout is { } dropout)
         {
-            tensors.Add(KeyValuePair.Create(Dropout, dropout.get_state()));
+            tensors.Add(KeyValuePair.Create(Dropout, tensor(dropout.Pass)));
         }
 
         checksums.WriteFile(target, TensorsFile, stream => CheckpointWriter.Write(stream, tensors, type: null));
@@ -61,10 +61,9 @@ internal static class TrainingCheckpoint
     public static long Size(TrainingState state, int step, bool hasBest, AdapterWeights? adapter)
     {
         long best = hasBest && !state.Best.Copies.Any() ? Bytes(state.Trained.Select(named => (Tensor)named.Value)) : 0;
-        using Tensor? dropout = state.Dropout?.get_state();
         return Bytes(state.Tensors.Where(named => adapter is null || !IsTrained(named.Key)).Select(named => named.Value)) + best
             + Bytes(adapter?.Tensors.Values.SelectMany(tensors => tensors.Values) ?? [])
-            + (dropout?.numel() ?? 0) + ((long)sizeof(double) * step);
+            + (state.Dropout is null ? 0 : sizeof(long)) + ((long)sizeof(double) * step);
 
         static long Bytes(IEnumerable<Tensor> tensors) => tensors.Sum(tensor => tensor.numel() * tensor.element_size());
     }
@@ -96,7 +95,7 @@ internal static class TrainingCheckpoint
         Tensor[] best = evaluations.Length == 0
             ? []
             : [.. state.Trained.Select(named => Find(TrainingState.BestPrefix + named.Key, named.Value))];
-        Tensor? drawn = state.Dropout is { } generator ? Find(Dropout, generator.get_state()) : null;
+        long? passes = state.Dropout is { } dropout ? Find(Dropout, tensor(dropout.Pass)).item<long>() : null;
         int step = ReadConfig(folder).Positive("step");
         if (losses.Length != step)
         {
@@ -118,9 +117,9 @@ internal static class TrainingCheckpoint
                 [.. best.Zip(state.Trained, (copy, named) => copy.to(named.Value.device, copy: true).DetachFromDisposeScope())]);
         }
 
-        if (drawn is not null)
+        if (passes is { } before)
         {
-            state.Dropout!.set_state(drawn.clone());
+            state.Dropout!.Pass = before;
         }
 
         double[] Numbers(string name) => stored.Tensors.TryGetValue(name, out Tensor? found) && found.dtype == ScalarType.Float64

@@ -22,6 +22,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 [TestClass]
 [TestCategory("Nf4")]
 [DoNotParallelize]
+[TestCategory("Numeric")]
 public sealed class Nf4Tests
 {
     private static readonly string Golden = TestData.Golden("numeric", "nf4.safetensors");
@@ -49,19 +50,19 @@ public sealed class Nf4Tests
         Tensor weight = golden.Tensors[$"{name}.weight"], expected = golden.Tensors[$"{name}.double.dequantised"];
         float[] scales = Floats($"{name}.absmax");
 
-        (byte[] packed, float[] actualScales) = Nf4Code.Quantize(MemoryMarshal.Cast<byte, float>(weight.bytes));
+        (byte[] packed, float[] actualScales) = Nf4Code.Quantize(MemoryMarshal.Cast<byte, float>(weight.cpu().bytes));
         (byte[] codes, float[] scaleScales, float offset) = Nf4Code.QuantizeScales(actualScales);
         using var quantized = new Nf4Weight(weight);
         using var scope = NewDisposeScope();
 
-        CollectionAssert.AreEqual(golden.Tensors[$"{name}.packed"].data<byte>().ToArray(), packed);
+        CollectionAssert.AreEqual(golden.Tensors[$"{name}.packed"].cpu().data<byte>().ToArray(), packed);
         CollectionAssert.AreEqual(scales, actualScales);
-        CollectionAssert.AreEqual(golden.Tensors[$"{name}.double.codes"].data<byte>().ToArray(), codes);
+        CollectionAssert.AreEqual(golden.Tensors[$"{name}.double.codes"].cpu().data<byte>().ToArray(), codes);
         Assert.AreEqual(Floats($"{name}.double.offset")[0], offset, 1e-6f * scales.Max());
         Assert.HasCount(scaleScales.Length, Floats($"{name}.double.absmax"));
         Assert.IsLessThanOrEqualTo(2e-6 * Largest(weight), Largest(expected - quantized.Dense(ScalarType.Float32)));
 
-        float[] Floats(string tensor) => golden.Tensors[tensor].data<float>().ToArray();
+        float[] Floats(string tensor) => golden.Tensors[tensor].cpu().data<float>().ToArray();
     }
 
     [TestMethod]
@@ -69,8 +70,8 @@ public sealed class Nf4Tests
     {
         using Checkpoint golden = Checkpoint.OpenFile(TestData.Require(Golden));
 
-        CollectionAssert.AreEqual(golden.Tensors["code"].data<float>().ToArray(), Nf4Code.Values.ToArray());
-        CollectionAssert.AreEqual(golden.Tensors["double.map"].data<float>().ToArray(), Nf4Code.ScaleValues.ToArray());
+        CollectionAssert.AreEqual(golden.Tensors["code"].cpu().data<float>().ToArray(), Nf4Code.Values.ToArray());
+        CollectionAssert.AreEqual(golden.Tensors["double.map"].cpu().data<float>().ToArray(), Nf4Code.ScaleValues.ToArray());
     }
 
     [TestMethod]
@@ -83,7 +84,7 @@ public sealed class Nf4Tests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
-        Tensor weight = randn([rows, columns], generator: generator) * 0.05;
+        Tensor weight = randn([rows, columns], generator: generator).OnDevice() * 0.05;
         using var quantized = new Nf4Weight(weight);
 
         Tensor dense = quantized.Dense(ScalarType.Float64);
@@ -104,7 +105,7 @@ public sealed class Nf4Tests
     public void ZeroStaysZeroAndTheWeightItself()
     {
         using var scope = NewDisposeScope();
-        Tensor weight = zeros(5, 70);
+        Tensor weight = zeros(5, 70).OnDevice();
         using var quantized = new Nf4Weight(weight);
 
         Assert.AreEqual(0, Largest(quantized.Dense(ScalarType.Float32)));
@@ -117,7 +118,7 @@ public sealed class Nf4Tests
     public void AValueThatIsNotFiniteIsRefused(float value)
     {
         using var scope = NewDisposeScope();
-        Tensor weight = ones(5, 70);
+        Tensor weight = ones(5, 70).OnDevice();
         weight[3, 4] = value;
 
         Assert.Contains("not finite", Assert.ThrowsExactly<ArithmeticException>(() => new Nf4Weight(weight)).Message);
@@ -126,7 +127,7 @@ public sealed class Nf4Tests
     [TestMethod]
     public void AHundredReadingsLeaveNoTensorBehind()
     {
-        using var quantized = new Nf4Weight(ones(64, 70));
+        using var quantized = new Nf4Weight(ones(64, 70).OnDevice());
         long before = Tensor.TotalCount;
 
         for (int i = 0; i < 100; i++)
@@ -145,7 +146,8 @@ public sealed class Nf4Tests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
-        Tensor weight = randn([96, 64], generator: generator).mm(diag(pow(tensor(0.93f), arange(64, ScalarType.Float32)))) * 0.1;
+        Tensor spectrum = diag(pow(tensor(0.93f).OnDevice(), arange(64, ScalarType.Float32).OnDevice()));
+        Tensor weight = randn([96, 64], generator: generator).OnDevice().mm(spectrum) * 0.1;
         Linear linear = nn.Linear(new Parameter(weight.clone(), requires_grad: false));
 
         QuantizationError once = Error(1), turns = Error(5);
@@ -187,7 +189,7 @@ public sealed class Nf4Tests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        Linear linear = nn.Linear(70, 33);
+        Linear linear = nn.Linear(70, 33).to(TestDevice.Current);
         AdapterMethod method = name switch
         {
             "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
@@ -206,7 +208,7 @@ public sealed class Nf4Tests
             _ => new LoraMethod { Rank = 3, Scale = 2, Quantized = true, Initialization = generator },
         };
         Adapter adapter = method.Create("q_proj", linear);
-        Tensor x = randn([4, 70], generator: generator).requires_grad_();
+        Tensor x = randn([4, 70], generator: generator).OnDevice().requires_grad_();
 
         Tensor output = adapter.call(x);
         output.sum().backward();
@@ -216,8 +218,8 @@ public sealed class Nf4Tests
         expected.sum().backward();
 
         Assert.IsFalse(adapter.Keeps(linear.weight));
-        Assert.IsLessThanOrEqualTo(1e-5, Largest(expected - output));
-        Assert.IsLessThanOrEqualTo(1e-4, Largest(x.grad! - slope));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(expected - output));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-4), Largest(x.grad! - slope));
         Assert.AreEqual(
             adapter.QuantizationError!.Initial,
             ((linear.weight - adapter.MergedWeight()).norm() / linear.weight.norm()).item<float>(),
@@ -243,7 +245,7 @@ public sealed class Nf4Tests
         Assert.IsLessThan(0.6 * log[0].Loss, log[^1].Loss);
         Assert.IsTrue(report.Matrices.All(
             matrix => matrix.Nf4Error > matrix.Nf4ResidualError && matrix.Nf4ResidualError >= matrix.Nf4InitialError));
-        Assert.AreEqual(log[^1].Loss, SupervisedLoss.Mean(model, rows.Rows, 4, 0), 0.5 * log[^1].Loss);
+        Assert.AreEqual(log[^1].Loss, SupervisedLoss.Mean(model, rows.Rows, 4, 0, 512), 0.5 * log[^1].Loss);
     }
 
     private static double Largest(Tensor tensor) => tensor.abs().max().to(ScalarType.Float64).item<double>();

@@ -40,13 +40,13 @@ internal static class TinyModel
         {
             int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;
             return KeyValuePair.Create(
-                named.Key, randn(named.Value, ScalarType.Float64, generator: generator).Scale(0.3).Shift((double)mean));
+                named.Key, randn(named.Value, ScalarType.Float64, generator: generator).OnDevice().Scale(0.3).Shift((double)mean));
         })];
         using var stream = new MemoryStream();
         CheckpointWriter.Write(stream, weights, stored ?? type);
         stream.Position = 0;
         using Checkpoint checkpoint = Checkpoint.Read(stream, stream.Length, "a tiny model");
-        return CausalLM.Load(config, checkpoint, type, CPU);
+        return CausalLM.Load(config, checkpoint, type, TestDevice.Current);
     }
 
     /// <summary>SORSA on every projection, or on some of them.</summary>
@@ -60,7 +60,7 @@ internal static class TinyModel
             Scale = scale,
             Gamma = gamma,
             Decomposition = Decomposition.Drawn(generator),
-            Dropout = dropout > 0 ? new InputDropout(dropout, generator) : null,
+            Dropout = dropout > 0 ? new InputDropout(dropout, seed: 5) : null,
         });
     }
 
@@ -78,5 +78,5 @@ internal static class TinyModel
 
     /// <summary>Every trained value, one after the other, in float64.</summary>
     public static double[] Values(AdapterSet adapters) =>
-        [.. adapters.Trainable.SelectMany(named => named.Value.detach().to(ScalarType.Float64).flatten().data<double>().ToArray())];
+        [.. adapters.Trainable.SelectMany(named => named.Value.detach().to(ScalarType.Float64).flatten().cpu().data<double>().ToArray())];
 }

@@ -13,9 +13,10 @@ namespace Microsoft.ML.Sorsa.Tests.Surface;
 [TestClass]
 [TestCategory("Surface")]
 [TestCategory("Resume")]
+[TestCategory("Numeric")]
 public sealed class SorsaResumeTests
 {
-    private readonly MLContext _mlContext = new();
+    private readonly MLContext _mlContext = TestDevice.Context();
 
     [TestMethod]
     [DataRow(FineTuningMethod.Sorsa)]
@@ -116,7 +117,7 @@ public sealed class SorsaResumeTests
         FitObject(interrupted, options).Dispose();
 
         Dictionary<string, Tensor> expected = alone.state_dict().ToDictionary(named => named.Key, named => named.Value);
-        Assert.IsTrue(interrupted.state_dict().All(named => named.Value.bytes.SequenceEqual(expected[named.Key].bytes)));
+        Assert.IsTrue(interrupted.state_dict().All(named => named.Value.cpu().bytes.SequenceEqual(expected[named.Key].cpu().bytes)));
 
         Options Object()
         {
