@@ -32,7 +32,7 @@ internal sealed record StepVariant(
             Rank = 16,
             Scale = 1,
             Initialization = start,
-            Dropout = new InputDropout(0.1, seed: 0)
+            Dropout = new InputDropout(0.1, seed: 0),
         }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),

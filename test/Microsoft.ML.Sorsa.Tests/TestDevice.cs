@@ -27,7 +27,10 @@ internal static class TestDevice
     /// <inheritdoc cref="Limit(double)"/>
     public static double Limit(double cpu, Device device) => device.type == DeviceType.CPU ? cpu : 4 * cpu;
 
-    /// <summary>Moves a tensor that was just made: on the CPU it is the same one, and otherwise nothing is left there.</summary>
+    /// <summary>
+    /// Moves a tensor that was just made: it is the same one where it lies there already, and otherwise nothing of it is left. One that
+    /// wants a gradient is a leaf there, too.
+    /// </summary>
     public static Tensor OnDevice(this Tensor made)
     {
         if (Current.type == made.device_type)
@@ -37,7 +40,8 @@ internal static class TestDevice
 
         using (made)
         {
-            return made.to(Current);
+            Tensor moved = made.detach().to(Current);
+            return made.requires_grad ? moved.requires_grad_() : moved;
         }
     }
 
