@@ -53,6 +53,7 @@ public sealed partial class SorsaFineTuningTrainer
                 Generation = Generation,
                 Progress = Progress,
                 CancellationToken = CancellationToken,
+                MemoryCheck = MemoryCheck,
                 Checkpoints = ToCheckpointSettings(),
             };
         }

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -52,7 +53,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     {
         TrainingSettings training = settings.Training;
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
-        int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * training.NumberOfEpochs, training.MaxSteps ?? int.MaxValue);
+        int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
+        VerifyMemory(train, validation);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         using var dropout = new Generator(unchecked((ulong)training.Seed), start.Device);
         AdapterMethod method = settings.Method.Create(
@@ -76,6 +78,33 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         double? orthonormality = Orthonormality(model.Adapters);
         Info($"{report}");
         return model.Merge() with { Report = report, Orthonormality = orthonormality };
+    }
+
+    /// <summary>What this run will need of memory; null for a model of a class that is not ours.</summary>
+    public SorsaMemoryEstimate? Estimate(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) =>
+        new MemoryEstimator(start, changed => MicroBatches.Of(changed, train, validation)).Estimate(settings);
+
+    /// <summary>Nothing is loaded that cannot be trained.</summary>
+    /// <exception cref="InsufficientMemoryException">The estimate is above what the device has.</exception>
+    private void VerifyMemory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
+    {
+        var estimator = new MemoryEstimator(start, changed => MicroBatches.Of(changed, train, validation));
+        if (estimator.Plain(settings) is not { } estimate)
+        {
+            Info($"Memory: what a model object of its own class takes cannot be told beforehand.");
+            return;
+        }
+
+        Info($"Memory: {estimate.Summary}");
+        if (estimate.Fits == false && settings.MemoryCheck)
+        {
+            throw new InsufficientMemoryException(estimator.Estimate(settings)!.Refusal);
+        }
+
+        if (estimate.Fits == false)
+        {
+            Warn($"{estimate.Summary} Training begins all the same, since {nameof(settings.MemoryCheck)} is false.");
+        }
     }
 
     /// <summary>The steps that are left: all, or those behind the newest checkpoint.</summary>

@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Interop;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -35,6 +36,7 @@ internal sealed class FolderModel : IPretrainedModel
 
     private readonly string _folder;
     private readonly StoredDecoder _stored;
+    private readonly ScalarType _storedType;
     private readonly ScalarType _computeType;
     private readonly ScalarType _savedType;
     private readonly ModuleWeights? _object;
@@ -65,6 +67,7 @@ internal sealed class FolderModel : IPretrainedModel
         try
         {
             _stored = StoredDecoder.Match(config, checkpoint);
+            _storedType = _stored.StoredType;
             _computeType = settings.ComputeType.ToScalarType(_stored.StoredType);
             _savedType = settings.SavedType.ToScalarType(_stored.StoredType);
             if (_computeType == ScalarType.Float16)
@@ -122,6 +125,14 @@ internal sealed class FolderModel : IPretrainedModel
     public bool HasSharedFingerprint(string fingerprint) =>
         fingerprint.Split(' ') is [var weights, var files] && files == _filesFingerprint && Shared.HasFingerprint(weights);
 
+    /// <summary>What many trainings share, or a model object has, is no memory of one of them.</summary>
+    public ModelSizes? Sizes(FineTuningSettings settings)
+    {
+        ScalarType type = _shared is null ? settings.ComputeType.ToScalarType(_storedType) : _computeType;
+        bool isShared = _shared is not null || (type == _storedType && (_object is not null || IsCpu && settings.MapWeights));
+        return new ModelSizes(_stored.Config.Spec, type, settings.SavedType.ToScalarType(_storedType), !isShared, IsCpu);
+    }
+
     public AdaptedModel Adapt(
         IReadOnlyList<string> targetModules, AdapterMethod method, bool isNamed, CancellationToken cancellationToken)
     {
@@ -145,6 +156,8 @@ internal sealed class FolderModel : IPretrainedModel
         _shared?.Dispose();
         _stored.Checkpoint.Dispose();
     }
+
+    private bool IsCpu => Device.type == TorchSharp.DeviceType.CPU;
 
     private CausalLM Shared => _shared ?? throw new InvalidOperationException("The weights are not loaded.");
 

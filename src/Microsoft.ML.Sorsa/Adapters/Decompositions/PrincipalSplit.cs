@@ -47,6 +47,15 @@ internal readonly record struct TripletSlice(int? First, int Rank)
 /// <param name="Error">What quantising W_r costs; null where it is not quantised.</param>
 internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, QuantizationError? Error)
 {
+    /// <summary>What taking the triplets out of W takes while it is done, in bytes: the decomposition, then W_r.</summary>
+    public static long Working(MethodSettings settings, AdaptedShape shape)
+    {
+        bool isExact = settings.Triplets != SingularTriplets.Leading;
+        long wide = shape.IsNarrow || settings.IsQuantized ? shape.Count * sizeof(float) : 0;
+        long residual = (shape.Count * shape.WorkingSize * 2) + (shape.Count * (shape.TypeSize + sizeof(float)));
+        return wide + Math.Max(TruncatedSvd.Working(shape, settings.RankOrDefault, isExact), residual);
+    }
+
     /// <summary>The triplets of W, which is left as it is. The caller owns them.</summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>
