@@ -217,6 +217,7 @@ public sealed class SorsaCatalog
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
     /// <exception cref="InvalidOperationException">No GPU where one is demanded.</exception>
+    /// <exception cref="InsufficientMemoryException">The weights would not fit in memory.</exception>
     public SorsaBaseModel OpenBaseModel(SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder) =>
         new(_env, options, largestRank, decompositionFolder);
 

@@ -41,6 +41,9 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// </exception>
     /// <exception cref="InvalidOperationException">No row has a prompt and a response; no GPU where one is demanded.</exception>
     /// <exception cref="InvalidDataException">A file of the model is corrupt, or its weights are not those of config.json.</exception>
+    /// <exception cref="InsufficientMemoryException">
+    /// It would not fit in memory: see <see cref="SorsaFineTuningTrainer.Options.MemoryCheck"/>.
+    /// </exception>
     /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
     /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
     public SorsaTransformer Fit(IDataView input)
@@ -79,7 +82,8 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         using IPretrainedModel start = _open(_host);
         if (trainData is null)
         {
-            return new MemoryEstimator(start, changed => MicroBatches.Longest(changed, start.MaxPositions)).Estimate(_settings)!;
+            return new MemoryEstimator(start, changed => MicroBatches.Longest(changed, start.MaxPositions), DeviceMemory.Of(start.Device))
+                .Estimate(_settings)!;
         }
 
         var run = new FineTuningRun(channel, _settings, start);

@@ -28,6 +28,9 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     /// <summary>How often the validation rows are evaluated where the settings do not say; null: once per epoch.</summary>
     public int? Evaluations { get; init; }
 
+    /// <summary>What is free on a device; null where that cannot be told.</summary>
+    public Func<torch.Device, AvailableMemory?> Available { get; init; } = DeviceMemory.Of;
+
     /// <summary>Rows to examples.</summary>
     /// <param name="prompts">With the model's tokenizer.</param>
     /// <param name="rows">Prompts and responses.</param>
@@ -82,16 +85,19 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
     /// <summary>What this run will need of memory; null for a model of a class that is not ours.</summary>
     public SorsaMemoryEstimate? Estimate(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) =>
-        new MemoryEstimator(start, changed => MicroBatches.Of(changed, train, validation)).Estimate(settings);
+        Memory(train, validation).Estimate(settings);
+
+    private MemoryEstimator Memory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) =>
+        new(start, changed => MicroBatches.Of(changed, train, validation), Available(start.Device));
 
     /// <summary>Nothing is loaded that cannot be trained.</summary>
     /// <exception cref="InsufficientMemoryException">The estimate is above what the device has.</exception>
     private void VerifyMemory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
-        var estimator = new MemoryEstimator(start, changed => MicroBatches.Of(changed, train, validation));
+        MemoryEstimator estimator = Memory(train, validation);
         if (estimator.Plain(settings) is not { } estimate)
         {
-            Info($"Memory: what a model object of its own class takes cannot be told beforehand.");
+            Info($"Memory: what a model object of a class of its own takes cannot be told beforehand.");
             return;
         }
 
@@ -103,7 +109,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
         if (estimate.Fits == false)
         {
-            Warn($"{estimate.Summary} Training begins all the same, since {nameof(settings.MemoryCheck)} is false.");
+            Warn($"Memory: {estimate.Summary} Training begins all the same, since {nameof(settings.MemoryCheck)} is false.");
         }
     }
 

@@ -10,10 +10,10 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// </summary>
 /// <param name="start">The model; opened, not loaded.</param>
 /// <param name="microBatches">The micro-batches that settings make.</param>
-internal sealed class MemoryEstimator(IPretrainedModel start, Func<FineTuningSettings, MicroBatches> microBatches)
+/// <param name="free">What is free on the model's device; null where that cannot be told.</param>
+internal sealed class MemoryEstimator(
+    IPretrainedModel start, Func<FineTuningSettings, MicroBatches> microBatches, AvailableMemory? free)
 {
-    private readonly AvailableMemory? _available = DeviceMemory.Of(start.Device);
-
     /// <summary>The estimate, with what would take less; null for a model of a class that is not ours.</summary>
     public SorsaMemoryEstimate? Estimate(FineTuningSettings settings)
     {
@@ -66,8 +66,8 @@ internal sealed class MemoryEstimator(IPretrainedModel start, Func<FineTuningSet
             StepPeak = memory.Step(worst),
             ValidationPeak = memory.Validation,
             EndPeak = memory.End,
-            Available = _available?.Bytes,
-            AvailableSource = _available?.Source ?? "",
+            Available = free?.Bytes,
+            AvailableSource = free?.Source ?? "",
             Batch = string.Create(
                 CultureInfo.InvariantCulture, $"{worst.Rows} × {worst.Width} tokens with {worst.Labels} labels"),
         };

@@ -19,6 +19,22 @@ internal static unsafe class DeviceMemory
         _ => null,
     };
 
+    /// <summary>Refuses what is more than there is, where that can be told.</summary>
+    /// <param name="bytes">What is needed.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="what">What needs it, with its verb: the beginning of the error.</param>
+    /// <exception cref="InsufficientMemoryException">It is more.</exception>
+    public static void Require(long bytes, Device device, string what)
+    {
+        if (Of(device) is { } available && available.Bytes < bytes)
+        {
+            throw new InsufficientMemoryException(
+                $"{what} {ByteText.Of(bytes)} of memory on {device}, and {ByteText.Of(available.Bytes)} are free there, since "
+                + $"{available.Source}. Choose {WeightType.Checkpoint} or {WeightType.BFloat16} as ComputeType, free memory, or set "
+                + "MemoryCheck to false to load them all the same.");
+        }
+    }
+
     /// <param name="root">Where proc and sys are; "/" but in tests.</param>
     internal static AvailableMemory? OfMachine(string root)
     {

@@ -16,11 +16,22 @@ internal sealed record ModelSizes(DecoderSpec Spec, ScalarType Type, ScalarType 
 {
     private readonly Lazy<DecoderLayout> _layout = new(() => CausalLM.Layout(Spec));
 
+    /// <summary>Bytes of a number of the stored type where the files are read whole; 0 where they are mapped.</summary>
+    public int ReadSize { get; init; }
+
+    /// <summary>Bytes of all weights in the type to compute in.</summary>
+    public long WeightBytes => Values * TypeSize;
+
+    /// <summary>Bytes of the files' weights where they are read whole.</summary>
+    public long ReadBytes => Values * ReadSize;
+
     /// <summary>Bytes of a number of the type to compute in.</summary>
     public int TypeSize => Size(Type);
 
     /// <summary>Every tensor and every projection.</summary>
     public DecoderLayout Layout => _layout.Value;
+
+    private long Values => Layout.Tensors.Values.Sum(Count);
 
     public static int Size(ScalarType type) => type switch
     {

@@ -72,7 +72,8 @@ internal sealed class TrainingMemory
     public long Logits(BatchSizes batch) => _loss.Training(Chunk(batch));
 
     /// <summary>Loading, and making the adapters one after the other.</summary>
-    public long Start => Weights + Adapters + _adapters.Select(entry => entry.Adapter.Start).DefaultIfEmpty().Max();
+    public long Start => Math.Max(
+        _model.ReadBytes, Weights + Adapters + _adapters.Select(entry => entry.Adapter.Start).DefaultIfEmpty().Max());
 
     /// <summary>The largest moment of a step over a micro-batch.</summary>
     public long Step(BatchSizes batch)
