@@ -46,7 +46,7 @@ public sealed class SorsaAdapters : IDisposable
         _frozen = new FrozenModule(module);
         try
         {
-            AdapterMethod method = create(new MethodRun(int.MaxValue, start, Decomposition.Drawn(start), start));
+            AdapterMethod method = create(new MethodRun(int.MaxValue, start, Decomposition.Drawn(start), seed));
             _adapters = AdapterSet.Inject(targets.Select(target => new TensorTarget(target.Path, target.Weight)), method);
         }
         catch

@@ -26,6 +26,10 @@ switch (args.FirstOrDefault())
         TrainingMemory.Run(args[1..]);
         return 0;
 
+    case "checkpointing":
+        StepMemory.Run(args[1..]);
+        return 0;
+
     case "sweep":
         SweepSpeed.Run(args[1..]);
         return 0;
@@ -63,6 +67,7 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds] [methods...]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks checkpointing [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks bits");

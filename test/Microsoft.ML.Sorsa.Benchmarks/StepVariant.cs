@@ -27,6 +27,13 @@ internal sealed record StepVariant(
         Sorsa("SORSA", 64, null),
         Sorsa("QSORSA", 16, null, quantized: true),
         Of("LoRA", 1.17, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start }),
+        Of("LoRA-drop", null, (start, _) => new LoraMethod
+        {
+            Rank = 16,
+            Scale = 1,
+            Initialization = start,
+            Dropout = new InputDropout(0.1, seed: 0)
+        }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
         Of("DoRA", 1.5, (start, _) => new DoraMethod { Rank = 16, Scale = 1, Initialization = start }),

@@ -42,8 +42,8 @@ internal sealed class AdapterSet
         from named in entry.Adapter.State
         select KeyValuePair.Create($"{entry.Target.Path}.{named.Key}", named.Value);
 
-    /// <summary>Where dropout draws from, or null.</summary>
-    public Generator? DropoutGenerator => _method.Dropout?.Generator;
+    /// <summary>What makes the masks of all adapters; null: there is no dropout.</summary>
+    public InputDropout? Dropout => _method.Dropout;
 
     /// <summary>What the regularizer acts on.</summary>
     public IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [.. _adapters.SelectMany(entry => entry.Adapter.OrthonormalFactors)];

@@ -135,10 +135,10 @@ internal sealed record MethodSettings
 /// <param name="TotalSteps">The steps of the run.</param>
 /// <param name="Initialization">Where the adapters' start is drawn from; on the CPU.</param>
 /// <param name="Decomposition">Where the leading singular triplets come from.</param>
-/// <param name="DropoutGenerator">Where dropout draws from; on the model's device.</param>
-internal sealed record MethodRun(int TotalSteps, Generator Initialization, Decomposition Decomposition, Generator DropoutGenerator)
+/// <param name="Seed">What decides the masks of dropout.</param>
+internal sealed record MethodRun(int TotalSteps, Generator Initialization, Decomposition Decomposition, long Seed)
 {
     /// <summary>The dropout that the settings ask for; null: none.</summary>
     public InputDropout? InputDropout(MethodSettings settings) =>
-        settings.Dropout > 0 ? new InputDropout(settings.Dropout, DropoutGenerator) : null;
+        settings.Dropout > 0 ? new InputDropout(settings.Dropout, Seed) : null;
 }

@@ -33,6 +33,13 @@ internal static class ScalarArithmetic
         return tensor.mul_(scalar);
     }
 
+    /// <summary>Multiplies whole numbers in place; what does not fit into their type wraps.</summary>
+    public static Tensor Scale(this Tensor tensor, long factor)
+    {
+        using Scalar scalar = factor;
+        return tensor.mul_(scalar);
+    }
+
     /// <summary>Adds in place.</summary>
     public static Tensor Shift(this Tensor tensor, double summand)
     {
@@ -71,6 +78,13 @@ internal static class ScalarArithmetic
         return tensor.ge(scalar);
     }
 
+    /// <summary>Where tensor ≥ limit, compared as whole numbers.</summary>
+    public static Tensor IsAtLeast(this Tensor tensor, long limit)
+    {
+        using Scalar scalar = limit;
+        return tensor.ge(scalar);
+    }
+
     /// <summary>Where tensor &lt; limit.</summary>
     public static Tensor IsBelow(this Tensor tensor, double limit)
     {
@@ -85,11 +99,11 @@ internal static class ScalarArithmetic
         return tensor.eq(scalar);
     }
 
-    /// <summary>start, start + 1, ..., end − 1 as int64.</summary>
-    public static Tensor WholeNumbers(long start, long end, Device device)
+    /// <summary>start, start + 1, ..., end − 1.</summary>
+    public static Tensor WholeNumbers(long start, long end, Device device, ScalarType type = ScalarType.Int64)
     {
         using Scalar first = start;
         using Scalar behind = end;
-        return arange(first, behind, One, ScalarType.Int64, device);
+        return arange(first, behind, One, type, device);
     }
 }

@@ -23,7 +23,7 @@ internal sealed class TrainingState : IDisposable
     public TrainingState(AdapterSet adapters, TrainingSettings settings)
     {
         _adapters = adapters;
-        Dropout = adapters.DropoutGenerator;
+        Dropout = adapters.Dropout;
         Trained = adapters.Trainable;
         Optimizer = new AdamW(Trained, settings);
         Best = new BestWeights(Trained);
@@ -38,8 +38,8 @@ internal sealed class TrainingState : IDisposable
     /// <summary>With what it remembers between steps.</summary>
     public IOptimizer Optimizer { get; }
 
-    /// <summary>Where dropout draws from, whose state belongs to this one's; null: there is none. Not owned.</summary>
-    public Generator? Dropout { get; }
+    /// <summary>Dropout, of which the passes so far belong to the state; null: there is none.</summary>
+    public InputDropout? Dropout { get; }
 
     /// <summary>The weights of the lowest validation loss so far.</summary>
     public BestWeights Best { get; }

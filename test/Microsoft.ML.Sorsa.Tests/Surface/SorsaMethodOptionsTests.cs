@@ -140,7 +140,7 @@ public sealed class SorsaMethodOptionsTests
                 : default);
 
         T Create<T>(Options options) where T : AdapterMethod => options.ToSettings() is var settings
-            ? (T)settings.Method.Create(settings.MethodSettings, new MethodRun(10, generator, Decomposition.Drawn(generator), generator))
+            ? (T)settings.Method.Create(settings.MethodSettings, new MethodRun(10, generator, Decomposition.Drawn(generator), Seed: 1))
             : throw new InvalidOperationException();
     }
 

@@ -65,7 +65,6 @@ public sealed class TrainingStateTests
     {
         private readonly CausalLM _model = TinyModel.Create();
         private readonly Generator _start = new(5);
-        private readonly Generator _dropout = new(7);
         private readonly AdapterSet _adapters;
         private readonly TrainingState _state;
 
@@ -78,7 +77,7 @@ public sealed class TrainingStateTests
                 Dropout = descriptor.Has(nameof(MethodSettings.Dropout)) ? 0.2 : 0,
                 RankBudget = method == FineTuningMethod.AdaLora ? new RankBudget { TargetRank = 2, WarmupSteps = 2, FinalSteps = 4 } : null,
             };
-            var run = new MethodRun(TotalSteps, _start, Decomposition.Drawn(_start), _dropout);
+            var run = new MethodRun(TotalSteps, _start, Decomposition.Drawn(_start), Seed: 7);
             _adapters = AdapterSet.Inject(_model, TinyModel.Targets, descriptor.Create(settings, run));
             _state = new TrainingState(_adapters, s_settings);
         }
@@ -145,7 +144,6 @@ public sealed class TrainingStateTests
             _adapters.Discard();
             _model.Dispose();
             _start.Dispose();
-            _dropout.Dispose();
         }
     }
 }

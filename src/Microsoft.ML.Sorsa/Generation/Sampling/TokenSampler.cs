@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Microsoft.ML.Sorsa.Tensors;
 
 namespace Microsoft.ML.Sorsa.Generation.Sampling;
 
@@ -84,31 +85,23 @@ internal sealed class TokenSampler
 }
 
 /// <summary>
-/// Random numbers that belong to one prompt: the n-th is a function of seed, prompt and n alone (SplitMix64's finaliser, Steele et
-/// al., OOPSLA 2014), so that neither the batch nor the order of the rows changes a draw.
+/// Random numbers that belong to one prompt: the n-th is a function of seed, prompt and n alone (<see cref="SplitMix64"/>), so that
+/// neither the batch nor the order of the rows changes a draw.
 /// </summary>
 internal sealed class RowRandom
 {
-    private const ulong Step = 0x9E3779B97F4A7C15;
-
     private readonly ulong _key;
 
     public RowRandom(int seed, ReadOnlySpan<int> prompt)
     {
-        _key = Mix((ulong)seed + Step);
+        _key = SplitMix64.Mix((ulong)seed + SplitMix64.Step);
         foreach (int id in prompt)
         {
-            _key = Mix(_key + Step + (ulong)id);
+            _key = SplitMix64.Mix(_key + SplitMix64.Step + (ulong)id);
         }
     }
 
     /// <summary>The n-th number, evenly distributed over [0, 1).</summary>
-    public double Uniform(int n) => (Mix(_key + (Step * ((ulong)n + 1))) >> 11) * (1.0 / (1UL << 53));
-
-    private static ulong Mix(ulong z)
-    {
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-        return z ^ (z >> 31);
-    }
+    public double Uniform(int n) =>
+        (SplitMix64.Mix(_key + (SplitMix64.Step * ((ulong)n + 1))) >> 11) * (1.0 / (1UL << 53));
 }
