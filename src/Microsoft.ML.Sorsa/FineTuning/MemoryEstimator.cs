@@ -50,6 +50,8 @@ internal sealed class MemoryEstimator(
             TargetModules = settings.TargetModules,
             Validation = batches.Validation,
             Accumulates = batches.Accumulates,
+            GradientCheckpointing = settings.Training.GradientCheckpointing,
+            LogitsChunkSize = settings.Training.LogitsChunkSize,
         });
         BatchSizes worst = batches.Training.MaxBy(memory.Step);
         return new SorsaMemoryEstimate

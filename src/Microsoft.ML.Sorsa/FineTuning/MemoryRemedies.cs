@@ -15,10 +15,25 @@ internal static class MemoryRemedies
     /// <summary>Below so many triplets or columns hardly anything is saved.</summary>
     private const int LeastRank = 8;
 
+    /// <summary>Below so many rows of scores at a time the loss becomes slow.</summary>
+    private const int LeastChunk = 64;
+
     /// <param name="settings">As they are.</param>
     /// <param name="fits">Whether changed ones fit: numbers are lowered until they do, and no further.</param>
     public static IEnumerable<MemoryRemedy> Of(FineTuningSettings settings, Func<FineTuningSettings, bool> fits)
     {
+        if (!settings.Training.GradientCheckpointing)
+        {
+            yield return new MemoryRemedy(
+                $"{nameof(TrainingSettings.GradientCheckpointing)} = true",
+                changed => changed with { Training = changed.Training with { GradientCheckpointing = true } });
+        }
+
+        if (settings.Training.LogitsChunkSize > LeastChunk)
+        {
+            yield return Lowered(settings, settings.Training.LogitsChunkSize, LeastChunk, WithChunk, fits);
+        }
+
         if (settings.Training.BatchSize > 1)
         {
             yield return Lowered(settings, settings.Training.BatchSize, 1, WithBatch, fits);
@@ -69,6 +84,10 @@ internal static class MemoryRemedies
                 Training = changed.Training with { BatchSize = size, GradientAccumulationSteps = batches },
             });
     }
+
+    private static MemoryRemedy WithChunk(FineTuningSettings settings, int size) => new(
+        string.Create(CultureInfo.InvariantCulture, $"{nameof(TrainingSettings.LogitsChunkSize)} = {size}"),
+        changed => changed with { Training = changed.Training with { LogitsChunkSize = size } });
 
     private static MemoryRemedy WithRank(FineTuningSettings settings, int rank) => new(
         string.Create(CultureInfo.InvariantCulture, $"{nameof(MethodSettings.Rank)} = {rank}"),

@@ -12,6 +12,9 @@ namespace Microsoft.ML.Sorsa.Memory;
 /// <param name="trainsNorms">The norms' weights train.</param>
 internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, AdapterMemory> adapters, bool trainsNorms)
 {
+    private static readonly string[] s_attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
+    private static readonly string[] s_feedForward = ["gate_proj", "up_proj", "down_proj"];
+
     private readonly DecoderSpec _spec = model.Spec;
     private readonly long _size = model.TypeSize;
     private readonly long _normSize = Math.Max(model.TypeSize, sizeof(float));
@@ -27,26 +30,18 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>The keys and values are repeated for the heads that share them.</summary>
     private bool Repeats => Queries != Keys;
 
-    /// <summary>The layer's input, which is all that gradient checkpointing keeps of it.</summary>
-    public long Input(BatchSizes batch) => batch.Tokens * Hidden * _size;
+    /// <summary>What gradient checkpointing keeps: the inputs of attention and of the feed-forward part.</summary>
+    public long Checkpoints(BatchSizes batch) => 2 * batch.Tokens * Hidden * _size;
 
-    /// <summary>What forward keeps for backward: activations that do not depend on the tokens' number included.</summary>
-    public long Kept(BatchSizes batch) =>
-        (batch.Tokens * ((2 * KeptByNorm) + KeptByAttention + KeptByFeedForward + adapters.Values.Sum(adapter => adapter.PerToken)))
-        + adapters.Values.Sum(adapter => adapter.Factors) + KeptMask(batch);
+    /// <summary>What forward keeps for backward, what does not depend on the number of tokens included.</summary>
+    public long Kept(BatchSizes batch) => KeptByAttention(batch) + KeptByFeedForward(batch);
 
-    /// <summary>
-    /// What forward makes and does not keep, which lives until the layer's end: in the norms x², the scaled x and what is cast; in the
-    /// attention each projection before it is turned, its halves swapped and one of them negated; the two outputs that are added to x.
-    /// </summary>
-    public long Forward(BatchSizes batch)
-    {
-        long norm = (2 * Hidden * _normSize) + (_size < _normSize ? Hidden * _size : 0);
-        long turned = 5 * (Queries + Keys) * _size / 2;
-        long repeated = Repeats ? 2 * Keys * _size : 0;
-        long outputs = (2 * Hidden * _size) + (_size < _normSize ? Hidden * _size : 0);
-        return (batch.Tokens * ((2 * norm) + turned + repeated + outputs + Unkept)) + (2 * Mask(batch) * sizeof(long));
-    }
+    /// <summary>What forward makes and does not keep, which lives until the layer's end.</summary>
+    public long Forward(BatchSizes batch) => MadeByAttention(batch) + MadeByFeedForward(batch);
+
+    /// <summary>What is there while one of the two blocks is computed again, the larger.</summary>
+    public long Recomputed(BatchSizes batch) => Math.Max(
+        KeptByAttention(batch) + MadeByAttention(batch), KeptByFeedForward(batch) + MadeByFeedForward(batch));
 
     /// <summary>
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
@@ -57,41 +52,51 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
 
-    /// <summary>x, in float32 at least, and one over its root mean square; what goes on to the projections.</summary>
+    /// <summary>x, in float32 at least, and one over its root mean square; where the norm's weight trains, what it is multiplied with.</summary>
     private long KeptByNorm => (Hidden * _normSize) + sizeof(float) + (trainsNorms ? Hidden * _size : 0);
 
-    /// <summary>The projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums.</summary>
-    private long KeptByAttention =>
-        (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
+    /// <summary>x², the scaled x and what is cast.</summary>
+    private long MadeByNorm => (2 * Hidden * _normSize) + (_size < _normSize ? Hidden * _size : 0);
+
+    /// <summary>
+    /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.
+    /// </summary>
+    private long KeptByAttention(BatchSizes batch) => (Mask(batch) * _size) + Kept(s_attention) + (batch.Tokens * (KeptByNorm
+        + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
         + ((Repeats ? 3 * Queries : Queries + (2 * Keys)) * _size)
-        + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float));
+        + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float))
+        + PerToken(s_attention)));
 
-    /// <summary>The projections' common input; the gate before and behind its activation, the other side, the product of the two.</summary>
-    private long KeptByFeedForward =>
-        (Trains("gate_proj", "up_proj") ? Hidden * _size : 0) + ((Trains("down_proj") ? 4 : 3) * Intermediate * _size);
+    /// <summary>
+    /// The norm; queries and keys before they are turned, their halves swapped and one of them negated; what is repeated; the output that
+    /// is added to x, and the sum where the next norm does not keep it.
+    /// </summary>
+    private long MadeByAttention(BatchSizes batch) => (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
+        + (((5 * (Queries + Keys)) / 2) * _size) + (Repeats ? 2 * Keys * _size : 0)
+        + (Hidden * _size) + (_size < _normSize ? Hidden * _size : 0)
+        + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
 
-    /// <summary>Inputs of projections that no adapter keeps, which live as long as the rest of forward.</summary>
-    private long Unkept =>
-        ((Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden) + (Trains("gate_proj", "up_proj") ? 0 : Hidden)
-            + (Trains("down_proj") ? 0 : Intermediate)) * _size;
+    /// <summary>
+    /// The norm; the projections' common input; the gate before and behind its activation, the other side, the product of the two.
+    /// </summary>
+    private long KeptByFeedForward(BatchSizes batch) => Kept(s_feedForward) + (batch.Tokens * (KeptByNorm
+        + (Trains("gate_proj", "up_proj") ? Hidden * _size : 0)
+        + ((Trains("down_proj") ? 4 : 3) * Intermediate * _size)
+        + PerToken(s_feedForward)));
 
-    /// <summary>A sliding window's mask, as numbers.</summary>
-    private long KeptMask(BatchSizes batch) => Mask(batch) * _size;
+    /// <summary>The norm, and the output that is added to x; inputs that no adapter keeps.</summary>
+    private long MadeByFeedForward(BatchSizes batch) => batch.Tokens * (MadeByNorm + (Hidden * _size)
+        + (Trains("gate_proj", "up_proj") ? 0 : Hidden * _size) + (Trains("down_proj") ? 0 : Intermediate * _size));
+
+    private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
+
+    private long Kept(string[] names) => Adapters(names).Sum(adapter => adapter.Factors);
+
+    private IEnumerable<AdapterMemory> Adapters(string[] names) => names.Where(adapters.ContainsKey).Select(name => adapters[name]);
+
+    private bool Trains(params string[] names) => Adapters(names).Any();
 
     /// <summary>T² where a window is narrower than the rows; else there is no mask.</summary>
     private long Mask(BatchSizes batch) =>
         _spec.LayerPattern.Any(layer => layer.SlidingWindow < batch.Width) ? batch.Width * batch.Width : 0;
-
-    private bool Trains(params ReadOnlySpan<string> names)
-    {
-        foreach (string name in names)
-        {
-            if (adapters.ContainsKey(name))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
 }

@@ -3,10 +3,12 @@ using Microsoft.ML.Sorsa.Models;
 namespace Microsoft.ML.Sorsa.Memory;
 
 /// <summary>
-/// What the scores and the loss take, in bytes. V is the vocabulary and N the labelled tokens, or those of a chunk where the scores are
-/// computed in chunks.
+/// What the scores and the loss take, in bytes. V is the vocabulary and n the labelled tokens that are scored at a time: all of them, or a
+/// chunk.
 /// </summary>
-internal sealed class LossMemory(ModelSizes model)
+/// <param name="model">The model.</param>
+/// <param name="chunkSize">The most labelled tokens at a time.</param>
+internal sealed class LossMemory(ModelSizes model, int chunkSize)
 {
     /// <summary>Bytes of a score in the softmax.</summary>
     private readonly long _wide = Math.Max(model.TypeSize, sizeof(float));
@@ -14,14 +16,15 @@ internal sealed class LossMemory(ModelSizes model)
     private DecoderSpec Spec => model.Spec;
 
     /// <summary>
-    /// In backward the logarithms of the probabilities, their gradient and the scores' stand beside each other: 3 · N · V numbers of
-    /// float32. Beside them the hidden states at the labels, and their gradient for all tokens.
+    /// In backward n · V scores in the type to compute in, and in float32 the logarithms of the probabilities, their gradient and that of
+    /// the scores. Beside them the hidden states at all labels, their gradient, and then that of all tokens.
     /// </summary>
-    public long Training(BatchSizes batch) =>
-        (3 * batch.Labels * Spec.VocabularySize * _wide)
+    public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (3 * _wide)))
         + (((2 * batch.Labels) + batch.Tokens) * Spec.HiddenSize * model.TypeSize);
 
     /// <summary>Without gradients the scores, in float32 too, and the logarithms of their probabilities.</summary>
     public long Evaluating(BatchSizes batch) =>
-        batch.Labels * Spec.VocabularySize * (model.TypeSize + _wide + (model.TypeSize < _wide ? _wide : 0));
+        Scores(batch) * (model.TypeSize + _wide + (model.TypeSize < _wide ? _wide : 0));
+
+    private long Scores(BatchSizes batch) => Math.Min(batch.Labels, chunkSize) * Spec.VocabularySize;
 }

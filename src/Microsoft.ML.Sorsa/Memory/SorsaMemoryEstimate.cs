@@ -43,13 +43,13 @@ public sealed class SorsaMemoryEstimate
 
     /// <summary>
     /// What forward keeps for backward in the largest micro-batch: tokens, padding included, × layers × what a layer keeps for a token;
-    /// with gradient checkpointing its input alone.
+    /// with gradient checkpointing two of its inputs alone.
     /// </summary>
     public long Activations { get; internal init; }
 
     /// <summary>
-    /// The scores over the vocabulary at the labelled tokens, and the loss's gradient: 3 × labels × vocabulary numbers of float32; those
-    /// of a chunk where the scores are computed in chunks.
+    /// The scores over the vocabulary at labelled tokens, and the loss's gradient: 3 × labels × vocabulary numbers of float32, and the
+    /// scores in ComputeType, for at most LogitsChunkSize labels.
     /// </summary>
     public long Logits { get; internal init; }
 

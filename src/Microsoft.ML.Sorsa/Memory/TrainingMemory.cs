@@ -38,7 +38,7 @@ internal sealed class TrainingMemory
         HashSet<string> weights = [.. targets.Select(target => $"{target.Path}.weight")];
         _otherWeights = [.. model.Layout.Tensors.Where(tensor => !weights.Contains(tensor.Key)).Select(tensor => tensor.Value)];
         _layer = new LayerMemory(model, adapters, _method.TrainsEveryWeight);
-        _loss = new LossMemory(model);
+        _loss = new LossMemory(model, plan.LogitsChunkSize);
         _merge = new MergeMemory(model);
     }
 
@@ -65,11 +65,11 @@ internal sealed class TrainingMemory
     public long Activations(BatchSizes batch)
     {
         long hidden = batch.Tokens * _model.Spec.HiddenSize * Math.Max(_model.TypeSize, Single);
-        return hidden + (_model.Spec.LayerCount * (_plan.GradientCheckpointing ? _layer.Input(batch) : _layer.Kept(batch)));
+        return hidden + (_model.Spec.LayerCount * (_plan.GradientCheckpointing ? _layer.Checkpoints(batch) : _layer.Kept(batch)));
     }
 
-    /// <summary>The scores at the labels of a micro-batch, or of a chunk of them, in backward.</summary>
-    public long Logits(BatchSizes batch) => _loss.Training(Chunk(batch));
+    /// <summary>The scores at the labels of a micro-batch, a chunk of them, in backward.</summary>
+    public long Logits(BatchSizes batch) => _loss.Training(batch);
 
     /// <summary>Loading, and making the adapters one after the other.</summary>
     public long Start => Math.Max(
@@ -80,16 +80,18 @@ internal sealed class TrainingMemory
     {
         long state = Weights + Adapters + Moments + BestWeights;
         long earlier = _plan.Accumulates ? Gradients : 0;
-        long recomputed = _plan.GradientCheckpointing ? _layer.Kept(batch) : 0;
         long activations = Activations(batch);
+        (long forward, long first) = _plan.GradientCheckpointing
+            ? (_layer.Recomputed(batch), _layer.Recomputed(batch))
+            : (_layer.Forward(batch), _layer.Kept(batch));
 
         // At the end of forward, at the loss, in the last layer's backward, in the first one's, in the update.
         return state + new[]
         {
-            earlier + activations + recomputed + _layer.Forward(batch) + _layer.Working,
+            earlier + activations + forward + _layer.Working,
             earlier + activations + Logits(batch) + HeadGradient,
-            earlier + activations + recomputed + Math.Max(_layer.Backward(batch), _layer.Forward(batch)) + _layer.Working,
-            Gradients + _layer.Kept(batch) + _layer.Backward(batch) + _layer.Working + HeadGradient,
+            earlier + activations + (_plan.GradientCheckpointing ? forward : 0) + _layer.Backward(batch) + _layer.Working,
+            Gradients + first + _layer.Backward(batch) + _layer.Working + HeadGradient,
             Gradients + _adapters.Select(entry => entry.Adapter.AfterStep).DefaultIfEmpty().Max(),
         }.Max();
     }
@@ -98,7 +100,7 @@ internal sealed class TrainingMemory
     public long Validation => _plan.Validation.Count == 0 ? 0 : Weights + Adapters + Moments + Math.Max(
         2 * BestWeights,
         BestWeights + _plan.Validation.Max(batch =>
-            Math.Max(_layer.Kept(batch) + _layer.Forward(batch) + _layer.Working, _loss.Evaluating(Chunk(batch)))));
+            Math.Max(_layer.Kept(batch) + _layer.Forward(batch) + _layer.Working, _loss.Evaluating(batch))));
 
     /// <summary>The end: the report, then the merge, in which every target gets a weight of its own and its adapter goes.</summary>
     public long End
@@ -116,9 +118,6 @@ internal sealed class TrainingMemory
             }.Max();
         }
     }
-
-    private BatchSizes Chunk(BatchSizes batch) =>
-        _plan.LogitsChunkSize is { } limit ? batch with { Labels = Math.Min(batch.Labels, limit) } : batch;
 
     /// <summary>Where everything trains, the head's gradient is there from the loss to the embedding's.</summary>
     private long HeadGradient => _method.TrainsEveryWeight ? (long)_model.Spec.VocabularySize * _model.Spec.HiddenSize * Single : 0;
@@ -150,9 +149,9 @@ internal sealed record TrainingPlan
     /// <summary>A step has several micro-batches: gradients are there while the next one goes through the model.</summary>
     public required bool Accumulates { get; init; }
 
-    /// <summary>A layer keeps its input alone, and computes the rest again in backward.</summary>
-    public bool GradientCheckpointing { get; init; }
+    /// <summary>A layer keeps its blocks' inputs alone, and computes the rest again in backward.</summary>
+    public required bool GradientCheckpointing { get; init; }
 
-    /// <summary>Labelled tokens whose scores are computed at a time; null: all.</summary>
-    public int? LogitsChunkSize { get; init; }
+    /// <summary>Labelled tokens whose scores are computed at a time.</summary>
+    public required int LogitsChunkSize { get; init; }
 }

@@ -45,5 +45,7 @@ public sealed class EstimateGpuTests
             TargetModules = method is null ? [] : new SorsaFineTuningTrainer.Options().TargetModules,
             Validation = [],
             Accumulates = false,
+            GradientCheckpointing = false,
+            LogitsChunkSize = int.MaxValue,
         });
 }

@@ -66,6 +66,11 @@ public sealed class EstimateTests
             yield return ["tiny", FineTuningMethod.Lora, 64, WeightType.Float32, "2 x 20 validated", ""];
             yield return ["tiny", FineTuningMethod.Sorsa, 16, WeightType.Float32, "8 x 70 query", ""];
             yield return ["tiny", FineTuningMethod.Sorsa, 64, WeightType.Float32, "2 x 20 hard", ""];
+            yield return ["tiny", FineTuningMethod.Sorsa, 16, WeightType.Float32, "8 x 70 checkpointed", ""];
+            yield return ["tiny", FineTuningMethod.Dora, 16, WeightType.Float32, "8 x 70 checkpointed", ""];
+            yield return ["grouped", FineTuningMethod.Lora, 16, WeightType.BFloat16, "4 x 40 checkpointed", ""];
+            yield return ["tiny", FineTuningMethod.Full, 0, WeightType.Float32, "8 x 70 checkpointed", ""];
+            yield return ["words", FineTuningMethod.Lora, 8, WeightType.Float32, "8 x 60 chunked", ""];
         }
     }
 
@@ -122,6 +127,8 @@ public sealed class EstimateTests
             BatchSize = int.Parse(run.Split(' ')[0], CultureInfo.InvariantCulture),
             GradientAccumulationSteps = run.Contains("accumulated", StringComparison.Ordinal) ? 3 : 1,
             NumberOfEpochs = 2,
+            GradientCheckpointing = run.Contains("checkpointed", StringComparison.Ordinal),
+            LogitsChunkSize = run.Contains("chunked", StringComparison.Ordinal) ? 50 : 512,
             Dropout = run.Contains("dropout", StringComparison.Ordinal) ? 0.1 : 0,
             Quantization = run.Contains("nf4", StringComparison.Ordinal) ? BaseQuantization.NF4 : BaseQuantization.None,
             HardOrthonormality = run.Contains("hard", StringComparison.Ordinal),
