@@ -47,12 +47,25 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
     /// what was kept for the step before; and that of the residual stream.
     /// </summary>
-    public long Backward(BatchSizes batch) => batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
+    public long Backward(BatchSizes batch) => batch.Tokens * ((((2 * Intermediate) + (2 * Hidden)) * _size)
+        + Adapters(s_feedForward).Select(adapter => adapter.BackwardPerToken).DefaultIfEmpty().Max());
+
+    /// <summary>What of <see cref="Kept"/> is still there when backward is through: what our own functions keep.</summary>
+    public long KeptToTheEnd(BatchSizes batch)
+    {
+        AdapterMemory[] keeping = [.. adapters.Values.Where(adapter => adapter.KeepsToTheEnd)];
+        long inputs = (Keeps("q_proj", "k_proj", "v_proj") ? Hidden : 0) + (Keeps("o_proj") ? Queries : 0)
+            + (Keeps("gate_proj", "up_proj") ? Hidden : 0) + (Keeps("down_proj") ? Intermediate : 0);
+        return (batch.Tokens * ((inputs * _size) + keeping.Sum(adapter => adapter.PerToken)))
+            + keeping.Sum(adapter => adapter.Factors);
+
+        bool Keeps(params string[] names) => Adapters(names).Any(adapter => adapter.KeepsToTheEnd);
+    }
 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
 
-    /// <summary>x, in float32 at least, and one over its root mean square; where the norm's weight trains, what it is multiplied with.</summary>
+    /// <summary>x, in float32 at least, and one over its root mean square; where the weight trains, what it is multiplied with.</summary>
     private long KeptByNorm => (Hidden * _normSize) + sizeof(float) + (trainsNorms ? Hidden * _size : 0);
 
     /// <summary>x², the scaled x and what is cast.</summary>
@@ -61,7 +74,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>
     /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.
     /// </summary>
-    private long KeptByAttention(BatchSizes batch) => (Mask(batch) * _size) + Kept(s_attention) + (batch.Tokens * (KeptByNorm
+    private long KeptByAttention(BatchSizes batch) => (Mask(batch) * _size) + Factors(s_attention) + (batch.Tokens * (KeptByNorm
         + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
         + ((Repeats ? 3 * Queries : Queries + (2 * Keys)) * _size)
         + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float))
@@ -79,7 +92,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>
     /// The norm; the projections' common input; the gate before and behind its activation, the other side, the product of the two.
     /// </summary>
-    private long KeptByFeedForward(BatchSizes batch) => Kept(s_feedForward) + (batch.Tokens * (KeptByNorm
+    private long KeptByFeedForward(BatchSizes batch) => Factors(s_feedForward) + (batch.Tokens * (KeptByNorm
         + (Trains("gate_proj", "up_proj") ? Hidden * _size : 0)
         + ((Trains("down_proj") ? 4 : 3) * Intermediate * _size)
         + PerToken(s_feedForward)));
@@ -90,7 +103,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
 
-    private long Kept(string[] names) => Adapters(names).Sum(adapter => adapter.Factors);
+    private long Factors(string[] names) => Adapters(names).Sum(adapter => adapter.Factors);
 
     private IEnumerable<AdapterMemory> Adapters(string[] names) => names.Where(adapters.ContainsKey).Select(name => adapters[name]);
 

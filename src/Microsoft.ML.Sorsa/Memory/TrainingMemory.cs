@@ -82,14 +82,14 @@ internal sealed class TrainingMemory
         long earlier = _plan.Accumulates ? Gradients : 0;
         long activations = Activations(batch);
         (long forward, long first) = _plan.GradientCheckpointing
-            ? (_layer.Recomputed(batch), _layer.Recomputed(batch))
-            : (_layer.Forward(batch), _layer.Kept(batch));
+            ? (_layer.Recomputed(batch), activations + _layer.Recomputed(batch))
+            : (_layer.Forward(batch), _model.Spec.LayerCount * _layer.KeptToTheEnd(batch));
 
         // At the end of forward, at the loss, in the last layer's backward, in the first one's, in the update.
         return state + new[]
         {
             earlier + activations + forward + _layer.Working,
-            earlier + activations + Logits(batch) + HeadGradient,
+            earlier + activations + Loss(batch),
             earlier + activations + (_plan.GradientCheckpointing ? forward : 0) + _layer.Backward(batch) + _layer.Working,
             Gradients + first + _layer.Backward(batch) + _layer.Working + HeadGradient,
             Gradients + _adapters.Select(entry => entry.Adapter.AfterStep).DefaultIfEmpty().Max(),
@@ -118,6 +118,10 @@ internal sealed class TrainingMemory
             }.Max();
         }
     }
+
+    /// <summary>The scores; where the head trains, its gradient beside what is left of them, and beside that of earlier chunks.</summary>
+    private long Loss(BatchSizes batch) => Math.Max(Logits(batch), HeadGradient == 0 ? 0 : (Logits(batch) / 2) + HeadGradient)
+        + (batch.Labels > _plan.LogitsChunkSize ? HeadGradient : 0);
 
     /// <summary>Where everything trains, the head's gradient is there from the loss to the embedding's.</summary>
     private long HeadGradient => _method.TrainsEveryWeight ? (long)_model.Spec.VocabularySize * _model.Spec.HiddenSize * Single : 0;

@@ -50,10 +50,11 @@ internal sealed class DoraMethod : AdapterMethod
         long magnitude = shape.Out, dense = shape.IsNarrow ? shape.Count * AdapterMemory.TrainedSize : 0;
         return lora with
         {
-            // The output before the magnitude: its gradient needs it.
+            // The output before the magnitude: its gradient needs it, and has the product of the two, and that of the output.
             Trained = lora.Trained + magnitude,
             Kept = magnitude * AdapterMemory.TrainedSize,
             PerToken = lora.PerToken + (shape.Out * shape.TypeSize),
+            BackwardPerToken = 2 * shape.Out * shape.TypeSize,
             Working = lora.Working + dense,
             Start = Math.Max(lora.Start, shape.Count * AdapterMemory.TrainedSize * 2),
             Saved = lora.Saved + (magnitude * AdapterMemory.TrainedSize),
