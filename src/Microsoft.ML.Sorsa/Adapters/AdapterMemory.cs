@@ -9,9 +9,6 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed record AdapterMemory
 {
-    /// <summary>Bytes of a number that trains: it is kept in float32 whatever the model computes in.</summary>
-    public const int TrainedSize = sizeof(float);
-
     /// <summary>Values that train. Each has a gradient and two moments.</summary>
     public required long Trained { get; init; }
 
@@ -56,12 +53,12 @@ internal sealed record AdapterMemory
         {
             Trained = trained,
             Frozen = settings.IsQuantized ? FrozenForm.Nf4 : FrozenForm.Itself,
-            Factors = rank * shape.Out * TrainedSize,
+            Factors = rank * shape.Out * AdaptedShape.TrainedSize,
             PerToken = (rank + (settings.Dropout > 0 ? shape.In : 0)) * shape.TypeSize,
             Working = casts + (settings.IsQuantized ? Nf4Weight.DenseWorking(shape) : 0),
             Start = settings.IsQuantized ? Nf4Weight.QuantizingWorking(shape) : 0,
             KeepsToTheEnd = true,
-            Saved = trained * TrainedSize,
+            Saved = trained * AdaptedShape.TrainedSize,
         };
     }
 
@@ -69,32 +66,16 @@ internal sealed record AdapterMemory
     public static AdapterMemory PrincipalPart(MethodSettings settings, AdaptedShape shape)
     {
         AdapterMemory lowRank = LowRank(settings, shape);
-        long start = lowRank.Trained * TrainedSize;
+        long start = lowRank.Trained * AdaptedShape.TrainedSize;
         return lowRank with
         {
             Kept = start,
             Frozen = settings.IsQuantized ? FrozenForm.Nf4 : FrozenForm.Residual,
-            Start = Math.Max(PrincipalSplit.Working(settings, shape), lowRank.Start),
+            Start = Math.Max(PrincipalSplit.Working(
+                shape, settings.RankOrDefault, settings.Triplets == SingularTriplets.Leading, settings.IsQuantized), lowRank.Start),
             Saved = lowRank.Saved + start,
         };
     }
-}
-
-/// <summary>A projection to adapt.</summary>
-/// <param name="Out">Rows of its weight.</param>
-/// <param name="In">Columns of it.</param>
-/// <param name="TypeSize">Bytes of a number of the type to compute in.</param>
-/// <param name="OnCpu">It is computed on the CPU.</param>
-internal readonly record struct AdaptedShape(long Out, long In, int TypeSize, bool OnCpu)
-{
-    /// <summary>Values of the weight.</summary>
-    public long Count => Out * In;
-
-    /// <summary>What is computed in is narrower than what trains: that is cast on the way.</summary>
-    public bool IsNarrow => TypeSize < AdapterMemory.TrainedSize;
-
-    /// <summary>Bytes of a number where <see cref="WorkingPrecision"/> says what to compute in.</summary>
-    public int WorkingSize => OnCpu ? sizeof(double) : AdapterMemory.TrainedSize;
 }
 
 /// <summary>What becomes of a projection's weight beside an adapter.</summary>

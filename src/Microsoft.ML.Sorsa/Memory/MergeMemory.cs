@@ -16,7 +16,7 @@ internal sealed class MergeMemory(ModelSizes model)
     /// </summary>
     public long Report(AdaptedShape shape)
     {
-        long single = AdapterMemory.TrainedSize, smaller = Math.Min(shape.Out, shape.In);
+        long single = AdaptedShape.TrainedSize, smaller = Math.Min(shape.Out, shape.In);
         long rounded = _savedSize < single ? _savedSize + single : 0;
         return Math.Max(
             shape.Count * ((5 * single) + rounded) + (smaller * smaller * single),
@@ -24,7 +24,7 @@ internal sealed class MergeMemory(ModelSizes model)
     }
 
     /// <summary>The product in working precision, beside it the frozen weight and the sum in float32.</summary>
-    public static long Merge(AdaptedShape shape) => shape.Count * (shape.WorkingSize + (2 * AdapterMemory.TrainedSize));
+    public static long Merge(AdaptedShape shape) => shape.Count * (shape.WorkingSize + (2 * AdaptedShape.TrainedSize));
 
     /// <summary>A weight rounded to the type that is saved, and back, and compared.</summary>
     public long Round(long[] shape) => _savedSize < model.TypeSize ? ModelSizes.Count(shape) * (_savedSize + model.TypeSize + 1) : 0;

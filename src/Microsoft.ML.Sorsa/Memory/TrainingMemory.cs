@@ -10,7 +10,7 @@ namespace Microsoft.ML.Sorsa.Memory;
 /// </summary>
 internal sealed class TrainingMemory
 {
-    private const long Single = AdapterMemory.TrainedSize;
+    private const long Single = AdaptedShape.TrainedSize;
 
     private readonly ModelSizes _model;
     private readonly MethodDescriptor _method;
@@ -71,9 +71,11 @@ internal sealed class TrainingMemory
     /// <summary>The scores at the labels of a micro-batch, a chunk of them, in backward.</summary>
     public long Logits(BatchSizes batch) => _loss.Training(batch);
 
-    /// <summary>Loading, and making the adapters one after the other.</summary>
+    /// <summary>Loading, and making the adapters one after the other, the first of them beside all weights as they were.</summary>
     public long Start => Math.Max(
-        _model.ReadBytes, Weights + Adapters + _adapters.Select(entry => entry.Adapter.Start).DefaultIfEmpty().Max());
+        _model.ReadBytes,
+        Math.Max(_model.OwnsWeights ? _model.WeightBytes : 0, Weights + Adapters)
+            + _adapters.Select(entry => entry.Adapter.Start).DefaultIfEmpty().Max());
 
     /// <summary>The largest moment of a step over a micro-batch.</summary>
     public long Step(BatchSizes batch)

@@ -97,13 +97,13 @@ internal sealed class VeraMethod : AdapterMethod
     private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
     {
         AdapterMemory lora = AdapterMemory.LowRank(settings, shape);
-        long vectors = settings.RankOrDefault + shape.Out, matrices = lora.Trained * AdapterMemory.TrainedSize;
+        long vectors = settings.RankOrDefault + shape.Out, matrices = lora.Trained * AdaptedShape.TrainedSize;
         return lora with
         {
             Trained = vectors,
             Kept = matrices,
             Factors = matrices,
-            Saved = matrices + (vectors * AdapterMemory.TrainedSize),
+            Saved = matrices + (vectors * AdaptedShape.TrainedSize),
         };
     }
 }

@@ -93,10 +93,10 @@ internal sealed class AdaLoraMethod : AdapterMethod
         {
             // Two running means of everything that trains, and which triplets stay.
             Trained = trained,
-            Kept = ((2 * trained) + rank) * AdapterMemory.TrainedSize,
-            Factors = lora.Trained * AdapterMemory.TrainedSize,
-            AfterStep = 4 * trained * AdapterMemory.TrainedSize,
-            Saved = trained * AdapterMemory.TrainedSize,
+            Kept = ((2 * trained) + rank) * AdaptedShape.TrainedSize,
+            Factors = lora.Trained * AdaptedShape.TrainedSize,
+            AfterStep = 4 * trained * AdaptedShape.TrainedSize,
+            Saved = trained * AdaptedShape.TrainedSize,
         };
     }
 

@@ -47,17 +47,17 @@ internal sealed class DoraMethod : AdapterMethod
     private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
     {
         AdapterMemory lora = AdapterMemory.LowRank(settings, shape);
-        long magnitude = shape.Out, dense = shape.IsNarrow ? shape.Count * AdapterMemory.TrainedSize : 0;
+        long magnitude = shape.Out, dense = shape.IsNarrow ? shape.Count * AdaptedShape.TrainedSize : 0;
         return lora with
         {
             // The output before the magnitude: its gradient needs it, and has the product of the two, and that of the output.
             Trained = lora.Trained + magnitude,
-            Kept = magnitude * AdapterMemory.TrainedSize,
+            Kept = magnitude * AdaptedShape.TrainedSize,
             PerToken = lora.PerToken + (shape.Out * shape.TypeSize),
             BackwardPerToken = 2 * shape.Out * shape.TypeSize,
             Working = lora.Working + dense,
-            Start = Math.Max(lora.Start, shape.Count * AdapterMemory.TrainedSize * 2),
-            Saved = lora.Saved + (magnitude * AdapterMemory.TrainedSize),
+            Start = Math.Max(lora.Start, shape.Count * AdaptedShape.TrainedSize * 2),
+            Saved = lora.Saved + (magnitude * AdaptedShape.TrainedSize),
         };
     }
 
