@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Models;
 
 namespace Microsoft.ML.Sorsa.Memory;
@@ -71,11 +72,29 @@ internal sealed class TrainingMemory
     /// <summary>The scores at the labels of a micro-batch, a chunk of them, in backward.</summary>
     public long Logits(BatchSizes batch) => _loss.Training(batch);
 
-    /// <summary>Loading, and making the adapters one after the other, the first of them beside all weights as they were.</summary>
-    public long Start => Math.Max(
-        _model.ReadBytes,
-        Math.Max(_model.OwnsWeights ? _model.WeightBytes : 0, Weights + Adapters)
-            + _adapters.Select(entry => entry.Adapter.Start).DefaultIfEmpty().Max());
+    /// <summary>
+    /// Loading, and making the adapters one after the other: each beside the weights that were not reached yet and the adapters that were.
+    /// </summary>
+    public long Start
+    {
+        get
+        {
+            // The fingerprint looks at narrow weights in float32, a piece at a time.
+            long now = _model.OwnsWeights ? _model.WeightBytes : 0;
+            long piece = _model.TypeSize < Single
+                ? Single * Math.Min(WeightsFingerprint.ChunkLength, _model.Layout.Tensors.Values.Max(ModelSizes.Count))
+                : 0;
+            long most = Math.Max(_model.ReadBytes, now + piece);
+            foreach ((AdaptedShape shape, AdapterMemory adapter) in _adapters)
+            {
+                most = Math.Max(most, now + adapter.Start);
+                now += FrozenBytes((shape, adapter)) - (_model.OwnsWeights ? shape.Count * _model.TypeSize : 0)
+                    + (adapter.Trained * Single) + adapter.Kept;
+            }
+
+            return Math.Max(most, Weights + Adapters);
+        }
+    }
 
     /// <summary>The largest moment of a step over a micro-batch.</summary>
     public long Step(BatchSizes batch)

@@ -37,9 +37,8 @@ internal static class TruncatedSvd
     public static bool IsRandomizedCheaper(long smaller, int rank) => 2 * (Iterations + 1) * (rank + Oversampling) < smaller;
 
     /// <summary>
-    /// What a decomposition takes while it is done, in bytes. Exact: W in working precision and LAPACK's copy of it, U, Vt and 4 k² numbers
-    /// of work, k the smaller side. Randomised: what orthogonalising leaves until the end, the basis K = 7 (r + 10) columns wide and its
-    /// decompositions.
+    /// What a decomposition takes while it is done, in bytes. Exact: W in working precision and LAPACK's copy of it, U and Vt of all
+    /// triplets. Randomised: what orthogonalising leaves until the end, the basis K = 7 (r + 10) columns wide and its decompositions.
     /// </summary>
     public static long Working(AdaptedShape shape, int rank, bool isExact)
     {
@@ -47,7 +46,7 @@ internal static class TruncatedSvd
         long size = shape.WorkingSize;
         if (isExact || !IsRandomizedCheaper(smaller, rank))
         {
-            return size * ((2 * shape.Count) + (smaller * (rows + columns)) + (4 * smaller * smaller));
+            return size * ((2 * shape.Count) + (smaller * (rows + columns)));
         }
 
         long width = rank + Oversampling, basis = (Iterations + 1) * width;

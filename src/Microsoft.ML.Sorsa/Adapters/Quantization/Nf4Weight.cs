@@ -68,7 +68,7 @@ internal sealed class Nf4Weight : FrozenWeight
     public static long DenseWorking(AdaptedShape shape) => shape.Count * (sizeof(float) + (shape.IsNarrow ? shape.TypeSize : 0));
 
     /// <summary>What quantising takes, in bytes: the values in float32 twice, for the error that it reports.</summary>
-    public static long QuantizingWorking(AdaptedShape shape) => 3 * shape.Count * sizeof(float);
+    public static long QuantizingWorking(AdaptedShape shape) => 2 * shape.Count * sizeof(float);
 
     public override Tensor Dense(ScalarType type)
     {
