@@ -33,6 +33,10 @@ try
             StepMemory.Run(args[1..]);
             return 0;
 
+        case "estimate":
+            MemoryTable.Run(args[1..]);
+            return 0;
+
         case "sweep":
             SweepSpeed.Run(args[1..]);
             return 0;
@@ -83,6 +87,7 @@ try
                     memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
                     checkpointing [model folder] [rounds]
                     generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
+                    estimate [config.json] [tokens]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]
                     bits [--device cpu|cuda] [--type float32|bfloat16]

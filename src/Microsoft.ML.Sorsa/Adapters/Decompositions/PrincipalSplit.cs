@@ -47,6 +47,18 @@ internal readonly record struct TripletSlice(int? First, int Rank)
 /// <param name="Error">What quantising W_r costs; null where it is not quantised.</param>
 internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, QuantizationError? Error)
 {
+    /// <summary>What taking the triplets out of W takes while it is done, in bytes: the decomposition, then W_r.</summary>
+    /// <param name="shape">Of W.</param>
+    /// <param name="rank">r.</param>
+    /// <param name="areLeading">The leading triplets are taken.</param>
+    /// <param name="quantized">W_r is kept in NF4.</param>
+    public static long Working(AdaptedShape shape, int rank, bool areLeading, bool quantized)
+    {
+        long wide = shape.IsNarrow || quantized ? shape.Count * sizeof(float) : 0;
+        long residual = (shape.Count * shape.WorkingSize * 2) + (shape.Count * (shape.TypeSize + sizeof(float)));
+        return wide + Math.Max(TruncatedSvd.Working(shape, rank, isExact: !areLeading), residual);
+    }
+
     /// <summary>The triplets of W, which is left as it is. The caller owns them.</summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>

@@ -34,6 +34,7 @@ internal sealed class PissaMethod : AdapterMethod
             Dropout = run.InputDropout(settings),
             Quantized = settings.IsQuantized,
         },
+        Memory = AdapterMemory.PrincipalPart,
         Tensors = [AdapterTensor.LoraA, AdapterTensor.LoraB, AdapterTensor.StartB, AdapterTensor.StartA],
         Restore = Restore,
         Peft = new PeftForm(InitLoraWeights: "pissa"),

@@ -55,6 +55,21 @@ internal sealed class Nf4Weight : FrozenWeight
     /// <summary>What is kept, in bytes.</summary>
     public long Size => _packed.numel() + _scaleCodes.numel() + (sizeof(float) * (_scaleScales.numel() + 1));
 
+    /// <summary>The same of a weight of so many values, before there is one.</summary>
+    public static long SizeOf(long values)
+    {
+        long blocks = Blocks(values, Nf4Code.BlockSize);
+        return Blocks(values, 2) + blocks + (sizeof(float) * (Blocks(blocks, Nf4Code.ScaleBlockSize) + 1));
+
+        static long Blocks(long count, int size) => (count + size - 1) / size;
+    }
+
+    /// <summary>What <see cref="Dense"/> takes while it is used, in bytes: the matrix, in float32 and in the type to compute in.</summary>
+    public static long DenseWorking(AdaptedShape shape) => shape.Count * (sizeof(float) + (shape.IsNarrow ? shape.TypeSize : 0));
+
+    /// <summary>What quantising takes, in bytes: the values in float32 twice, for the error that it reports.</summary>
+    public static long QuantizingWorking(AdaptedShape shape) => 2 * shape.Count * sizeof(float);
+
     public override Tensor Dense(ScalarType type)
     {
         using var scope = NewDisposeScope();

@@ -23,6 +23,7 @@ internal sealed class SorsaMethod : AdapterMethod
         [
             new("U", Axis.Out, Axis.Rank), new("s", Axis.Rank), new("Vt", Axis.Rank, Axis.In), AdapterTensor.StartB, AdapterTensor.StartA,
         ],
+        Memory = Memory,
         Restore = Restore,
     };
 
@@ -80,6 +81,16 @@ internal sealed class SorsaMethod : AdapterMethod
                 adapter.Orthonormalize();
             }
         }
+    }
+
+    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
+    {
+        AdapterMemory part = AdapterMemory.PrincipalPart(settings, shape);
+        return part with
+        {
+            Trained = part.Trained + settings.RankOrDefault,
+            AfterStep = settings.HardOrthonormality ? 3 * part.Trained * shape.WorkingSize : 0,
+        };
     }
 
     private static SorsaMethod Create(MethodSettings settings, MethodRun run) => new()
