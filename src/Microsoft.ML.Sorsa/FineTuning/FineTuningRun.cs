@@ -62,7 +62,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
         catch (Exception failure) when (TorchMemory.IsExhausted(failure))
         {
-            throw ExhaustedMemory.Error(settings, start, failure);
+            throw ExhaustedMemory.Error(settings, start.Device.ToString(), Estimate(train, validation), failure);
         }
     }
 
