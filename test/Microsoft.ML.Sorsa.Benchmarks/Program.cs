@@ -26,6 +26,12 @@ switch (args.FirstOrDefault())
         TrainingMemory.Run(args[1..]);
         return 0;
 
+    case "service":
+        return ServiceMemory.Run(args[1..]);
+
+    case ServiceMemory.RoundsVerb:
+        return ServiceMemory.Rounds(args[1], args[2], args[3]);
+
     case "sweep":
         SweepSpeed.Run(args[1..]);
         return 0;
@@ -63,6 +69,7 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds] [methods...]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks service [model folder] [kinds...]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks bits");
