@@ -183,6 +183,20 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int GradientAccumulationSteps { get; set; } = 1;
 
+        /// <summary>
+        /// Keeps less of a batch between forward and backward, and computes the rest twice: of every decoder layer two tensors
+        /// [rows, tokens, hidden size] stay. The gradients are the same to the bit; docs/memory.md says what it saves and what it costs.
+        /// Default false. Turn it on where training does not fit into memory, or to take longer rows or larger batches.
+        /// </summary>
+        public bool GradientCheckpointing { get; set; }
+
+        /// <summary>
+        /// Response tokens whose scores over the vocabulary are computed at a time, forward and backward: so many rows of the vocabulary's
+        /// size, in float32, is what the loss takes of memory. Default 512; at least 1.
+        /// </summary>
+        [OptionRange(1, int.MaxValue, "Choose a larger number")]
+        public int LogitsChunkSize { get; set; } = 512;
+
         /// <summary>Passes over the data. Default 1; at least 1.</summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int NumberOfEpochs { get; set; } = 1;

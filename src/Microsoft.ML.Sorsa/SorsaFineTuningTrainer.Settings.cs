@@ -32,6 +32,8 @@ public sealed partial class SorsaFineTuningTrainer
                     MaxGradNorm = MaxGradNorm,
                     BatchSize = BatchSize,
                     GradientAccumulationSteps = GradientAccumulationSteps,
+                    LogitsChunkSize = LogitsChunkSize,
+                    GradientCheckpointing = GradientCheckpointing,
                     NumberOfEpochs = NumberOfEpochs,
                     MaxSteps = MaxSteps,
                     EvaluationSteps = EvaluationSteps,

@@ -31,6 +31,9 @@ switch (args.FirstOrDefault())
 
     case ServiceMemory.RoundsVerb:
         return ServiceMemory.Rounds(args[1], args[2], args[3]);
+    case "checkpointing":
+        StepMemory.Run(args[1..]);
+        return 0;
 
     case "sweep":
         SweepSpeed.Run(args[1..]);
@@ -70,6 +73,7 @@ switch (args.FirstOrDefault())
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds] [methods...]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks service [model folder] [kinds...]");
+        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks checkpointing [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
         Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks bits");

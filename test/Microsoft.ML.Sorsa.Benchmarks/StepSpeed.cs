@@ -83,7 +83,8 @@ internal static class StepSpeed
         using var scope = NewDisposeScope();
         using Batch batch = Batch.Of([row], padTokenId: 0, CPU);
         Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
-        (SupervisedLoss.Sum(model.LogitsOf(embedded, batch.LabelPositions), batch) / batch.LabelCount).backward();
+        Tensor logits = model.Head(model.Forward(embedded).flatten(0, 1).index_select(0, batch.LabelPositions));
+        (SupervisedLoss.Sum(logits, batch.Targets) / batch.LabelCount).backward();
     }
 
     private static void Print(StepVariant variant, List<(double Base, double Step)> times)

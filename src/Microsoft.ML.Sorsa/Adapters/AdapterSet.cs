@@ -42,7 +42,7 @@ internal sealed class AdapterSet
         from named in entry.Adapter.State
         select KeyValuePair.Create($"{entry.Target.Path}.{named.Key}", named.Value);
 
-    /// <summary>What draws the masks of all adapters, in the order in which they compute; null: there is no dropout.</summary>
+    /// <summary>What makes the masks of all adapters; null: there is no dropout.</summary>
     public InputDropout? Dropout => _method.Dropout;
 
     /// <summary>What the regularizer acts on.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -12,7 +13,7 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// A frozen weight and a trained product of rank r beside it: W + B A with B [out, r] and A [r, in]. A method's forward says what B and A
 /// are made of, and <see cref="LowRankFunction"/> computes it without forming the product.
 /// </summary>
-internal abstract class LowRankAdapter : Adapter
+internal abstract class LowRankAdapter : Adapter, IUnreadProjection
 {
     /// <summary>B of the product that <see cref="Factors"/> was at the start, where W lost it.</summary>
     public const string StartB = "start_B";
@@ -22,6 +23,9 @@ internal abstract class LowRankAdapter : Adapter
 
     [ComponentName(Name = "frozen")]
     private readonly FrozenWeight _frozen;
+
+    /// <summary>By which its masks differ from those of other adapters.</summary>
+    private readonly int _number;
 
     /// <param name="name">The type's name.</param>
     /// <param name="frozen">W.</param>
@@ -37,7 +41,15 @@ internal abstract class LowRankAdapter : Adapter
     public override Parameter? Bias { get; }
 
     /// <summary>What is dropped of the trained side's input; null: nothing.</summary>
-    public InputDropout? Dropout { get; init; }
+    public InputDropout? Dropout
+    {
+        get;
+        init
+        {
+            field = value;
+            _number = value?.Join() ?? 0;
+        }
+    }
 
     /// <summary>c.</summary>
     public abstract double Scale { get; }
@@ -68,6 +80,11 @@ internal abstract class LowRankAdapter : Adapter
     /// </summary>
     public abstract (Tensor B, Tensor A) Factors();
 
+    /// <summary>y = x Wᵀ + b + (x Aᵀ) Bᵀ.</summary>
+    public override Tensor forward(Tensor x) => Project(x, Bias, isRead: true);
+
+    public virtual Tensor Unread(Tensor x) => Project(x, Bias, isRead: false);
+
     /// <summary>W + B A.</summary>
     public override Tensor Weight()
     {
@@ -87,10 +104,13 @@ internal abstract class LowRankAdapter : Adapter
             : _frozen.Dense(type).clone());
     }
 
-    /// <summary>
-    /// What the trained side's input is multiplied with; null in evaluation and without dropout. Draws the next mask.
-    /// </summary>
-    protected Tensor? DrawDropout(Tensor input) => training ? Dropout?.Draw(input) : null;
+    /// <summary>x Wᵀ + b + (x' Aᵀ) Bᵀ, with what dropout leaves of x in x' while training.</summary>
+    protected Tensor Project(Tensor x, Tensor? bias, bool isRead)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor b, Tensor a) = Factors();
+        return scope.MoveToOuter(LowRankFunction.Apply(x, _frozen, bias, b, a, training ? Dropout?.Mask(x, _number) : null, isRead));
+    }
 
     /// <summary>A wrong shape inside the custom backward would end the process.</summary>
     protected void RequireShapes(Tensor b, long rank, Tensor a, string names)

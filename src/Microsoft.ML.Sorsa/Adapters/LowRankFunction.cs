@@ -15,10 +15,8 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// For SORSA's Eq. (8) W is W_r, B = c · U_p diag(s_p) and A = Vt_p. A and B may be of a wider type than x: they are cast on the way in,
 /// and their gradients on the way out.
 /// </summary>
-internal sealed class LowRankFunction : SingleTensorFunction<LowRankFunction>
+internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
 {
-    public override string Name => nameof(LowRankFunction);
-
     /// <summary>y [..., out], with a gradient where gradients are on. It belongs to the dispose scope that is open.</summary>
     /// <param name="input">x [..., in].</param>
     /// <param name="weight">W [out, in].</param>
@@ -26,23 +24,21 @@ internal sealed class LowRankFunction : SingleTensorFunction<LowRankFunction>
     /// <param name="b">B [out, r].</param>
     /// <param name="a">A [r, in].</param>
     /// <param name="mask">What x is multiplied with on the trained side, or null.</param>
-    public static Tensor Apply(Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask = null)
+    /// <param name="isRead">
+    /// Whether anybody reads y. No gradient is made of it; where it was computed before, it need not be again, and its values are any.
+    /// </param>
+    public static Tensor Apply(
+        Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask = null, bool isRead = true)
     {
-        if (!is_grad_enabled())
-        {
-            return Forward(input, weight, bias, b, a, mask).Output;
-        }
-
-        // Each node keeps an empty_like of its output alive as long as the scope it was made in.
-        using var scope = NewDisposeScope();
-        return scope.MoveToOuter(apply(input, b, a, new Constants(weight, bias, mask)));
+        var constants = new Constants(weight, bias, mask, isRead);
+        return is_grad_enabled() ? Record(input, b, a, constants) : Compute(input, b, a, constants).Output;
     }
 
-    public override Tensor forward(AutogradContext ctx, params object[] vars)
+    protected override Tensor Forward(AutogradContext ctx, object[] vars)
     {
         using var scope = NewDisposeScope();
         (Tensor input, Tensor b, Tensor a, Constants constants) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Constants)vars[3]);
-        (Tensor output, Tensor hidden) = Forward(input, constants.Weight, constants.Bias, b, a, constants.Mask);
+        (Tensor output, Tensor hidden) = Compute(input, b, a, constants);
 
         List<Tensor> saved = [input, hidden, b, a];
         if (constants.Mask is not null)
@@ -53,21 +49,17 @@ internal sealed class LowRankFunction : SingleTensorFunction<LowRankFunction>
         ctx.save_for_backward(saved);
         ctx.save_data(nameof(Constants.Weight), constants.Weight);
         ctx.save_data(nameof(input.requires_grad), input.requires_grad);
-        ctx.set_materialize_grads(false);
         scope.MoveToOuter(hidden);
         return scope.MoveToOuter(output);
     }
 
-    public override List<Tensor> backward(AutogradContext ctx, Tensor grad_output)
+    protected override List<Tensor?> Gradients(AutogradContext ctx, Tensor gradient)
     {
-        using var scope = NewDisposeScope();
         List<Tensor> saved = ctx.get_saved_variables();
-        scope.Attach(saved);
-        scope.Attach(grad_output);
         (Tensor input, Tensor hidden, Tensor b, Tensor a) = (saved[0], saved[1], saved[2], saved[3]);
         Tensor? mask = saved.Count > 4 ? Flat(saved[4]) : null;
 
-        Tensor dy = Flat(grad_output);
+        Tensor dy = Flat(gradient);
         Tensor x = Flat(input);
         Tensor p = dy.mm(b.to(dy.dtype));
         Tensor db = dy.t().mm(hidden).to(b.dtype);
@@ -79,26 +71,32 @@ internal sealed class LowRankFunction : SingleTensorFunction<LowRankFunction>
             Tensor narrow = a.to(dy.dtype);
             dx = dy.mm(((FrozenWeight)ctx.get_data(nameof(Constants.Weight))).Dense(dy.dtype));
             dx = (mask is null ? dx.addmm_(p, narrow) : dx.AddProduct(p.mm(narrow), mask)).view(input.shape);
-            scope.MoveToOuter(dx);
         }
 
-        scope.MoveToOuter(db, da);
-        return [dx!, db, da, null!];
+        return [dx, db, da, null];
     }
 
     /// <summary>y and h, flat over the tokens in h.</summary>
-    private static (Tensor Output, Tensor Hidden) Forward(Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask)
+    private static (Tensor Output, Tensor Hidden) Compute(Tensor input, Tensor b, Tensor a, Constants constants)
     {
-        Tensor x = Flat(input), w = weight.Dense(input.dtype);
+        (FrozenWeight weight, Tensor? bias, Tensor? mask, bool isRead) = constants;
+        Tensor x = Flat(input);
+        long[] shape = [.. input.shape[..^1], weight.Shape[0]];
         Tensor adapted = mask is null ? x : x * Flat(mask);
         Tensor hidden = adapted.mm(a.to(x.dtype).t());
+        if (!isRead)
+        {
+            return (empty(shape, x.dtype, x.device), hidden);
+        }
+
+        Tensor w = weight.Dense(x.dtype);
         Tensor output = bias is null ? x.mm(w.t()) : addmm(bias, x, w.t(), 1, 1);
         output.addmm_(hidden, b.to(x.dtype).t());
-        return (output.view([.. input.shape[..^1], w.shape[0]]), hidden);
+        return (output.view(shape), hidden);
     }
 
     private static Tensor Flat(Tensor tensor) => tensor.reshape(-1, tensor.shape[^1]);
 
     /// <summary>What takes no gradient.</summary>
-    private sealed record Constants(FrozenWeight Weight, Tensor? Bias, Tensor? Mask);
+    private sealed record Constants(FrozenWeight Weight, Tensor? Bias, Tensor? Mask, bool IsRead);
 }

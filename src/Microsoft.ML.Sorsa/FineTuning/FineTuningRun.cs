@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -48,7 +49,20 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     }
 
     /// <summary>Loads, trains and merges.</summary>
+    /// <exception cref="OutOfMemoryException">The model's device has not enough.</exception>
     public FineTunedModel Train(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
+    {
+        try
+        {
+            return TrainAndMerge(train, validation);
+        }
+        catch (Exception failure) when (TorchMemory.IsExhausted(failure))
+        {
+            throw ExhaustedMemory.Error(settings, start, failure);
+        }
+    }
+
+    private FineTunedModel TrainAndMerge(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
         TrainingSettings training = settings.Training;
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
@@ -61,6 +75,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             settings.Checkpoints is { } asked ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, Warn) : null;
         using AdaptedModel model = start.Adapt(
             settings.TargetModules, method, isNamed: checkpoints is not null, settings.CancellationToken);
+        model.Model.GradientCheckpointing = training.GradientCheckpointing;
         Announce(model.Adapters, totalSteps);
         WarnOfFewSteps(train.Count, plan.StepsPerEpoch, totalSteps);
 
@@ -100,8 +115,11 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         };
         loop.Continue(
             state, plan.Steps(state.Step, totalSteps), totalSteps,
-            validation.Count == 0 ? null : () => SupervisedLoss.Mean(model.Model, validation, training.BatchSize, training.PadTokenId),
+            validation.Count == 0 ? null : Validate,
             Report, settings.CancellationToken);
+
+        double Validate() => SupervisedLoss.Mean(
+            model.Model, validation, training.BatchSize, training.PadTokenId, training.LogitsChunkSize);
     }
 
     /// <summary>Nothing, a word or a warning: by how many rows are concerned.</summary>

@@ -92,6 +92,8 @@ internal sealed record FineTuningSettings
         Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, $"of a model object only the targets can train{why}",
             $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or {instead}");
         MethodSettings.VerifyForModule(why, remedy);
+        Fit(!Training.GradientCheckpointing, nameof(Training.GradientCheckpointing), Training.GradientCheckpointing,
+            $"the layers of a model object are its own{why}", remedy);
         Fit(ComputeType == WeightType.Float32, nameof(ComputeType), ComputeType,
             $"a model object computes in the type that it has{why}", remedy);
         Fit(SavedType == WeightType.Checkpoint, nameof(SavedType), SavedType,

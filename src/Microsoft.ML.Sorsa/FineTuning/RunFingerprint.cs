@@ -47,7 +47,8 @@ internal static class RunFingerprint
             RankBudget = null,
         });
         Add(identity, method.RankBudget ?? new RankBudget(), $"{nameof(method.RankBudget)}.");
-        Add(identity, training with { MaxSteps = null });
+        // Checkpointed gradients are the same to the bit: a run that ran out of memory goes on with them.
+        Add(identity, training with { MaxSteps = null, GradientCheckpointing = false });
         return new RunIdentity(identity, new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["Device"] = device.type.ToString(),

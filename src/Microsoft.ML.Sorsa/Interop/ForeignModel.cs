@@ -91,11 +91,27 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
             .Concat(Module.named_buffers().Select(named => KeyValuePair.Create(named.name, named.buffer)))
             .Where(named => named.Value.is_floating_point()).OrderBy(named => named.Key, StringComparer.Ordinal)];
 
-    public Tensor Logits(Tensor inputIds, Tensor positions)
+    /// <inheritdoc/>
+    public bool GradientCheckpointing
+    {
+        get => false;
+        set
+        {
+            if (value)
+            {
+                throw new NotSupportedException($"The layers of {Module.GetType()} are its own: its gradients cannot be checkpointed.");
+            }
+        }
+    }
+
+    /// <summary>The logits themselves: what they are made from stays inside a class that is not ours.</summary>
+    public Tensor Hidden(Tensor inputIds, Tensor positions)
     {
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(Logits(inputIds).flatten(0, 1).index_select(0, positions));
     }
+
+    public Tensor Head(Tensor hidden) => hidden.alias();
 
     public void train(bool on = true) => Module.train(on);
 

@@ -12,7 +12,7 @@ internal sealed record AttentionInputs((Tensor Cos, Tensor Sin) Angles, Tensor? 
 /// Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): every head of keys and values serves
 /// HeadCount / KeyValueHeadCount heads of queries.
 /// </summary>
-internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
+internal sealed class Attention : nn.Module
 {
     private readonly int _layer;
     private readonly int _keyValueHeads;
@@ -40,7 +40,11 @@ internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
 
     public IEnumerable<ProjectionSlot> Projections => [_query, _key, _value, _output];
 
-    public override Tensor forward(Tensor input, AttentionInputs inputs)
+    /// <summary>What the layer adds to the residual stream [B, T, hidden].</summary>
+    /// <param name="input">The normed input [B, T, hidden].</param>
+    /// <param name="inputs">What else it needs.</param>
+    /// <param name="isRead">See <see cref="ICheckpointedBlock"/>.</param>
+    public Tensor Forward(Tensor input, AttentionInputs inputs, bool isRead = true)
     {
         long batch = input.shape[0], tokens = input.shape[1];
         Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles);
@@ -52,7 +56,7 @@ internal sealed class Attention : nn.Module<Tensor, AttentionInputs, Tensor>
         }
 
         Tensor attended = tokens > 1 ? Repeated(query, key, value, inputs.Mask) : Grouped(query, key, value, inputs.Mask);
-        return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1));
+        return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1), isRead);
 
         Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim).transpose(1, 2);
     }

@@ -52,6 +52,13 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
 
     public required Device Device { get; init; }
 
+    /// <inheritdoc/>
+    public bool GradientCheckpointing
+    {
+        get => _model.GradientCheckpointing;
+        set => _model.GradientCheckpointing = value;
+    }
+
     /// <summary>The projections of every layer, in the order of the layers.</summary>
     public IEnumerable<ProjectionSlot> Projections => _model.Projections;
 
@@ -156,20 +163,16 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
         _model.Forward(embedded, attentionMask, cache);
 
     /// <inheritdoc/>
-    public Tensor Logits(Tensor inputIds, Tensor positions)
-    {
-        using var scope = NewDisposeScope();
-        return scope.MoveToOuter(LogitsOf(Embed(inputIds), positions));
-    }
-
-    /// <summary>The same from embedded tokens [B, T, hidden].</summary>
-    public Tensor LogitsOf(Tensor embedded, Tensor positions)
+    public Tensor Hidden(Tensor inputIds, Tensor positions)
     {
         using var scope = NewDisposeScope();
 
-        // Logits only where they count: over a large vocabulary they are the largest tensor of a step.
-        return scope.MoveToOuter(Logits(Forward(embedded).flatten(0, 1).index_select(0, positions)));
+        // Only where a token counts: over a large vocabulary the logits are the largest tensors of a step.
+        return scope.MoveToOuter(Forward(Embed(inputIds)).flatten(0, 1).index_select(0, positions));
     }
+
+    /// <inheritdoc/>
+    public Tensor Head(Tensor hidden) => Logits(hidden);
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);

@@ -41,6 +41,9 @@ internal sealed class Decoder : nn.Module
 
     public TokenEmbedding Embedding => _embedding;
 
+    /// <summary>Whether a forward with gradients keeps the inputs of its blocks alone: <see cref="GradientCheckpoint"/>.</summary>
+    public bool GradientCheckpointing { get; set; }
+
     /// <summary>The projections of every layer, in the order of the layers.</summary>
     public IEnumerable<ProjectionSlot> Projections => _layers.SelectMany(layer => layer.Projections);
 
@@ -77,10 +80,13 @@ internal sealed class Decoder : nn.Module
         Dictionary<LayerSpec, AttentionInputs> inputs = _spec.LayerPattern.Distinct().ToDictionary(
             kind => kind,
             kind => new AttentionInputs(angles, Mask(kind.SlidingWindow, attentionMask, past, tokens, embedded.device), cache));
+        Tensor? checkpoint = GradientCheckpointing && is_grad_enabled() && cache is null
+            ? zeros([], embedded.dtype, embedded.device, requires_grad: true)
+            : null;
         Tensor hidden = embedded;
         for (int layer = 0; layer < _spec.LayerCount; layer++)
         {
-            Tensor next = _layers[layer].call(hidden, inputs[_spec.Layer(layer)]);
+            Tensor next = _layers[layer].Forward(hidden, inputs[_spec.Layer(layer)], checkpoint);
             if (!ReferenceEquals(hidden, embedded))
             {
                 hidden.Dispose();

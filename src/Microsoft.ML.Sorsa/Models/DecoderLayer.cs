@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>One decoder layer: h = x + attention(norm(x)), y = h + mlp(norm(h)).</summary>
-internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
+internal sealed class DecoderLayer : nn.Module
 {
     private const string InputNormName = "input_layernorm";
     private const string AttentionName = "self_attn";
@@ -35,10 +35,32 @@ internal sealed class DecoderLayer : nn.Module<Tensor, AttentionInputs, Tensor>
 
     public IEnumerable<ProjectionSlot> Projections => [.. _attention.Projections, .. _feedForward.Projections];
 
-    public override Tensor forward(Tensor input, AttentionInputs attention)
+    /// <summary>y [B, T, hidden].</summary>
+    /// <param name="input">x [B, T, hidden].</param>
+    /// <param name="attention">What attention needs beside it.</param>
+    /// <param name="checkpoint">
+    /// With gradient checkpointing a tensor that has a gradient: of the layer only x and h are kept. Null: without.
+    /// </param>
+    public Tensor Forward(Tensor input, AttentionInputs attention, Tensor? checkpoint)
     {
         using var scope = NewDisposeScope();
-        Tensor h = input.Plus(_attention.call(_inputNorm.call(input), attention));
-        return scope.MoveToOuter(h.Plus(_feedForward.call(_postAttentionNorm.call(h))));
+        Tensor h = Run(new AttentionBlock(_inputNorm, _attention), input);
+        return scope.MoveToOuter(Run(new FeedForwardBlock(_postAttentionNorm, _feedForward), h));
+
+        Tensor Run(ICheckpointedBlock block, Tensor x) => checkpoint is null
+            ? block.Compute(x, attention, isRead: true)
+            : GradientCheckpoint.Apply(block, x, attention, checkpoint);
+    }
+
+    private sealed record AttentionBlock(RmsNorm Norm, Attention Attention) : ICheckpointedBlock
+    {
+        public Tensor Compute(Tensor input, AttentionInputs inputs, bool isRead) =>
+            input.Plus(Attention.Forward(Norm.call(input), inputs, isRead));
+    }
+
+    private sealed record FeedForwardBlock(RmsNorm Norm, FeedForward FeedForward) : ICheckpointedBlock
+    {
+        public Tensor Compute(Tensor input, AttentionInputs inputs, bool isRead) =>
+            input.Plus(FeedForward.Forward(Norm.call(input), isRead));
     }
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>The gated feed-forward part: down(act(gate(x)) ⊙ up(x)) (Shazeer, arXiv 2002.05202).</summary>
-internal sealed class FeedForward : nn.Module<Tensor, Tensor>
+internal sealed class FeedForward : nn.Module
 {
     private readonly Activation _activation;
     private readonly ProjectionSlot _gate;
@@ -22,7 +22,10 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>
 
     public IEnumerable<ProjectionSlot> Projections => [_gate, _up, _down];
 
-    public override Tensor forward(Tensor input) => _down.Apply(Activate(_gate.Apply(input)) * _up.Apply(input));
+    /// <summary>What the layer adds to the residual stream [B, T, hidden].</summary>
+    /// <param name="input">The normed input [B, T, hidden].</param>
+    /// <param name="isRead">See <see cref="ICheckpointedBlock"/>.</param>
+    public Tensor Forward(Tensor input, bool isRead = true) => _down.Apply(Activate(_gate.Apply(input)) * _up.Apply(input), isRead);
 
     private Tensor Activate(Tensor x) => _activation switch
     {

@@ -2,6 +2,13 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
 
+/// <summary>A linear map whose gradients do not need its output.</summary>
+internal interface IUnreadProjection
+{
+    /// <summary>Stands for the output [..., out] in the graph; its values are any, and nothing reads them.</summary>
+    Tensor Unread(Tensor x);
+}
+
 /// <summary>
 /// A place in the decoder that a linear map fills: what is adapted is put here, and the decoder does not know what it is. The
 /// module is registered under its checkpoint name (q_proj, ...) in the layer that uses it.
@@ -36,7 +43,10 @@ internal sealed class ProjectionSlot
 
     public nn.Module<Tensor, Tensor> Module { get; private set; }
 
-    public Tensor Apply(Tensor x) => Module.call(x);
+    /// <summary>The projection of x [..., in].</summary>
+    /// <param name="x">The input.</param>
+    /// <param name="isRead">See <see cref="IUnreadProjection"/>.</param>
+    public Tensor Apply(Tensor x, bool isRead = true) => !isRead && Module is IUnreadProjection unread ? unread.Unread(x) : Module.call(x);
 
     /// <summary>Puts another map in; the one that was here is the caller's.</summary>
     public nn.Module<Tensor, Tensor> Exchange(nn.Module<Tensor, Tensor> module)

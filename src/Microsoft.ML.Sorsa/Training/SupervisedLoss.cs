@@ -1,32 +1,62 @@
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Training;
 
-/// <summary>Next-token cross-entropy over the response tokens: −Σ log p(token | what stands before it).</summary>
+/// <summary>
+/// Next-token cross-entropy over the response tokens: −Σ log p(token | what stands before it), in nats. The scores [labels, vocabulary]
+/// are the largest tensor of a step and never exist as a whole: some rows at a time are scored, and in training differentiated at once.
+/// </summary>
 internal static class SupervisedLoss
 {
     /// <summary>
-    /// The sum over a batch, in nats; whoever calls divides by the number of tokens that it averages over. The caller owns it.
+    /// weight · the sum over a batch, whose gradient is added to those of what trains. The caller owns the number, on the model's device.
     /// </summary>
-    public static Tensor Sum(ITrainedModel model, Batch batch)
+    /// <param name="model">Computes forward and backward.</param>
+    /// <param name="batch">The rows.</param>
+    /// <param name="weight">1 / the tokens that whoever calls averages over.</param>
+    /// <param name="chunkSize">Rows that are scored at a time.</param>
+    public static Tensor Backward(ITrainedModel model, Batch batch, double weight, int chunkSize)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(Sum(model.Logits(batch.InputIds, batch.LabelPositions), batch));
-    }
+        using var pass = new BackwardPass();
+        Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions);
 
-    /// <summary>The same from the scores [labels, vocabulary] themselves.</summary>
-    public static Tensor Sum(Tensor logits, Batch batch)
-    {
-        using var scope = NewDisposeScope();
-        Tensor wide = logits.dtype == ScalarType.Float64 ? logits : logits.to(ScalarType.Float32);
-        return scope.MoveToOuter(nn.functional.cross_entropy(wide, batch.Targets, reduction: nn.Reduction.Sum));
+        // The graph ends here, and another of the head alone begins for every chunk: what that leaves is the gradient to go on with.
+        var gradients = new List<Tensor>();
+        Tensor loss = zeros([], ScalarType.Float64, model.Device);
+        foreach ((long start, long length) in Chunks(batch, chunkSize))
+        {
+            using var chunk = NewDisposeScope();
+            Tensor rows = hidden.detach().narrow(0, start, length);
+            rows.requires_grad = hidden.requires_grad;
+            Tensor part = Sum(model.Head(rows), batch.Targets.narrow(0, start, length)).Times(weight);
+            part.backward();
+            if (rows.grad is { } gradient)
+            {
+                gradients.Add(chunk.MoveToOuter(gradient));
+            }
+
+            using (no_grad())
+            {
+                loss.Accumulate(part.detach());
+            }
+        }
+
+        if (gradients.Count > 0)
+        {
+            pass.Run(hidden, gradients is [var whole] ? whole : cat(gradients));
+        }
+
+        return scope.MoveToOuter(loss);
     }
 
     /// <summary>The mean over all response tokens of some rows.</summary>
-    public static double Mean(ITrainedModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId)
+    public static double Mean(
+        ITrainedModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId, int chunkSize)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -36,9 +66,31 @@ internal static class SupervisedLoss
         {
             using var step = NewDisposeScope();
             using Batch batch = Batch.Of(rows, padTokenId, model.Device);
-            sum += Sum(model, batch).to(ScalarType.Float64).item<double>();
+            Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions);
+            foreach ((long start, long length) in Chunks(batch, chunkSize))
+            {
+                using var chunk = NewDisposeScope();
+                Tensor part = Sum(model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length));
+                sum += part.to(ScalarType.Float64).item<double>();
+            }
         }
 
         return sum / examples.Sum(example => (long)example.LabelCount);
+    }
+
+    /// <summary>The sum from scores [rows, vocabulary] of any type, for the tokens that followed [rows].</summary>
+    public static Tensor Sum(Tensor logits, Tensor targets)
+    {
+        using var scope = NewDisposeScope();
+        Tensor wide = logits.dtype == ScalarType.Float64 ? logits : logits.to(ScalarType.Float32);
+        return scope.MoveToOuter(nn.functional.cross_entropy(wide, targets, reduction: nn.Reduction.Sum));
+    }
+
+    private static IEnumerable<(long Start, long Length)> Chunks(Batch batch, int size)
+    {
+        for (long start = 0; start < batch.LabelCount; start += size)
+        {
+            yield return (start, Math.Min(size, batch.LabelCount - start));
+        }
     }
 }

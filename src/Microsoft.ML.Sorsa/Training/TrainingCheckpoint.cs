@@ -39,7 +39,7 @@ internal static class TrainingCheckpoint
         ];
         if (state.Dropout is { } dropout)
         {
-            tensors.Add(KeyValuePair.Create(Dropout, tensor(dropout.Drawn)));
+            tensors.Add(KeyValuePair.Create(Dropout, tensor(dropout.Pass)));
         }
 
         checksums.WriteFile(target, TensorsFile, stream => CheckpointWriter.Write(stream, tensors, type: null));
@@ -80,7 +80,7 @@ internal static class TrainingCheckpoint
         Tensor[] best = evaluations.Length == 0
             ? []
             : [.. state.Trained.Select(named => Find(TrainingState.BestPrefix + named.Key, named.Value))];
-        long? drawn = state.Dropout is { } dropout ? Find(Dropout, tensor(dropout.Drawn)).item<long>() : null;
+        long? passes = state.Dropout is { } dropout ? Find(Dropout, tensor(dropout.Pass)).item<long>() : null;
         int step = ReadConfig(folder).Positive("step");
         if (losses.Length != step)
         {
@@ -102,9 +102,9 @@ internal static class TrainingCheckpoint
                 [.. best.Zip(state.Trained, (copy, named) => copy.to(named.Value.device, copy: true).DetachFromDisposeScope())]);
         }
 
-        if (drawn is { } masks)
+        if (passes is { } before)
         {
-            state.Dropout!.Drawn = masks;
+            state.Dropout!.Pass = before;
         }
 
         double[] Numbers(string name) => stored.Tensors.TryGetValue(name, out Tensor? found) && found.dtype == ScalarType.Float64

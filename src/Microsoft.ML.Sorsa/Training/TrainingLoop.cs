@@ -155,13 +155,14 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             using var micro = NewDisposeScope();
             using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
             adapters.WriteWeights();
-            Tensor mean = SupervisedLoss.Sum(model, batch).Times(1.0 / labels);
-            mean.backward();
-            adapters.CollectGradients();
-            using (no_grad())
+            if (adapters.Dropout is { } dropout)
             {
-                total.Accumulate(mean.detach());
+                dropout.Pass++;
             }
+
+            Tensor mean = SupervisedLoss.Backward(model, batch, 1.0 / labels, settings.LogitsChunkSize);
+            adapters.CollectGradients();
+            total.Accumulate(mean);
         }
 
         return total.item<double>();

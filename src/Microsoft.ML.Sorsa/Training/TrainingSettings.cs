@@ -26,6 +26,10 @@ internal sealed record TrainingSettings
 
     public required int GradientAccumulationSteps { get; init; }
 
+    public required int LogitsChunkSize { get; init; }
+
+    public required bool GradientCheckpointing { get; init; }
+
     public required int NumberOfEpochs { get; init; }
 
     /// <summary>Null: the epochs decide.</summary>

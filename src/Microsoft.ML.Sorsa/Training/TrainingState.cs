@@ -38,7 +38,7 @@ internal sealed class TrainingState : IDisposable
     /// <summary>With what it remembers between steps.</summary>
     public IOptimizer Optimizer { get; }
 
-    /// <summary>Dropout, of which the number of masks drawn belongs to the state; null: there is none.</summary>
+    /// <summary>Dropout, of which the passes so far belong to the state; null: there is none.</summary>
     public InputDropout? Dropout { get; }
 
     /// <summary>The weights of the lowest validation loss so far.</summary>

@@ -18,15 +18,17 @@ public sealed class InputDropoutTests
     [DataRow(0.5, -7L, 1L)]
     [DataRow(0.999, long.MinValue, 1000L)]
     [DataRow(1e-6, int.MaxValue, long.MaxValue - 1)]
-    public void AValueIsAFunctionOfSeedNumberAndPlace(double rate, long seed, long drawn)
+    public void AValueIsAFunctionOfSeedNumberAndPlace(double rate, long seed, long pass)
     {
         using var scope = NewDisposeScope();
-        var dropout = new InputDropout(rate, seed) { Drawn = drawn };
+        var dropout = new InputDropout(rate, seed) { Pass = pass };
+        (_, _, int last) = (dropout.Join(), dropout.Join(), dropout.Join());
 
-        float[] mask = dropout.Draw(empty(31, 517)).flatten().data<float>().ToArray();
+        float[] mask = dropout.Mask(empty(31, 517), last).flatten().data<float>().ToArray();
 
-        Assert.AreEqual(drawn + 1, dropout.Drawn);
-        ulong key = Mixed(Mixed(unchecked((ulong)seed) + 0x9E3779B97F4A7C15) + (0x9E3779B97F4A7C15 * unchecked((ulong)drawn + 1)));
+        Assert.AreEqual(2, last);
+        ulong number = unchecked((3 * (ulong)pass) + 2);
+        ulong key = Mixed(Mixed(unchecked((ulong)seed) + 0x9E3779B97F4A7C15) + unchecked(0x9E3779B97F4A7C15 * (number + 1)));
         uint start = unchecked((uint)(-1 - (long)(key >> 33))), factor = unchecked((uint)key) | 1;
         for (uint i = 0; i < mask.Length; i++)
         {
@@ -39,19 +41,29 @@ public sealed class InputDropoutTests
     }
 
     [TestMethod]
-    public void ACounterThatIsSetBackGivesTheSameMasks()
+    public void APassHasTheSameMasksWheneverItIsComputed()
     {
         using var scope = NewDisposeScope();
         var dropout = new InputDropout(0.3, 5);
+        (int one, int other) = (dropout.Join(), dropout.Join());
         Tensor x = empty(4, 6, 8);
-        Tensor[] first = [dropout.Draw(x), dropout.Draw(x), dropout.Draw(x)];
+        Tensor[] first = [dropout.Mask(x, one), dropout.Mask(x, other), Next(one)];
 
-        dropout.Drawn = 1;
+        dropout.Pass--;
 
-        Assert.IsTrue(Same(dropout.Draw(x), first[1]));
-        Assert.IsTrue(Same(dropout.Draw(x), first[2]));
+        Assert.IsTrue(Same(dropout.Mask(x, other), first[1]));
+        Assert.IsTrue(Same(dropout.Mask(x, one), first[0]));
+        Assert.IsTrue(Same(Next(one), first[2]));
         Assert.IsFalse(Same(first[0], first[1]));
+        Assert.IsFalse(Same(first[0], first[2]));
+        Assert.IsFalse(Same(first[1], first[2]));
         CollectionAssert.AreEqual(x.shape, first[0].shape);
+
+        Tensor Next(int adapter)
+        {
+            dropout.Pass++;
+            return dropout.Mask(x, adapter);
+        }
     }
 
     [TestMethod]
@@ -62,11 +74,18 @@ public sealed class InputDropoutTests
     {
         using var scope = NewDisposeScope();
 
-        Tensor mask = new InputDropout(0.3, 5).Draw(empty([40, 50], type)), wide = new InputDropout(0.3, 5).Draw(empty(40, 50));
+        Tensor mask = Dropout().Mask(empty([40, 50], type), 0), wide = Dropout().Mask(empty(40, 50), 0);
 
         Assert.AreEqual(type, mask.dtype);
         Assert.IsTrue(Same(mask.ne(0), wide.ne(0)));
         Assert.IsTrue(Same(mask.max(), tensor(1 / 0.7, type)));
+
+        static InputDropout Dropout()
+        {
+            var dropout = new InputDropout(0.3, 5);
+            dropout.Join();
+            return dropout;
+        }
     }
 
     [TestMethod]
@@ -169,8 +188,9 @@ public sealed class InputDropoutTests
     private static void Near(double expected, double actual, double deviation) =>
         Assert.AreEqual(expected, actual, Sigmas * deviation);
 
+    /// <summary>Where the next mask drops: that of another adapter, which has the numbers behind one another as passes have.</summary>
     private static Tensor Dropped(InputDropout dropout, long rows, long columns) =>
-        dropout.Draw(empty(rows, columns)).eq(0).to(ScalarType.Float64);
+        dropout.Mask(empty(rows, columns), dropout.Join()).eq(0).to(ScalarType.Float64);
 
     private static ulong Mixed(ulong z)
     {

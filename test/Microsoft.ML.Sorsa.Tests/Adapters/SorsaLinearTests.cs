@@ -215,6 +215,10 @@ public sealed class SorsaLinearTests
 
         // What was dropped forward is dropped backward.
         Assert.IsLessThanOrEqualTo(1e-6, Largest(x.grad! - adapted.detach()));
+
+        // So it is when the same pass is computed again, and in the next another part is dropped.
+        Assert.IsLessThanOrEqualTo(1e-6, Largest(adapter.call(x).detach() - adapted.detach() - (x.detach() * 3)));
+        adapter.Dropout.Pass++;
         Assert.IsGreaterThan(0.5, Largest(adapter.call(x).detach() - adapted.detach() - (x.detach() * 3)));
         adapter.eval();
         Assert.IsLessThanOrEqualTo(1e-6, Largest(adapter.call(x).detach() - (x.detach() * 4)));

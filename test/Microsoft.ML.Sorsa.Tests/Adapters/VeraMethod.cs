@@ -44,13 +44,6 @@ internal sealed class VeraLinear : LowRankAdapter
     public override IReadOnlyList<KeyValuePair<string, Tensor>> SavedTensors =>
         [.. base.SavedTensors, new("vera_A", A), new("vera_B", B)];
 
-    public override Tensor forward(Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, G.unsqueeze(1) * B, D.unsqueeze(1) * A, DrawDropout(x));
-        return scope.MoveToOuter(y);
-    }
-
     public override (Tensor B, Tensor A) Factors() => (G.unsqueeze(1) * B, D.unsqueeze(1) * A);
 }
 

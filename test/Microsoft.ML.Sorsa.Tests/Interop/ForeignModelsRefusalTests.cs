@@ -21,6 +21,7 @@ public sealed class ForeignModelsRefusalTests
             With(options =>
                 (options.Method, options.Rank, options.TargetModules) = (FineTuningMethod.Full, null, new Options().TargetModules))],
         ["Dropout is 0.1, and a model object computes with the adapted weight itself", With(options => options.Dropout = 0.1)],
+        ["GradientCheckpointing is True, and the layers of a model object", With(options => options.GradientCheckpointing = true)],
         ["Quantization is NF4, and a model object", With(options => options.Quantization = BaseQuantization.NF4)],
         ["ComputeType is BFloat16, and a model object", With(options => options.ComputeType = WeightType.BFloat16)],
         ["SavedType is Float32, and a model object", With(options => options.SavedType = WeightType.Float32)],

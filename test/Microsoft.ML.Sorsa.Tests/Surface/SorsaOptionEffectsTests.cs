@@ -124,6 +124,34 @@ public sealed class SorsaOptionEffectsTests
         }
     }
 
+    /// <summary>Checkpointed gradients are the same to the bit, and so is every loss and norm.</summary>
+    [TestMethod]
+    public void GradientCheckpointingChangesNoBit()
+    {
+        List<SorsaTrainingProgress> plain = Log(options => options.Dropout = 0.1);
+        List<SorsaTrainingProgress> checkpointed = Log(
+            options => (options.Dropout, options.GradientCheckpointing) = (0.1, true));
+
+        CollectionAssert.AreEqual(Losses(plain), Losses(checkpointed));
+        CollectionAssert.AreEqual(
+            plain.Select(step => step.GradientNorm).ToArray(), checkpointed.Select(step => step.GradientNorm).ToArray());
+    }
+
+    /// <summary>However many rows are scored at a time, the loss is the mean over all of them.</summary>
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(7)]
+    public void TheLossIsTheSameInChunksOfAnySize(int chunkSize)
+    {
+        double[] whole = Losses(Log(options => options.LogitsChunkSize = int.MaxValue));
+        double[] chunks = Losses(Log(options => options.LogitsChunkSize = chunkSize));
+
+        for (int step = 0; step < whole.Length; step++)
+        {
+            Assert.AreEqual(whole[step], chunks[step], 1e-4, $"step {step + 1}");
+        }
+    }
+
     /// <summary>Two projections in six layers, U and Vt of each.</summary>
     [TestMethod]
     public void TheSumIsTheMeanTimesTheMatrices()
@@ -306,7 +334,7 @@ public sealed class SorsaOptionEffectsTests
         PromptEncoder prompts = model.Model.Prompts;
         var encoder = new ExampleEncoder(prompts, prompts.Tokenizer.EosTokenId!.Value, 512, 512);
         EncodedExamples rows = encoder.Encode(TinyTask.Rows.Select(row => (row.Prompt, row.Response)), "rows", CancellationToken.None);
-        return SupervisedLoss.Mean(model.Model.Network, rows.Examples, 1, padTokenId: 0);
+        return SupervisedLoss.Mean(model.Model.Network, rows.Examples, 1, padTokenId: 0, 512);
     }
 
     private sealed class Asked

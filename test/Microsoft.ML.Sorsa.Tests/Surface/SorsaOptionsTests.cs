@@ -125,6 +125,7 @@ public sealed class SorsaOptionsTests
     [DataRow(nameof(Options.AdamEpsilon), 0.0, "above 0")]
     [DataRow(nameof(Options.MaxGradNorm), 0.0, "above 0")]
     [DataRow(nameof(Options.BatchSize), 0, "at least 1")]
+    [DataRow(nameof(Options.LogitsChunkSize), 0, "at least 1")]
     [DataRow(nameof(Options.GradientAccumulationSteps), 0, "at least 1")]
     [DataRow(nameof(Options.NumberOfEpochs), -1, "at least 1")]
     [DataRow(nameof(Options.MaxSteps), 0, "at least 1")]
@@ -204,6 +205,8 @@ public sealed class SorsaOptionsTests
             MaxGradNorm = 0.07,
             BatchSize = 2,
             GradientAccumulationSteps = 3,
+            LogitsChunkSize = 12,
+            GradientCheckpointing = true,
             NumberOfEpochs = 4,
             MaxSteps = 5,
             EvaluationSteps = 9,

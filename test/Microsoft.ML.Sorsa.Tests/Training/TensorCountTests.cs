@@ -34,7 +34,7 @@ public sealed class TensorCountTests
         var counts = new List<long>();
 
         new TrainingLoop(model, adapters, TinyModel.Settings with { EvaluationSteps = 10 }).Run(
-            plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0), _ => counts.Add(Tensor.TotalCount),
+            plan.Epoch(0), plan.StepsPerEpoch, () => SupervisedLoss.Mean(model, rows[..4], 2, 0, 512), _ => counts.Add(Tensor.TotalCount),
             CancellationToken.None);
 
         Assert.HasCount(50, counts);

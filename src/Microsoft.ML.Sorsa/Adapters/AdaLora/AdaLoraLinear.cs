@@ -65,13 +65,6 @@ internal sealed class AdaLoraLinear : LowRankAdapter
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(A, Rows: true), new(B, Rows: false)];
 
-    public override Tensor forward(Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, B.Times(Scale), A * E, DrawDropout(x));
-        return scope.MoveToOuter(y);
-    }
-
     public override IEnumerable<KeyValuePair<string, Tensor>> State =>
     [
         KeyValuePair.Create("kept", _kept),

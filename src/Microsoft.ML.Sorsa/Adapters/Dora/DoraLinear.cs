@@ -66,9 +66,12 @@ internal sealed class DoraLinear : LowRankAdapter
     public override Tensor forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        Tensor y = LowRankFunction.Apply(x, Frozen, bias: null, B.Times(Scale), A, DrawDropout(x)) * Gain().to(x.dtype);
+        Tensor y = Project(x, bias: null, isRead: true) * Gain().to(x.dtype);
         return scope.MoveToOuter(Bias is null ? y : y.Plus(Bias));
     }
+
+    /// <summary>The gradient of g needs the product.</summary>
+    public override Tensor Unread(Tensor x) => forward(x);
 
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
 

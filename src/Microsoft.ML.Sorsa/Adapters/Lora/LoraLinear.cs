@@ -53,13 +53,6 @@ internal sealed class LoraLinear : LowRankAdapter
 
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B)];
 
-    public override Tensor forward(Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, B.Times(Scale), A, DrawDropout(x));
-        return scope.MoveToOuter(y);
-    }
-
     public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
 
     public override (Tensor B, Tensor A)? StartFactors() => _startB is null || _startA is null ? null : (_startB, _startA);

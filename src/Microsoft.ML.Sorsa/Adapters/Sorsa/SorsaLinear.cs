@@ -64,14 +64,6 @@ internal sealed class SorsaLinear : LowRankAdapter
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(U, Rows: false), new(Vt, Rows: true)];
 
-    /// <summary>Eq. (8).</summary>
-    public override Tensor forward(Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        Tensor y = LowRankFunction.Apply(x, Frozen, Bias, U * S.Times(Scale), Vt, DrawDropout(x));
-        return scope.MoveToOuter(y);
-    }
-
     public override (Tensor B, Tensor A) Factors() => (U * S.Times(Scale), Vt);
 
     public override (Tensor B, Tensor A)? StartFactors() => (_startB, _startA);

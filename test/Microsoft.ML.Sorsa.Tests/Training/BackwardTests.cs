@@ -1,0 +1,206 @@
+using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Tests.Models;
+using Microsoft.ML.Sorsa.Training;
+using static TorchSharp.torch;
+using static TorchSharp.torch.autograd;
+
+namespace Microsoft.ML.Sorsa.Tests.Training;
+
+/// <summary>
+/// Backward on a thread where no dispose scope is open, as libtorch runs it on a GPU. Tensors are counted per process, so nothing else may
+/// run.
+/// </summary>
+[TestClass]
+[TestCategory("Backward")]
+[DoNotParallelize]
+public sealed class BackwardTests
+{
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void OnAThreadOfItsOwnItLeavesNoLiveTensors(bool checkpointing)
+    {
+        using CausalLM model = TinyModel.Create(bias: true);
+        AdapterSet adapters = TinyModel.Adapt(model);
+        model.GradientCheckpointing = checkpointing;
+        model.train();
+        using Batch batch = Batch.Of(TinyModel.Rows(3), 0, CPU);
+        Collect();
+        long before = Tensor.TotalCount;
+        using (var pass = new BackwardPass())
+        {
+            using var scope = NewDisposeScope();
+            Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions), gradient = ones_like(hidden);
+            long between = Tensor.TotalCount;
+
+            OnAnotherThread(() => pass.Run(hidden, gradient));
+
+            Assert.AreEqual(between, Tensor.TotalCount);
+        }
+
+        // Not one for the collector either.
+        Assert.AreEqual(before, Tensor.TotalCount);
+        Collect();
+        Assert.AreEqual(before, Tensor.TotalCount);
+        Assert.IsTrue(adapters.Trainable.All(named => named.Value.grad is not null));
+    }
+
+    /// <summary>Most of what is given is freed while backward runs, not at its end: a GPU's memory does not fill up with it.</summary>
+    [TestMethod]
+    public void WhatIsGivenIsFreedBeforeTheNextIsAskedFor()
+    {
+        using var pass = new BackwardPass();
+        Collect();
+        long before = Tensor.TotalCount;
+        var alive = new List<long>();
+
+        OnAnotherThread(() =>
+        {
+            for (int i = 0; i < 5; i++)
+            {
+                pass.Give(2, () => [ones(3).DetachFromDisposeScope(), ones(3).DetachFromDisposeScope()]);
+                alive.Add(Tensor.TotalCount - before);
+            }
+        });
+
+        CollectionAssert.AreEqual(new long[] { 2, 2, 2, 2, 2 }, alive);
+        pass.Dispose();
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void WhatAGradientThrowsReachesWhoeverCalledBackward(bool onAnotherThread)
+    {
+        using var scope = NewDisposeScope();
+        using var pass = new BackwardPass();
+        Tensor x = ones(4, requires_grad: true), z = ones(4, requires_grad: true);
+        Tensor y = Failing.Apply(Failing.Apply(x * 2, "second"), "first") + z;
+        Exception? thrown = null;
+        Action run = () => thrown = Assert.Throws<Exception>(() => pass.Run(y, ones(4)));
+        if (onAnotherThread)
+        {
+            OnAnotherThread(run);
+        }
+        else
+        {
+            run();
+        }
+
+        Assert.IsInstanceOfType<InvalidDataException>(thrown);
+        Assert.AreEqual("first", thrown.Message);
+        Assert.IsNull(x.grad);
+
+        // What did not depend on it may have come through.
+        Assert.AreEqual(4, z.grad?.sum().item<float>() ?? 4);
+    }
+
+    /// <summary>An allocation that no machine has memory for, in the middle of backward.</summary>
+    [TestMethod]
+    public void MemoryThatIsExhaustedInBackwardIsAnException()
+    {
+        using var scope = NewDisposeScope();
+        using var pass = new BackwardPass();
+        Tensor y = Failing.Apply(ones(4, requires_grad: true), Failing.OutOfMemory);
+
+        Exception? thrown = null;
+        OnAnotherThread(() => thrown = Assert.Throws<ExternalException>(() => pass.Run(y, ones(4))));
+
+        Assert.IsTrue(TorchMemory.IsExhausted(thrown!), thrown!.Message);
+        Assert.IsFalse(TorchMemory.IsExhausted(Assert.Throws<ExternalException>(() => ones(2).mm(ones(2)))));
+        Assert.IsFalse(TorchMemory.IsExhausted(new InvalidOperationException("out of memory")));
+    }
+
+    [TestMethod]
+    public void APassEndsWithItsBlockAndTheOuterOneGoesOn()
+    {
+        Assert.IsNull(BackwardPass.Current);
+        using (var outer = new BackwardPass())
+        {
+            using (var inner = new BackwardPass())
+            {
+                Assert.AreSame(inner, BackwardPass.Current);
+            }
+
+            Assert.AreSame(outer, BackwardPass.Current);
+        }
+
+        Assert.IsNull(BackwardPass.Current);
+    }
+
+    /// <summary>Many trainings at once, each with a pass of its own: none frees what another's libtorch still reads.</summary>
+    [TestMethod]
+    public void PassesOfSeveralThreadsDoNotMeet()
+    {
+        double[][] values = new double[4][];
+        Parallel.For(0, values.Length, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i =>
+        {
+            using CausalLM model = TinyModel.Create();
+            AdapterSet adapters = TinyModel.Adapt(model);
+            var plan = new BatchPlan(TinyModel.Rows(12), 2, 2, seed: 1);
+            new TrainingLoop(model, adapters, TinyModel.Settings).Run(plan.Epoch(0), plan.StepsPerEpoch, null, _ => { }, default);
+            values[i] = TinyModel.Values(adapters);
+        });
+
+        foreach (double[] other in values[1..])
+        {
+            CollectionAssert.AreEqual(values[0], other);
+        }
+    }
+
+    private static void OnAnotherThread(Action act)
+    {
+        Exception? failure = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                act();
+            }
+            catch (Exception thrown)
+            {
+                failure = thrown;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        if (failure is not null)
+        {
+            throw new AssertFailedException(failure.Message, failure);
+        }
+    }
+
+    private static void Collect()
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+    }
+
+    /// <summary>y = x, whose gradient fails.</summary>
+    private sealed class Failing : GradientFunction<Failing>
+    {
+        public const string OutOfMemory = "out of memory";
+
+        public static Tensor Apply(Tensor x, string how) => Record(x, how);
+
+        protected override Tensor Forward(AutogradContext ctx, object[] vars)
+        {
+            ctx.save_data("how", vars[1]);
+            return ((Tensor)vars[0]).clone();
+        }
+
+        protected override List<Tensor?> Gradients(AutogradContext ctx, Tensor gradient)
+        {
+            var how = (string)ctx.get_data("how");
+            return how == OutOfMemory ? [empty(1L << 50), null] : throw new InvalidDataException(how);
+        }
+    }
+}
