@@ -31,6 +31,7 @@ switch (args.FirstOrDefault())
 
     case ServiceMemory.RoundsVerb:
         return ServiceMemory.Rounds(args[1], args[2], args[3]);
+
     case "checkpointing":
         StepMemory.Run(args[1..]);
         return 0;

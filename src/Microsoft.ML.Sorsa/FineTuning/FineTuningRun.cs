@@ -60,6 +60,10 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         {
             throw ExhaustedMemory.Error(settings, start, failure);
         }
+        finally
+        {
+            KeptMemory.GiveBack();
+        }
     }
 
     private FineTunedModel TrainAndMerge(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)

@@ -13,7 +13,8 @@ internal static class ServiceRounds
     private const int Count = 8;
 
     /// <summary>What can be done over a folder, by name.</summary>
-    public static IReadOnlyList<string> Kinds { get; } = ["zip", "zip after a training", "folder", "cast", "adapters", "fit", "base"];
+    public static IReadOnlyList<string> Kinds { get; } =
+        ["zip", "zip after a training", "folder", "cast", "adapters", "adapters in turn", "fit", "trials"];
 
     /// <summary>Writes a model of 24 million random weights beside a folder's small files.</summary>
     /// <param name="small">A Llama model, for its tokenizer and its configuration, which is widened.</param>
@@ -39,39 +40,69 @@ internal static class ServiceRounds
         CheckpointWriter.Write(stream, [.. weights], ScalarType.Float32);
     }
 
-    /// <summary>Does one thing eight times.</summary>
+    /// <summary>Does one thing eight times, and gives the resident megabytes after each.</summary>
     /// <param name="kind">One of <see cref="Kinds"/>.</param>
     /// <param name="model">A model's folder.</param>
     /// <param name="work">An empty folder.</param>
-    /// <returns>The resident megabytes after each time, and the largest between.</returns>
     public static IEnumerable<double> Run(string kind, string model, string work)
     {
         SorsaCatalog sorsa = new MLContext().Sorsa();
         string zip = Path.Combine(work, "model.zip"), adapter = Path.Combine(work, "adapter");
-        Action round = kind switch
-        {
-            "zip" or "zip after a training" => () => sorsa.LoadZip(zip).Dispose(),
-            "folder" => () => sorsa.LoadModel(model, mapWeights: false).Dispose(),
-            "cast" => () => sorsa.LoadModel(model, computeType: WeightType.BFloat16).Dispose(),
-            "adapters" => () => UseAdapter(sorsa, model, adapter),
-            "base" => () => TrainOnBase(model, work),
-            _ => () => Fit(model).Dispose(),
-        };
         if (kind is "zip")
         {
             using SorsaTransformer saved = sorsa.LoadModel(model);
             saved.Save(zip);
         }
-        else if (kind is "zip after a training" or "adapters")
+        else if (kind is "zip after a training" or "adapters" or "adapters in turn")
         {
             using SorsaTransformer saved = Fit(model);
             saved.Save(zip);
             saved.SaveAdapter(adapter);
         }
 
+        using SorsaTransformer? served = kind is "adapters in turn" ? sorsa.LoadModel(model) : null;
+        served?.LoadAdapter("one", adapter);
+        served?.LoadAdapter("other", adapter);
+        using SorsaBaseModel? shared = kind is "trials"
+            ? sorsa.OpenBaseModel(Options(model), largestRank: 4, Path.Combine(work, "decompositions")) : null;
         for (int i = 0; i < Count; i++)
         {
-            round();
+            switch (kind)
+            {
+                case "folder":
+                    sorsa.LoadModel(model, mapWeights: false).Dispose();
+                    break;
+
+                case "cast":
+                    sorsa.LoadModel(model, computeType: WeightType.BFloat16).Dispose();
+                    break;
+
+                case "adapters":
+                    using (SorsaTransformer transformer = sorsa.LoadModel(model))
+                    {
+                        transformer.LoadAdapter("it", adapter);
+                        transformer.UseAdapter("it");
+                    }
+
+                    break;
+
+                case "adapters in turn":
+                    served!.UseAdapter(i % 2 == 0 ? "one" : "other");
+                    break;
+
+                case "fit":
+                    Fit(model).Dispose();
+                    break;
+
+                case "trials":
+                    shared!.FineTune(Options(model), [.. Rows().Select(row => (row.Prompt, row.Response))]).Model.Dispose();
+                    break;
+
+                default:
+                    sorsa.LoadZip(zip).Dispose();
+                    break;
+            }
+
             yield return Resident();
         }
     }
@@ -80,20 +111,6 @@ internal static class ServiceRounds
     {
         var mlContext = new MLContext();
         return mlContext.Sorsa().FineTune(Options(model)).Fit(mlContext.Data.LoadFromEnumerable(Rows()));
-    }
-
-    private static void TrainOnBase(string model, string work)
-    {
-        var mlContext = new MLContext();
-        using SorsaBaseModel shared = mlContext.Sorsa().OpenBaseModel(Options(model), largestRank: 4, Path.Combine(work, "decompositions"));
-        shared.FineTune(Options(model), [.. Rows().Select(row => (row.Prompt, row.Response))]).Model.Dispose();
-    }
-
-    private static void UseAdapter(SorsaCatalog sorsa, string model, string folder)
-    {
-        using SorsaTransformer transformer = sorsa.LoadModel(model);
-        transformer.LoadAdapter("it", folder);
-        transformer.UseAdapter("it");
     }
 
     private static SorsaFineTuningTrainer.Options Options(string model) => new() { ModelFolder = model, Rank = 4, BatchSize = 8 };
