@@ -11,8 +11,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank]</c>. Bytes per parameter of the projections; ‖W − start‖ / ‖W‖ of
-/// plain NF4, of NF4 beside SORSA's leading triplets, and after five rounds of both; the time of reading a weight over that of the linear
-/// map with it (256 tokens, one thread, wall time, medians).
+/// plain NF4, of NF4 beside SORSA's leading triplets, and after five rounds of both; the time of quantising a weight, of reading it as
+/// float32 and as bfloat16, and of reading it over that of the linear map with it (256 tokens, one thread, wall time, medians).
 /// </summary>
 internal static class Nf4Storage
 {
@@ -29,6 +29,7 @@ internal static class Nf4Storage
         (long bytes, long parameters) = (0, 0);
         var errors = new List<QuantizationError>();
         var ratios = new List<double>();
+        var times = new List<(double Quantised, double Float32, double BFloat16)>();
         foreach (ProjectionSlot slot in model.Projections)
         {
             using var scope = NewDisposeScope();
@@ -40,6 +41,9 @@ internal static class Nf4Storage
             bytes += quantized.Size;
             parameters += weight.numel();
             ratios.Add(Ratio(weight, quantized));
+            times.Add((
+                PerValue(weight, () => new Nf4Weight(weight)), PerValue(weight, () => quantized.Dense(ScalarType.Float32)),
+                PerValue(weight, () => quantized.Dense(ScalarType.BFloat16))));
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -49,7 +53,25 @@ internal static class Nf4Storage
         Print("error beside the leading triplets", Statistics.Median(errors.Select(error => error.Residual!.Value)), "F4");
         Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"),
             Statistics.Median(errors.Select(error => error.Initial)), "F4");
+        Print("quantising, ns a value", Statistics.Median(times.Select(time => time.Quantised)), "F2");
+        Print("reading as float32, ns a value", Statistics.Median(times.Select(time => time.Float32)), "F2");
+        Print("reading as bfloat16, ns a value", Statistics.Median(times.Select(time => time.BFloat16)), "F2");
         Print("reading the weight / linear map with it", Statistics.Median(ratios), "F2");
+    }
+
+    private static double PerValue(Tensor weight, Func<IDisposable> make)
+    {
+        var times = new List<double>();
+        for (int i = 0; i <= Repetitions; i++)
+        {
+            double start = Now();
+            using (make())
+            {
+                times.Add(Now() - start);
+            }
+        }
+
+        return Statistics.Median(times.Skip(1)) * 1e6 / weight.numel();
     }
 
     private static double Ratio(Tensor weight, Nf4Weight quantized)
