@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
@@ -11,23 +10,25 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What an adapter's file costs after its base: <c>adapter [model folder] [rounds]</c>. SORSA of rank 16 on all projections is written
-/// once; then each round loads the base, reads the file, and puts the adapter in use (which merges it). Wall time, medians.
+/// What an adapter's file costs after its base: <c>adapter [model folder] [rounds] [--device cpu] [--type float32]</c>. SORSA of rank 16
+/// on all projections is written once; then each round loads the base, reads the file, and puts the adapter in use (which merges it).
+/// Wall time, medians.
 /// </summary>
 internal static class AdapterSpeed
 {
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
-        int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
+        var arguments = new Arguments(args, ["model", "rounds"], Arguments.DeviceOption, Arguments.TypeOption);
+        string folder = arguments.Text("model") ?? Folders.SmolLM2;
+        int rounds = arguments.Number("rounds", 7);
         string file = Path.Combine(Path.GetTempPath(), $"sorsa-adapter-{Environment.ProcessId}");
         try
         {
-            double split = Write(folder, file);
+            double split = Write(folder, file, arguments.Type, arguments.Device);
             var times = new List<(double Base, double Read, double Use)>();
             for (int round = 0; round <= rounds; round++)
             {
-                times.Add(Load(folder, file));
+                times.Add(Load(folder, file, arguments.Type, arguments.Device));
             }
 
             long size = Directory.GetFiles(file).Sum(path => new FileInfo(path).Length);
@@ -48,32 +49,33 @@ internal static class AdapterSpeed
         }
     }
 
-    private static double Write(string folder, string file)
+    private static double Write(string folder, string file, ScalarType type, Device device)
     {
-        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        using CausalLM model = CausalLM.Load(folder, type, device);
         using Generator generator = new(0);
         string[] targets = [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
-        var clock = Stopwatch.StartNew();
+
+        // Before an adapter takes a part of a weight.
+        string fingerprint = model.Fingerprint;
+        var clock = new DeviceClock(device);
         AdapterSet adapters = AdapterSet.Inject(
             model, targets, new SorsaMethod { Rank = 16, Decomposition = Decomposition.Drawn(generator) });
-        double split = clock.Elapsed.TotalMilliseconds;
-        using AdapterWeights weights = AdapterWeights.Of(adapters, model.Fingerprint)!;
+        double split = clock.Now;
+        using AdapterWeights weights = AdapterWeights.Of(adapters, fingerprint)!;
         AdapterFolder.Write(weights, file);
         return split;
     }
 
-    private static (double Base, double Read, double Use) Load(string folder, string file)
+    private static (double Base, double Read, double Use) Load(string folder, string file, ScalarType type, Device device)
     {
-        var clock = Stopwatch.StartNew();
-        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
-        double loaded = clock.Elapsed.TotalMilliseconds;
-        clock.Restart();
+        var clock = new DeviceClock(device);
+        using CausalLM model = CausalLM.Load(folder, type, device);
+        double loaded = clock.Now;
         using var adapters = new AdapterSwitch(model, model.StoredType);
         adapters.Add("it", AdapterFolder.Read(file), file);
-        double read = clock.Elapsed.TotalMilliseconds;
-        clock.Restart();
+        double read = clock.Now;
         adapters.Use("it");
-        return (loaded, read, clock.Elapsed.TotalMilliseconds);
+        return (loaded, read - loaded, clock.Now - read);
     }
 
     private static void Print(string what, double milliseconds) =>

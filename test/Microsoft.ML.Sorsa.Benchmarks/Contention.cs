@@ -21,8 +21,9 @@ internal static class Contention
 
     public static int Run(string[] args)
     {
-        int rows = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : DefaultRows;
-        int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : DefaultRounds;
+        var arguments = new Arguments(args, ["rows", "rounds"]);
+        int rows = arguments.Number("rows", DefaultRows);
+        int rounds = arguments.Number("rounds", DefaultRounds);
         if (OperatingSystem.IsLinux())
         {
             Console.WriteLine($"load at the start: {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");

@@ -3,8 +3,13 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// <summary>Where the models and data lie, seen from the build.</summary>
 internal static class Folders
 {
+    private static readonly Lazy<string> s_root = new(FindRoot);
+
     /// <summary>The folder of the solution.</summary>
-    public static string Root { get; } = FindRoot();
+    public static string Root => s_root.Value;
+
+    /// <summary>Stored answers of others, beside the program: they travel with a publish.</summary>
+    public static string Golden => Path.Combine(AppContext.BaseDirectory, "data", "golden");
 
     /// <summary>The folder of shared data that stands beside the solution's.</summary>
     public static string Shared => Path.Combine(Path.GetDirectoryName(Root)!, "shared");
@@ -12,6 +17,7 @@ internal static class Folders
     public static string SmolLM2 =>
         Environment.GetEnvironmentVariable("SORSA_SMOLLM2") ?? Path.Combine(Shared, "models", "SmolLM2-135M-Instruct");
 
+    /// <summary>The bundled model, in the repository.</summary>
     public static string TinyLlama => Path.Combine(Root, "samples", "models", "tiny-llama-math");
 
     private static string FindRoot()

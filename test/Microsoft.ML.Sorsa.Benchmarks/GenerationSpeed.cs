@@ -2,35 +2,47 @@ using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
-using TorchSharp;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
-/// <summary>Prefill and decode in tokens per second: <c>generation [model folder] [new tokens] [rounds]</c>, float32.</summary>
+/// <summary>
+/// Prefill and decode in tokens per second: <c>generation [model folder] [new tokens] [rounds] [--device cpu] [--type float32]</c>.
+/// Every token comes to the host, so that the device has been waited for.
+/// </summary>
 internal static class GenerationSpeed
 {
-    private const int PromptLength = 128;
+    public const int PromptLength = 128;
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
-        int newTokens = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 33;
-        int rounds = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 5;
-        using CausalLM model = CausalLM.Load(folder, torch.ScalarType.Float32, torch.CPU);
+        var arguments = new Arguments(
+            args, ["model", "new tokens", "rounds"], Arguments.DeviceOption, Arguments.TypeOption);
+        string folder = arguments.Text("model") ?? Folders.SmolLM2;
+        int newTokens = arguments.Number("new tokens", 33), rounds = arguments.Number("rounds", 5);
+        Device device = arguments.Device;
+        using var memory = new CardMemory(device);
+        using CausalLM model = CausalLM.Load(folder, arguments.Type, device);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{Path.GetFileName(folder)}, float32, {torch.get_num_threads()} threads, prompts of {PromptLength} tokens, " +
-            $"{newTokens} new ones, median of {rounds} rounds"));
+            $"{Path.GetFileName(folder)}, {ResultLine.Name(arguments.Type)}, {device}, {get_num_threads()} threads, prompts of "
+            + $"{PromptLength} tokens, {newTokens} new ones, median of {rounds} rounds"));
         foreach (int batch in new[] { 1, 8 })
         {
-            // One round more to warm up.
-            (double Prefill, double Decode)[] times = [.. Enumerable.Range(0, rounds + 1)
-                .Select(round => Measure(model, batch, newTokens, round))
-                .Skip(1)];
-            double prefill = batch * PromptLength / Statistics.Median(times.Select(time => time.Prefill)),
-                decode = batch * (newTokens - 1) / Statistics.Median(times.Select(time => time.Decode));
+            (double prefill, double decode) = Median(model, batch, newTokens, rounds);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"batch {batch}: prefill {prefill:F0} tokens/s, decode {decode:F1} tokens/s"));
+                $"batch {batch}: prefill {batch * PromptLength / prefill:F0} tokens/s, "
+                + $"decode {batch * (newTokens - 1) / decode:F1} tokens/s"));
+            Console.WriteLine(ResultLine.OfDecoding(
+                arguments.Type, new StepShape(batch, newTokens, model.Spec.LayerCount), PromptLength, prefill, decode, memory));
         }
+    }
+
+    /// <summary>Seconds until the first token, and for the others; one round more warms up.</summary>
+    public static (double Prefill, double Decode) Median(CausalLM model, int batch, int newTokens, int rounds)
+    {
+        (double Prefill, double Decode)[] times =
+            [.. Enumerable.Range(0, rounds + 1).Select(round => Measure(model, batch, newTokens, round)).Skip(1)];
+        return (Statistics.Median(times.Select(time => time.Prefill)), Statistics.Median(times.Select(time => time.Decode)));
     }
 
     private static (double Prefill, double Decode) Measure(CausalLM model, int batch, int newTokens, int round)

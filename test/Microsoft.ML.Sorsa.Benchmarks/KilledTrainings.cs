@@ -8,8 +8,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// Kills trainings (SIGKILL) at random moments and runs them again: the weights must be those of a training that was left alone, to the
-/// last bit. Methods take turns; every training has accumulation, validation, early stopping and, where the method has it, dropout. Ends
-/// with an error where one differs.
+/// last bit: <c>resume [trainings]</c>. Methods and types take turns; every training has accumulation, validation, early stopping and,
+/// where the method has it, dropout. Ends with an error where one differs.
 /// </summary>
 internal static class KilledTrainings
 {
@@ -17,33 +17,58 @@ internal static class KilledTrainings
 
     private const string HashFile = "hash.txt";
 
+    /// <summary>A training writes some more checkpoints than this.</summary>
+    private const int MostWritings = 12;
+
+    /// <summary>About as long as it takes until the first step, and to write a checkpoint.</summary>
+    private static readonly TimeSpan s_start = TimeSpan.FromSeconds(2), s_writing = TimeSpan.FromMilliseconds(15);
+
+    /// <summary>Where a training is killed.</summary>
+    private enum Moment
+    {
+        /// <summary>At any time of it.</summary>
+        Any,
+
+        /// <summary>While the process, the model and the adapters come up.</summary>
+        Start,
+
+        /// <summary>While a checkpoint is being written.</summary>
+        Writing,
+    }
+
     public static int Run(string[] args)
     {
-        int trainings = int.Parse(args.ElementAtOrDefault(0) ?? "50", CultureInfo.InvariantCulture);
+        int trainings = new Arguments(args, ["trainings"]).Number("trainings", 50);
         string folder = Directory.CreateTempSubdirectory("sorsa-resume-").FullName;
         try
         {
             string model = TrainingBits.GoldenModel(folder);
-            string[] variants = [.. TrainingBits.Methods().Select(variant => variant.Name)];
-            var alone = new Dictionary<string, (string Hash, TimeSpan Time)>(StringComparer.Ordinal);
+            string[] methods = [.. TrainingBits.Methods().Select(method => method.Name)];
+            var alone = new Dictionary<Variant, (string Hash, TimeSpan Time)>();
             var random = new Random(0);
-            int equal = 0;
+            int equal = 0, half = 0, all = 0;
             for (int i = 0; i < trainings; i++)
             {
-                string variant = variants[i % variants.Length];
+                // Both types take turns, and each method has the other one in the next round.
+                int round = i / methods.Length;
+                var variant = new Variant(
+                    methods[i % methods.Length], (i + round) % 2 == 0 ? WeightType.Float32 : WeightType.BFloat16);
                 if (!alone.TryGetValue(variant, out (string Hash, TimeSpan Time) expected))
                 {
                     expected = alone[variant] = LeftAlone(model, Path.Combine(folder, $"alone-{alone.Count}"), variant);
                 }
 
-                TimeSpan[] moments = [.. Enumerable.Range(0, 1 + (i % 3)).Select(_ => random.NextDouble() * expected.Time)];
-                (string hash, int kills, int resumed) = Killed(model, Path.Combine(folder, $"killed-{i}"), variant, moments);
-                equal += hash == expected.Hash ? 1 : 0;
+                Moment[] moments = [.. Enumerable.Range(0, 1 + (i % 3)).Select(kill => (Moment)((i + round + kill) % 3))];
+                KilledTraining killed = Killed(
+                    model, Path.Combine(folder, $"killed-{i}"), variant, moments, expected.Time, random);
+                (equal, half, all) = (equal + (killed.Hash == expected.Hash ? 1 : 0), half + killed.Half, all + killed.Kills);
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{i + 1}: {variant}, killed {kills} times, gone on from step {resumed} at last: "
-                    + $"{(hash == expected.Hash ? "equal" : "DIFFERS")}"));
+                    $"{i + 1}: {variant.Method}, {variant.Type}, killed {killed.Kills} times ({string.Join(", ", moments)}), gone on from "
+                    + $"step {killed.ResumedFrom} at last: {(killed.Hash == expected.Hash ? "equal" : "DIFFERS")}"));
             }
 
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{all} kills, {half} of them in a checkpoint that was half written"));
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{equal} of {trainings} equal"));
             return equal == trainings ? 0 : 1;
         }
@@ -54,10 +79,14 @@ internal static class KilledTrainings
     }
 
     /// <summary>What a process runs that may be killed. An empty name of the folder of checkpoints: it writes none.</summary>
-    public static int Train(string model, string folder, string variant, string checkpoints)
+    public static int Train(string[] args)
     {
-        SorsaFineTuningTrainer.Options options = TrainingBits.Methods().Single(known => known.Name == variant).Options;
-        options.ModelFolder = model;
+        var arguments = new Arguments(args, ["model", "folder", "method", "type", "checkpoints"]);
+        string folder = arguments.Text("folder")!, checkpoints = arguments.Text("checkpoints") ?? "";
+        SorsaFineTuningTrainer.Options options =
+            TrainingBits.Methods().Single(known => known.Name == arguments.Text("method")).Options;
+        options.ModelFolder = arguments.Text("model")!;
+        options.ComputeType = Enum.Parse<WeightType>(arguments.Text("type")!);
         options.PromptTemplate = PromptTemplate.Format("{prompt} = ");
         options.BatchSize = 4;
         options.GradientAccumulationSteps = 2;
@@ -86,7 +115,7 @@ internal static class KilledTrainings
         return 0;
     }
 
-    private static (string Hash, TimeSpan Time) LeftAlone(string model, string folder, string variant)
+    private static (string Hash, TimeSpan Time) LeftAlone(string model, string folder, Variant variant)
     {
         Directory.CreateDirectory(folder);
         var clock = Stopwatch.StartNew();
@@ -95,26 +124,27 @@ internal static class KilledTrainings
         return (File.ReadAllText(Path.Combine(folder, HashFile)), clock.Elapsed);
     }
 
-    private static (string Hash, int Kills, int ResumedFrom) Killed(
-        string model, string folder, string variant, TimeSpan[] moments)
+    private static KilledTraining Killed(
+        string model, string folder, Variant variant, Moment[] moments, TimeSpan time, Random random)
     {
-        string checkpoints = Path.Combine(folder, "checkpoints");
-        Directory.CreateDirectory(folder);
-        int kills = 0, step = 0;
+        string checkpoints = Directory.CreateDirectory(Path.Combine(folder, "checkpoints")).FullName;
+        int kills = 0, half = 0, step = 0;
         while (true)
         {
+            string[] before = Directory.GetDirectories(checkpoints, "*.tmp");
             using Process process = Start(model, folder, variant, checkpoints);
-            if (process.WaitForExit(kills < moments.Length ? moments[kills] : Timeout.InfiniteTimeSpan))
+            if (kills == moments.Length || !Kill(process, moments[kills], checkpoints, time, random))
             {
+                process.WaitForExit();
                 return process.ExitCode == 0
-                    ? (File.ReadAllText(Path.Combine(folder, HashFile)), kills, step)
+                    ? new KilledTraining(File.ReadAllText(Path.Combine(folder, HashFile)), kills, half, step)
                     : throw new InvalidOperationException($"The training ended with exit code {process.ExitCode}.");
             }
 
-            process.Kill();
             process.WaitForExit();
             kills++;
-            step = !Directory.Exists(checkpoints) ? 0 : Directory.GetDirectories(checkpoints, "checkpoint-*")
+            half += Directory.GetDirectories(checkpoints, "*.tmp").Except(before).Any() ? 1 : 0;
+            step = Directory.GetDirectories(checkpoints, "checkpoint-*")
                 .Select(path => Path.GetFileName(path)["checkpoint-".Length..])
                 .Select(text => int.TryParse(text, CultureInfo.InvariantCulture, out int at) ? at : 0)
                 .DefaultIfEmpty().Max();
@@ -122,6 +152,45 @@ internal static class KilledTrainings
             // A training that was saved before the kill is saved anew.
             Delete(Path.Combine(folder, "saved"));
         }
+    }
+
+    /// <returns>Whether it was; a training may end before.</returns>
+    private static bool Kill(Process process, Moment moment, string checkpoints, TimeSpan time, Random random)
+    {
+        if (moment != Moment.Writing)
+        {
+            TimeSpan after = random.NextDouble() * (moment == Moment.Start ? s_start : time);
+            if (process.WaitForExit(after))
+            {
+                return false;
+            }
+
+            process.Kill();
+            return true;
+        }
+
+        int writings = random.Next(1, MostWritings);
+        long further = (long)(random.NextDouble() * s_writing.TotalSeconds * Stopwatch.Frequency);
+        bool isKilled = false;
+        using var watcher = new FileSystemWatcher(checkpoints, "*.tmp") { NotifyFilter = NotifyFilters.DirectoryName };
+        watcher.Created += (_, _) =>
+        {
+            if (Interlocked.Decrement(ref writings) == 0)
+            {
+                // A sleep would be longer than the writing.
+                long from = Stopwatch.GetTimestamp();
+                while (Stopwatch.GetTimestamp() - from < further)
+                {
+                    Thread.SpinWait(10);
+                }
+
+                Volatile.Write(ref isKilled, true);
+                process.Kill();
+            }
+        };
+        watcher.EnableRaisingEvents = true;
+        process.WaitForExit();
+        return Volatile.Read(ref isKilled) && process.ExitCode != 0;
     }
 
     private static void Delete(string folder)
@@ -132,10 +201,22 @@ internal static class KilledTrainings
         }
     }
 
-    private static Process Start(string model, string folder, string variant, string checkpoints)
+    private static Process Start(string model, string folder, Variant variant, string checkpoints)
     {
         string program = Environment.ProcessPath!;
         string[] host = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [Assembly.GetExecutingAssembly().Location] : [];
-        return Process.Start(new ProcessStartInfo(program, [.. host, TrainVerb, model, folder, variant, checkpoints]))!;
+        string[] last = checkpoints.Length == 0 ? [] : [checkpoints];
+        return Process.Start(new ProcessStartInfo(
+            program, [.. host, TrainVerb, model, folder, variant.Method, variant.Type.ToString(), .. last]))!;
     }
+
+    /// <summary>A training that is run.</summary>
+    private sealed record Variant(string Method, WeightType Type);
+
+    /// <summary>What came of one that was killed.</summary>
+    /// <param name="Hash">Of its weights.</param>
+    /// <param name="Kills">How often it was killed.</param>
+    /// <param name="Half">How many of them left a checkpoint half written.</param>
+    /// <param name="ResumedFrom">The step at which it went on at last.</param>
+    private sealed record KilledTraining(string Hash, int Kills, int Half, int ResumedFrom);
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
@@ -10,9 +9,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank]</c>. Bytes per parameter of the projections; ‖W − start‖ / ‖W‖ of
-/// plain NF4, of NF4 beside SORSA's leading triplets, and after five rounds of both; the time of quantising a weight, of reading it as
-/// float32 and as bfloat16, and of reading it over that of the linear map with it (256 tokens, one thread, wall time, medians).
+/// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank] [--device cpu] [--type float32]</c>. Bytes per parameter of the
+/// projections; ‖W − start‖ / ‖W‖ of plain NF4, of NF4 beside SORSA's leading triplets, and after five rounds of both; the time of
+/// quantising a weight, of reading it, and of reading it over that of the linear map with it (256 tokens, one thread, wall time, medians).
 /// </summary>
 internal static class Nf4Storage
 {
@@ -22,14 +21,16 @@ internal static class Nf4Storage
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Folders.TinyLlama;
-        int rank = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 16;
+        var arguments = new Arguments(args, ["model", "rank"], Arguments.DeviceOption, Arguments.TypeOption);
+        string folder = arguments.Text("model") ?? Folders.TinyLlama;
+        int rank = arguments.Number("rank", 16);
+        var clock = new DeviceClock(arguments.Device);
         set_num_threads(1);
-        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        using CausalLM model = CausalLM.Load(folder, arguments.Type, arguments.Device);
         (long bytes, long parameters) = (0, 0);
         var errors = new List<QuantizationError>();
         var ratios = new List<double>();
-        var times = new List<(double Quantised, double Float32, double BFloat16)>();
+        var times = new List<(double Quantised, double Read)>();
         foreach (ProjectionSlot slot in model.Projections)
         {
             using var scope = NewDisposeScope();
@@ -40,10 +41,9 @@ internal static class Nf4Storage
             using var quantized = new Nf4Weight(weight);
             bytes += quantized.Size;
             parameters += weight.numel();
-            ratios.Add(Ratio(weight, quantized));
+            ratios.Add(Ratio(weight, quantized, clock));
             times.Add((
-                PerValue(weight, () => new Nf4Weight(weight)), PerValue(weight, () => quantized.Dense(ScalarType.Float32)),
-                PerValue(weight, () => quantized.Dense(ScalarType.BFloat16))));
+                PerValue(weight, () => new Nf4Weight(weight), clock), PerValue(weight, () => quantized.Dense(weight.dtype), clock)));
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -54,49 +54,46 @@ internal static class Nf4Storage
         Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"),
             Statistics.Median(errors.Select(error => error.Initial)), "F4");
         Print("quantising, ns a value", Statistics.Median(times.Select(time => time.Quantised)), "F2");
-        Print("reading as float32, ns a value", Statistics.Median(times.Select(time => time.Float32)), "F2");
-        Print("reading as bfloat16, ns a value", Statistics.Median(times.Select(time => time.BFloat16)), "F2");
+        Print("reading, ns a value", Statistics.Median(times.Select(time => time.Read)), "F2");
         Print("reading the weight / linear map with it", Statistics.Median(ratios), "F2");
     }
 
-    private static double PerValue(Tensor weight, Func<IDisposable> make)
+    private static double PerValue(Tensor weight, Func<IDisposable> make, DeviceClock clock)
     {
         var times = new List<double>();
         for (int i = 0; i <= Repetitions; i++)
         {
-            double start = Now();
+            double start = clock.Now;
             using (make())
             {
-                times.Add(Now() - start);
+                times.Add(clock.Now - start);
             }
         }
 
         return Statistics.Median(times.Skip(1)) * 1e6 / weight.numel();
     }
 
-    private static double Ratio(Tensor weight, Nf4Weight quantized)
+    private static double Ratio(Tensor weight, Nf4Weight quantized, DeviceClock clock)
     {
-        Tensor x = randn(Tokens, weight.shape[1]);
+        Tensor x = randn(Tokens, weight.shape[1]).to(weight.dtype, weight.device);
         var ratios = new List<double>();
         for (int i = 0; i <= Repetitions; i++)
         {
-            double start = Now();
-            using (quantized.Dense(ScalarType.Float32))
+            double start = clock.Now;
+            using (quantized.Dense(weight.dtype))
             {
             }
 
-            double read = Now();
+            double read = clock.Now;
             using (nn.functional.linear(x, weight))
             {
             }
 
-            ratios.Add((read - start) / (Now() - read));
+            ratios.Add((read - start) / (clock.Now - read));
         }
 
         return Statistics.Median(ratios.Skip(1));
     }
-
-    private static double Now() => Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency;
 
     private static void Print(string what, double value, string format) =>
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,

@@ -1,86 +1,111 @@
 using Microsoft.ML.Sorsa.Benchmarks;
+using Microsoft.ML.Sorsa.Benchmarks.Gpu;
 
-switch (args.FirstOrDefault())
+try
 {
-    case "tokenizers":
-        TokenizerSpeed.Run(args[1..]);
-        return 0;
+    switch (args.FirstOrDefault())
+    {
+        case "tokenizers":
+            TokenizerSpeed.Run(args[1..]);
+            return 0;
 
-    case "generation":
-        GenerationSpeed.Run(args[1..]);
-        return 0;
+        case "generation":
+            GenerationSpeed.Run(args[1..]);
+            return 0;
 
-    case "step":
-        StepSpeed.Run(args[1..]);
-        return 0;
+        case "step":
+            StepSpeed.Run(args[1..]);
+            return 0;
 
-    case "adapter":
-        AdapterSpeed.Run(args[1..]);
-        return 0;
+        case "adapter":
+            AdapterSpeed.Run(args[1..]);
+            return 0;
 
-    case "nf4":
-        Nf4Storage.Run(args[1..]);
-        return 0;
+        case "nf4":
+            Nf4Storage.Run(args[1..]);
+            return 0;
 
-    case "memory":
-        TrainingMemory.Run(args[1..]);
-        return 0;
+        case "memory":
+            TrainingMemory.Run(args[1..]);
+            return 0;
 
-    case "service":
-        return ServiceMemory.Run(args[1..]);
+        case "service":
+            return ServiceMemory.Run(args[1..]);
 
-    case ServiceMemory.RoundsVerb:
-        return ServiceMemory.Rounds(args[1], args[2], args[3]);
+        case ServiceMemory.RoundsVerb:
+            return ServiceMemory.Rounds(args[1], args[2], args[3]);
 
-    case "checkpointing":
-        StepMemory.Run(args[1..]);
-        return 0;
+        case "checkpointing":
+            StepMemory.Run(args[1..]);
+            return 0;
 
-    case "sweep":
-        SweepSpeed.Run(args[1..]);
-        return 0;
+        case "sweep":
+            SweepSpeed.Run(args[1..]);
+            return 0;
 
-    case "bits":
-        TrainingBits.Run();
-        return 0;
+        case "bits":
+            TrainingBits.Run(args[1..]);
+            return 0;
 
-    case "contention":
-        return Contention.Run(args[1..]);
+        case "checkpoint-cost":
+            CheckpointCost.Run(args[1..]);
+            return 0;
 
-    case Contention.TrainVerb:
-        return Contention.Train(args[1]);
+        case "contention":
+            return Contention.Run(args[1..]);
 
-    case Contention.BusyVerb:
-        return Contention.Busy();
+        case Contention.TrainVerb:
+            return Contention.Train(args[1]);
 
-    case "kills":
-        return SweepKills.Run(args[1..]);
+        case Contention.BusyVerb:
+            return Contention.Busy();
 
-    case SweepKills.CallerVerb:
-        return SweepKills.Caller(args[1]);
+        case "kills":
+            return SweepKills.Run(args[1..]);
 
-    case SweepKills.WorkerVerb:
-        return SweepKills.Worker(args[1]);
+        case SweepKills.CallerVerb:
+            return SweepKills.Caller(args[1]);
 
-    case "resume":
-        return KilledTrainings.Run(args[1..]);
+        case SweepKills.WorkerVerb:
+            return SweepKills.Worker(args[1]);
 
-    case KilledTrainings.TrainVerb:
-        return KilledTrainings.Train(args[1], args[2], args[3], args[4]);
+        case "gpu":
+            return GpuCheck.Run(args[1..]);
 
-    default:
-        Console.Error.WriteLine("Usage: Microsoft.ML.Sorsa.Benchmarks tokenizers [folder of shared data]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks generation [model folder] [new tokens] [rounds]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks step [model folder] [rounds] [methods...]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks memory [model folder] [steps]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks service [model folder] [kinds...]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks checkpointing [model folder] [rounds]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks adapter [model folder] [rounds]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks nf4 [model folder] [rank]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks bits");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks sweep [model folder] [trials]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks kills [kills]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks contention [rows] [rounds]");
-        Console.Error.WriteLine("       Microsoft.ML.Sorsa.Benchmarks resume [trainings]");
-        return 1;
+        case "gpu-model":
+            RandomModel.Run(args[1..]);
+            return 0;
+
+        case "resume":
+            return KilledTrainings.Run(args[1..]);
+
+        case KilledTrainings.TrainVerb:
+            return KilledTrainings.Train(args[1..]);
+
+        default:
+            Console.Error.WriteLine("""
+                Usage: Microsoft.ML.Sorsa.Benchmarks NAME ..., where NAME ... is one of
+                    step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
+                    memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
+                    service [model folder] [kinds...]
+                    generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
+                    adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
+                    nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]
+                    bits [--device cpu|cuda] [--type float32|bfloat16]
+                    checkpoint-cost [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16] [--rank 16]
+                    gpu [--device cuda] [--type bfloat16] [--model FOLDER] [--budget SECONDS] [--rows BEGINNING,...] [--small]
+                    gpu-model FOLDER [--layers 32] [--hidden 4096] [--intermediate 11008] [--heads 32] [--vocabulary 32000] [--device cpu]
+                    resume [trainings]
+                    kills [kills]
+                    sweep [model folder] [trials]
+                    contention [rows] [rounds]
+                    tokenizers [folder of shared data]
+                """);
+            return 1;
+    }
+}
+catch (ArgumentException error)
+{
+    Console.Error.WriteLine(error.Message);
+    return 1;
 }

@@ -11,36 +11,53 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// One whole step of the training loop (forward with loss, backward, clipping, regularizer, AdamW, what the method does after it, zeroing)
-/// over the frozen base model's forward with loss and backward to the embedded input: <c>step [model folder] [rounds] [methods...]</c>.
-/// Processor time of the process, one torch thread, float32, one row of 256 tokens; each round times base and method and gives a ratio.
+/// over the frozen base model's forward with loss and backward to the embedded input: <c>step [model folder] [rounds] [methods...]
+/// [--device cpu] [--type float32] [--batch 1] [--tokens 256]</c>. On the CPU processor time of the process and one torch thread, on a GPU
+/// wall time; each round times base and method and gives a ratio.
 /// </summary>
 internal static class StepSpeed
 {
-    private const int Tokens = 256;
+    private const int WarmUp = 2;
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
-        int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
-        set_num_threads(1);
-        using CausalLM frozen = CausalLM.Load(folder, ScalarType.Float32, CPU);
-        Random random = new(0);
-        SupervisedExample row = new(
-            [.. Enumerable.Range(0, Tokens).Select(_ => random.Next(frozen.Spec.VocabularySize))], PromptLength: 1);
-        Console.WriteLine(
-            $"{Path.GetFileName(folder)}, float32, 1 x {Tokens} tokens, one thread, processor time, median of {rounds} interleaved rounds");
-        Console.WriteLine("method     rank   base ms   step ms   ratio (min to max)      limit");
-        foreach (StepVariant variant in Chosen(args.Length > 2 ? args[2..] : []))
+        var arguments = new Arguments(
+            args, ["model", "rounds", "methods..."], Arguments.DeviceOption, Arguments.TypeOption, "batch=", "tokens=");
+        string folder = arguments.Text("model") ?? Folders.SmolLM2;
+        int rounds = arguments.Number("rounds", 7), batch = arguments.Number("batch", 1), tokens = arguments.Number("tokens", 256);
+        StepVariant[] chosen = Chosen([.. arguments.Rest]);
+        Device device = arguments.Device;
+        if (device.type == DeviceType.CPU)
         {
-            Print(variant, Measure(frozen, folder, row, variant, rounds));
+            set_num_threads(1);
+        }
+
+        using CausalLM frozen = CausalLM.Load(folder, arguments.Type, device);
+        using var memory = new CardMemory(device);
+        Random random = new(0);
+        SupervisedExample[] rows = [.. Enumerable.Range(0, batch).Select(_ => new SupervisedExample(
+            [.. Enumerable.Range(0, tokens).Select(_ => random.Next(frozen.Spec.VocabularySize))], PromptLength: 1))];
+        string type = ResultLine.Name(arguments.Type), time = device.type == DeviceType.CPU ? "one thread, processor time" : "wall time";
+        Console.WriteLine(
+            $"{Path.GetFileName(folder)}, {type}, {device}, {batch} x {tokens} tokens, {time}, median of {rounds} interleaved rounds");
+        Console.WriteLine("method     rank   base ms   step ms   ratio (min to max)      limit");
+        foreach (StepVariant variant in chosen)
+        {
+            memory.Reset();
+            StepTimes times = Measure(frozen, folder, rows, variant, rounds, arguments.Type, device);
+            Print(variant, times.Pairs);
+            string rank = variant.Rank is { } number ? $" r{number}" : "";
+            Console.WriteLine(ResultLine.Of(
+                $"{variant.Name}{rank} {type}", new StepShape(batch, tokens, frozen.Spec.LayerCount),
+                [.. times.Pairs.Select(pair => pair.Step)], memory, times.Loss, times.Parameters));
         }
     }
 
-    private static IEnumerable<StepVariant> Chosen(string[] names)
+    private static StepVariant[] Chosen(string[] names)
     {
         string[] unknown = [.. names.Where(name => !StepVariant.All.Any(variant => IsNamed(variant, name)))];
         return unknown.Length == 0
-            ? StepVariant.All.Where(variant => names.Length == 0 || names.Any(name => IsNamed(variant, name)))
+            ? [.. StepVariant.All.Where(variant => names.Length == 0 || names.Any(name => IsNamed(variant, name)))]
             : throw new ArgumentException(
                 $"There is no method {string.Join(", ", unknown)}; name some of " +
                 $"{string.Join(", ", StepVariant.All.Select(variant => variant.Name).Distinct())}.", nameof(names));
@@ -48,40 +65,48 @@ internal static class StepSpeed
         static bool IsNamed(StepVariant variant, string name) => variant.Name.Equals(name, StringComparison.OrdinalIgnoreCase);
     }
 
-    private static List<(double Base, double Step)> Measure(
-        CausalLM frozen, string folder, SupervisedExample row, StepVariant variant, int rounds)
+    private static StepTimes Measure(
+        CausalLM frozen, string folder, SupervisedExample[] rows, StepVariant variant, int rounds, ScalarType type, Device device)
     {
-        using CausalLM model = CausalLM.Load(folder, ScalarType.Float32, CPU);
+        using CausalLM model = CausalLM.Load(folder, type, device);
         using Generator generator = new(0);
+        var clock = new DeviceClock(device);
+        Func<double> now = device.type == DeviceType.CPU ? ProcessorTime : () => clock.Now;
         string[] targets = variant.Targets.Length > 0
             ? variant.Targets
             : [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];
-        AdapterSet adapters = AdapterSet.Inject(model, targets, variant.Create(generator, rounds + 2));
+        AdapterSet adapters = AdapterSet.Inject(model, targets, variant.Create(generator, rounds + WarmUp));
         var times = new List<(double Base, double Step)>();
-        double baseTime = 0, start = 0;
+        double baseTime = 0, start = 0, loss = 0;
 
-        // The first two rounds warm up; the loop's first step moves nothing but costs the same.
+        // The first rounds warm up; the loop's first step moves nothing but costs the same.
         new TrainingLoop(model, adapters, new SorsaFineTuningTrainer.Options().ToSettings().Training).Run(
-            Rounds(), rounds + 2, validate: null, _ => times.Add((baseTime, Now() - start)), CancellationToken.None);
-        return times[2..];
+            Rounds(), rounds + WarmUp, validate: null,
+            progress =>
+            {
+                times.Add((baseTime, now() - start));
+                loss = progress.Loss;
+            },
+            CancellationToken.None);
+        return new StepTimes(times[WarmUp..], loss, adapters.Trainable.Sum(named => named.Value.numel()));
 
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> Rounds()
         {
-            for (int round = 0; round < rounds + 2; round++)
+            for (int round = 0; round < rounds + WarmUp; round++)
             {
-                start = Now();
-                BaseStep(frozen, row);
-                baseTime = Now() - start;
-                start = Now();
-                yield return [[row]];
+                start = now();
+                BaseStep(frozen, rows, device);
+                baseTime = now() - start;
+                start = now();
+                yield return [rows];
             }
         }
     }
 
-    private static void BaseStep(CausalLM model, SupervisedExample row)
+    private static void BaseStep(CausalLM model, SupervisedExample[] rows, Device device)
     {
         using var scope = NewDisposeScope();
-        using Batch batch = Batch.Of([row], padTokenId: 0, CPU);
+        using Batch batch = Batch.Of(rows, padTokenId: 0, device);
         Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
         Tensor logits = model.Head(model.Forward(embedded).flatten(0, 1).index_select(0, batch.LabelPositions));
         (SupervisedLoss.Sum(logits, batch.Targets) / batch.LabelCount).backward();
@@ -99,5 +124,8 @@ internal static class StepSpeed
             $"{spread,-26}{limit}").TrimEnd());
     }
 
-    private static double Now() => Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;
+    private static double ProcessorTime() => Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;
+
+    /// <summary>What came of one method.</summary>
+    private sealed record StepTimes(List<(double Base, double Step)> Pairs, double Loss, long Parameters);
 }

@@ -23,20 +23,20 @@ internal sealed record StepVariant(
 
     public static IReadOnlyList<StepVariant> All { get; } =
     [
-        Sorsa("SORSA", 16, 1.20),
-        Sorsa("SORSA", 64, null),
-        Sorsa("QSORSA", 16, null, quantized: true),
-        Of("LoRA", 1.17, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start }),
+        Sorsa(16) with { Limit = 1.20 },
+        Sorsa(64),
+        Sorsa(16, quantized: true),
+        Lora(16) with { Limit = 1.17 },
         Of("LoRA-drop", null, (start, _) => new LoraMethod
         {
             Rank = 16,
             Scale = 1,
             Initialization = start,
-            Dropout = new InputDropout(0.1, seed: 0)
+            Dropout = new InputDropout(0.1, seed: 0),
         }),
         Of("QLoRA", null, (start, _) => new LoraMethod { Rank = 16, Scale = 1, Initialization = start, Quantized = true }),
         Of("PiSSA", 1.17, (start, _) => new PissaMethod { Rank = 16, Decomposition = Decomposition.Drawn(start) }),
-        Of("DoRA", 1.5, (start, _) => new DoraMethod { Rank = 16, Scale = 1, Initialization = start }),
+        Dora(16) with { Limit = 1.5 },
         Of("AdaLoRA", 1.35,
             (start, steps) => new AdaLoraMethod
             {
@@ -51,8 +51,9 @@ internal sealed record StepVariant(
         new("full", null, 1.79, [], (_, _) => new WeightMethod { Everything = true }),
     ];
 
-    private static StepVariant Sorsa(string name, int rank, double? limit, bool quantized = false) =>
-        new(name, rank, limit, [],
+    /// <summary>SORSA, or QSORSA.</summary>
+    public static StepVariant Sorsa(int rank, bool quantized = false) =>
+        new(quantized ? "QSORSA" : "SORSA", rank, null, [],
             (start, _) => new SorsaMethod
             {
                 Rank = rank,
@@ -60,6 +61,12 @@ internal sealed record StepVariant(
                 Decomposition = Decomposition.Drawn(start),
                 Quantized = quantized
             });
+
+    public static StepVariant Lora(int rank) =>
+        new("LoRA", rank, null, [], (start, _) => new LoraMethod { Rank = rank, Scale = 1, Initialization = start });
+
+    public static StepVariant Dora(int rank) =>
+        new("DoRA", rank, null, [], (start, _) => new DoraMethod { Rank = rank, Scale = 1, Initialization = start });
 
     private static StepVariant Of(string name, double? limit, Func<torch.Generator, int, AdapterMethod> create) =>
         new(name, 16, limit, [], create);

@@ -23,7 +23,7 @@ internal static class SweepKills
 
     public static int Run(string[] args)
     {
-        int kills = int.Parse(args.ElementAtOrDefault(0) ?? "200", CultureInfo.InvariantCulture);
+        int kills = new Arguments(args, ["kills"]).Number("kills", 200);
         string folder = Directory.CreateTempSubdirectory("sorsa-kills-").FullName;
 
         // The server runs as another user, who must reach its folder.

@@ -16,8 +16,9 @@ internal static class SweepSpeed
 {
     public static void Run(string[] args)
     {
-        SweepTask task = SweepTask.Of(args.ElementAtOrDefault(0) ?? Folders.TinyLlama, rows: 1000, validationRows: 100);
-        int trials = int.Parse(args.ElementAtOrDefault(1) ?? "16", CultureInfo.InvariantCulture);
+        var arguments = new Arguments(args, ["model", "trials"]);
+        SweepTask task = SweepTask.Of(arguments.Text("model") ?? Folders.TinyLlama, rows: 1000, validationRows: 100);
+        int trials = arguments.Number("trials", 16);
         string folder = Directory.CreateTempSubdirectory("sorsa-sweep-").FullName;
         try
         {

@@ -18,7 +18,7 @@ internal static class TokenizerSpeed
     /// <param name="args">The folder that holds data/, models/ and tokenizers/; by default "shared" beside the solution's folder.</param>
     public static void Run(string[] args)
     {
-        string shared = args.FirstOrDefault() ?? Folders.Shared;
+        string shared = new Arguments(args, ["shared"]).Text("shared") ?? Folders.Shared;
         string[] rows = [.. File.ReadLines(Path.Combine(shared, "data", "gsm8k", "train.jsonl"))
             .Select(line => JsonElement.Parse(line))
             .SelectMany(row => new[] { row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()! })];

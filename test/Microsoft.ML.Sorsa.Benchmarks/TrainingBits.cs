@@ -3,32 +3,37 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tests;
 using QuickStart;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// What a change must leave as it is, to the last bit, on one machine: the first losses and a hash of the merged weights of QuickStart's
-/// training, and of every method on a golden model: <c>bits</c>. It uses the public surface alone, so that one program runs on both sides
-/// of a change.
+/// training, and of every method on a golden model: <c>bits [--device cpu] [--type float32]</c>. It uses the public surface alone, so
+/// that one program runs on both sides of a change.
 /// </summary>
 internal static class TrainingBits
 {
     private const int Losses = 20;
     private const string Letters = "abcdefghijklmnopqrstuvwxyz0123456789 .,?+-=#";
 
-    public static void Run()
+    public static void Run(string[] args)
     {
+        var arguments = new Arguments(args, [], Arguments.DeviceOption, Arguments.TypeOption);
+        MLContext mlContext = TestDevice.ContextOf(arguments.Device);
+        WeightType type = arguments.Type == ScalarType.Float32 ? WeightType.Float32 : WeightType.BFloat16;
         string folder = Directory.CreateTempSubdirectory("sorsa-bits-").FullName;
         try
         {
-            Train("quickstart", QuickStartOptions(), QuickStartRows(), folder);
+            Train("quickstart", QuickStartOptions(), QuickStartRows(), folder, mlContext, type);
             string golden = GoldenModel(folder);
             foreach ((string name, SorsaFineTuningTrainer.Options options) in Methods())
             {
                 options.ModelFolder = golden;
                 options.PromptTemplate = PromptTemplate.Format("{prompt} = ");
-                Train(name, options, GoldenRows(), folder);
+                Train(name, options, GoldenRows(), folder, mlContext, type);
             }
         }
         finally
@@ -71,11 +76,12 @@ internal static class TrainingBits
         yield return ("Sorsa, trailing", trailing);
     }
 
-    private static void Train(string name, SorsaFineTuningTrainer.Options options, IEnumerable<Row> rows, string folder)
+    private static void Train(
+        string name, SorsaFineTuningTrainer.Options options, IEnumerable<Row> rows, string folder, MLContext mlContext, WeightType type)
     {
-        var mlContext = new MLContext();
         var losses = new List<double>();
         options.Progress = new Recorder(losses);
+        options.ComputeType = type;
         string saved = Path.Combine(folder, "saved");
         using (SorsaTransformer model = mlContext.Sorsa().FineTune(options).Fit(mlContext.Data.LoadFromEnumerable(rows)))
         {
@@ -112,7 +118,7 @@ internal static class TrainingBits
     {
         string golden = Path.Combine(folder, "golden");
         Directory.CreateDirectory(golden);
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(Folders.Root, "test", "data", "golden", "models", "llama-gqa-tied")))
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(Folders.Golden, "models", "llama-gqa-tied")))
         {
             File.Copy(file, Path.Combine(golden, Path.GetFileName(file)));
         }

@@ -41,6 +41,12 @@ internal static class Program
             return 0;
         }
 
+        if (ExhaustedMemoryTests.Is(arguments))
+        {
+            ExhaustedMemoryTests.Run(arguments);
+            return 0;
+        }
+
         if (WriterProcess.Is(arguments))
         {
             return WriterProcess.Run(arguments);

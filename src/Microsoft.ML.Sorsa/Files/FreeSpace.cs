@@ -11,7 +11,7 @@ internal static class FreeSpace
     /// <exception cref="IOException">There is less room.</exception>
     public static void Verify(string path, string folder, long bytes)
     {
-        if (Available(folder) is { } available && available < bytes)
+        if (In(folder) is { } available && available < bytes)
         {
             throw new IOException(string.Create(CultureInfo.InvariantCulture,
                 $"'{path}' cannot be written: it takes {bytes / 1e6:N1} MB, and {available / 1e6:N1} MB are free on that disk. ")
@@ -19,8 +19,9 @@ internal static class FreeSpace
         }
     }
 
-    /// <summary>Null where it is not known: some file systems of networks and of user space do not say.</summary>
-    private static long? Available(string folder)
+    /// <summary>Bytes; null where it is not known: some file systems of networks and of user space do not say.</summary>
+    /// <param name="folder">One that is there.</param>
+    public static long? In(string folder)
     {
         try
         {

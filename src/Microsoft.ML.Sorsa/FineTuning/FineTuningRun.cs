@@ -110,6 +110,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             {
                 Info($"Training goes on behind step {state.Step} of {totalSteps}, from '{checkpoint}'.");
             }
+
+            checkpoints.VerifyRoom(state, totalSteps, hasBest: validation.Count > 0);
         }
 
         var loop = new TrainingLoop(model.Model, model.Adapters, training)

@@ -53,6 +53,21 @@ internal static class TrainingCheckpoint
         checksums.WriteTo(target);
     }
 
+    /// <summary>The bytes of the tensors of a checkpoint; the files have their headers beside them.</summary>
+    /// <param name="state">Where training stands.</param>
+    /// <param name="step">The step of the checkpoint: the losses of all steps are in it.</param>
+    /// <param name="hasBest">Whether it has best weights.</param>
+    /// <param name="adapter">What trains, as an adapter's files have it; null: it has none.</param>
+    public static long Size(TrainingState state, int step, bool hasBest, AdapterWeights? adapter)
+    {
+        long best = hasBest && !state.Best.Copies.Any() ? Bytes(state.Trained.Select(named => (Tensor)named.Value)) : 0;
+        return Bytes(state.Tensors.Where(named => adapter is null || !IsTrained(named.Key)).Select(named => named.Value)) + best
+            + Bytes(adapter?.Tensors.Values.SelectMany(tensors => tensors.Values) ?? [])
+            + (state.Dropout is null ? 0 : sizeof(long)) + ((long)sizeof(double) * step);
+
+        static long Bytes(IEnumerable<Tensor> tensors) => tensors.Sum(tensor => tensor.numel() * tensor.element_size());
+    }
+
     /// <summary>What a checkpoint belongs to, once every byte of it was compared with its checksum.</summary>
     /// <exception cref="InvalidDataException">The folder is damaged, or holds something else.</exception>
     public static RunIdentity ReadIdentity(string folder)

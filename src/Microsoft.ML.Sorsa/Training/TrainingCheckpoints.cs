@@ -38,12 +38,6 @@ internal sealed class TrainingCheckpoints : IDisposable
         _lock = Lock(settings.Folder);
         try
         {
-            // What a process that was killed left. Nobody else writes here now.
-            foreach (string left in Directory.EnumerateDirectories(settings.Folder, $"{Prefix}*{Temporary}"))
-            {
-                Directory.Delete(left, recursive: true);
-            }
-
             VerifyResume();
             _signals = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT }.Select(signal => PosixSignalRegistration.Create(signal, End))];
         }
@@ -87,6 +81,34 @@ internal sealed class TrainingCheckpoints : IDisposable
 
         return fault is null ? null : throw new InvalidDataException(
             $"No checkpoint in '{_settings.Folder}' can be read. Remove them, or name another CheckpointFolder, to begin anew.", fault);
+    }
+
+    /// <summary>Refuses a disk without room for the checkpoints of the steps that are left, before the first of them.</summary>
+    /// <param name="state">Where training stands, after <see cref="Resume"/>.</param>
+    /// <param name="totalSteps">The steps of the whole run.</param>
+    /// <param name="hasBest">Whether validation rows choose the best weights, whose checkpoint stays beside the newest.</param>
+    /// <exception cref="IOException">There is too little.</exception>
+    public void VerifyRoom(TrainingState state, int totalSteps, bool hasBest)
+    {
+        // One is written before an older one goes.
+        string[] written = [.. Steps().Select(FolderOf)];
+        int most = Math.Min(_settings.Keep + 1 + (hasBest ? 1 : 0), written.Length + totalSteps - state.Step);
+        if (totalSteps <= state.Step || FreeSpace.In(_settings.Folder) is not { } free)
+        {
+            return;
+        }
+
+        using AdapterWeights? adapter = _viewAdapter!();
+        long size = TrainingCheckpoint.Size(state, totalSteps, hasBest, adapter);
+        long taken = written.Sum(folder => new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length));
+        long missing = Math.Max(size, (most * size) - taken);
+        if (free < missing)
+        {
+            throw new IOException(string.Create(CultureInfo.InvariantCulture,
+                $"CheckpointFolder '{_settings.Folder}' has too little room: a checkpoint of this training takes {size / 1e6:N1} MB, up to "
+                + $"{most} are there at once, which takes {missing / 1e6:N1} MB more, and {free / 1e6:N1} MB are free on that disk. Make "
+                + $"room, name a folder on another disk, or lower KeepCheckpoints (now {_settings.Keep})."));
+        }
     }
 
     /// <summary>Writes a checkpoint if one is due: after so many steps, at the end of an epoch, at the lowest validation loss.</summary>
@@ -178,13 +200,25 @@ internal sealed class TrainingCheckpoints : IDisposable
 
     private static FileStream Lock(string folder)
     {
-        Directory.CreateDirectory(folder);
+        FileStream? held = null;
         try
         {
-            return new FileStream(Path.Combine(folder, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            Directory.CreateDirectory(folder);
+            held = new FileStream(Path.Combine(folder, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+
+            // What a process that was killed left. Nobody else writes here now.
+            foreach (string left in Directory.EnumerateDirectories(folder, $"{Prefix}*{Temporary}"))
+            {
+                Directory.Delete(left, recursive: true);
+            }
+
+            // A lock that was there before says nothing of what can be made beside it.
+            Directory.Delete(Directory.CreateDirectory(TemporaryName.For(Path.Combine(folder, $"{Prefix}0"))).FullName);
+            return held;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
+            held?.Dispose();
             throw new IOException(
                 $"CheckpointFolder '{folder}' cannot be written, or another training writes there: {error.Message} "
                 + "Name a folder that this process may write, one for each training.", error);

@@ -2,11 +2,14 @@ extern alias core;
 
 using System.Diagnostics;
 using Microsoft.ML.Sorsa.Files;
+using Microsoft.ML.Sorsa.Training;
 using NewFile = core::Microsoft.ML.Sorsa.Files.NewFile;
 
 namespace Microsoft.ML.Sorsa.Tests.Files;
 
-/// <summary>A process that writes a file or folder: to be killed in the middle, or to be another user.</summary>
+/// <summary>
+/// A process that writes a file or folder, or opens a folder of checkpoints: to be killed in the middle, or to be another user.
+/// </summary>
 internal sealed class WriterProcess : IDisposable
 {
     private const string Argument = "--writer";
@@ -37,6 +40,11 @@ internal sealed class WriterProcess : IDisposable
             {
                 NewFile.Write(arguments[2], Content);
             }
+            else if (arguments[1] == "checkpoints")
+            {
+                new TrainingCheckpoints(
+                    new CheckpointSettings(arguments[2], Steps: 50, Keep: 2, ResumeMode.Auto), stepsPerEpoch: 50, _ => { }).Dispose();
+            }
             else
             {
                 using var folder = new NewFolder(arguments[2], "folder");
@@ -55,7 +63,7 @@ internal sealed class WriterProcess : IDisposable
     }
 
     /// <summary>Starts one and returns when it has written half of it.</summary>
-    /// <param name="kind">"file" or "folder".</param>
+    /// <param name="kind">"file", "folder" or "checkpoints".</param>
     /// <param name="path">What it writes.</param>
     public static WriterProcess Start(string kind, string path)
     {

@@ -129,21 +129,28 @@ public sealed class SorsaResumeTests
             _mlContext.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), settings).Fit(TinyTask.Data(_mlContext));
     }
 
-    /// <summary>A disk with room for one checkpoint, and not for a second.</summary>
+    /// <summary>A disk that is filled by somebody else after the first checkpoint.</summary>
     [TestMethod]
     public void AFullDiskEndsNoTraining()
     {
         using var folder = new TemporaryFolder();
-        Options options = Set(FineTuningMethod.Sorsa, folder);
-        (options.CheckpointSteps, options.KeepCheckpoints) = (1, 9);
-        Fit(options).Dispose();
-        long size = Directory.GetFiles(folder.File("checkpoints", "checkpoint-1")).Sum(file => new FileInfo(file).Length);
+        (Options options, long size) = EveryStep(folder);
         string small = Directory.CreateDirectory(folder.File("small")).FullName;
-        using MountPoint disk = MountPoint.Memory(small, $"size={size * 3 / 2 / 1024}k");
+        using MountPoint disk = MountPoint.Memory(small, $"size={size * 8 / 1024}k");
         options.CheckpointFolder = Path.Combine(small, "checkpoints");
+        options.Progress = new Listener(progress =>
+        {
+            if (progress.Step == 2)
+            {
+                File.WriteAllBytes(
+                    Path.Combine(small, "filler"), new byte[new DriveInfo(small).AvailableFreeSpace - (size / 2)]);
+            }
+        });
         List<string> warnings = [];
         _mlContext.Log += (_, e) => warnings.Add(e.RawMessage);
-        using SorsaTransformer alone = Fit(Set(FineTuningMethod.Sorsa));
+        Options without = Set(FineTuningMethod.Sorsa);
+        without.Rank = options.Rank;
+        using SorsaTransformer alone = Fit(without);
 
         using SorsaTransformer trained = Fit(options);
 
@@ -152,6 +159,29 @@ public sealed class SorsaResumeTests
         Assert.AreEqual("checkpoint-1", string.Join(
             ' ', Directory.GetDirectories(options.CheckpointFolder).Select(path => Path.GetFileName(path))));
         Checksums.Verify(Path.Combine(options.CheckpointFolder, "checkpoint-1"));
+    }
+
+    /// <summary>Two stay and one is written: there must be room for three, and with one step left for one.</summary>
+    [TestMethod]
+    public void TooLittleRoomIsAnErrorBeforeTraining()
+    {
+        using var folder = new TemporaryFolder();
+        (Options options, long size) = EveryStep(folder);
+        string small = Directory.CreateDirectory(folder.File("small")).FullName;
+        using MountPoint disk = MountPoint.Memory(small, $"size={size * 5 / 2 / 1024}k");
+        (options.CheckpointFolder, options.KeepCheckpoints) = (Path.Combine(small, "checkpoints"), 2);
+        bool hasTrained = false;
+        options.Progress = new Listener(_ => hasTrained = true);
+
+        string error = Assert.ThrowsExactly<IOException>(() => Fit(options)).Message;
+
+        Assert.IsFalse(hasTrained);
+        StringAssert.Contains(error, $"CheckpointFolder '{options.CheckpointFolder}' has too little room");
+        StringAssert.Contains(error, "up to 3 are there at once");
+        StringAssert.Contains(error, "lower KeepCheckpoints (now 2)");
+        options.KeepCheckpoints = 1;
+        Fit(options).Dispose();
+        Assert.IsTrue(hasTrained);
     }
 
     /// <summary>Before a step is trained.</summary>
@@ -194,6 +224,17 @@ public sealed class SorsaResumeTests
 
         Assert.Contains("for one training",
             Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Sorsa().CreateExperiment().SetTrainer(options)).Message);
+    }
+
+    /// <summary>
+    /// Options that write a checkpoint at every step, and the bytes of the first: of a rank at which they are those of the tensors.
+    /// </summary>
+    private (Options Options, long Size) EveryStep(TemporaryFolder folder)
+    {
+        Options options = Set(FineTuningMethod.Sorsa, folder);
+        (options.CheckpointSteps, options.KeepCheckpoints, options.Rank) = (1, 9, 64);
+        Fit(options).Dispose();
+        return (options, Directory.GetFiles(folder.File("checkpoints", "checkpoint-1")).Sum(file => new FileInfo(file).Length));
     }
 
     private SorsaTransformer Fit(Options options) => _mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(_mlContext));

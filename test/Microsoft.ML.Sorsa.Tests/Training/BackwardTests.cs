@@ -153,6 +153,28 @@ public sealed class BackwardTests
         }
     }
 
+    /// <summary>A function that TorchSharp calls directly would leak on a GPU, and end the process with what it throws.</summary>
+    [TestMethod]
+    public void EveryGradientThatIsComputedHereGoesThroughAPass()
+    {
+        Type[] functions = [.. typeof(CausalLM).Assembly.GetTypes().Where(type => !type.IsAbstract && Bases(type).Any(IsTorchSharps))];
+
+        Assert.Contains(typeof(LowRankFunction), functions);
+        Assert.IsTrue(functions.All(type => Bases(type).Any(IsOurs)), string.Join(", ", functions.Select(type => type.Name)));
+
+        static IEnumerable<Type> Bases(Type type)
+        {
+            for (Type? above = type.BaseType; above is not null; above = above.BaseType)
+            {
+                yield return above;
+            }
+        }
+
+        static bool IsTorchSharps(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Function<>);
+
+        static bool IsOurs(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(GradientFunction<>);
+    }
+
     private static void OnAnotherThread(Action act)
     {
         Exception? failure = null;

@@ -17,7 +17,11 @@ internal static class GoldenBatches
             {
                 long[] tokens = ids[batch, row].data<long>().ToArray(), marks = labels[batch, row].data<long>().ToArray();
                 int prompt = marks.TakeWhile(mark => mark == -100).Count();
-                CollectionAssert.AreEqual(tokens[prompt..], marks[prompt..]);
+                if (!tokens.AsSpan(prompt).SequenceEqual(marks.AsSpan(prompt)))
+                {
+                    throw new InvalidDataException($"The labels of batch {batch} are not its tokens.");
+                }
+
                 return new SupervisedExample([.. tokens.Select(token => (int)token)], prompt);
             })]);
         }

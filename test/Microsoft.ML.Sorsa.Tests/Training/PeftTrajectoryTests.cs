@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 [TestClass]
 [TestCategory("Peft")]
 [TestCategory("Training")]
+[TestCategory("Numeric")]
 public sealed class PeftTrajectoryTests
 {
     public static IEnumerable<object[]> Runs =>
@@ -21,9 +22,9 @@ public sealed class PeftTrajectoryTests
     public void ThePeersTrajectoryIsMet(string file, ScalarType type)
     {
         using var scope = NewDisposeScope();
-        using GoldenRun run = GoldenRun.Open(TestData.Require(file), type);
-        (double parameters, double logits) = type == ScalarType.Float64 ? (1e-7, 1e-5) : (1e-5, 1e-5);
-        run.AssertLogits("start", logits);
+        using GoldenRun run = GoldenRun.Open(TestData.Require(file), type, TestDevice.Current);
+        double parameters = type == ScalarType.Float64 ? 1e-7 : TestDevice.Limit(1e-5), logits = TestDevice.Limit(1e-5);
+        Assert.IsLessThanOrEqualTo(logits, run.LogitsOff("start"));
         var log = new List<SorsaTrainingProgress>();
         var masks = new List<byte[]>();
 
@@ -40,7 +41,7 @@ public sealed class PeftTrajectoryTests
         {
             if (run.Stored("end", name) is { } end)
             {
-                Assert.IsLessThanOrEqualTo(parameters, Largest(value.detach() - end), name);
+                Assert.IsLessThanOrEqualTo(parameters, TensorDifference.Largest(value, end), name);
             }
         }
 
@@ -50,26 +51,24 @@ public sealed class PeftTrajectoryTests
         for (int step = 0; step < run.Steps; step++)
         {
             double penalty = run.Adapters.Penalty is { InLoss: true } inLoss ? inLoss.Weight * log[step].Orthonormality!.Value : 0;
-            Assert.AreEqual(losses[step], log[step].Loss + penalty, 3e-6);
-            Assert.AreEqual(norms[step], log[step].GradientNorm, 1e-5 * norms[step]);
+            Assert.AreEqual(losses[step], log[step].Loss + penalty, TestDevice.Limit(3e-6));
+            Assert.AreEqual(norms[step], log[step].GradientNorm, TestDevice.Limit(1e-5) * norms[step]);
             if (run.Golden.Tensors.TryGetValue(FormattableString.Invariant($"rank_mask.{step:D2}"), out Tensor? mask))
             {
                 CollectionAssert.AreEqual(mask.data<byte>().ToArray(), masks[step], $"step {step}");
             }
         }
 
-        run.AssertLogits("end", logits);
+        Assert.IsLessThanOrEqualTo(logits, run.LogitsOff("end"));
         foreach ((string path, Adapter adapter) in run.Adapters.Adapters)
         {
             if (run.Golden.Tensors.TryGetValue($"merged.{path}.weight", out Tensor? merged))
             {
-                Assert.IsLessThanOrEqualTo(parameters, Largest(adapter.MergedWeight() - merged), path);
+                Assert.IsLessThanOrEqualTo(parameters, TensorDifference.Largest(adapter.MergedWeight(), merged), path);
             }
         }
 
         run.Adapters.Merge(type);
-        run.AssertLogits("merged", logits);
+        Assert.IsLessThanOrEqualTo(logits, run.LogitsOff("merged"));
     }
-
-    private static double Largest(Tensor difference) => difference.abs().max().to(ScalarType.Float64).item<double>();
 }

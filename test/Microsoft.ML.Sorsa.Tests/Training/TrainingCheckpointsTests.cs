@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Files;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 
@@ -169,6 +171,55 @@ public sealed class TrainingCheckpointsTests
         Assert.IsFalse(Directory.Exists(left));
     }
 
+    /// <summary>
+    /// As a user without rights: nothing may be made where it lies; it is another user's; or its lock is ours and the folder is not.
+    /// </summary>
+    [TestMethod]
+    public void AFolderWithoutRightsIsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        string theirs = Directory.CreateDirectory(folder.File("theirs")).FullName;
+        string closed = Directory.CreateDirectory(folder.File("closed")).FullName;
+        string open = Directory.CreateDirectory(folder.File("open")).FullName;
+        File.WriteAllText(Path.Combine(closed, "training.lock"), "");
+        if (OperatingSystem.IsLinux())
+        {
+            File.SetUnixFileMode(folder.File(), (UnixFileMode)0b111_101_101);
+            File.SetUnixFileMode(Path.Combine(closed, "training.lock"), (UnixFileMode)0b110_110_110);
+            File.SetUnixFileMode(open, (UnixFileMode)0b111_111_111);
+        }
+
+        foreach (string path in new[] { folder.File("new"), folder.File("new", "below"), theirs, closed })
+        {
+            (int exitCode, string error) = WriterProcess.RunAsNobody("checkpoints", path);
+
+            Assert.AreEqual(1, exitCode, path);
+            StringAssert.StartsWith(error, $"IOException: CheckpointFolder '{path}' cannot be written");
+            StringAssert.Contains(error, "Name a folder that this process may write");
+        }
+
+        Assert.AreEqual((0, ""), WriterProcess.RunAsNobody("checkpoints", Path.Combine(open, "new")));
+        Assert.AreEqual("training.lock", string.Join(' ', Directory.GetFileSystemEntries(closed).Select(path => Path.GetFileName(path))));
+    }
+
+    /// <summary>Against what the files hold beside their headers.</summary>
+    [TestMethod]
+    [DataRow(false, false)]
+    [DataRow(true, false)]
+    [DataRow(true, true)]
+    public void TheSizeOfACheckpointIsKnownBefore(bool hasBest, bool isAdapter)
+    {
+        using var run = new Run { IsAdapter = isAdapter };
+        long expected = run.Size(step: 4, hasBest);
+
+        run.Steps(steps: 4, every: 4, keep: 1, evaluations: hasBest ? [(4, 1.5)] : []);
+
+        long tensors = Directory.GetFiles(Path.Combine(run.Folder, "checkpoint-4"), "*.safetensors")
+            .Select(File.ReadAllBytes)
+            .Sum(file => file.Length - sizeof(long) - BitConverter.ToInt64(file));
+        Assert.AreEqual(tensors, expected + (hasBest ? 2 * sizeof(double) : 0));
+    }
+
     private static RunIdentity Identity(string learningRate, string threads) => new(
         new Dictionary<string, string> { ["LearningRate"] = learningRate, ["Training rows"] = "20, 1a" },
         new Dictionary<string, string> { ["Threads"] = threads });
@@ -184,6 +235,9 @@ public sealed class TrainingCheckpointsTests
 
         /// <summary>The step at which the disk has no room left.</summary>
         public int? FullAt { get; init; }
+
+        /// <summary>Whether the folders are adapters, too.</summary>
+        public bool IsAdapter { get; init; }
 
         public string Folder => _temporary.File("checkpoints");
 
@@ -202,7 +256,7 @@ public sealed class TrainingCheckpointsTests
             using var state = new TrainingState(_adapters, TinyModel.Settings);
             using TrainingCheckpoints checkpoints = Open(every, keep, stepsPerEpoch);
             checkpoints.Resume(
-                state, s_identity, () => FullAt == state.Step ? throw new IOException("No space left on device") : null);
+                state, s_identity, () => FullAt == state.Step ? throw new IOException("No space left on device") : View());
             while (state.Step < steps)
             {
                 state.Step++;
@@ -218,6 +272,15 @@ public sealed class TrainingCheckpointsTests
 
             Assert.IsTrue(tolerant || Warnings.Count == 0, string.Join(' ', Warnings));
         }
+
+        public long Size(int step, bool hasBest)
+        {
+            using var state = new TrainingState(_adapters, TinyModel.Settings);
+            using AdapterWeights? adapter = View();
+            return TrainingCheckpoint.Size(state, step, hasBest, adapter);
+        }
+
+        private AdapterWeights? View() => IsAdapter ? AdapterWeights.ViewOf(_adapters, "of a test") : null;
 
         public int Resume(ResumeMode resume = ResumeMode.Auto, RunIdentity? identity = null)
         {
