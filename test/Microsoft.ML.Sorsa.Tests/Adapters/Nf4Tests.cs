@@ -152,11 +152,19 @@ public sealed class Nf4Tests
         AdapterMethod method = name == "sorsa"
             ? new SorsaMethod
             {
-                Rank = 3, Scale = 2, Quantized = true, QuantizationRounds = rounds, Decomposition = Decomposition.Drawn(generator),
+                Rank = 3,
+                Scale = 2,
+                Quantized = true,
+                QuantizationRounds = rounds,
+                Decomposition = Decomposition.Drawn(generator),
             }
             : new PissaMethod
             {
-                Rank = 3, Scale = 2, Quantized = true, QuantizationRounds = rounds, Decomposition = Decomposition.Drawn(generator),
+                Rank = 3,
+                Scale = 2,
+                Quantized = true,
+                QuantizationRounds = rounds,
+                Decomposition = Decomposition.Drawn(generator),
             };
         var adapter = (LowRankAdapter)method.Create("q_proj", linear);
         (Tensor b, Tensor a) = adapter.StartFactors()!.Value;
