@@ -29,6 +29,12 @@ try
             TrainingMemory.Run(args[1..]);
             return 0;
 
+        case "service":
+            return ServiceMemory.Run(args[1..]);
+
+        case ServiceMemory.RoundsVerb:
+            return ServiceMemory.Rounds(args[1], args[2], args[3]);
+
         case "checkpointing":
             StepMemory.Run(args[1..]);
             return 0;
@@ -86,6 +92,7 @@ try
                     step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
                     memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
                     checkpointing [model folder] [rounds]
+                    service [model folder] [kinds...]
                     generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     estimate [config.json] [tokens]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]

@@ -64,6 +64,10 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         {
             throw ExhaustedMemory.Error(settings, start.Device.ToString(), Estimate(train, validation), failure);
         }
+        finally
+        {
+            KeptMemory.GiveBack();
+        }
     }
 
     private FineTunedModel TrainAndMerge(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)

@@ -101,7 +101,7 @@ internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, S
     /// <summary>Frees it; a model object of the user's stays.</summary>
     public void Dispose()
     {
-        Network?.Dispose();
         Adapter?.Dispose();
+        Network?.Dispose();
     }
 }

@@ -64,7 +64,7 @@ internal sealed class SorsaMethod : AdapterMethod
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         Tensor startB = (split.U * split.S.Times(Scale)).DetachFromDisposeScope(), startA = split.Vt.clone().DetachFromDisposeScope();
-        FrozenWeight residual = PrincipalSplit.Residual(linear, startB, startA, Quantized);
+        FrozenWeight residual = split.Frozen(linear, startB, startA);
         return new SorsaLinear(residual, split.U, split.S, split.Vt, linear.bias, Scale, (startB, startA))
         {
             Dropout = Dropout,
