@@ -13,17 +13,26 @@ internal static class ExhaustedMemory
     /// <param name="failure">libtorch's own error.</param>
     [SuppressMessage("Usage", "CA2201", Justification = "It is what it says, of a device's memory; users catch it as such.")]
     public static OutOfMemoryException Error(FineTuningSettings settings, IPretrainedModel start, Exception failure) => new(
-        $"The memory of {start.Device} is exhausted. Set {string.Join(", or ", Remedies(settings, start))}. Nothing was saved but "
-        + $"checkpoints, from which training goes on, with {nameof(TrainingSettings.GradientCheckpointing)} too. libtorch says: "
-        + failure.Message.Split('\n')[0],
+        $"The memory of {start.Device} is exhausted. Set {string.Join(", or ", Remedies(settings, start))}. {Saved(settings, start)} "
+        + $"libtorch says: {failure.Message.Split('\n')[0]}",
         failure);
+
+    /// <summary>What is left of the run, and which remedy keeps it: any other makes another run.</summary>
+    private static string Saved(FineTuningSettings settings, IPretrainedModel start) => settings.Checkpoints is not { } checkpoints
+        ? "Nothing was saved."
+        : $"The checkpoints in '{checkpoints.Folder}' stay" + (CanCheckpoint(settings, start)
+            ? $": with {nameof(TrainingSettings.GradientCheckpointing)} alone, training goes on from them."
+            : ", of the run with these options.");
+
+    private static bool CanCheckpoint(FineTuningSettings settings, IPretrainedModel start) =>
+        !settings.Training.GradientCheckpointing && start is FolderModel;
 
     /// <summary>What can still be set to take less, by how little it costs.</summary>
     private static IEnumerable<string> Remedies(FineTuningSettings settings, IPretrainedModel start)
     {
         TrainingSettings training = settings.Training;
         MethodSettings method = settings.MethodSettings;
-        if (!training.GradientCheckpointing && start is FolderModel)
+        if (CanCheckpoint(settings, start))
         {
             yield return $"{nameof(training.GradientCheckpointing)} to true";
         }
