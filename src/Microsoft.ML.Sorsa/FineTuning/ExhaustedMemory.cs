@@ -16,8 +16,8 @@ internal static class ExhaustedMemory
     [SuppressMessage("Usage", "CA2201", Justification = "It is what it says, of a device's memory; users catch it as such.")]
     public static OutOfMemoryException Error(
         FineTuningSettings settings, string device, SorsaMemoryEstimate? estimate, Exception failure) => new(
-        $"The memory of {device} is exhausted. {Remedy(settings, estimate)} Nothing was saved but checkpoints, from which training goes "
-        + $"on, with {nameof(settings.Training.GradientCheckpointing)} too. libtorch says: {failure.Message.Split('\n')[0]}",
+        $"The memory of {device} is exhausted. {Remedy(settings, estimate)} {Saved(settings, estimate)} "
+        + $"libtorch says: {failure.Message.Split('\n')[0]}",
         failure);
 
     private static string Remedy(FineTuningSettings settings, SorsaMemoryEstimate? estimate) => estimate is { Remedies.Count: > 0 }
@@ -26,4 +26,13 @@ internal static class ExhaustedMemory
         : string.Create(CultureInfo.InvariantCulture,
             $"Free memory, or lower BatchSize (now {settings.Training.BatchSize}; raise GradientAccumulationSteps), MaxPromptLength (now "
             + $"{settings.MaxPromptLength}) or MaxResponseLength (now {settings.MaxResponseLength}).");
+
+    /// <summary>What is left of the run, and which remedy keeps it: any other makes another run.</summary>
+    private static string Saved(FineTuningSettings settings, SorsaMemoryEstimate? estimate) =>
+        settings.Checkpoints is not { } checkpoints
+            ? "Nothing was saved."
+            : $"The checkpoints in '{checkpoints.Folder}' stay"
+                + (estimate is null || settings.Training.GradientCheckpointing
+                    ? ", of the run with these options."
+                    : $": with {nameof(settings.Training.GradientCheckpointing)} alone, training goes on from them.");
 }

@@ -31,11 +31,14 @@ internal static class TinyModel
             """),
         "config.json");
 
-    public static CausalLM Create(ScalarType type = ScalarType.Float32, bool bias = false, bool tied = false, ScalarType? stored = null)
+    public static CausalLM Create(
+        ScalarType type = ScalarType.Float32, bool bias = false, bool tied = false, ScalarType? stored = null) =>
+        Create(Config(bias, tied), type, stored);
+
+    public static CausalLM Create(DecoderConfig config, ScalarType type = ScalarType.Float32, ScalarType? stored = null)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(17);
-        DecoderConfig config = Config(bias, tied);
         KeyValuePair<string, Tensor>[] weights = [.. CausalLM.Layout(config.Spec).Tensors.Select(named =>
         {
             int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;

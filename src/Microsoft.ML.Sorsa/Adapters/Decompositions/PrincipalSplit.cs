@@ -102,7 +102,9 @@ internal sealed record PrincipalSplit(
             s = round == 0 ? s : s.Times(1 / scale);
             (Tensor b, Tensor a) = start(u, s, vt);
             Tensor product = WorkingPrecision.Product(b, a);
-            var residual = new Nf4Weight(wide - product);
+            using Tensor difference = wide - product;
+            var residual = new Nf4Weight(difference);
+            difference.Dispose();
             double error = QuantizationError.Relative(wide, residual, product);
             first = round == 0 ? error : first;
             rest = round + 1 < rounds ? wide - residual.Dense(wide.dtype) : rest;
