@@ -24,14 +24,6 @@ internal sealed record AdapterMemory
     /// <summary>What forward keeps for backward, for each token, beside the projection's input and its output.</summary>
     public long PerToken { get; init; }
 
-    /// <summary>What backward has at a time for each token, beside the gradients of the input and the output.</summary>
-    public long BackwardPerToken { get; init; }
-
-    /// <summary>
-    /// Forward is a <see cref="LowRankFunction"/>, which keeps what it needs, its input included, until backward is over as a whole.
-    /// </summary>
-    public bool KeepsToTheEnd { get; init; }
-
     /// <summary>What lives while the projection is computed, and is gone behind it.</summary>
     public long Working { get; init; }
 
@@ -57,7 +49,6 @@ internal sealed record AdapterMemory
             PerToken = (rank + (settings.Dropout > 0 ? shape.In : 0)) * shape.TypeSize,
             Working = casts + (settings.IsQuantized ? Nf4Weight.DenseWorking(shape) : 0),
             Start = settings.IsQuantized ? Nf4Weight.QuantizingWorking(shape) : 0,
-            KeepsToTheEnd = true,
             Saved = trained * AdaptedShape.TrainedSize,
         };
     }

@@ -43,24 +43,15 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     public long Recomputed(BatchSizes batch) => Math.Max(
         KeptByAttention(batch) + MadeByAttention(batch), KeptByFeedForward(batch) + MadeByFeedForward(batch));
 
+    /// <summary>What one of the two blocks keeps for its backward, the larger.</summary>
+    public long KeptByBlock(BatchSizes batch) => Math.Max(KeptByAttention(batch), KeptByFeedForward(batch));
+
     /// <summary>
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
     /// what was kept for the step before; and that of the residual stream.
     /// </summary>
-    public long Backward(BatchSizes batch) => batch.Tokens * ((((2 * Intermediate) + (2 * Hidden)) * _size)
-        + Adapters(s_feedForward).Select(adapter => adapter.BackwardPerToken).DefaultIfEmpty().Max());
-
-    /// <summary>What of <see cref="Kept"/> is still there when backward is through: what our own functions keep.</summary>
-    public long KeptToTheEnd(BatchSizes batch)
-    {
-        AdapterMemory[] keeping = [.. adapters.Values.Where(adapter => adapter.KeepsToTheEnd)];
-        long inputs = (Keeps("q_proj", "k_proj", "v_proj") ? Hidden : 0) + (Keeps("o_proj") ? Queries : 0)
-            + (Keeps("gate_proj", "up_proj") ? Hidden : 0) + (Keeps("down_proj") ? Intermediate : 0);
-        return (batch.Tokens * ((inputs * _size) + keeping.Sum(adapter => adapter.PerToken)))
-            + keeping.Sum(adapter => adapter.Factors);
-
-        bool Keeps(params string[] names) => Adapters(names).Any(adapter => adapter.KeepsToTheEnd);
-    }
+    public long Backward(BatchSizes batch) =>
+        batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();

@@ -102,16 +102,18 @@ internal sealed class TrainingMemory
         long state = Weights + Adapters + Moments + BestWeights;
         long earlier = _plan.Accumulates ? Gradients : 0;
         long activations = Activations(batch);
-        (long forward, long first) = _plan.GradientCheckpointing
-            ? (_layer.Recomputed(batch), activations + _layer.Recomputed(batch))
-            : (_layer.Forward(batch), _model.Spec.LayerCount * _layer.KeptToTheEnd(batch));
+
+        // With checkpointing a block is computed again beside the inputs of those in front of it. What backward is through with is gone.
+        (long forward, long last, long first) = _plan.GradientCheckpointing
+            ? (_layer.Recomputed(batch), _layer.KeptByBlock(batch), _layer.Checkpoints(batch) + _layer.KeptByBlock(batch))
+            : (_layer.Forward(batch), 0, _layer.Kept(batch));
 
         // At the end of forward, at the loss, in the last layer's backward, in the first one's, in the update.
         return state + new[]
         {
             earlier + activations + forward + _layer.Working,
             earlier + activations + Loss(batch),
-            earlier + activations + (_plan.GradientCheckpointing ? forward : 0) + _layer.Backward(batch) + _layer.Working,
+            earlier + activations + last + _layer.Backward(batch) + _layer.Working,
             Gradients + first + _layer.Backward(batch) + _layer.Working + HeadGradient,
             Gradients + _adapters.Select(entry => entry.Adapter.AfterStep).DefaultIfEmpty().Max(),
         }.Max();

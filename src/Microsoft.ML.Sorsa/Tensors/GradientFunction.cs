@@ -67,6 +67,8 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
                 tensor.DetachFromDisposeScope();
             }
 
+            // What forward saved goes now, as libtorch's own functions have it, and not with the whole graph.
+            ctx.Dispose();
             return computed;
         }
     }

@@ -201,7 +201,8 @@ public sealed class BackwardTests
         using (var pass = new BackwardPass())
         {
             using var scope = NewDisposeScope();
-            Tensor x = ones([1, 4], requires_grad: true).OnDevice(), one = ones(1).OnDevice(), anchor = zeros([], requires_grad: true).OnDevice(), gradient = ones(1, 4).OnDevice();
+            Tensor x = ones([1, 4], requires_grad: true).OnDevice(), anchor = zeros([], requires_grad: true).OnDevice();
+            Tensor one = ones(1).OnDevice(), gradient = ones(1, 4).OnDevice();
             Tensor y = GradientCheckpoint.Apply(
                 new FailingBlock(whileComputing), x, new AttentionInputs((one, one), null, Cache: null), anchor);
             long between = Tensor.TotalCount;
@@ -249,7 +250,7 @@ public sealed class BackwardTests
         Collect();
         Assert.AreEqual(before, Tensor.TotalCount);
 
-        static Func<List<Tensor?>> Constant(int value) => () => [tensor((float)value).DetachFromDisposeScope()];
+        static Func<List<Tensor?>> Constant(int value) => () => [tensor((float)value).OnDevice().DetachFromDisposeScope()];
     }
 
     [TestMethod]

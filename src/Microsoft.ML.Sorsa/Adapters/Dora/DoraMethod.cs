@@ -54,7 +54,6 @@ internal sealed class DoraMethod : AdapterMethod
             Trained = lora.Trained + magnitude,
             Kept = magnitude * AdaptedShape.TrainedSize,
             PerToken = lora.PerToken + (shape.Out * shape.TypeSize),
-            BackwardPerToken = 2 * shape.Out * shape.TypeSize,
             Working = lora.Working + dense,
             Start = Math.Max(lora.Start, shape.Count * AdaptedShape.TrainedSize * 2),
             Saved = lora.Saved + (magnitude * AdaptedShape.TrainedSize),
