@@ -41,14 +41,21 @@ internal static class OptionText
     [
         nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken),
         nameof(Options.CheckpointFolder), nameof(Options.CheckpointSteps), nameof(Options.KeepCheckpoints), nameof(Options.Resume),
+        nameof(Options.MemoryCheck),
     ];
 
     /// <summary>The same for all trials of one base model.</summary>
     private static readonly string[] s_ofTheBaseModel = [nameof(Options.ComputeType), nameof(Options.SavedType)];
 
-    /// <summary>Names of columns: the same rows and the same model come out, whatever they are called.</summary>
-    private static readonly string[] s_columns =
-        [nameof(Options.PromptColumnName), nameof(Options.ResponseColumnName), nameof(Options.OutputColumnName)];
+    /// <summary>
+    /// The same model comes out to the bit: names of columns, and what computes the same gradients in less memory, so that a study whose
+    /// trials ran out of it goes on.
+    /// </summary>
+    private static readonly string[] s_indifferent =
+    [
+        nameof(Options.PromptColumnName), nameof(Options.ResponseColumnName), nameof(Options.OutputColumnName),
+        nameof(Options.GradientCheckpointing),
+    ];
 
     private static readonly PropertyInfo[] s_options =
     [
@@ -67,7 +74,7 @@ internal static class OptionText
     ];
 
     /// <summary>Whether an option can make a trial come out otherwise.</summary>
-    public static bool Decides(string name) => !s_columns.Contains(name, StringComparer.Ordinal);
+    public static bool Decides(string name) => !s_indifferent.Contains(name, StringComparer.Ordinal);
 
     /// <summary>What an option is where nobody sets it; null where there is no such option.</summary>
     public static string? Default(string name) =>

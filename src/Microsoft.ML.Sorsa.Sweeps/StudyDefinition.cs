@@ -74,7 +74,7 @@ public sealed class StudyDefinition
         string[] differences =
         [
             .. _values.Keys.Union(stored._values.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal)
-                .Where(name => !IsColumn(name) && Of(this, name) != Of(stored, name)
+                .Where(name => Decides(name) && Of(this, name) != Of(stored, name)
                     && !(name == ModelKey && IsModel?.Invoke(Of(stored, name)) == true))
                 .Select(name => $"{name}: the study has {Of(stored, name)}, the experiment {Of(this, name)}"),
         ];
@@ -90,8 +90,8 @@ public sealed class StudyDefinition
             definition._values.GetValueOrDefault(name) ?? DefaultOf(name) ?? "nothing";
 
         // Versions before 0.2 wrote the names of the columns down, which decide nothing.
-        static bool IsColumn(string name) =>
-            name.StartsWith(TrainerPrefix, StringComparison.Ordinal) && !OptionText.Decides(name[TrainerPrefix.Length..]);
+        static bool Decides(string name) =>
+            !name.StartsWith(TrainerPrefix, StringComparison.Ordinal) || OptionText.Decides(name[TrainerPrefix.Length..]);
     }
 
     private static string? DefaultOf(string name) =>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Evaluation;
 
 namespace Microsoft.ML.Sorsa.Sweeps;
 
@@ -25,7 +26,22 @@ public sealed class SweepMetric
     /// The share of validation rows of which the model's answer is the response, white space around either aside. Higher is better; from 0
     /// to 1.
     /// </summary>
-    public static SweepMetric ExactMatch { get; } = new("exact match", isMaximized: true, Share);
+    public static SweepMetric ExactMatch { get; } = new(
+        "exact match", isMaximized: true, (model, validation, options) => Share(model, validation, options,
+            (answer, response) => answer.AsSpan().Trim().SequenceEqual(response.AsSpan().Trim())));
+
+    /// <summary>The share of validation rows that a grader calls right. Higher is better; from 0 to 1.</summary>
+    /// <param name="grader">
+    /// Judges one answer against the row's response; <see cref="AnswerGraders"/> has the ready ones. What it throws, for a response that it
+    /// cannot read too, fails the trial.
+    /// </param>
+    public static SweepMetric Accuracy(IAnswerGrader grader)
+    {
+        ArgumentNullException.ThrowIfNull(grader);
+        return new SweepMetric(
+            grader.Name, isMaximized: true, (model, validation, options) => Share(model, validation, options,
+                (answer, response) => grader.Grade(answer, response).Correct));
+    }
 
     /// <summary>How tables and the study name it.</summary>
     public string Name { get; }
@@ -72,11 +88,11 @@ public sealed class SweepMetric
         }
     }
 
-    private static double Share(SorsaTransformer model, IDataView validation, SorsaFineTuningTrainer.Options options)
+    private static double Share(
+        SorsaTransformer model, IDataView validation, SorsaFineTuningTrainer.Options options, Func<string, string, bool> isRight)
     {
         string[] responses = [.. validation.GetColumn<string>(options.ResponseColumnName)];
         string[] answers = [.. model.Transform(validation).GetColumn<string>(options.OutputColumnName)];
-        int right = responses.Zip(answers).Count(pair => pair.First.AsSpan().Trim().SequenceEqual(pair.Second.AsSpan().Trim()));
-        return right / (double)responses.Length;
+        return answers.Zip(responses, isRight).Count(right => right) / (double)responses.Length;
     }
 }

@@ -37,7 +37,7 @@ public sealed class SorsaBaseModel : IDisposable
         _folder = new FolderModel(_settings, _config, TorchDevice.Of(env));
         try
         {
-            _folder.LoadShared();
+            _folder.LoadShared(_settings);
         }
         catch
         {
@@ -90,6 +90,9 @@ public sealed class SorsaBaseModel : IDisposable
     /// "trainData" or "validationData": a row is longer than the model's positions.
     /// </exception>
     /// <exception cref="InvalidOperationException">No row has a prompt and a response.</exception>
+    /// <exception cref="InsufficientMemoryException">
+    /// It would not fit in memory: see <see cref="SorsaFineTuningTrainer.Options.MemoryCheck"/>.
+    /// </exception>
     /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
     /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
     public (SorsaTransformer Model, double? Orthonormality) FineTune(

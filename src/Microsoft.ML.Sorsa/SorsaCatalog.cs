@@ -8,6 +8,7 @@ using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Interop;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
@@ -72,6 +73,36 @@ public sealed class SorsaCatalog
         return new SorsaFineTuningTrainer(
             _env, settings,
             host => new FolderModel(settings, config, TorchDevice.Of(host)));
+    }
+
+    /// <summary>
+    /// What <see cref="SorsaFineTuningTrainer.Fit(IDataView)"/> will take of the device's memory, without loading a weight: config.json,
+    /// the headers of the weights' files and the tokenizer are read, and the rows are turned into tokens. ML.NET's log gets the numbers in
+    /// Fit, too, which refuses what does not fit; docs/memory.md says how to read them.
+    /// </summary>
+    /// <param name="options">As for <see cref="FineTune(SorsaFineTuningTrainer.Options)"/>.</param>
+    /// <param name="trainData">
+    /// The rows: the peak is that of the largest micro-batch that they make. Null: rows of MaxPromptLength and MaxResponseLength tokens,
+    /// the longest that the options allow, and validation rows of that length if an option asks for some.
+    /// </param>
+    /// <param name="validationData">The second argument of Fit, if it will have one.</param>
+    /// <exception cref="ArgumentException">An option or a column does not fit, as in FineTune and Fit.</exception>
+    /// <exception cref="IOException">The model folder, its config.json or its weights are not there.</exception>
+    /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
+    /// <exception cref="InvalidOperationException">No row has a prompt and a response.</exception>
+    public SorsaMemoryEstimate Estimate(
+        SorsaFineTuningTrainer.Options options, IDataView? trainData = null, IDataView? validationData = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        FineTuningSettings settings = options.ToSettings();
+        settings.VerifyForFolder();
+        DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
+        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
+
+        // Headers alone: what is mapped is not read, and the stored type needs no look at the range of the values.
+        FineTuningSettings headers = settings with { MapWeights = true, SavedType = WeightType.Checkpoint };
+        return new SorsaFineTuningTrainer(_env, settings, host => new FolderModel(headers, config, TorchDevice.Of(host)))
+            .Estimate(trainData, validationData);
     }
 
     /// <summary>
@@ -189,6 +220,7 @@ public sealed class SorsaCatalog
     /// <exception cref="IOException">The folder or one of its files is not there.</exception>
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
     /// <exception cref="InvalidOperationException">No GPU where one is demanded.</exception>
+    /// <exception cref="InsufficientMemoryException">The weights would not fit in memory.</exception>
     public SorsaBaseModel OpenBaseModel(SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder) =>
         new(_env, options, largestRank, decompositionFolder);
 
@@ -253,7 +285,9 @@ public sealed class SorsaCatalog
     /// <param name="data">Has the model's prompt column, and the references.</param>
     /// <param name="grader">Judges one answer; <see cref="AnswerGraders"/> has the ready ones.</param>
     /// <param name="goldColumnName">The column of text that holds the references; what they must hold, the grader says.</param>
-    /// <exception cref="ArgumentException">A column is not there or is not text; the replies would hide the references; no rows.</exception>
+    /// <exception cref="ArgumentException">
+    /// A column is not there or is not text; the replies would hide the references; there are no rows.
+    /// </exception>
     public SorsaEvaluation Evaluate(
         SorsaTransformer model, IDataView data, IAnswerGrader grader,
         string goldColumnName = FineTuningSettings.DefaultResponseColumnName)
@@ -312,7 +346,7 @@ public sealed class SorsaCatalog
         return ModelZipFile.Single<SorsaTransformer>(ModelZipFile.Read(_env, path), path);
     }
 
-    private static SorsaEvaluation Evaluate(
+    private SorsaEvaluation Evaluate(
         IDataView data, IAnswerGrader grader, string answerColumnName, string goldColumnName, bool isGenerated)
     {
         ArgumentNullException.ThrowIfNull(data);
@@ -323,8 +357,14 @@ public sealed class SorsaCatalog
             .. PromptResponseReader.Read(data, (nameof(answerColumnName), answerColumnName), (nameof(goldColumnName), goldColumnName)),
         ];
         TimeSpan? generation = isGenerated ? clock.Elapsed : null;
-        return rows.Length > 0
-            ? new SorsaEvaluation(grader.Name, AnswerEvaluation.Of(grader, rows), generation)
-            : throw new ArgumentException("The data have no rows, so that there is nothing to judge. Give at least one.", nameof(data));
+        if (rows.Length == 0)
+        {
+            throw new ArgumentException("The data have no rows, so that there is nothing to judge. Give at least one.", nameof(data));
+        }
+
+        var evaluation = new SorsaEvaluation(grader.Name, AnswerEvaluation.Of(grader, rows), generation);
+        using IChannel channel = _env.Register(nameof(Evaluate)).Start("Evaluation");
+        channel.Info(MessageSensitivity.UserData, evaluation.ToString());
+        return evaluation;
     }
 }

@@ -249,6 +249,13 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionDefined]
         public WeightType SavedType { get; set; } = WeightType.Checkpoint;
 
+        /// <summary>
+        /// Refuses to train, before the weights are loaded, what by the estimate of <see cref="SorsaCatalog.Estimate"/> does not fit in the
+        /// device's free memory and the container's limit; the error lists what would take less. Default true. False trains all the same,
+        /// after a warning: where the machine swaps, or other programs are about to end. Either way ML.NET's log has the numbers.
+        /// </summary>
+        public bool MemoryCheck { get; set; } = true;
+
         /// <summary>How the fitted model generates. Default greedy, at most 256 tokens.</summary>
         [OptionRequired("Use new GenerationOptions() for the defaults")]
         public GenerationOptions Generation { get; set; } = new();

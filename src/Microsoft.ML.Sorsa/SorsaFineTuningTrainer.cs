@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Memory;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -40,6 +41,9 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// </exception>
     /// <exception cref="InvalidOperationException">No row has a prompt and a response; no GPU where one is demanded.</exception>
     /// <exception cref="InvalidDataException">A file of the model is corrupt, or its weights are not those of config.json.</exception>
+    /// <exception cref="InsufficientMemoryException">
+    /// It would not fit in memory: see <see cref="SorsaFineTuningTrainer.Options.MemoryCheck"/>.
+    /// </exception>
     /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
     /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
     public SorsaTransformer Fit(IDataView input)
@@ -71,6 +75,23 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         return TextColumns.Append(inputSchema, _settings.OutputColumnName);
     }
 
+    /// <summary>What training on these rows will take; without rows, on the longest that the options allow.</summary>
+    internal SorsaMemoryEstimate Estimate(IDataView? trainData, IDataView? validationData)
+    {
+        using IChannel channel = _host.Start("Memory estimate");
+        using IPretrainedModel start = _open(_host);
+        if (trainData is null)
+        {
+            return new MemoryEstimator(start, changed => MicroBatches.Longest(changed, start.MaxPositions), DeviceMemory.Of(start.Device))
+                .Estimate(_settings)!;
+        }
+
+        var run = new FineTuningRun(channel, _settings, start);
+        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = Encode(
+            run, Prompts(start), trainData, nameof(trainData), validationData);
+        return run.Estimate(train, validation)!;
+    }
+
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
     {
         using IChannel channel = _host.Start("Fine-tuning");
@@ -79,14 +100,21 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         // What costs little is checked first: the weights' headers and both data's columns, then the rows.
         using IPretrainedModel start = _open(_host);
         var run = new FineTuningRun(channel, _settings, start);
-        var prompts = new PromptEncoder(start.Tokenizer, _settings.PromptTemplate, _settings.MaxPromptLength);
+        PromptEncoder prompts = Prompts(start);
+        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = Encode(
+            run, prompts, trainData, trainArgument, validationData);
+        return SorsaTransformer.Over(_host, run.Train(train, validation), prompts, _settings);
+    }
+
+    private PromptEncoder Prompts(IPretrainedModel start) => new(start.Tokenizer, _settings.PromptTemplate, _settings.MaxPromptLength);
+
+    private (IReadOnlyList<SupervisedExample> Train, IReadOnlyList<SupervisedExample> Validation) Encode(
+        FineTuningRun run, PromptEncoder prompts, IDataView trainData, string trainArgument, IDataView? validationData)
+    {
         var trainRows = ReadRows(trainData);
         var validationRows = validationData is null ? null : ReadRows(validationData);
         IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
-        IReadOnlyList<SupervisedExample> validation = validationRows is null
-            ? []
-            : run.Encode(prompts, validationRows, nameof(validationData));
-        return SorsaTransformer.Over(_host, run.Train(train, validation), prompts, _settings);
+        return (train, validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData)));
     }
 
     private IEnumerable<(string Prompt, string Response)> ReadRows(IDataView data) =>

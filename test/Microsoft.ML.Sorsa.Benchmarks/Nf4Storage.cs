@@ -11,7 +11,7 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// <summary>
 /// What a base in NF4 costs and saves: <c>nf4 [model folder] [rank] [--device cpu] [--type float32]</c>. Bytes per parameter of the
 /// projections; ‖W − start‖ / ‖W‖ of plain NF4, of NF4 beside SORSA's leading triplets, and after five rounds of both; the time of
-/// reading a weight over that of the linear map with it (256 tokens, one thread, wall time, medians).
+/// quantising a weight, of reading it, and of reading it over that of the linear map with it (256 tokens, one thread, wall time, medians).
 /// </summary>
 internal static class Nf4Storage
 {
@@ -30,6 +30,7 @@ internal static class Nf4Storage
         (long bytes, long parameters) = (0, 0);
         var errors = new List<QuantizationError>();
         var ratios = new List<double>();
+        var times = new List<(double Quantised, double Read)>();
         foreach (ProjectionSlot slot in model.Projections)
         {
             using var scope = NewDisposeScope();
@@ -41,6 +42,8 @@ internal static class Nf4Storage
             bytes += quantized.Size;
             parameters += weight.numel();
             ratios.Add(Ratio(weight, quantized, clock));
+            times.Add((
+                PerValue(weight, () => new Nf4Weight(weight), clock), PerValue(weight, () => quantized.Dense(weight.dtype), clock)));
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -50,7 +53,24 @@ internal static class Nf4Storage
         Print("error beside the leading triplets", Statistics.Median(errors.Select(error => error.Residual!.Value)), "F4");
         Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"),
             Statistics.Median(errors.Select(error => error.Initial)), "F4");
+        Print("quantising, ns a value", Statistics.Median(times.Select(time => time.Quantised)), "F2");
+        Print("reading, ns a value", Statistics.Median(times.Select(time => time.Read)), "F2");
         Print("reading the weight / linear map with it", Statistics.Median(ratios), "F2");
+    }
+
+    private static double PerValue(Tensor weight, Func<IDisposable> make, DeviceClock clock)
+    {
+        var times = new List<double>();
+        for (int i = 0; i <= Repetitions; i++)
+        {
+            double start = clock.Now;
+            using (make())
+            {
+                times.Add(clock.Now - start);
+            }
+        }
+
+        return Statistics.Median(times.Skip(1)) * 1e6 / weight.numel();
     }
 
     private static double Ratio(Tensor weight, Nf4Weight quantized, DeviceClock clock)

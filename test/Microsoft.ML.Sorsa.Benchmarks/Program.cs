@@ -29,12 +29,22 @@ try
             TrainingMemory.Run(args[1..]);
             return 0;
 
+        case "service":
+            return ServiceMemory.Run(args[1..]);
+
+        case ServiceMemory.RoundsVerb:
+            return ServiceMemory.Rounds(args[1], args[2], args[3]);
+
         case "checkpointing":
             StepMemory.Run(args[1..]);
             return 0;
 
         case "graders":
             GraderAgreement.Run(args[1..]);
+            return 0;
+
+        case "estimate":
+            MemoryTable.Run(args[1..]);
             return 0;
 
         case "sweep":
@@ -85,7 +95,10 @@ try
                 Usage: Microsoft.ML.Sorsa.Benchmarks NAME ..., where NAME ... is one of
                     step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
                     memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
+                    checkpointing [model folder] [rounds]
+                    service [model folder] [kinds...]
                     generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
+                    estimate [config.json] [tokens]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]
                     bits [--device cpu|cuda] [--type float32|bfloat16]

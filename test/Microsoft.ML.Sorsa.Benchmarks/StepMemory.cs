@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -32,8 +33,9 @@ internal static class StepMemory
 
     public static void Run(string[] args)
     {
-        string folder = args.Length > 0 ? args[0] : Folders.SmolLM2;
-        int rounds = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 7;
+        var arguments = new Arguments(args, ["model", "rounds"]);
+        string folder = arguments.Text("model") ?? Folders.SmolLM2;
+        int rounds = arguments.Number("rounds", 7);
         set_num_threads(1);
         Variant[] variants = [.. s_variants.Select(variant => new Variant(folder, rounds + 1, variant.Checkpointing, variant.ChunkSize))];
         var random = new Random(0);

@@ -103,13 +103,16 @@ internal static class StepSpeed
         }
     }
 
-    private static void BaseStep(CausalLM model, SupervisedExample[] rows, Device device)
+    /// <summary>The frozen model's forward with loss, and backward to the embedded input; gives the loss.</summary>
+    public static double BaseStep(CausalLM model, SupervisedExample[] rows, Device device)
     {
         using var scope = NewDisposeScope();
         using Batch batch = Batch.Of(rows, padTokenId: 0, device);
         Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
         Tensor logits = model.Head(model.Forward(embedded).flatten(0, 1).index_select(0, batch.LabelPositions));
-        (SupervisedLoss.Sum(logits, batch.Targets) / batch.LabelCount).backward();
+        Tensor loss = SupervisedLoss.Sum(logits, batch.Targets) / batch.LabelCount;
+        loss.backward();
+        return loss.to(ScalarType.Float64).item<double>();
     }
 
     private static void Print(StepVariant variant, List<(double Base, double Step)> times)

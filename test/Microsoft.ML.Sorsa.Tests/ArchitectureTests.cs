@@ -31,7 +31,8 @@ public sealed class ArchitectureTests
         ["Generation"] = ["Data", "Models", "Tokenization"],
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],
-        ["FineTuning"] = ["Training", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization"],
+        ["Memory"] = ["Adapters", "Models"],
+        ["FineTuning"] = ["Training", "Memory", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization"],
     };
 
     /// <summary>Arithmetic, and whole files, JSON and ranges, which every folder may use.</summary>

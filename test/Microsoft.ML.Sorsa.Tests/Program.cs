@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Tests.Files;
+using Microsoft.ML.Sorsa.Tests.Persistence;
 using Microsoft.ML.Sorsa.Tests.Sweeps;
 using Microsoft.ML.Sorsa.Tests.Training;
 using Microsoft.Testing.Platform.Builder;
@@ -19,6 +20,12 @@ internal static class Program
         if (KeptMemoryTests.Is(arguments))
         {
             KeptMemoryTests.Run();
+            return 0;
+        }
+
+        if (ServiceMemoryTests.Is(arguments))
+        {
+            ServiceMemoryTests.Run(arguments);
             return 0;
         }
 

@@ -27,8 +27,23 @@ internal static class TestDevice
     /// <inheritdoc cref="Limit(double)"/>
     public static double Limit(double cpu, Device device) => device.type == DeviceType.CPU ? cpu : 4 * cpu;
 
-    /// <summary>A copy there; the same tensor where it is there already.</summary>
-    public static Tensor OnDevice(this Tensor tensor) => tensor.to(Current);
+    /// <summary>
+    /// Moves a tensor that was just made: it is the same one where it lies there already, and otherwise nothing of it is left. One that
+    /// wants a gradient is a leaf there, too.
+    /// </summary>
+    public static Tensor OnDevice(this Tensor made)
+    {
+        if (Current.type == made.device_type)
+        {
+            return made;
+        }
+
+        using (made)
+        {
+            Tensor moved = made.detach().to(Current);
+            return made.requires_grad ? moved.requires_grad_() : moved;
+        }
+    }
 
     /// <summary>A context whose models lie there.</summary>
     public static MLContext Context() => ContextOf(Current);

@@ -94,6 +94,9 @@ internal sealed record MethodDescriptor
     /// <exception cref="ArgumentException">The settings do not fit the steps of the run.</exception>
     public required Func<MethodSettings, MethodRun, AdapterMethod> Create { get; init; }
 
+    /// <summary>What the adapter of one projection takes: the method's part of the estimate of memory before training.</summary>
+    public required Func<MethodSettings, AdaptedShape, AdapterMemory> Memory { get; init; }
+
     /// <summary>What files keep of each projection; empty where there is nothing but a trained weight.</summary>
     public IReadOnlyList<AdapterTensor> Tensors { get; init; } = [];
 

@@ -22,10 +22,6 @@ internal sealed class InputDropout(double rate, long seed)
 {
     private const long FirstFactor = 0x7FEB352D, SecondFactor = unchecked((int)0x846CA68B);
 
-    // torch's ≫ keeps the sign: what it brings in at the top is masked away.
-    private static readonly Tensor s_first = Constant(16), s_firstBits = Constant(0xFFFF);
-    private static readonly Tensor s_second = Constant(15), s_secondBits = Constant(0x1FFFF);
-
     private readonly ulong _key = SplitMix64.Mix(unchecked((ulong)seed) + SplitMix64.Step);
     private readonly long _limit = Math.Min(int.MinValue + (long)Math.Round(rate * (1L << 32)), int.MaxValue);
     private int _adapters;
@@ -52,11 +48,12 @@ internal sealed class InputDropout(double rate, long seed)
         ulong key = SplitMix64.Mix(_key + (SplitMix64.Step * unchecked((ulong)number + 1)));
         long start = -1 - (long)(key >> 33), factor = unchecked((int)key) | 1;
         Tensor hash = ScalarArithmetic.WholeNumbers(start, start + input.numel(), input.device, ScalarType.Int32).Scale(factor);
-        hash.bitwise_xor_(hash.bitwise_right_shift(s_first).bitwise_and_(s_firstBits)).Scale(FirstFactor);
-        hash.bitwise_xor_(hash.bitwise_right_shift(s_second).bitwise_and_(s_secondBits)).Scale(SecondFactor);
+        hash.bitwise_xor_(Shifted(hash, 16)).Scale(FirstFactor);
+        hash.bitwise_xor_(Shifted(hash, 15)).Scale(SecondFactor);
         return scope.MoveToOuter(hash.IsAtLeast(_limit).to(input.dtype).Scale(1 / (1 - rate)).view(input.shape));
     }
 
-    /// <summary>A number beside tensors of any device.</summary>
-    private static Tensor Constant(int value) => tensor(value).DetachFromDisposeScope();
+    /// <summary>≫ without sign: torch's own keeps it, so that what it brings in at the top is masked away.</summary>
+    private static Tensor Shifted(Tensor hash, int bits) =>
+        hash.bitwise_right_shift(tensor(bits)).bitwise_and_(tensor(int.MaxValue >> (bits - 1)));
 }

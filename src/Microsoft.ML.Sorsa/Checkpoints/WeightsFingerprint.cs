@@ -16,7 +16,8 @@ internal static class WeightsFingerprint
     /// <summary>Tells these from the sampled ones of version 0.1.</summary>
     private const string Mark = "xxh128:";
 
-    private const long ChunkLength = 1 << 20;
+    /// <summary>The values that are looked at together.</summary>
+    public const long ChunkLength = 1 << 20;
 
     /// <summary>
     /// A hash (XxHash128) of every name, shape and value, in ordinal order of the names. Values count as float32, which every number in 16

@@ -32,6 +32,11 @@ internal sealed class BatchPlan
 
     public int StepsPerEpoch => (int)(((long)_examples.Count + _stepSize - 1) / _stepSize);
 
+    /// <summary>The steps of a whole run.</summary>
+    /// <param name="epochs">Passes over the rows.</param>
+    /// <param name="maxSteps">Ends it before; null: the epochs decide.</param>
+    public int TotalSteps(int epochs, int? maxSteps) => (int)Math.Min((long)StepsPerEpoch * epochs, maxSteps ?? int.MaxValue);
+
     /// <summary>The steps from one on, across epochs: where a training that was interrupted goes on.</summary>
     /// <param name="first">Counted from 0.</param>
     /// <param name="end">The first one that does not come any more.</param>

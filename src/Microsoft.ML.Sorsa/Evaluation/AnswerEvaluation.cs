@@ -1,6 +1,6 @@
 namespace Microsoft.ML.Sorsa.Evaluation;
 
-/// <summary>Judges answers row by row. A row that cannot be judged is a row without a verdict, and never the end of an evaluation.</summary>
+/// <summary>Judges answers row by row. A row that cannot be judged has no verdict, and never ends an evaluation.</summary>
 internal static class AnswerEvaluation
 {
     /// <param name="grader">Judges one answer.</param>

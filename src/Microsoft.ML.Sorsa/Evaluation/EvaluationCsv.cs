@@ -15,8 +15,8 @@ internal static class EvaluationCsv
         foreach (EvaluatedAnswer answer in answers)
         {
             Line(
-                answer.Row.ToString(CultureInfo.InvariantCulture), Verdict(answer), answer.Graded?.Extracted ?? "", answer.Graded?.Gold ?? "",
-                answer.Text, answer.Gold, answer.Problem ?? "");
+                answer.Row.ToString(CultureInfo.InvariantCulture), Verdict(answer), answer.Graded?.Extracted ?? "",
+                answer.Graded?.Gold ?? "", answer.Text, answer.Gold, answer.Problem ?? "");
         }
 
         void Line(params string[] fields)

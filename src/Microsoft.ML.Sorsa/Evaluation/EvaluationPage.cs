@@ -21,7 +21,12 @@ internal static class EvaluationPage
         .right h2 { color: var(--right); }
         """;
 
-    public static void Write(Stream stream, SorsaEvaluation evaluation)
+    /// <param name="stream">Where it is written.</param>
+    /// <param name="grader">The grader's name.</param>
+    /// <param name="facts">The numbers, by their names.</param>
+    /// <param name="answers">Every row.</param>
+    public static void Write(
+        Stream stream, string grader, IEnumerable<(string Name, string Text)> facts, IReadOnlyList<EvaluatedAnswer> answers)
     {
         var page = new XElement(
             "html", new XAttribute("lang", "en"),
@@ -29,32 +34,18 @@ internal static class EvaluationPage
                 "head", new XElement("meta", new XAttribute("charset", "utf-8")),
                 new XElement(
                     "meta", new XAttribute("name", "viewport"), new XAttribute("content", "width=device-width, initial-scale=1")),
-                new XElement("title", $"Evaluation by {Clean(evaluation.Grader)}"), new XElement("style", Style)),
+                new XElement("title", $"Evaluation by {Clean(grader)}"), new XElement("style", Style)),
             new XElement(
-                "body", new XElement("h1", $"Evaluation by {Clean(evaluation.Grader)}"), new XElement("dl", Facts(evaluation)),
-                Rows(evaluation, "failed"), Rows(evaluation, "wrong"), Rows(evaluation, "right")));
+                "body", new XElement("h1", $"Evaluation by {Clean(grader)}"),
+                new XElement("dl", facts.Select(fact => new[] { new XElement("dt", fact.Name), new XElement("dd", fact.Text) })),
+                Rows(answers, "failed"), Rows(answers, "wrong"), Rows(answers, "right")));
         using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
         writer.Write("<!DOCTYPE html>\n");
         writer.Write(page.ToString(SaveOptions.DisableFormatting));
     }
 
-    private static IEnumerable<XElement> Facts(SorsaEvaluation evaluation)
-    {
-        (double lower, double upper) = evaluation.Interval;
-        (string Name, string Text)[] facts =
-        [
-            ("Right", Text($"{evaluation.Correct} of {evaluation.Graded}")),
-            ("Accuracy", evaluation.Graded == 0 ? "–" : Text($"{evaluation.Accuracy:P1}, 95 % interval {lower:P1} to {upper:P1} (Wilson)")),
-            ("Without a verdict", Text($"{evaluation.Failed}")),
-            .. evaluation.GenerationTime is { } time
-                ? [("Generated in", Text($"{time.TotalSeconds:F1} s"))]
-                : Array.Empty<(string, string)>(),
-        ];
-        return facts.SelectMany(fact => new[] { new XElement("dt", fact.Name), new XElement("dd", fact.Text) });
-    }
-
-    private static IEnumerable<XElement> Rows(SorsaEvaluation evaluation, string verdict) =>
-        from answer in evaluation.Answers
+    private static IEnumerable<XElement> Rows(IReadOnlyList<EvaluatedAnswer> answers, string verdict) =>
+        from answer in answers
         where EvaluationCsv.Verdict(answer) == verdict
         select new XElement(
             "article", new XAttribute("class", verdict), new XElement("h2", Text($"Row {answer.Row}: {verdict}")),

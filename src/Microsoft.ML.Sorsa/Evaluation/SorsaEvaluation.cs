@@ -35,8 +35,8 @@ public sealed class SorsaEvaluation
     public double Accuracy => Graded == 0 ? double.NaN : (double)Correct / Graded;
 
     /// <summary>
-    /// The 95 % interval of <see cref="Accuracy"/> (Wilson's): what other rows of the same kind may give. Two models whose intervals overlap
-    /// may be equally good. NaN where no row has a verdict.
+    /// The 95 % interval of <see cref="Accuracy"/> (Wilson's): what other rows of the same kind may give. Two models whose intervals
+    /// overlap may be equally good. NaN where no row has a verdict.
     /// </summary>
     public (double Lower, double Upper) Interval => Graded == 0 ? (double.NaN, double.NaN) : WilsonInterval.Of(Correct, Graded);
 
@@ -92,6 +92,23 @@ public sealed class SorsaEvaluation
     public void SaveReport(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        NewFile.Write(path, stream => EvaluationPage.Write(stream, this));
+        NewFile.Write(path, stream => EvaluationPage.Write(stream, Grader, Facts(), Answers));
+    }
+
+    private IEnumerable<(string Name, string Text)> Facts()
+    {
+        yield return ("Right", Text($"{Correct} of {Graded}"));
+        if (Graded > 0)
+        {
+            yield return ("Accuracy", Text($"{Accuracy:P1}, 95 % interval {Interval.Lower:P1} to {Interval.Upper:P1} (Wilson)"));
+        }
+
+        yield return ("Without a verdict", Text($"{Failed}"));
+        if (GenerationTime is { } time)
+        {
+            yield return ("Generated in", Text($"{time.TotalSeconds:F1} s"));
+        }
+
+        static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
     }
 }

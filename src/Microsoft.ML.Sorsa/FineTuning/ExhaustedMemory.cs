@@ -1,57 +1,38 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
-using Microsoft.ML.Sorsa.Adapters;
-using Microsoft.ML.Sorsa.Training;
+using Microsoft.ML.Sorsa.Memory;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>The error of a run that its device has no memory for.</summary>
+/// <summary>
+/// The error of a run that its device had no memory for after all: others took what was free, or it is in fragments.
+/// </summary>
 internal static class ExhaustedMemory
 {
     /// <param name="settings">What the run was told.</param>
-    /// <param name="start">Where it computes.</param>
+    /// <param name="device">Where it computes.</param>
+    /// <param name="estimate">What it needs; null for a model of a class that is not ours.</param>
     /// <param name="failure">libtorch's own error.</param>
     [SuppressMessage("Usage", "CA2201", Justification = "It is what it says, of a device's memory; users catch it as such.")]
-    public static OutOfMemoryException Error(FineTuningSettings settings, IPretrainedModel start, Exception failure) => new(
-        $"The memory of {start.Device} is exhausted. Set {string.Join(", or ", Remedies(settings, start))}. Nothing was saved but "
-        + $"checkpoints, from which training goes on, with {nameof(TrainingSettings.GradientCheckpointing)} too. libtorch says: "
-        + failure.Message.Split('\n')[0],
+    public static OutOfMemoryException Error(
+        FineTuningSettings settings, string device, SorsaMemoryEstimate? estimate, Exception failure) => new(
+        $"The memory of {device} is exhausted. {Remedy(settings, estimate)} {Saved(settings, estimate)} "
+        + $"libtorch says: {failure.Message.Split('\n')[0]}",
         failure);
 
-    /// <summary>What can still be set to take less, by how little it costs.</summary>
-    private static IEnumerable<string> Remedies(FineTuningSettings settings, IPretrainedModel start)
-    {
-        TrainingSettings training = settings.Training;
-        MethodSettings method = settings.MethodSettings;
-        if (!training.GradientCheckpointing && start is FolderModel)
-        {
-            yield return $"{nameof(training.GradientCheckpointing)} to true";
-        }
+    private static string Remedy(FineTuningSettings settings, SorsaMemoryEstimate? estimate) => estimate is { Remedies.Count: > 0 }
+        ? $"Training needs {ByteText.Of(estimate.Peak)}; free memory, or set one of these: "
+            + string.Join("; ", estimate.Remedies.Select(remedy => $"{remedy.Change} ({ByteText.Of(remedy.Peak)})")) + "."
+        : string.Create(CultureInfo.InvariantCulture,
+            $"Free memory, or lower BatchSize (now {settings.Training.BatchSize}; raise GradientAccumulationSteps), MaxPromptLength (now "
+            + $"{settings.MaxPromptLength}) or MaxResponseLength (now {settings.MaxResponseLength}).");
 
-        if (training.BatchSize > 1)
-        {
-            yield return string.Create(CultureInfo.InvariantCulture,
-                $"{nameof(training.BatchSize)} below {training.BatchSize}, and {nameof(training.GradientAccumulationSteps)} higher by as "
-                + $"much");
-        }
-
-        if (settings.ComputeType == WeightType.Float32 && start is FolderModel)
-        {
-            yield return $"{nameof(settings.ComputeType)} to {WeightType.BFloat16}";
-        }
-
-        if (settings.Method.Has(nameof(method.Quantization)) && !method.IsQuantized && start is FolderModel)
-        {
-            yield return $"{nameof(method.Quantization)} to {BaseQuantization.NF4}";
-        }
-
-        if (settings.RequiredRank is { } rank and > 1)
-        {
-            yield return string.Create(CultureInfo.InvariantCulture, $"{nameof(method.Rank)} below {rank}");
-        }
-
-        yield return string.Create(CultureInfo.InvariantCulture,
-            $"{nameof(settings.MaxPromptLength)} and {nameof(settings.MaxResponseLength)} lower (now {settings.MaxPromptLength} and "
-            + $"{settings.MaxResponseLength})");
-    }
+    /// <summary>What is left of the run, and which remedy keeps it: any other makes another run.</summary>
+    private static string Saved(FineTuningSettings settings, SorsaMemoryEstimate? estimate) =>
+        settings.Checkpoints is not { } checkpoints
+            ? "Nothing was saved."
+            : $"The checkpoints in '{checkpoints.Folder}' stay"
+                + (estimate is null || settings.Training.GradientCheckpointing
+                    ? ", of the run with these options."
+                    : $": with {nameof(settings.Training.GradientCheckpointing)} alone, training goes on from them.");
 }

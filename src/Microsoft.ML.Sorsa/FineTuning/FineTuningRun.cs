@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
@@ -27,6 +28,9 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
     /// <summary>How often the validation rows are evaluated where the settings do not say; null: once per epoch.</summary>
     public int? Evaluations { get; init; }
+
+    /// <summary>What is free on a device; null where that cannot be told.</summary>
+    public Func<torch.Device, AvailableMemory?> Available { get; init; } = DeviceMemory.Of;
 
     /// <summary>Rows to examples.</summary>
     /// <param name="prompts">With the model's tokenizer.</param>
@@ -58,7 +62,11 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
         catch (Exception failure) when (TorchMemory.IsExhausted(failure))
         {
-            throw ExhaustedMemory.Error(settings, start, failure);
+            throw ExhaustedMemory.Error(settings, start.Device.ToString(), Estimate(train, validation), failure);
+        }
+        finally
+        {
+            KeptMemory.GiveBack();
         }
     }
 
@@ -66,7 +74,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     {
         TrainingSettings training = settings.Training;
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
-        int totalSteps = (int)Math.Min((long)plan.StepsPerEpoch * training.NumberOfEpochs, training.MaxSteps ?? int.MaxValue);
+        int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
+        VerifyMemory(train, validation);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         AdapterMethod method = settings.Method.Create(
             settings.MethodSettings,
@@ -90,6 +99,36 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         double? orthonormality = Orthonormality(model.Adapters);
         Info($"{report}");
         return model.Merge() with { Report = report, Orthonormality = orthonormality };
+    }
+
+    /// <summary>What this run will need of memory; null for a model of a class that is not ours.</summary>
+    public SorsaMemoryEstimate? Estimate(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) =>
+        Memory(train, validation).Estimate(settings);
+
+    private MemoryEstimator Memory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) =>
+        new(start, changed => MicroBatches.Of(changed, train, validation), Available(start.Device));
+
+    /// <summary>Nothing is loaded that cannot be trained.</summary>
+    /// <exception cref="InsufficientMemoryException">The estimate is above what the device has.</exception>
+    private void VerifyMemory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
+    {
+        MemoryEstimator estimator = Memory(train, validation);
+        if (estimator.Plain(settings) is not { } estimate)
+        {
+            Info($"Memory: what a model object of a class of its own takes cannot be told beforehand.");
+            return;
+        }
+
+        Info($"Memory: {estimate.Summary}");
+        if (estimate.Fits == false && settings.MemoryCheck)
+        {
+            throw new InsufficientMemoryException(estimator.Estimate(settings)!.Refusal);
+        }
+
+        if (estimate.Fits == false)
+        {
+            Warn($"Memory: {estimate.Summary} Training begins all the same, since {nameof(settings.MemoryCheck)} is false.");
+        }
     }
 
     /// <summary>The steps that are left: all, or those behind the newest checkpoint.</summary>

@@ -52,6 +52,9 @@ internal sealed record FineTuningSettings
 
     public required CancellationToken CancellationToken { get; init; }
 
+    /// <summary>A training that does not fit in memory is refused.</summary>
+    public required bool MemoryCheck { get; init; }
+
     /// <summary>Null: no checkpoints are written.</summary>
     public required CheckpointSettings? Checkpoints { get; init; }
 

@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Interop;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -35,9 +36,11 @@ internal sealed class FolderModel : IPretrainedModel
 
     private readonly string _folder;
     private readonly StoredDecoder _stored;
+    private readonly ScalarType _storedType;
     private readonly ScalarType _computeType;
     private readonly ScalarType _savedType;
     private readonly ModuleWeights? _object;
+    private readonly bool _isReadWhole;
     private CausalLM? _shared;
     private string _filesFingerprint = "";
 
@@ -59,12 +62,12 @@ internal sealed class FolderModel : IPretrainedModel
         _ = GenerationConfig.EndTokens(tokenizer.Files);
         EndTokenId = EndOf(config, tokenizer, folder);
         _object = weights;
-        Checkpoint checkpoint = weights is null
-            ? Checkpoint.OpenFolder(folder, settings.MapWeights)
-            : Checkpoint.Over(weights.Tensors, ObjectName);
+        _isReadWhole = weights is null && !settings.MapWeights;
+        Checkpoint checkpoint = weights is null ? Checkpoint.OpenFolder(folder) : Checkpoint.Over(weights.Tensors, ObjectName);
         try
         {
             _stored = StoredDecoder.Match(config, checkpoint);
+            _storedType = _stored.StoredType;
             _computeType = settings.ComputeType.ToScalarType(_stored.StoredType);
             _savedType = settings.SavedType.ToScalarType(_stored.StoredType);
             if (_computeType == ScalarType.Float16)
@@ -74,10 +77,9 @@ internal sealed class FolderModel : IPretrainedModel
                     + "Train in Float32 or BFloat16; SavedType may still be Float16.", nameof(settings));
             }
 
-            foreach ((string name, Tensor weight) in checkpoint.Tensors
-                .Where(named => !WeightsFingerprint.Survives(named.Value.dtype, _savedType)))
+            if (!_isReadWhole)
             {
-                SavedRange.Verify(name, weight, _savedType);
+                VerifyRange(checkpoint);
             }
         }
         catch
@@ -109,10 +111,17 @@ internal sealed class FolderModel : IPretrainedModel
     }
 
     /// <summary>Loads the weights now, for many trainings, of which each has adapters of its own over the same bytes.</summary>
-    public void LoadShared()
+    /// <param name="settings">Those that the model was opened with.</param>
+    /// <exception cref="InsufficientMemoryException">The weights alone are more than what is free.</exception>
+    public void LoadShared(FineTuningSettings settings)
     {
         _filesFingerprint = FilesFingerprint();
-        _shared = CausalLM.Load(_stored, _computeType, Device);
+        if (settings.MemoryCheck && Sizes(settings) is { OwnsWeights: true } sizes)
+        {
+            DeviceMemory.Require(sizes.WeightBytes, Device, "The weights of the model that trainings share take");
+        }
+
+        _shared = Load();
     }
 
     /// <summary>Names the base, once it is shared: its weights, and the files beside them that decide what it computes.</summary>
@@ -122,10 +131,21 @@ internal sealed class FolderModel : IPretrainedModel
     public bool HasSharedFingerprint(string fingerprint) =>
         fingerprint.Split(' ') is [var weights, var files] && files == _filesFingerprint && Shared.HasFingerprint(weights);
 
+    /// <summary>What many trainings share, or a model object has, is no memory of one of them.</summary>
+    public ModelSizes? Sizes(FineTuningSettings settings)
+    {
+        ScalarType type = _shared is null ? settings.ComputeType.ToScalarType(_storedType) : _computeType;
+        bool isShared = _shared is not null || (type == _storedType && (_object is not null || (IsCpu && settings.MapWeights)));
+        return new ModelSizes(_stored.Config.Spec, type, settings.SavedType.ToScalarType(_storedType), !isShared, IsCpu)
+        {
+            ReadSize = IsCpu && !isShared && _object is null && !settings.MapWeights ? ModelSizes.Size(_storedType) : 0,
+        };
+    }
+
     public AdaptedModel Adapt(
         IReadOnlyList<string> targetModules, AdapterMethod method, bool isNamed, CancellationToken cancellationToken)
     {
-        CausalLM model = _shared?.Share() ?? CausalLM.Load(_stored, _computeType, Device);
+        CausalLM model = _shared?.Share() ?? Load();
         try
         {
             // Before an adapter takes a part of a weight.
@@ -145,6 +165,35 @@ internal sealed class FolderModel : IPretrainedModel
         _shared?.Dispose();
         _stored.Checkpoint.Dispose();
     }
+
+    /// <summary>
+    /// What is read whole was mapped for a moment, for its headers alone: whether a training fits in memory is known before anything is
+    /// loaded.
+    /// </summary>
+    private CausalLM Load()
+    {
+        if (!_isReadWhole)
+        {
+            return CausalLM.Load(_stored, _computeType, Device);
+        }
+
+        _stored.Checkpoint.Dispose();
+        using Checkpoint read = Checkpoint.OpenFolder(_folder, map: false);
+        StoredDecoder stored = StoredDecoder.Match(_stored.Config, read);
+        VerifyRange(read);
+        return CausalLM.Load(stored, _computeType, Device);
+    }
+
+    private void VerifyRange(Checkpoint checkpoint)
+    {
+        foreach ((string name, Tensor weight) in checkpoint.Tensors
+            .Where(named => !WeightsFingerprint.Survives(named.Value.dtype, _savedType)))
+        {
+            SavedRange.Verify(name, weight, _savedType);
+        }
+    }
+
+    private bool IsCpu => Device.type == TorchSharp.DeviceType.CPU;
 
     private CausalLM Shared => _shared ?? throw new InvalidOperationException("The weights are not loaded.");
 

@@ -1,6 +1,7 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
 using static TorchSharp.torch;
@@ -23,6 +24,9 @@ internal interface IPretrainedModel : IDisposable
 
     /// <summary>Where it computes.</summary>
     Device Device { get; }
+
+    /// <summary>The model in sizes, as settings would have it; null where its layers are not known here.</summary>
+    ModelSizes? Sizes(FineTuningSettings settings);
 
     /// <summary>Loads the weights and puts a method's adapters into the targets.</summary>
     /// <param name="targetModules">Names such as q_proj.</param>
@@ -97,7 +101,7 @@ internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, S
     /// <summary>Frees it; a model object of the user's stays.</summary>
     public void Dispose()
     {
-        Network?.Dispose();
         Adapter?.Dispose();
+        Network?.Dispose();
     }
 }

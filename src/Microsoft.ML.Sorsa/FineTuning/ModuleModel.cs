@@ -2,6 +2,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Interop;
+using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Tokenizers;
@@ -71,6 +72,9 @@ internal sealed class ModuleModel : IPretrainedModel
         var model = ForeignModel.Bind(module, forward, maxPositions: null, text.EndTokenIds);
         return new ModuleModel(model, new UserTokenizer(tokenizer, end, model.VocabularySize), end, settings, NoFolder);
     }
+
+    /// <summary>Nothing is known of what its forward keeps.</summary>
+    public ModelSizes? Sizes(FineTuningSettings settings) => null;
 
     public AdaptedModel Adapt(
         IReadOnlyList<string> targetModules, AdapterMethod method, bool isNamed, CancellationToken cancellationToken)

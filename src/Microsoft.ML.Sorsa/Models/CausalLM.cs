@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Checkpoints;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -176,4 +177,14 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
     public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
+
+    /// <summary>What it held goes back to the operating system.</summary>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        if (disposing)
+        {
+            KeptMemory.GiveBack();
+        }
+    }
 }

@@ -53,8 +53,9 @@ internal sealed class GradientCheckpoint : GradientFunction<GradientCheckpoint>
         input.requires_grad = (bool)ctx.get_data(nameof(input.requires_grad));
         Tensor output;
         using (enable_grad())
+        using (var made = NewDisposeScope())
         {
-            output = block.Compute(input, inputs, isRead: false);
+            output = made.MoveToOuter(block.Compute(input, inputs, isRead: false));
         }
 
         if (output.requires_grad)

@@ -20,9 +20,21 @@ internal sealed class BackwardPass : IDisposable
     /// <summary>What each thread gave to libtorch last.</summary>
     private readonly ConcurrentDictionary<int, IReadOnlyList<Tensor?>> _given = new();
 
+    /// <summary>A graph that is older than whatever forward makes: libtorch comes to it last.</summary>
+    private readonly Tensor _oldest;
+
     private ExceptionDispatchInfo? _failure;
 
-    public BackwardPass() => s_current = this;
+    public BackwardPass()
+    {
+        using var scope = NewDisposeScope();
+        using (enable_grad())
+        {
+            _oldest = zeros([], requires_grad: true).alias().DetachFromDisposeScope();
+        }
+
+        s_current = this;
+    }
 
     /// <summary>The one that is open on this thread; null: none.</summary>
     public static BackwardPass? Current => s_current;
@@ -36,6 +48,12 @@ internal sealed class BackwardPass : IDisposable
         try
         {
             autograd.backward(output, gradient);
+        }
+        catch
+        {
+            // What was still to do waits in the thread's queue, the graph with it, until something that comes behind it is asked for.
+            _oldest.backward();
+            throw;
         }
         finally
         {
@@ -52,12 +70,12 @@ internal sealed class BackwardPass : IDisposable
     /// <param name="gradients">Gives them, in tensors that no scope owns; null where there is none.</param>
     public List<Tensor?> Give(int count, Func<List<Tensor?>> gradients)
     {
-        // libtorch has taken over what this thread gave before: it would not be here otherwise.
-        Release();
         BackwardPass? outer = s_current;
         s_current = this;
         try
         {
+            // libtorch has taken over what this thread gave before: it would not be here otherwise.
+            Release();
             List<Tensor?> given = _failure is null ? gradients() : Nothing();
             Release();
             _given[Environment.CurrentManagedThreadId] = given;
@@ -79,6 +97,7 @@ internal sealed class BackwardPass : IDisposable
     public void Dispose()
     {
         s_current = _outer;
+        _oldest.Dispose();
         ReleaseAll();
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using static TorchSharp.torch;
 using static TorchSharp.torch.autograd;
 
@@ -12,43 +13,62 @@ namespace Microsoft.ML.Sorsa.Tensors;
 internal abstract class GradientFunction<T> : SingleTensorFunction<T>
     where T : GradientFunction<T>, new()
 {
+    /// <summary>Values that small blocks may take of a place that is free, before a large one is asked for.</summary>
+    private const int Margin = 4096;
+
     public sealed override string Name => typeof(T).Name;
 
     public sealed override Tensor forward(AutogradContext ctx, params object[] vars)
     {
+        var call = (Call)vars[^1];
         ctx.set_materialize_grads(false);
-        ctx.save_data(nameof(Call), new Call(BackwardPass.Current, vars.Length));
-        return Forward(ctx, vars);
+        ctx.save_data(nameof(Call), call);
+        try
+        {
+            Tensor output = Forward(ctx, vars);
+
+            // TorchSharp makes one of the same size next, and must not be the first whom memory fails.
+            empty(output.numel() + Margin, output.dtype, output.device).Dispose();
+            return output;
+        }
+        catch (Exception failure)
+        {
+            // TorchSharp never frees a node whose forward threw, nor libtorch the graph behind it. So the node is finished, and goes as
+            // others do.
+            call.Failure = ExceptionDispatchInfo.Capture(failure);
+            ctx.save_for_backward([]);
+            return empty(0);
+        }
     }
 
     public sealed override List<Tensor> backward(AutogradContext ctx, Tensor grad_output)
     {
         var call = (Call)ctx.get_data(nameof(Call));
+        using var scope = NewDisposeScope();
+        scope.Attach(grad_output);
         if (call.Pass is { } pass)
         {
             return pass.Give(call.Inputs, Compute)!;
         }
 
         List<Tensor?> gradients = Compute();
-        using var scope = NewDisposeScope();
         scope.Attach(gradients.OfType<Tensor>());
         scope.MoveToOuter(gradients.OfType<Tensor>());
         return gradients!;
 
         List<Tensor?> Compute()
         {
-            using var inner = NewDisposeScope();
-            inner.Attach(grad_output);
-
-            // Nothing comes where the function behind gave nothing.
+            // Nothing comes where the function behind gave nothing. The call itself has no gradient.
             List<Tensor?> computed = grad_output.IsInvalid
                 ? [.. Enumerable.Repeat<Tensor?>(null, call.Inputs)]
-                : Gradients(ctx, grad_output);
+                : [.. Gradients(ctx, grad_output), null];
             foreach (Tensor tensor in computed.OfType<Tensor>())
             {
                 tensor.DetachFromDisposeScope();
             }
 
+            // What forward saved goes now, as libtorch's own functions have it, and not with the whole graph.
+            ctx.Dispose();
             return computed;
         }
     }
@@ -58,7 +78,10 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
     {
         // Each node keeps an empty_like of its output alive as long as the scope it was made in.
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(apply(vars));
+        var call = new Call(BackwardPass.Current, vars.Length + 1);
+        Tensor output = apply([.. vars, call]);
+        call.Failure?.Throw();
+        return scope.MoveToOuter(output);
     }
 
     /// <summary>The output, and in the context what its gradients need; both must leave any scope that is opened here.</summary>
@@ -71,5 +94,8 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
     /// <param name="gradient">That of the output, of its shape.</param>
     protected abstract List<Tensor?> Gradients(AutogradContext ctx, Tensor gradient);
 
-    private sealed record Call(BackwardPass? Pass, int Inputs);
+    private sealed record Call(BackwardPass? Pass, int Inputs)
+    {
+        public ExceptionDispatchInfo? Failure { get; set; }
+    }
 }

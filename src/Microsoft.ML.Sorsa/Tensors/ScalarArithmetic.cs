@@ -85,6 +85,13 @@ internal static class ScalarArithmetic
         return tensor.ge(scalar);
     }
 
+    /// <summary>Where tensor &gt; limit.</summary>
+    public static Tensor IsAbove(this Tensor tensor, double limit)
+    {
+        using Scalar scalar = limit;
+        return tensor.gt(scalar);
+    }
+
     /// <summary>Where tensor &lt; limit.</summary>
     public static Tensor IsBelow(this Tensor tensor, double limit)
     {

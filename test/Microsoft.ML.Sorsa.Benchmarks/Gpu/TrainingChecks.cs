@@ -153,7 +153,7 @@ internal sealed class TrainingChecks(string folder, Device device)
             options.MaxResponseLength, model.Spec.MaxPositions);
         IReadOnlyList<SupervisedExample> rows = encoder.Encode(
             TrainingBits.GoldenRows().Select(row => (row.Prompt, row.Response)), "rows", CancellationToken.None).Examples;
-        return SupervisedLoss.Mean(model, rows, options.BatchSize, padTokenId: 0, chunkSize: 512);
+        return SupervisedLoss.Mean(model, rows, options.BatchSize, padTokenId: 0, options.LogitsChunkSize);
     }
 
     /// <summary>The device's codes are the CPU's.</summary>

@@ -17,6 +17,8 @@ internal sealed class TrainingTable : IDisposable
 {
     private const int WarmUp = 2;
 
+    private static readonly bool[] s_checkpointing = [false, true];
+
     private readonly ScalarType _type;
     private readonly Device _device;
     private readonly TableSize _size;
@@ -53,17 +55,16 @@ internal sealed class TrainingTable : IDisposable
         rows.Run("table generate", Decode);
         foreach (StepVariant variant in Variants(_size.Rank))
         {
-            string[] names = [.. _size.Batches.Select(batch => Name($"{variant.Name} r{variant.Rank}", batch))];
-            if (!names.Any(rows.Has) || rows.IsOver)
-            {
-                Array.ForEach(names, name => rows.Run(name, () => ""));
-                continue;
-            }
-
+            (string Name, int Batch, bool Checkpointing)[] steps =
+            [
+                .. from batch in _size.Batches
+                   from checkpointing in s_checkpointing
+                   select (Name($"{variant.Name} r{variant.Rank}", batch) + (checkpointing ? " checkpointing" : ""), batch, checkpointing),
+            ];
             using var adapted = new AdaptedVariant(_frozen, variant, _clock);
-            foreach (int batch in _size.Batches)
+            foreach ((string name, int batch, bool checkpointing) in steps)
             {
-                rows.Run(Name($"{variant.Name} r{variant.Rank}", batch), () => Train(adapted, batch));
+                rows.Run(name, () => Train(adapted, batch, checkpointing));
             }
         }
     }
@@ -91,16 +92,7 @@ internal sealed class TrainingTable : IDisposable
         for (int step = 0; step < WarmUp + _size.Steps; step++)
         {
             double begun = _clock.Now;
-            using (NewDisposeScope())
-            {
-                using Batch made = Batch.Of(rows, padTokenId: 0, _device);
-                Tensor embedded = model.Embed(made.InputIds).detach().requires_grad_();
-                Tensor mean = SupervisedLoss.Sum(
-                    model.Head(model.Forward(embedded).flatten(0, 1).index_select(0, made.LabelPositions)), made.Targets) / made.LabelCount;
-                mean.backward();
-                loss = mean.to(ScalarType.Float64).item<double>();
-            }
-
+            loss = StepSpeed.BaseStep(model, rows, _device);
             times.Add(_clock.Now - begun);
         }
 
@@ -117,7 +109,7 @@ internal sealed class TrainingTable : IDisposable
             decode, _memory));
     }
 
-    private string Train(AdaptedVariant adapted, int batch)
+    private string Train(AdaptedVariant adapted, int batch, bool checkpointing)
     {
         SupervisedExample[] rows = Rows(batch);
         int steps = WarmUp + _size.Steps;
@@ -125,6 +117,7 @@ internal sealed class TrainingTable : IDisposable
         var tensors = new List<long>();
         double begun = 0, loss = 0;
         (CausalLM model, AdapterSet adapters, double seconds) = adapted.Make();
+        model.GradientCheckpointing = checkpointing;
         _memory.Reset();
         new TrainingLoop(model, adapters, new SorsaFineTuningTrainer.Options().ToSettings().Training).Run(
             Batches(), steps, validate: null,
@@ -135,8 +128,9 @@ internal sealed class TrainingTable : IDisposable
                 loss = progress.Loss;
             },
             CancellationToken.None);
+        string how = checkpointing ? " checkpointing" : "";
         string result = ResultLine.Of(
-            $"{adapted.Variant.Name} r{adapted.Variant.Rank} {ResultLine.Name(_type)}", Shape(batch), times[WarmUp..], _memory, loss,
+            $"{adapted.Variant.Name} r{adapted.Variant.Rank} {ResultLine.Name(_type)}{how}", Shape(batch), times[WarmUp..], _memory, loss,
             adapters.Trainable.Sum(named => named.Value.numel()), Text($"adapters_s {seconds:F1}"));
         Print(result);
         Check.That(tensors[^1] <= tensors[WarmUp - 1],

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 /// </summary>
 [TestClass]
 [TestCategory("Adapters")]
+[TestCategory("Numeric")]
 public sealed class InputDropoutTests
 {
     private const double Sigmas = 6;
@@ -24,7 +25,7 @@ public sealed class InputDropoutTests
         var dropout = new InputDropout(rate, seed) { Pass = pass };
         (_, _, int last) = (dropout.Join(), dropout.Join(), dropout.Join());
 
-        float[] mask = dropout.Mask(empty(31, 517), last).flatten().data<float>().ToArray();
+        float[] mask = dropout.Mask(empty(31, 517).OnDevice(), last).flatten().cpu().data<float>().ToArray();
 
         Assert.AreEqual(2, last);
         ulong number = unchecked((3 * (ulong)pass) + 2);
@@ -46,7 +47,7 @@ public sealed class InputDropoutTests
         using var scope = NewDisposeScope();
         var dropout = new InputDropout(0.3, 5);
         (int one, int other) = (dropout.Join(), dropout.Join());
-        Tensor x = empty(4, 6, 8);
+        Tensor x = empty(4, 6, 8).OnDevice();
         Tensor[] first = [dropout.Mask(x, one), dropout.Mask(x, other), Next(one)];
 
         dropout.Pass--;
@@ -74,11 +75,11 @@ public sealed class InputDropoutTests
     {
         using var scope = NewDisposeScope();
 
-        Tensor mask = Dropout().Mask(empty([40, 50], type), 0), wide = Dropout().Mask(empty(40, 50), 0);
+        Tensor mask = Dropout().Mask(empty([40, 50], type).OnDevice(), 0), wide = Dropout().Mask(empty(40, 50).OnDevice(), 0);
 
         Assert.AreEqual(type, mask.dtype);
         Assert.IsTrue(Same(mask.ne(0), wide.ne(0)));
-        Assert.IsTrue(Same(mask.max(), tensor(1 / 0.7, type)));
+        Assert.IsTrue(Same(mask.max(), tensor(1 / 0.7, type).OnDevice()));
 
         static InputDropout Dropout()
         {
@@ -190,7 +191,7 @@ public sealed class InputDropoutTests
 
     /// <summary>Where the next mask drops: that of another adapter, which has the numbers behind one another as passes have.</summary>
     private static Tensor Dropped(InputDropout dropout, long rows, long columns) =>
-        dropout.Mask(empty(rows, columns), dropout.Join()).eq(0).to(ScalarType.Float64);
+        dropout.Mask(empty(rows, columns).OnDevice(), dropout.Join()).eq(0).to(ScalarType.Float64);
 
     private static ulong Mixed(ulong z)
     {

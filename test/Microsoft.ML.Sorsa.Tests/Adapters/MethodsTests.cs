@@ -20,6 +20,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 /// <summary>Each method against its formula: how it starts, what it computes, what it merges to, what happens after a step.</summary>
 [TestClass]
 [TestCategory("Methods")]
+[TestCategory("Numeric")]
 public sealed class MethodsTests
 {
     private static readonly string[] Names = ["sorsa", "trailing", "slice", "lora", "dora", "pissa", "adalora", "partial", "full"];
@@ -37,9 +38,9 @@ public sealed class MethodsTests
 
         Adapter adapter = Method(name, generator).Create("q_proj", linear);
 
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(expected - adapter.call(Input()).detach()));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(weight - adapter.MergedWeight()));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(weight - adapter.InitialWeight()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(expected - adapter.call(Input()).detach()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(weight - adapter.MergedWeight()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(weight - adapter.InitialWeight()));
         Assert.IsTrue(adapter.Trainable.Where(named => named.Key != "bias").All(named => named.Value.requires_grad));
     }
 
@@ -54,7 +55,7 @@ public sealed class MethodsTests
         Tensor before = linear.weight.detach().clone();
         Adapter adapter = Method(name, generator).Create("q_proj", linear);
         Move(adapter);
-        Tensor x = Input().requires_grad_(), weights = rand([2, 5, 9], ScalarType.Float64, generator: generator);
+        Tensor x = Input().requires_grad_(), weights = rand([2, 5, 9], ScalarType.Float64, generator: generator).OnDevice();
 
         Tensor output = adapter.call(x);
         (output * weights).sum().backward();
@@ -63,16 +64,16 @@ public sealed class MethodsTests
         Tensor expected = nn.functional.linear(x, merged, linear.bias);
         (expected * weights).sum().backward();
 
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(expected - output));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(merged - adapter.MergedWeight()));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(before - adapter.InitialWeight()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(expected - output));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(merged - adapter.MergedWeight()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(before - adapter.InitialWeight()));
         foreach ((Tensor wanted, Tensor got) in Gradients(adapter, x).Zip(actual))
         {
-            Assert.IsLessThanOrEqualTo(1e-11, Largest(wanted - got));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-11), Largest(wanted - got));
         }
 
         using var noGrad = no_grad();
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(expected - adapter.call(x)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(expected - adapter.call(x)));
     }
 
     [TestMethod]
@@ -91,7 +92,7 @@ public sealed class MethodsTests
         var method = new SorsaMethod { Rank = rank, FirstTriplet = first, Decomposition = Decomposition.Drawn(generator) };
         var adapter = (SorsaLinear)method.Create("q_proj", linear);
 
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(s.narrow(0, start, rank) - adapter.S.detach()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(s.narrow(0, start, rank) - adapter.S.detach()));
         Assert.IsLessThanOrEqualTo(
             1e-12,
             Largest((u * s).narrow(1, start, rank).mm(vt.narrow(0, start, rank)) - (adapter.U * adapter.S).mm(adapter.Vt).detach()));
@@ -153,8 +154,8 @@ public sealed class MethodsTests
 
         adapter.Orthonormalize();
 
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(u - adapter.U.detach()));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(vt - adapter.Vt.detach()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(u - adapter.U.detach()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(vt - adapter.Vt.detach()));
     }
 
     [TestMethod]
@@ -181,11 +182,12 @@ public sealed class MethodsTests
         var adapter = (LoraLinear)new PissaMethod { Rank = 3, Scale = 2, Decomposition = Decomposition.Drawn(generator) }
             .Create("q_proj", linear);
 
-        Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).narrow(1, 0, 3).mm(vt.narrow(0, 0, 3)) - (2 * adapter.B.mm(adapter.A)).detach()));
+        Assert.IsLessThanOrEqualTo(
+            TestDevice.Limit(1e-12), Largest((u * s).narrow(1, 0, 3).mm(vt.narrow(0, 0, 3)) - (2 * adapter.B.mm(adapter.A)).detach()));
 
         // Both factors carry the same share: BᵀB = AAᵀ = diag(s / c).
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(adapter.B.t().mm(adapter.B).detach() - diag(s.narrow(0, 0, 3) / 2)));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest(adapter.A.mm(adapter.A.t()).detach() - diag(s.narrow(0, 0, 3) / 2)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(adapter.B.t().mm(adapter.B).detach() - diag(s.narrow(0, 0, 3) / 2)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest(adapter.A.mm(adapter.A.t()).detach() - diag(s.narrow(0, 0, 3) / 2)));
     }
 
     [TestMethod]
@@ -221,7 +223,7 @@ public sealed class MethodsTests
                 bool trained = full
                     ? !name.EndsWith("k_proj.bias", StringComparison.Ordinal)
                     : name.EndsWith("q_proj.weight", StringComparison.Ordinal);
-                Assert.IsTrue(full && !trained || trained != before[name].bytes.SequenceEqual(weight.bytes), name);
+                Assert.IsTrue(full && !trained || trained != before[name].cpu().bytes.SequenceEqual(weight.cpu().bytes), name);
             }
 
             Assert.AreEqual("", string.Join(" ", model.NamedWeights.Where(named => named.Value.requires_grad).Select(named => named.Key)));
@@ -270,14 +272,14 @@ public sealed class MethodsTests
     {
         using var generator = new Generator(8);
         return nn.Linear(
-            new Parameter(randn([rows, columns], ScalarType.Float64, generator: generator), requires_grad: false),
-            bias ? new Parameter(randn([rows], ScalarType.Float64, generator: generator), requires_grad: false) : null);
+            new Parameter(randn([rows, columns], ScalarType.Float64, generator: generator).OnDevice(), requires_grad: false),
+            bias ? new Parameter(randn([rows], ScalarType.Float64, generator: generator).OnDevice(), requires_grad: false) : null);
     }
 
     private static Tensor Input()
     {
         using var generator = new Generator(6);
-        return randn([2, 5, 7], ScalarType.Float64, generator: generator);
+        return randn([2, 5, 7], ScalarType.Float64, generator: generator).OnDevice();
     }
 
     private static void Move(Adapter adapter)
@@ -286,7 +288,7 @@ public sealed class MethodsTests
         using var generator = new Generator(13);
         foreach (var (_, parameter) in adapter.Trainable)
         {
-            parameter.Accumulate(randn(parameter.shape, parameter.dtype, generator: generator).Scale(0.1));
+            parameter.Accumulate(randn(parameter.shape, parameter.dtype, generator: generator).OnDevice().Scale(0.1));
         }
     }
 
@@ -305,7 +307,7 @@ public sealed class MethodsTests
         return adapters.OrthonormalFactors.Max(factor =>
         {
             Tensor m = factor.Rows ? factor.Matrix : factor.Matrix.t();
-            return Largest(m.mm(m.t()) - eye(m.shape[0]));
+            return Largest(m.mm(m.t()) - eye(m.shape[0]).OnDevice());
         });
     }
 

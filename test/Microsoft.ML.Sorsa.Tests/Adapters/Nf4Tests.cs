@@ -22,6 +22,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 [TestClass]
 [TestCategory("Nf4")]
 [DoNotParallelize]
+[TestCategory("Numeric")]
 public sealed class Nf4Tests
 {
     private static readonly string Golden = TestData.Golden("numeric", "nf4.safetensors");
@@ -49,19 +50,135 @@ public sealed class Nf4Tests
         Tensor weight = golden.Tensors[$"{name}.weight"], expected = golden.Tensors[$"{name}.double.dequantised"];
         float[] scales = Floats($"{name}.absmax");
 
-        (byte[] packed, float[] actualScales) = Nf4Code.Quantize(MemoryMarshal.Cast<byte, float>(weight.bytes));
-        (byte[] codes, float[] scaleScales, float offset) = Nf4Code.QuantizeScales(actualScales);
-        using var quantized = new Nf4Weight(weight);
         using var scope = NewDisposeScope();
+        using var quantized = new Nf4Weight(weight);
+        (Tensor codes, Tensor scaleScales, Tensor offset) = quantized.ScaleParts;
 
-        CollectionAssert.AreEqual(golden.Tensors[$"{name}.packed"].data<byte>().ToArray(), packed);
-        CollectionAssert.AreEqual(scales, actualScales);
-        CollectionAssert.AreEqual(golden.Tensors[$"{name}.double.codes"].data<byte>().ToArray(), codes);
-        Assert.AreEqual(Floats($"{name}.double.offset")[0], offset, 1e-6f * scales.Max());
-        Assert.HasCount(scaleScales.Length, Floats($"{name}.double.absmax"));
+        CollectionAssert.AreEqual(
+            golden.Tensors[$"{name}.packed"].cpu().data<byte>().ToArray(), quantized.Packed.cpu().data<byte>().ToArray());
+        CollectionAssert.AreEqual(scales, Nf4Quantizer.Quantize(weight).Scales.cpu().data<float>().ToArray());
+        CollectionAssert.AreEqual(golden.Tensors[$"{name}.double.codes"].cpu().data<byte>().ToArray(), codes.cpu().data<byte>().ToArray());
+        Assert.AreEqual(Floats($"{name}.double.offset")[0], offset.cpu().item<float>(), 1e-6f * scales.Max());
+        Assert.AreEqual(Floats($"{name}.double.absmax").Length, scaleScales.numel());
+        IsAsValueByValue(weight, quantized);
         Assert.IsLessThanOrEqualTo(2e-6 * Largest(weight), Largest(expected - quantized.Dense(ScalarType.Float32)));
 
-        float[] Floats(string tensor) => golden.Tensors[tensor].data<float>().ToArray();
+        float[] Floats(string tensor) => golden.Tensors[tensor].cpu().data<float>().ToArray();
+    }
+
+    /// <summary>Shapes with and without whole blocks, wide and narrow spreads, blocks of zeros, small and large magnitudes.</summary>
+    [TestMethod]
+    public void TenThousandMatricesAreAsValueByValue()
+    {
+        using var generator = new Generator(5);
+        var random = new Random(5);
+        for (int i = 0; i < 10_000; i++)
+        {
+            using var scope = NewDisposeScope();
+            (int rows, int columns) = (random.Next(1, 40), random.Next(1, 80));
+            Tensor weight = randn([rows, columns], generator: generator).OnDevice() * Math.Pow(10, random.Next(-20, 20));
+            if (i % 3 == 0)
+            {
+                weight *= exp(randn([rows, 1], generator: generator).OnDevice() * 4);
+            }
+
+            if (i % 5 == 0)
+            {
+                weight[..(rows / 2)] = 0;
+            }
+
+            using var quantized = new Nf4Weight(weight);
+            IsAsValueByValue(weight, quantized);
+        }
+    }
+
+    /// <summary>More than one slice, the last of them cut short, and every type that a weight can have.</summary>
+    [TestMethod]
+    [DataRow(ScalarType.Float32)]
+    [DataRow(ScalarType.BFloat16)]
+    [DataRow(ScalarType.Float16)]
+    [DataRow(ScalarType.Float64)]
+    public void SlicesOfALargeMatrixFitTogether(ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(6);
+        const int Columns = 703;
+        long rows = 1 + ((3 * Nf4Slices.SizeOn(TestDevice.Current)) / Columns);
+        Tensor weight = randn([rows, Columns], generator: generator).OnDevice().to(type);
+        using var quantized = new Nf4Weight(weight.t());
+
+        IsAsValueByValue(weight.t().to(ScalarType.Float32).contiguous(), quantized);
+        foreach (ScalarType dense in new[] { ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float16, ScalarType.Float64 })
+        {
+            Tensor expected = quantized.Dense(ScalarType.Float32).to(dense);
+            Assert.AreEqual(dense, quantized.Dense(dense).dtype);
+            Assert.IsTrue(quantized.Dense(dense).eq(expected).all().item<bool>());
+            Assert.IsTrue(quantized.ByTensors(dense).eq(expected).all().item<bool>());
+        }
+    }
+
+    /// <summary>One set of tables, however many weights there are, and none without them.</summary>
+    [TestMethod]
+    public void TablesGoWithTheLastWeight()
+    {
+        using Tensor weight = ones(8, 64).OnDevice();
+        long before = Tensor.TotalCount;
+        var first = new Nf4Weight(weight);
+        long one = Tensor.TotalCount - before;
+        var second = new Nf4Weight(weight);
+        long two = Tensor.TotalCount - before;
+
+        // Codes, the scales' codes, scales and offset.
+        Assert.AreEqual(4, two - one);
+        first.Dispose();
+        first.Dispose();
+        using (second.Dense(ScalarType.Float32))
+        {
+            Assert.AreEqual(one + 1, Tensor.TotalCount - before);
+        }
+
+        second.Dispose();
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    /// <summary>What training stands on is the one residual that was quantised to choose it.</summary>
+    [TestMethod]
+    [DataRow("sorsa", 1)]
+    [DataRow("sorsa", 3)]
+    [DataRow("pissa", 1)]
+    [DataRow("pissa", 3)]
+    public void TheResidualIsThatOfTheStartItself(string name, int rounds)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        Linear linear = nn.Linear(70, 33).to(TestDevice.Current);
+        AdapterMethod method = name == "sorsa"
+            ? new SorsaMethod
+            {
+                Rank = 3,
+                Scale = 2,
+                Quantized = true,
+                QuantizationRounds = rounds,
+                Decomposition = Decomposition.Drawn(generator),
+            }
+            : new PissaMethod
+            {
+                Rank = 3,
+                Scale = 2,
+                Quantized = true,
+                QuantizationRounds = rounds,
+                Decomposition = Decomposition.Drawn(generator),
+            };
+        var adapter = (LowRankAdapter)method.Create("q_proj", linear);
+        (Tensor b, Tensor a) = adapter.StartFactors()!.Value;
+
+        Tensor rest = linear.weight.to(ScalarType.Float64) - b.to(ScalarType.Float64).mm(a.to(ScalarType.Float64));
+        using var expected = new Nf4Weight(rest);
+        Tensor product = WorkingPrecision.Product(b, a);
+
+        Tensor initial = product.add(expected.Dense(ScalarType.Float32)).to(ScalarType.Float32);
+        Assert.AreEqual(0, Largest(initial - adapter.InitialWeight()));
+        adapter.Free();
     }
 
     [TestMethod]
@@ -69,8 +186,8 @@ public sealed class Nf4Tests
     {
         using Checkpoint golden = Checkpoint.OpenFile(TestData.Require(Golden));
 
-        CollectionAssert.AreEqual(golden.Tensors["code"].data<float>().ToArray(), Nf4Code.Values.ToArray());
-        CollectionAssert.AreEqual(golden.Tensors["double.map"].data<float>().ToArray(), Nf4Code.ScaleValues.ToArray());
+        CollectionAssert.AreEqual(golden.Tensors["code"].cpu().data<float>().ToArray(), Nf4Code.Values.ToArray());
+        CollectionAssert.AreEqual(golden.Tensors["double.map"].cpu().data<float>().ToArray(), Nf4Code.ScaleValues.ToArray());
     }
 
     [TestMethod]
@@ -83,11 +200,11 @@ public sealed class Nf4Tests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
-        Tensor weight = randn([rows, columns], generator: generator) * 0.05;
+        Tensor weight = randn([rows, columns], generator: generator).OnDevice() * 0.05;
         using var quantized = new Nf4Weight(weight);
 
         Tensor dense = quantized.Dense(ScalarType.Float64);
-        Assert.AreEqual(0, Largest(quantized.ByLoop() - quantized.ByTensors()));
+        Assert.AreEqual(0, Largest(quantized.ByLoop(ScalarType.Float32) - quantized.ByTensors(ScalarType.Float32)));
 
         // Half the largest gap between two codes, and what 8 bits lose of the scale.
         double[] codes = [.. Nf4Code.Values.ToArray().Select(value => (double)value)];
@@ -104,7 +221,7 @@ public sealed class Nf4Tests
     public void ZeroStaysZeroAndTheWeightItself()
     {
         using var scope = NewDisposeScope();
-        Tensor weight = zeros(5, 70);
+        Tensor weight = zeros(5, 70).OnDevice();
         using var quantized = new Nf4Weight(weight);
 
         Assert.AreEqual(0, Largest(quantized.Dense(ScalarType.Float32)));
@@ -117,7 +234,7 @@ public sealed class Nf4Tests
     public void AValueThatIsNotFiniteIsRefused(float value)
     {
         using var scope = NewDisposeScope();
-        Tensor weight = ones(5, 70);
+        Tensor weight = ones(5, 70).OnDevice();
         weight[3, 4] = value;
 
         Assert.Contains("not finite", Assert.ThrowsExactly<ArithmeticException>(() => new Nf4Weight(weight)).Message);
@@ -126,7 +243,7 @@ public sealed class Nf4Tests
     [TestMethod]
     public void AHundredReadingsLeaveNoTensorBehind()
     {
-        using var quantized = new Nf4Weight(ones(64, 70));
+        using var quantized = new Nf4Weight(ones(64, 70).OnDevice());
         long before = Tensor.TotalCount;
 
         for (int i = 0; i < 100; i++)
@@ -145,7 +262,8 @@ public sealed class Nf4Tests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
-        Tensor weight = randn([96, 64], generator: generator).mm(diag(pow(tensor(0.93f), arange(64, ScalarType.Float32)))) * 0.1;
+        Tensor spectrum = diag(pow(tensor(0.93f).OnDevice(), arange(64, ScalarType.Float32).OnDevice()));
+        Tensor weight = randn([96, 64], generator: generator).OnDevice().mm(spectrum) * 0.1;
         Linear linear = nn.Linear(new Parameter(weight.clone(), requires_grad: false));
 
         QuantizationError once = Error(1), turns = Error(5);
@@ -187,7 +305,7 @@ public sealed class Nf4Tests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        Linear linear = nn.Linear(70, 33);
+        Linear linear = nn.Linear(70, 33).to(TestDevice.Current);
         AdapterMethod method = name switch
         {
             "sorsa" => new SorsaMethod { Rank = 3, Quantized = true, Decomposition = Decomposition.Drawn(generator) },
@@ -206,7 +324,7 @@ public sealed class Nf4Tests
             _ => new LoraMethod { Rank = 3, Scale = 2, Quantized = true, Initialization = generator },
         };
         Adapter adapter = method.Create("q_proj", linear);
-        Tensor x = randn([4, 70], generator: generator).requires_grad_();
+        Tensor x = randn([4, 70], generator: generator).OnDevice().requires_grad_();
 
         Tensor output = adapter.call(x);
         output.sum().backward();
@@ -216,8 +334,8 @@ public sealed class Nf4Tests
         expected.sum().backward();
 
         Assert.IsFalse(adapter.Keeps(linear.weight));
-        Assert.IsLessThanOrEqualTo(1e-5, Largest(expected - output));
-        Assert.IsLessThanOrEqualTo(1e-4, Largest(x.grad! - slope));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(expected - output));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-4), Largest(x.grad! - slope));
         Assert.AreEqual(
             adapter.QuantizationError!.Initial,
             ((linear.weight - adapter.MergedWeight()).norm() / linear.weight.norm()).item<float>(),
@@ -244,6 +362,17 @@ public sealed class Nf4Tests
         Assert.IsTrue(report.Matrices.All(
             matrix => matrix.Nf4Error > matrix.Nf4ResidualError && matrix.Nf4ResidualError >= matrix.Nf4InitialError));
         Assert.AreEqual(log[^1].Loss, SupervisedLoss.Mean(model, rows.Rows, 4, 0, 512), 0.5 * log[^1].Loss);
+    }
+
+    private static void IsAsValueByValue(Tensor weight, Nf4Weight quantized)
+    {
+        (byte[] packed, float[] scales) = Nf4Reference.Quantize(MemoryMarshal.Cast<byte, float>(weight.cpu().bytes));
+        (byte[] codes, float[] scaleScales, float offset) = Nf4Reference.QuantizeScales(scales);
+
+        Assert.IsTrue(quantized.Packed.cpu().bytes.SequenceEqual(packed));
+        Assert.IsTrue(quantized.ScaleParts.Codes.cpu().bytes.SequenceEqual(codes));
+        Assert.IsTrue(MemoryMarshal.Cast<byte, float>(quantized.ScaleParts.Scales.cpu().bytes).SequenceEqual(scaleScales));
+        Assert.AreEqual(offset, quantized.ScaleParts.Offset.item<float>());
     }
 
     private static double Largest(Tensor tensor) => tensor.abs().max().to(ScalarType.Float64).item<double>();

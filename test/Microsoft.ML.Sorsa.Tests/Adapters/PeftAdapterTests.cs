@@ -13,6 +13,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 [TestClass]
 [TestCategory("Adapters")]
 [TestCategory("Peft")]
+[TestCategory("Numeric")]
 public sealed class PeftAdapterTests
 {
     public static IEnumerable<object[]> Folders => TestData.Rows(TestData.Golden("peft"), "*-adapter");
@@ -26,7 +27,7 @@ public sealed class PeftAdapterTests
         using Checkpoint golden = Checkpoint.OpenFile(run + ".safetensors");
         using CausalLM model = CausalLM.Load(
             TestData.Golden("models", settings.RootElement.GetProperty("base").GetString()!),
-            ScalarType.Float32, CPU);
+            ScalarType.Float32, TestDevice.Current);
         using var adapters = new AdapterSwitch(model, ScalarType.Float32);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -38,7 +39,7 @@ public sealed class PeftAdapterTests
 
         Assert.IsLessThanOrEqualTo(1e-5 + noise, Largest(golden.Tensors["start.logits"] - Logits()));
         adapters.Use(null);
-        Assert.IsTrue(before.bytes.SequenceEqual(Logits().bytes));
+        Assert.IsTrue(before.cpu().bytes.SequenceEqual(Logits().cpu().bytes));
 
         Tensor Logits() => model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0])));
     }
@@ -53,7 +54,7 @@ public sealed class PeftAdapterTests
         using Checkpoint golden = Checkpoint.OpenFile(run + ".safetensors");
         using CausalLM model = CausalLM.Load(
             TestData.Golden("models", settings.RootElement.GetProperty("base").GetString()!),
-            ScalarType.Float32, CPU);
+            ScalarType.Float32, TestDevice.Current);
         using AdapterWeights weights = PeftFolder.Read(folder);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -91,7 +92,7 @@ public sealed class PeftAdapterTests
             (Tensor u, Tensor s, Tensor vt) = linalg.svd(weight.to(ScalarType.Float64), fullMatrices: false);
             long rank = a.shape[0];
             Tensor noise = (b.mm(a) * weights.Scale) - (u.narrow(1, 0, rank) * s.narrow(0, 0, rank)).mm(vt.narrow(0, 0, rank));
-            double[] sigma = [.. s.data<double>()];
+            double[] sigma = [.. s.cpu().data<double>()];
             double rounding = 4 * Math.ScaleB(sigma[0], -23), turn = 2 * sigma[rank - 1] / (sigma[rank - 1] - sigma[rank]);
             Assert.IsLessThanOrEqualTo(rounding * (1 + turn), Largest(noise), path);
 

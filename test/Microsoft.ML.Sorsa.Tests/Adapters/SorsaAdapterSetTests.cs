@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
 [TestCategory("Adapters")]
+[TestCategory("Numeric")]
 public sealed class SorsaAdapterSetTests
 {
     [TestMethod]
@@ -95,12 +96,12 @@ public sealed class SorsaAdapterSetTests
         foreach ((string name, Tensor weight) in expected)
         {
             Assert.AreEqual(ScalarType.Float32, merged[name].dtype);
-            Assert.IsTrue(merged[name].to(stored).bytes.SequenceEqual(weight.bytes), name);
-            Assert.IsTrue(merged[name].bytes.SequenceEqual(weight.to(ScalarType.Float32).bytes), name);
+            Assert.IsTrue(merged[name].to(stored).cpu().bytes.SequenceEqual(weight.cpu().bytes), name);
+            Assert.IsTrue(merged[name].cpu().bytes.SequenceEqual(weight.to(ScalarType.Float32).cpu().bytes), name);
         }
 
         Assert.IsNotEmpty(biases);
-        Assert.IsTrue(biases.All(named => merged[named.Key].bytes.SequenceEqual(named.Value.bytes)));
+        Assert.IsTrue(biases.All(named => merged[named.Key].cpu().bytes.SequenceEqual(named.Value.cpu().bytes)));
     }
 
     [TestMethod]
@@ -109,7 +110,7 @@ public sealed class SorsaAdapterSetTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         CausalLM model = TinyModel.Create(ScalarType.Float64, bias: true);
-        Tensor ids = arange(12, ScalarType.Int64).view(2, 6);
+        Tensor ids = arange(12, ScalarType.Int64).OnDevice().view(2, 6);
         AdapterSet adapters = TinyModel.Adapt(model, scale: 2);
         Disturb(adapters);
         Tensor before = model.Logits(model.Forward(model.Embed(ids)));
@@ -151,7 +152,7 @@ public sealed class SorsaAdapterSetTests
         using var generator = new Generator(13);
         foreach (var (_, parameter) in adapters.Trainable)
         {
-            parameter.add_(randn(parameter.shape, parameter.dtype, generator: generator), 0.05);
+            parameter.add_(randn(parameter.shape, parameter.dtype, generator: generator).OnDevice(), 0.05);
         }
     }
 }

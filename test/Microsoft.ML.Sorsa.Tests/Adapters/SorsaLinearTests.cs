@@ -10,6 +10,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
 [TestCategory("Sorsa")]
+[TestCategory("Numeric")]
 public sealed class SorsaLinearTests
 {
     private const int In = 7;
@@ -45,11 +46,11 @@ public sealed class SorsaLinearTests
         (expected * weights).sum().backward();
 
         CollectionAssert.AreEqual(expected.shape, output.shape);
-        Assert.IsLessThanOrEqualTo(1e-14, Largest(expected - output));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-14), Largest(expected - output));
         foreach ((Tensor wanted, Tensor got) in Gradients(parts, inputTrains ? x : null).Zip(actual))
         {
             CollectionAssert.AreEqual(wanted.shape, got.shape);
-            Assert.IsLessThanOrEqualTo(1e-13, Largest(wanted - got));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-13), Largest(wanted - got));
         }
 
         Assert.IsNull(parts.Residual.grad);
@@ -129,22 +130,22 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(2);
-        Linear linear = nn.Linear(columns, rows, bias);
-        byte[] before = linear.weight.detach().bytes.ToArray();
-        Tensor x = randn(3, 6, columns);
+        Linear linear = nn.Linear(columns, rows, bias).to(TestDevice.Current);
+        byte[] before = linear.weight.detach().cpu().bytes.ToArray();
+        Tensor x = randn(3, 6, columns).OnDevice();
         var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Scale = scale, Decomposition = Decomposition.Drawn(generator) }
             .Create("q_proj", linear);
 
         Tensor expected = linear.call(x).detach();
 
-        Assert.IsLessThanOrEqualTo(1e-5, Distance(expected, adapter.call(x).detach()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Distance(expected, adapter.call(x).detach()));
         using (no_grad())
         {
-            Assert.IsLessThanOrEqualTo(1e-5, Distance(expected, adapter.call(x)));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Distance(expected, adapter.call(x)));
         }
 
-        Assert.IsLessThanOrEqualTo(1e-6, Largest(linear.weight.detach() - adapter.MergedWeight()));
-        Assert.IsTrue(linear.weight.detach().bytes.SequenceEqual(before));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(linear.weight.detach() - adapter.MergedWeight()));
+        Assert.IsTrue(linear.weight.detach().cpu().bytes.SequenceEqual(before));
         Assert.AreSame(linear.bias, adapter.Bias);
         Assert.IsTrue(adapter.Trainable.All(named => named.Value.requires_grad && named.Value.dtype == ScalarType.Float32));
     }
@@ -154,7 +155,7 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(2);
-        Linear linear = nn.Linear(24, 40, hasBias: false, dtype: ScalarType.BFloat16);
+        Linear linear = nn.Linear(24, 40, hasBias: false, dtype: ScalarType.BFloat16).to(TestDevice.Current);
 
         var adapter = (SorsaLinear)new SorsaMethod { Rank = 6, Decomposition = Decomposition.Drawn(generator) }.Create("q_proj", linear);
 
@@ -162,7 +163,7 @@ public sealed class SorsaLinearTests
         Tensor merged = adapter.MergedWeight();
         Assert.AreEqual(ScalarType.Float32, merged.dtype);
         Assert.IsLessThanOrEqualTo(1.0 / 256, Distance(linear.weight.to(ScalarType.Float32), merged));
-        Assert.IsLessThanOrEqualTo(1e-5, Largest(adapter.U.t().mm(adapter.U) - eye(6)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(adapter.U.t().mm(adapter.U) - eye(6).OnDevice()));
     }
 
     [TestMethod]
@@ -200,42 +201,44 @@ public sealed class SorsaLinearTests
     {
         using var scope = NewDisposeScope();
         const double Share = 0.25;
-        var adapter = new SorsaLinear(new PlainWeight(eye(50) * 3), eye(50), ones(50), eye(50), null)
+        var adapter = new SorsaLinear(
+            new PlainWeight(eye(50).OnDevice() * 3), eye(50).OnDevice(), ones(50).OnDevice(), eye(50).OnDevice(), null)
         {
             Dropout = new InputDropout(Share, seed: 4),
         };
-        Tensor x = ones(200, 50).requires_grad_();
+        Tensor x = ones(200, 50).OnDevice().requires_grad_();
 
         Tensor adapted = adapter.call(x) - (x * 3);
         adapted.sum().backward();
 
-        float[] values = adapted.detach().flatten().data<float>().ToArray();
+        float[] values = adapted.detach().flatten().cpu().data<float>().ToArray();
         Assert.IsTrue(values.All(value => Math.Abs(value) < 1e-6 || Math.Abs(value - (1 / (1 - Share))) < 1e-5));
         Assert.AreEqual(Share, values.Count(value => Math.Abs(value) < 1e-6) / (double)values.Length, 0.02);
 
         // What was dropped forward is dropped backward.
-        Assert.IsLessThanOrEqualTo(1e-6, Largest(x.grad! - adapted.detach()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(x.grad! - adapted.detach()));
 
         // So it is when the same pass is computed again, and in the next another part is dropped.
-        Assert.IsLessThanOrEqualTo(1e-6, Largest(adapter.call(x).detach() - adapted.detach() - (x.detach() * 3)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(adapter.call(x).detach() - adapted.detach() - (x.detach() * 3)));
         adapter.Dropout.Pass++;
         Assert.IsGreaterThan(0.5, Largest(adapter.call(x).detach() - adapted.detach() - (x.detach() * 3)));
         adapter.eval();
-        Assert.IsLessThanOrEqualTo(1e-6, Largest(adapter.call(x).detach() - (x.detach() * 4)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(adapter.call(x).detach() - (x.detach() * 4)));
     }
 
     [TestMethod]
     public void TheSeedDecidesWhatIsDropped()
     {
         using var scope = NewDisposeScope();
-        Tensor x = ones(20, 50);
+        Tensor x = ones(20, 50).OnDevice();
 
         Assert.AreEqual(0, Largest(Dropped(6) - Dropped(6)));
         Assert.AreNotEqual(0, Largest(Dropped(6) - Dropped(7)));
 
         Tensor Dropped(long seed)
         {
-            var adapter = new SorsaLinear(new PlainWeight(zeros(50, 50)), eye(50), ones(50), eye(50), null)
+            var adapter = new SorsaLinear(
+                new PlainWeight(zeros(50, 50).OnDevice()), eye(50).OnDevice(), ones(50).OnDevice(), eye(50).OnDevice(), null)
             {
                 Dropout = new InputDropout(0.5, seed),
             };
@@ -249,7 +252,9 @@ public sealed class SorsaLinearTests
         using var scope = NewDisposeScope();
 
         var error = Assert.ThrowsExactly<ArgumentException>(
-            () => new SorsaLinear(new PlainWeight(rand(Out, In)), rand(Out, 2), rand(Rank), rand(Rank, In), null));
+            () => new SorsaLinear(
+                new PlainWeight(rand(Out, In).OnDevice()), rand(Out, 2).OnDevice(), rand(Rank).OnDevice(), rand(Rank, In).OnDevice(),
+                null));
 
         Assert.Contains("U and Vt of the shapes [5, 2] and [3, 7] are no factors of rank 3 of a weight [5, 7]", error.Message);
     }
@@ -259,13 +264,13 @@ public sealed class SorsaLinearTests
     private static Tensor Mask(long[] shape)
     {
         using var generator = new Generator(8);
-        return rand(shape, ScalarType.Float64, generator: generator).ge(0.4).to(ScalarType.Float64) / 0.6;
+        return rand(shape, ScalarType.Float64, generator: generator).OnDevice().ge(0.4).to(ScalarType.Float64) / 0.6;
     }
 
     private static Tensor Uniform(long[] shape, bool trains)
     {
         using var generator = new Generator((ulong)shape.Length);
-        return (rand(shape, ScalarType.Float64, generator: generator) - 0.5).detach().requires_grad_(trains);
+        return (rand(shape, ScalarType.Float64, generator: generator).OnDevice() - 0.5).detach().requires_grad_(trains);
     }
 
     /// <summary>The gradients that were left in U, s, Vt and x, taken away so that the next backward starts anew.</summary>
@@ -296,7 +301,7 @@ public sealed class SorsaLinearTests
                 new Parameter(Draw(Rank)),
                 new Parameter(Draw(Rank, In)));
 
-            Tensor Draw(params long[] shape) => randn(shape, type, generator: generator);
+            Tensor Draw(params long[] shape) => randn(shape, type, generator: generator).OnDevice();
         }
 
         public Tensor Function(Tensor x, double scale, Tensor? mask) =>

@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 
 [TestClass]
 [TestCategory("Sorsa")]
+[TestCategory("Numeric")]
 public sealed class SorsaRegularizerTests
 {
     [TestMethod]
@@ -57,7 +58,8 @@ public sealed class SorsaRegularizerTests
     public void AtAnExactlyOrthonormalStartTheGradientIsZero()
     {
         using var scope = NewDisposeScope();
-        OrthonormalFactor[] factors = [new(new Parameter(eye(6, 3)), Rows: false), new(new Parameter(eye(3, 6)), Rows: true)];
+        OrthonormalFactor[] factors =
+            [new(new Parameter(eye(6, 3).OnDevice()), Rows: false), new(new Parameter(eye(3, 6).OnDevice()), Rows: true)];
         Array.ForEach(factors, factor => factor.Matrix.grad = zeros_like(factor.Matrix));
 
         Assert.AreEqual(0, new OrthonormalityRegularizer(factors, mean: true).AddGradient(1000));
@@ -69,7 +71,7 @@ public sealed class SorsaRegularizerTests
     public void NearAnOrthonormalStartTheGradientIsSmall()
     {
         using var scope = NewDisposeScope();
-        var matrix = new Parameter(linalg.qr(randn(200, 16)).Q.contiguous());
+        var matrix = new Parameter(linalg.qr(randn(200, 16).OnDevice()).Q.contiguous());
         matrix.grad = zeros_like(matrix);
 
         double value = new OrthonormalityRegularizer([new OrthonormalFactor(matrix, Rows: false)], mean: true).AddGradient(1);
@@ -99,7 +101,7 @@ public sealed class SorsaRegularizerTests
         using var generator = new Generator(21);
         return [new(Draw(6, 3), Rows: false), new(Draw(3, 5), Rows: true), new(Draw(4, 4), Rows: false), new(Draw(1, 5), Rows: true)];
 
-        Parameter Draw(long rows, long columns) => new(randn([rows, columns], ScalarType.Float64, generator: generator));
+        Parameter Draw(long rows, long columns) => new(randn([rows, columns], ScalarType.Float64, generator: generator).OnDevice());
     }
 
     private static double BruteForce(OrthonormalFactor factor)

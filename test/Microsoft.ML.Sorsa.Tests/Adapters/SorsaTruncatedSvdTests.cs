@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 [TestClass]
 [TestCategory("Decomposition")]
 [TestCategory("Sorsa")]
+[TestCategory("Numeric")]
 public sealed class SorsaTruncatedSvdTests
 {
     public static IEnumerable<object[]> Runs => TestData.Rows(TestData.Golden("sorsa"), "*.json");
@@ -33,8 +34,8 @@ public sealed class SorsaTruncatedSvdTests
             Tensor weight = model.Tensors[path + ".weight"].to(ScalarType.Float32);
             (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
 
-            Assert.IsLessThanOrEqualTo(3e-6, Largest(s - golden.Tensors[$"svd.{path}.s"]), path);
-            Assert.IsLessThanOrEqualTo(3e-6, Largest((u * s).mm(vt) - golden.Tensors[$"svd.{path}.principal"]), path);
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(3e-6), Largest(s - golden.Tensors[$"svd.{path}.s"]), path);
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(3e-6), Largest((u * s).mm(vt) - golden.Tensors[$"svd.{path}.principal"]), path);
         }
     }
 
@@ -55,8 +56,8 @@ public sealed class SorsaTruncatedSvdTests
             Assert.AreEqual(spectrum[i], s[i].item<double>(), 1e-12);
         }
 
-        Tensor expected = (left.narrow(1, 0, 5) * tensor(spectrum).narrow(0, 0, 5)).mm(right.narrow(0, 0, 5));
-        Assert.IsLessThanOrEqualTo(1e-12, Largest((u * s).mm(vt) - expected));
+        Tensor expected = (left.narrow(1, 0, 5) * tensor(spectrum).OnDevice().narrow(0, 0, 5)).mm(right.narrow(0, 0, 5));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), Largest((u * s).mm(vt) - expected));
     }
 
     [TestMethod]
@@ -80,9 +81,9 @@ public sealed class SorsaTruncatedSvdTests
         double top = spectrum.Take(8).Sum(value => value * value);
         double kept = u.t().mm(weight).square().sum().item<float>();
         Assert.IsGreaterThanOrEqualTo(0.9999, kept / top);
-        Assert.IsLessThanOrEqualTo(1e-5, Largest(u.t().mm(u) - eye(8)));
-        Assert.IsLessThanOrEqualTo(1e-5, Largest(vt.mm(vt.t()) - eye(8)));
-        Assert.IsLessThanOrEqualTo(1e-4, Largest(weight.mm(vt.t()) - (u * s)));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(u.t().mm(u) - eye(8).OnDevice()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(vt.mm(vt.t()) - eye(8).OnDevice()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-4), Largest(weight.mm(vt.t()) - (u * s)));
     }
 
     /// <summary>Krylov blocks of such a matrix are rounding noise from some round on.</summary>
@@ -98,10 +99,10 @@ public sealed class SorsaTruncatedSvdTests
 
         foreach ((Tensor u, Tensor s, Tensor vt) in new[] { TruncatedSvd.Exact(weight, 6), TruncatedSvd.Randomized(weight, 6, generator) })
         {
-            Assert.IsLessThanOrEqualTo(1e-5, Largest((u * s).mm(vt) - weight));
-            Assert.IsLessThanOrEqualTo(1e-5, Largest(u.t().mm(u) - eye(6)));
-            Assert.IsLessThanOrEqualTo(1e-5, Largest(vt.mm(vt.t()) - eye(6)));
-            Assert.IsLessThanOrEqualTo(1e-5, Largest(s - tensor(spectrum).narrow(0, 0, 6)));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest((u * s).mm(vt) - weight));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(u.t().mm(u) - eye(6).OnDevice()));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(vt.mm(vt.t()) - eye(6).OnDevice()));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(s - tensor(spectrum).OnDevice().narrow(0, 0, 6)));
         }
     }
 
@@ -109,10 +110,10 @@ public sealed class SorsaTruncatedSvdTests
     public void TheGeneratorAloneDecidesEveryBit()
     {
         using var scope = NewDisposeScope();
-        Tensor weight = rand(300, 200);
+        Tensor weight = rand(300, 200).OnDevice();
 
         byte[] first = Bits(7);
-        _ = rand(10);
+        _ = rand(10).OnDevice();
         CollectionAssert.AreEqual(first, Bits(7));
         CollectionAssert.AreNotEqual(first, Bits(8));
 
@@ -120,7 +121,7 @@ public sealed class SorsaTruncatedSvdTests
         {
             using var generator = new Generator(seed);
             (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Randomized(weight, 4, generator);
-            return [.. u.bytes, .. s.bytes, .. vt.bytes];
+            return [.. u.cpu().bytes, .. s.cpu().bytes, .. vt.cpu().bytes];
         }
     }
 
@@ -129,7 +130,7 @@ public sealed class SorsaTruncatedSvdTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
-        Tensor small = rand(60, 40), large = rand(300, 320);
+        Tensor small = rand(60, 40).OnDevice(), large = rand(300, 320).OnDevice();
 
         Assert.IsTrue(TruncatedSvd.Decompose(small, 4, generator).S.allclose(TruncatedSvd.Exact(small, 4).S, 0, 0));
         Assert.IsFalse(TruncatedSvd.IsRandomizedCheaper(40, 4));
@@ -147,7 +148,7 @@ public sealed class SorsaTruncatedSvdTests
     public void ARankOutOfRangeIsRefused(int rank)
     {
         using var generator = new Generator(1);
-        using Tensor weight = rand(24, 40);
+        using Tensor weight = rand(24, 40).OnDevice();
 
         var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => TruncatedSvd.Decompose(weight, rank, generator));
 
@@ -163,14 +164,14 @@ public sealed class SorsaTruncatedSvdTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
-        Tensor weight = rand(24, 40);
+        Tensor weight = rand(24, 40).OnDevice();
 
         (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Decompose(weight, rank, generator);
 
         AssertShapes(24, 40, rank, u, s, vt);
         if (rank == 24)
         {
-            Assert.IsLessThanOrEqualTo(1e-5, Largest((u * s).mm(vt) - weight));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest((u * s).mm(vt) - weight));
         }
     }
 
@@ -191,9 +192,9 @@ public sealed class SorsaTruncatedSvdTests
         using var generator = new Generator(11);
         int smaller = Math.Min(rows, columns);
         double[] spectrum = [.. Enumerable.Range(0, smaller).Select(value)];
-        Tensor left = linalg.qr(randn([rows, smaller], ScalarType.Float64, generator: generator)).Q;
-        Tensor right = linalg.qr(randn([columns, smaller], ScalarType.Float64, generator: generator)).Q.t();
-        return ((left * tensor(spectrum)).mm(right).to(type), left, spectrum, right);
+        Tensor left = linalg.qr(randn([rows, smaller], ScalarType.Float64, generator: generator).OnDevice()).Q;
+        Tensor right = linalg.qr(randn([columns, smaller], ScalarType.Float64, generator: generator).OnDevice()).Q.t();
+        return ((left * tensor(spectrum).OnDevice()).mm(right).to(type), left, spectrum, right);
     }
 
     private static double Largest(Tensor difference) => difference.abs().max().to(ScalarType.Float64).item<double>();

@@ -63,6 +63,7 @@ internal sealed class VeraMethod : AdapterMethod
             Dropout = run.InputDropout(settings),
             Quantized = settings.IsQuantized,
         },
+        Memory = Memory,
         Tensors =
         [
             new("vera_A", Axis.Rank, Axis.In), new("vera_B", Axis.Out, Axis.Rank),
@@ -90,5 +91,19 @@ internal sealed class VeraMethod : AdapterMethod
         Tensor g = AdapterStart.Zeros([rows], linear.weight);
         (FrozenWeight frozen, QuantizationError? error) = Freeze(linear);
         return new VeraLinear(frozen, a, b, d, g, linear.bias) { Dropout = Dropout, QuantizationError = error };
+    }
+
+    /// <summary>Two vectors train; A and B stay beside them, and both products of a factor and its vector are kept for backward.</summary>
+    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
+    {
+        AdapterMemory lora = AdapterMemory.LowRank(settings, shape);
+        long vectors = settings.RankOrDefault + shape.Out, matrices = lora.Trained * AdaptedShape.TrainedSize;
+        return lora with
+        {
+            Trained = vectors,
+            Kept = matrices,
+            Factors = matrices,
+            Saved = matrices + (vectors * AdaptedShape.TrainedSize),
+        };
     }
 }

@@ -79,8 +79,10 @@ public sealed class EvaluationTests
         using SorsaTransformer model = sorsa.LoadModel(TestData.TinyLlama, outputColumnName: "Response");
         IDataView data = Data(("5", "5"));
 
-        Assert.Contains("goldColumnName is 'Missing'", Message(() => sorsa.Evaluate(data, AnswerGraders.LastNumber, goldColumnName: "Missing")));
-        Assert.Contains("answerColumnName is 'No'", Message(() => sorsa.Evaluate(data, AnswerGraders.LastNumber, "No")));
+        IAnswerGrader grader = AnswerGraders.LastNumber;
+        Assert.Contains(
+            "'Missing', which goldColumnName names", Message(() => sorsa.Evaluate(data, grader, goldColumnName: "Missing")));
+        Assert.Contains("'No', which answerColumnName names", Message(() => sorsa.Evaluate(data, AnswerGraders.LastNumber, "No")));
         Assert.Contains("goldColumnName is Response", Message(() => sorsa.Evaluate(model, data, AnswerGraders.LastNumber)));
         Assert.Contains("no rows", Message(() => sorsa.Evaluate(Data(), AnswerGraders.LastNumber)));
         Assert.ThrowsExactly<ArgumentNullException>(() => sorsa.Evaluate(data, null!));
@@ -118,8 +120,8 @@ public sealed class EvaluationTests
         string[][] rows = Csv(File.ReadAllText(folder.File("rows.csv")));
         Assert.HasCount(3, rows);
         Assert.IsTrue(rows.All(row => row.Length == 7));
-        CollectionAssert.AreEqual(
-            new[] { "1", "right", "5", "5", "a \"quoted\", 5\r\nsecond line", "5", "" }, rows[1]);
+        string[] first = ["1", "right", "5", "5", "a \"quoted\", 5\r\nsecond line", "5", ""];
+        CollectionAssert.AreEqual(first, rows[1]);
         Assert.AreEqual("failed", rows[2][1]);
         Assert.AreEqual(evaluation.Answers[1].Problem, rows[2][6]);
     }

@@ -8,6 +8,7 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 /// <summary>Decoding with tiny random models of every kind, on ids.</summary>
 [TestClass]
 [TestCategory("Generation")]
+[TestCategory("Numeric")]
 public sealed class GenerationDecodingTests
 {
     private const int Batch = 3;
@@ -203,7 +204,7 @@ public sealed class GenerationDecodingTests
         {
             using var scope = NewDisposeScope();
             Assert.IsTrue(is_grad_enabled());
-            ones(1);
+            ones(1).OnDevice();
         }
 
         CollectionAssert.AreEqual(Generate(model, new() { MaxNewTokens = 4 }, [[1, 2, 3]])[0], row.NewIds.ToArray());
@@ -232,7 +233,7 @@ public sealed class GenerationDecodingTests
         Assert.ThrowsExactly<OperationCanceledException>(() => generator.Complete([generator.CreateRow([1], 0)], source.Token));
     }
 
-    private static CausalLM Load(string folder) => CausalLM.Load(TestData.Require(folder), ScalarType.Float32, CPU);
+    private static CausalLM Load(string folder) => CausalLM.Load(TestData.Require(folder), ScalarType.Float32, TestDevice.Current);
 
     private static CausalLM LoadAny() => Load(TestData.TinyLlama);
 
@@ -262,14 +263,14 @@ public sealed class GenerationDecodingTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         long[] text = [.. prompt, .. newIds[..^1]];
-        Tensor logits = model.Logits(model.Forward(model.Embed(tensor(text).unsqueeze(0))));
-        return [.. logits[0].argmax(dim: -1).data<long>().Skip(prompt.Length - 1).Select(id => (int)id)];
+        Tensor logits = model.Logits(model.Forward(model.Embed(tensor(text).OnDevice().unsqueeze(0))));
+        return [.. logits[0].argmax(dim: -1).cpu().data<long>().Skip(prompt.Length - 1).Select(id => (int)id)];
     }
 
     /// <summary>The views that attention gets: what a layer's cache gives when no token is appended.</summary>
     private static (Tensor Keys, Tensor Values) PastOf(DecoderSpec spec, KVCache cache, int layer)
     {
-        Tensor nothing = empty(Batch, spec.Attention.KeyValueHeadCount, 0, spec.Attention.HeadDim);
+        Tensor nothing = empty(Batch, spec.Attention.KeyValueHeadCount, 0, spec.Attention.HeadDim).OnDevice();
         return cache.Append(layer, nothing, nothing);
     }
 }

@@ -11,13 +11,14 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 /// <summary>SmolLM2-135M-Instruct in float32 against transformers' texts, logits and log-probabilities.</summary>
 [TestClass]
 [TestCategory("Generation")]
+[TestCategory("Numeric")]
 public sealed class GenerationGoldenTests
 {
     private const double Tolerance = 1e-3;
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    private static readonly Lazy<CausalLM> Model = new(() => CausalLM.Load(TestData.SmolLM2, ScalarType.Float32, CPU));
+    private static readonly Lazy<CausalLM> Model = new(() => CausalLM.Load(TestData.SmolLM2, ScalarType.Float32, TestDevice.Current));
 
     [ClassCleanup]
     public static void Unload()
@@ -136,7 +137,7 @@ public sealed class GenerationGoldenTests
         {
             PerplexityFile golden = JsonSerializer.Deserialize<PerplexityFile>(File.ReadAllText(TestData.Require((string)file[0])), Json)!;
             CollectionAssert.AreEqual(golden.Ids, TextTokenizer.Load(TestData.SmolLM2).Encode(golden.Text, addSpecialTokens: false));
-            Tensor ids = tensor(golden.Ids, ScalarType.Int64).unsqueeze(0);
+            Tensor ids = tensor(golden.Ids, ScalarType.Int64).OnDevice().unsqueeze(0);
 
             Tensor logProbabilities = model.Logits(model.Forward(model.Embed(ids))).to(ScalarType.Float64).log_softmax(-1);
 
@@ -144,7 +145,7 @@ public sealed class GenerationGoldenTests
                 .narrow(0, 0, golden.Logprobs.Length)
                 .gather(-1, ids[0].narrow(0, 1, golden.Logprobs.Length).unsqueeze(-1))
                 .flatten()
-                .data<double>()];
+                .cpu().data<double>()];
             for (int i = 0; i < actual.Length; i++)
             {
                 Assert.AreEqual(golden.Logprobs[i], actual[i], Tolerance);

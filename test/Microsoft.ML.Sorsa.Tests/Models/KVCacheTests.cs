@@ -6,14 +6,15 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 
 [TestClass]
 [TestCategory("Models")]
+[TestCategory("Numeric")]
 public sealed class KVCacheTests
 {
     [TestMethod]
     public void TokensAreWrittenBehindAPastThatStaysWhereItIs()
     {
         using var scope = NewDisposeScope();
-        using var cache = new KVCache(TinyModel.Config().Spec, 2, capacity: 9, ScalarType.Float32, CPU);
-        Tensor allKeys = rand(2, 2, 9, 4), allValues = rand(2, 2, 9, 4);
+        using var cache = new KVCache(TinyModel.Config().Spec, 2, capacity: 9, ScalarType.Float32, TestDevice.Current);
+        Tensor allKeys = rand(2, 2, 9, 4).OnDevice(), allValues = rand(2, 2, 9, 4).OnDevice();
         var addresses = new HashSet<nint>();
         int[] chunks = [4, 1, 3, 1];
         int past = 0;
@@ -42,10 +43,11 @@ public sealed class KVCacheTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         CausalLM model = TinyModel.Create();
-        using var cache = new KVCache(model.Spec, 1, capacity: 5, ScalarType.Float32, CPU);
-        model.Forward(model.Embed(ones([1, 4], ScalarType.Int64)), null, cache);
+        using var cache = new KVCache(model.Spec, 1, capacity: 5, ScalarType.Float32, TestDevice.Current);
+        model.Forward(model.Embed(ones([1, 4], ScalarType.Int64).OnDevice()), null, cache);
 
-        var error = Assert.ThrowsExactly<ArgumentException>(() => model.Forward(model.Embed(ones([1, 2], ScalarType.Int64)), null, cache));
+        var error = Assert.ThrowsExactly<ArgumentException>(
+            () => model.Forward(model.Embed(ones([1, 2], ScalarType.Int64).OnDevice()), null, cache));
 
         Assert.AreEqual("cache", error.ParamName);
         Assert.Contains("holds 5 tokens; 4 are there and 2 more do not fit", error.Message);
@@ -59,7 +61,7 @@ public sealed class KVCacheTests
         CausalLM model = TinyModel.Create();
 
         var error = Assert.ThrowsExactly<ArgumentException>(
-            () => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64)), ones([2, 4], ScalarType.Int64)));
+            () => model.Forward(model.Embed(ones([2, 3], ScalarType.Int64).OnDevice()), ones([2, 4], ScalarType.Int64).OnDevice()));
 
         Assert.Contains("[2, 4]", error.Message);
         Assert.Contains("[2, 3]", error.Message);
@@ -69,5 +71,6 @@ public sealed class KVCacheTests
     [DataRow(0)]
     [DataRow(-1)]
     public void ACapacityBelowOneIsRefused(int capacity) =>
-        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new KVCache(TinyModel.Config().Spec, 1, capacity, ScalarType.Float32, CPU));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => new KVCache(TinyModel.Config().Spec, 1, capacity, ScalarType.Float32, TestDevice.Current));
 }

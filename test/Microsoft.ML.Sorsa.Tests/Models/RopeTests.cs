@@ -7,6 +7,7 @@ namespace Microsoft.ML.Sorsa.Tests.Models;
 /// <summary>The angles against the formulas in test/data/golden/README.md, number by number.</summary>
 [TestClass]
 [TestCategory("Models")]
+[TestCategory("Numeric")]
 public sealed class RopeTests
 {
     private const int D = 16;
@@ -25,7 +26,7 @@ public sealed class RopeTests
         RopeType type = Enum.Parse<RopeType>(name);
         RopeConfig config = Config(type);
 
-        (Tensor cos, Tensor sin) = new RotaryEmbedding(config).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64);
+        (Tensor cos, Tensor sin) = new RotaryEmbedding(config).CosSin(tensor(Positions).OnDevice().unsqueeze(0), ScalarType.Float64);
 
         CollectionAssert.AreEqual(new long[] { 1, 1, Positions.Length, D }, cos.shape);
         double scale = type == RopeType.Yarn ? (0.1 * Math.Log(4)) + 1 : 1;
@@ -46,7 +47,8 @@ public sealed class RopeTests
         using var scope = NewDisposeScope();
         var dynamic = new RotaryEmbedding(Config(RopeType.Dynamic));
         var plain = new RotaryEmbedding(Config(RopeType.Default));
-        Tensor within = arange(0, M, ScalarType.Int64).unsqueeze(0), beyond = arange(0, M + 1, ScalarType.Int64).unsqueeze(0);
+        Tensor within = arange(0, M, ScalarType.Int64).OnDevice().unsqueeze(0);
+        Tensor beyond = arange(0, M + 1, ScalarType.Int64).OnDevice().unsqueeze(0);
 
         Assert.IsTrue(plain.CosSin(within, ScalarType.Float64).Cos.allclose(dynamic.CosSin(within, ScalarType.Float64).Cos, 0, 0));
         Assert.IsFalse(plain.CosSin(beyond, ScalarType.Float64).Cos.allclose(dynamic.CosSin(beyond, ScalarType.Float64).Cos, 0, 0));
@@ -58,7 +60,7 @@ public sealed class RopeTests
         using var scope = NewDisposeScope();
         RopeConfig config = Config(RopeType.Yarn) with { AttentionFactor = 1.5 };
 
-        Tensor cosines = new RotaryEmbedding(config).CosSin(zeros([1, 1], ScalarType.Int64), ScalarType.Float64).Cos;
+        Tensor cosines = new RotaryEmbedding(config).CosSin(zeros([1, 1], ScalarType.Int64).OnDevice(), ScalarType.Float64).Cos;
 
         Assert.AreEqual(1.5, cosines.max().item<double>(), 1e-15);
     }
@@ -68,10 +70,10 @@ public sealed class RopeTests
     public void PairsAreTurnedAsComplexNumbers()
     {
         using var scope = NewDisposeScope();
-        Tensor x = rand([1, 2, Positions.Length, D], ScalarType.Float64);
+        Tensor x = rand([1, 2, Positions.Length, D], ScalarType.Float64).OnDevice();
 
         Tensor turned = RotaryEmbedding.Rotate(
-            x, new RotaryEmbedding(Config(RopeType.Default)).CosSin(tensor(Positions).unsqueeze(0), ScalarType.Float64));
+            x, new RotaryEmbedding(Config(RopeType.Default)).CosSin(tensor(Positions).OnDevice().unsqueeze(0), ScalarType.Float64));
 
         for (int head = 0; head < 2; head++)
         {

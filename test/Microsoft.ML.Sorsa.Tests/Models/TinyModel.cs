@@ -31,22 +31,25 @@ internal static class TinyModel
             """),
         "config.json");
 
-    public static CausalLM Create(ScalarType type = ScalarType.Float32, bool bias = false, bool tied = false, ScalarType? stored = null)
+    public static CausalLM Create(
+        ScalarType type = ScalarType.Float32, bool bias = false, bool tied = false, ScalarType? stored = null) =>
+        Create(Config(bias, tied), type, stored);
+
+    public static CausalLM Create(DecoderConfig config, ScalarType type = ScalarType.Float32, ScalarType? stored = null)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(17);
-        DecoderConfig config = Config(bias, tied);
         KeyValuePair<string, Tensor>[] weights = [.. CausalLM.Layout(config.Spec).Tensors.Select(named =>
         {
             int mean = named.Key.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0;
             return KeyValuePair.Create(
-                named.Key, randn(named.Value, ScalarType.Float64, generator: generator).Scale(0.3).Shift((double)mean));
+                named.Key, randn(named.Value, ScalarType.Float64, generator: generator).OnDevice().Scale(0.3).Shift((double)mean));
         })];
         using var stream = new MemoryStream();
         CheckpointWriter.Write(stream, weights, stored ?? type);
         stream.Position = 0;
         using Checkpoint checkpoint = Checkpoint.Read(stream, stream.Length, "a tiny model");
-        return CausalLM.Load(config, checkpoint, type, CPU);
+        return CausalLM.Load(config, checkpoint, type, TestDevice.Current);
     }
 
     /// <summary>SORSA on every projection, or on some of them.</summary>
@@ -78,5 +81,5 @@ internal static class TinyModel
 
     /// <summary>Every trained value, one after the other, in float64.</summary>
     public static double[] Values(AdapterSet adapters) =>
-        [.. adapters.Trainable.SelectMany(named => named.Value.detach().to(ScalarType.Float64).flatten().data<double>().ToArray())];
+        [.. adapters.Trainable.SelectMany(named => named.Value.detach().to(ScalarType.Float64).flatten().cpu().data<double>().ToArray())];
 }

@@ -46,10 +46,10 @@ internal static class TinyTask
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        Tensor ids = tensor(Enumerable.Range(5, 20).Select(id => (long)id).ToArray(), [1, 20]);
+        Tensor ids = tensor(Enumerable.Range(5, 20).Select(id => (long)id).ToArray(), [1, 20]).OnDevice();
         return [.. model.Logits(model.Forward(model.Embed(ids)))
             .to(ScalarType.Float32)
-            .data<float>()
+            .cpu().data<float>()
             .Select(BitConverter.SingleToInt32Bits)];
     }
 

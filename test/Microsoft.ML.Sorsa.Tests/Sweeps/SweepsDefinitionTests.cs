@@ -16,6 +16,16 @@ public sealed class SweepsDefinitionTests
         Assert.IsNull(Differences(new() { ["trainer." + option] = "Answer" }, new() { ["trainer." + option] = "Reply" })
             ?? Differences(new() { ["trainer." + option] = "Answer" }, []));
 
+    /// <summary>The gradients are the same to the bit: a study whose trials ran out of memory goes on with it.</summary>
+    [TestMethod]
+    public void GradientCheckpointingIsNotCompared()
+    {
+        const string Name = "trainer.GradientCheckpointing";
+        Assert.IsNull(Differences(new() { [Name] = "false" }, new() { [Name] = "true" }));
+        Assert.IsNull(Differences([], new() { [Name] = "true" }));
+        Assert.IsNotNull(Differences([], new() { ["trainer.LogitsChunkSize"] = "7" }));
+    }
+
     /// <summary>An option that came later was not there to be set: the study had its default.</summary>
     [TestMethod]
     public void AnOptionThatTheStudyDoesNotKnowHadItsDefault()

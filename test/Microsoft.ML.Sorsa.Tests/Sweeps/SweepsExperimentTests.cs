@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
@@ -181,6 +182,21 @@ public sealed class SweepsExperimentTests
         Assert.AreEqual(
             responses.Zip(Answers(result.Model)).Count(pair => pair.First.Trim() == pair.Second.Trim()) / 12.0,
             result.BestRun.Metric);
+    }
+
+    /// <summary>The share that the evaluation of the same model gives.</summary>
+    [TestMethod]
+    public void AGraderIsAMetric()
+    {
+        SweepMetric metric = SweepMetric.Accuracy(AnswerGraders.LastNumber);
+        Assert.AreEqual(("last-number", true), (metric.Name, metric.IsMaximized));
+
+        using ExperimentResult result = SweepTask.Experiment.SetMetric(metric).SetMaxModelToExplore(1).SetPruning(null).Run();
+
+        Assert.AreEqual(
+            new MLContext().Sorsa().Evaluate(result.Model, SweepTask.Validation, AnswerGraders.LastNumber).Accuracy,
+            result.BestRun.Metric);
+        Assert.ThrowsExactly<ArgumentNullException>(() => SweepMetric.Accuracy(null!));
     }
 
     [TestMethod]

@@ -9,6 +9,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 
 [TestClass]
 [TestCategory("Training")]
+[TestCategory("Numeric")]
 public sealed class AdamWTests
 {
     /// <summary>TorchSharp's own optimizer, an implementation apart from the fused kernel.</summary>
@@ -21,7 +22,7 @@ public sealed class AdamWTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(31);
         long[][] shapes = [[7, 3], [5], [2, 4]];
-        Parameter[] ours = [.. shapes.Select(shape => new Parameter(randn(shape, ScalarType.Float64, generator: generator)))];
+        Parameter[] ours = [.. shapes.Select(shape => new Parameter(randn(shape, ScalarType.Float64, generator: generator).OnDevice()))];
         Parameter[] theirs = [.. ours.Select(parameter => new Parameter(parameter.detach().clone()))];
         using var optimizer = new AdamW(
             [.. ours.Select((parameter, i) => KeyValuePair.Create($"{i}", parameter))],
@@ -33,7 +34,7 @@ public sealed class AdamWTests
             double learningRate = 0.01 * step;
             foreach ((Parameter mine, Parameter other) in ours.Zip(theirs))
             {
-                Tensor gradient = randn(mine.shape, ScalarType.Float64, generator: generator) * 3;
+                Tensor gradient = randn(mine.shape, ScalarType.Float64, generator: generator).OnDevice() * 3;
                 mine.grad = gradient;
                 other.grad = gradient.clone();
             }
@@ -45,7 +46,7 @@ public sealed class AdamWTests
 
         foreach ((Parameter mine, Parameter other) in ours.Zip(theirs))
         {
-            Assert.IsLessThanOrEqualTo(1e-12, (mine - other).abs().max().item<double>());
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-12), (mine - other).abs().max().item<double>());
         }
     }
 
@@ -53,9 +54,9 @@ public sealed class AdamWTests
     public void ZeroGradDropsTheGradients()
     {
         using var scope = NewDisposeScope();
-        var parameter = new Parameter(ones(3));
+        var parameter = new Parameter(ones(3).OnDevice());
         using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings);
-        parameter.grad = ones(3);
+        parameter.grad = ones(3).OnDevice();
 
         optimizer.ZeroGrad();
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
@@ -5,6 +6,7 @@ using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.autograd;
 
@@ -17,6 +19,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 [TestClass]
 [TestCategory("Backward")]
 [DoNotParallelize]
+[TestCategory("Numeric")]
 public sealed class BackwardTests
 {
     [TestMethod]
@@ -28,7 +31,7 @@ public sealed class BackwardTests
         AdapterSet adapters = TinyModel.Adapt(model);
         model.GradientCheckpointing = checkpointing;
         model.train();
-        using Batch batch = Batch.Of(TinyModel.Rows(3), 0, CPU);
+        using Batch batch = Batch.Of(TinyModel.Rows(3), 0, TestDevice.Current);
         Collect();
         long before = Tensor.TotalCount;
         using (var pass = new BackwardPass())
@@ -53,8 +56,9 @@ public sealed class BackwardTests
     [TestMethod]
     public void WhatIsGivenIsFreedBeforeTheNextIsAskedFor()
     {
-        using var pass = new BackwardPass();
         Collect();
+        long outside = Tensor.TotalCount;
+        using var pass = new BackwardPass();
         long before = Tensor.TotalCount;
         var alive = new List<long>();
 
@@ -62,14 +66,14 @@ public sealed class BackwardTests
         {
             for (int i = 0; i < 5; i++)
             {
-                pass.Give(2, () => [ones(3).DetachFromDisposeScope(), ones(3).DetachFromDisposeScope()]);
+                pass.Give(2, () => [ones(3).OnDevice().DetachFromDisposeScope(), ones(3).OnDevice().DetachFromDisposeScope()]);
                 alive.Add(Tensor.TotalCount - before);
             }
         });
 
         CollectionAssert.AreEqual(new long[] { 2, 2, 2, 2, 2 }, alive);
         pass.Dispose();
-        Assert.AreEqual(before, Tensor.TotalCount);
+        Assert.AreEqual(outside, Tensor.TotalCount);
     }
 
     [TestMethod]
@@ -79,10 +83,10 @@ public sealed class BackwardTests
     {
         using var scope = NewDisposeScope();
         using var pass = new BackwardPass();
-        Tensor x = ones(4, requires_grad: true), z = ones(4, requires_grad: true);
+        Tensor x = ones(4, requires_grad: true).OnDevice(), z = ones(4, requires_grad: true).OnDevice();
         Tensor y = Failing.Apply(Failing.Apply(x * 2, "second"), "first") + z;
         Exception? thrown = null;
-        Action run = () => thrown = Assert.Throws<Exception>(() => pass.Run(y, ones(4)));
+        Action run = () => thrown = Assert.Throws<Exception>(() => pass.Run(y, ones(4).OnDevice()));
         if (onAnotherThread)
         {
             OnAnotherThread(run);
@@ -106,14 +110,147 @@ public sealed class BackwardTests
     {
         using var scope = NewDisposeScope();
         using var pass = new BackwardPass();
-        Tensor y = Failing.Apply(ones(4, requires_grad: true), Failing.OutOfMemory);
+        Tensor y = Failing.Apply(ones(4, requires_grad: true).OnDevice(), Failing.OutOfMemory);
 
         Exception? thrown = null;
-        OnAnotherThread(() => thrown = Assert.Throws<ExternalException>(() => pass.Run(y, ones(4))));
+        OnAnotherThread(() => thrown = Assert.Throws<ExternalException>(() => pass.Run(y, ones(4).OnDevice())));
 
         Assert.IsTrue(TorchMemory.IsExhausted(thrown!), thrown!.Message);
-        Assert.IsFalse(TorchMemory.IsExhausted(Assert.Throws<ExternalException>(() => ones(2).mm(ones(2)))));
+        Assert.IsFalse(TorchMemory.IsExhausted(Assert.Throws<ExternalException>(() => ones(2).OnDevice().mm(ones(2).OnDevice()))));
         Assert.IsFalse(TorchMemory.IsExhausted(new InvalidOperationException("out of memory")));
+    }
+
+    /// <summary>Memory that is exhausted in forward: the graph so far goes, so that a training that needs less finds its room.</summary>
+    [TestMethod]
+    public void AForwardThatThrowsLeavesNoGraph()
+    {
+        Collect();
+        long before = Tensor.TotalCount;
+
+        WeakReference pass = Forward();
+
+        Assert.AreEqual(before, Tensor.TotalCount);
+        Collect();
+        Assert.IsFalse(pass.IsAlive);
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static WeakReference Forward()
+        {
+            using var scope = NewDisposeScope();
+            using var pass = new BackwardPass();
+            Tensor y = Failing.Apply(ones(4, requires_grad: true).OnDevice(), Failing.Never);
+            string said = Assert.ThrowsExactly<InvalidDataException>(() => Failing.Apply(y, Failing.InForward)).Message;
+            Assert.AreEqual(Failing.InForward, said);
+            return new WeakReference(pass);
+        }
+    }
+
+    /// <summary>libtorch's own failure: what it still had to do would stay in its queue, with the graph.</summary>
+    [TestMethod]
+    public void ABackwardThatLibtorchEndsLeavesNoGraph()
+    {
+        WeakReference pass = Backward();
+        Collect();
+
+        Assert.IsFalse(pass.IsAlive);
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static WeakReference Backward()
+        {
+            using var scope = NewDisposeScope();
+            using var pass = new BackwardPass();
+            Tensor x = ones(4, requires_grad: true).OnDevice();
+            Tensor y = Failing.Apply(x, Failing.Never) + Failing.Apply(x, Failing.WrongShape);
+            Assert.Contains("invalid gradient", Assert.Throws<ExternalException>(() => pass.Run(y, ones(4).OnDevice())).Message);
+            return new WeakReference(pass);
+        }
+    }
+
+    /// <summary>What a failure leaves unread is freed too.</summary>
+    [TestMethod]
+    public void ABackwardThatThrowsLeavesNoLiveTensors()
+    {
+        Collect();
+        long before = Tensor.TotalCount;
+        using (var pass = new BackwardPass())
+        {
+            using var scope = NewDisposeScope();
+            Tensor x = ones(4, requires_grad: true).OnDevice();
+            Tensor other = Failing.Apply(x, Failing.Never), failing = Failing.Apply(x, "thrown");
+
+            // Both are asked, in whatever order.
+            Tensor y = Failing.Apply(other, Failing.Never) + Failing.Apply(failing, Failing.Never), gradient = ones(4).OnDevice();
+            long between = Tensor.TotalCount;
+
+            OnAnotherThread(() => Assert.ThrowsExactly<InvalidDataException>(() => pass.Run(y, gradient)));
+
+            Assert.AreEqual(between, Tensor.TotalCount);
+        }
+
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    /// <summary>A block that is computed again in backward: what fails there, or in the backward within, reaches the caller.</summary>
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void WhatACheckpointedBlockThrowsReachesWhoeverCalledBackward(bool whileComputing)
+    {
+        Collect();
+        long before = Tensor.TotalCount;
+        using (var pass = new BackwardPass())
+        {
+            using var scope = NewDisposeScope();
+            Tensor x = ones([1, 4], requires_grad: true).OnDevice(), anchor = zeros([], requires_grad: true).OnDevice();
+            Tensor one = ones(1).OnDevice(), gradient = ones(1, 4).OnDevice();
+            Tensor y = GradientCheckpoint.Apply(
+                new FailingBlock(whileComputing), x, new AttentionInputs((one, one), null, Cache: null), anchor);
+            long between = Tensor.TotalCount;
+
+            OnAnotherThread(() => Assert.AreEqual(
+                whileComputing ? Failing.InForward : "in the block",
+                Assert.ThrowsExactly<InvalidDataException>(() => pass.Run(y, gradient)).Message));
+
+            Assert.AreEqual(between, Tensor.TotalCount);
+            Assert.IsNull(x.grad);
+        }
+
+        Collect();
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    /// <summary>
+    /// One thread of a GPU serves every training on it: while a block of the one is computed again, it may turn to the other's gradients.
+    /// </summary>
+    [TestMethod]
+    public void OneThreadServesTwoPassesInTurns()
+    {
+        Collect();
+        long before = Tensor.TotalCount;
+        using (BackwardPass one = new(), other = new())
+        {
+            List<Tensor?> outer = one.Give(1, () =>
+            {
+                using var scope = NewDisposeScope();
+                Tensor block = ones(3).OnDevice();
+                Tensor? nested = one.Give(1, Constant(2))[0];
+                Tensor? foreign = other.Give(1, Constant(3))[0];
+                Assert.AreSame(one, BackwardPass.Current);
+                Assert.AreEqual(2, nested!.sum().item<float>());
+                Assert.AreEqual(3, foreign!.sum().item<float>());
+                return [block.Plus(foreign).DetachFromDisposeScope()];
+            });
+            other.Give(1, Constant(5));
+
+            Assert.AreSame(other, BackwardPass.Current);
+            using var last = NewDisposeScope();
+            Assert.AreEqual(12, outer[0]!.sum().item<float>());
+        }
+
+        Collect();
+        Assert.AreEqual(before, Tensor.TotalCount);
+
+        static Func<List<Tensor?>> Constant(int value) => () => [tensor((float)value).OnDevice().DetachFromDisposeScope()];
     }
 
     [TestMethod]
@@ -206,23 +343,36 @@ public sealed class BackwardTests
         }
     }
 
+    /// <summary>y = x, which fails when it is computed a second time, or whose gradient fails.</summary>
+    private sealed class FailingBlock(bool whileComputing) : ICheckpointedBlock
+    {
+        public Tensor Compute(Tensor input, AttentionInputs inputs, bool isRead) =>
+            Failing.Apply(input, isRead ? Failing.Never : whileComputing ? Failing.InForward : "in the block");
+    }
+
     /// <summary>y = x, whose gradient fails.</summary>
     private sealed class Failing : GradientFunction<Failing>
     {
-        public const string OutOfMemory = "out of memory";
+        public const string OutOfMemory = "out of memory", InForward = "in forward", Never = "never", WrongShape = "wrong shape";
 
         public static Tensor Apply(Tensor x, string how) => Record(x, how);
 
         protected override Tensor Forward(AutogradContext ctx, object[] vars)
         {
             ctx.save_data("how", vars[1]);
-            return ((Tensor)vars[0]).clone();
+            return (string)vars[1] == InForward ? throw new InvalidDataException(InForward) : ((Tensor)vars[0]).clone();
         }
 
         protected override List<Tensor?> Gradients(AutogradContext ctx, Tensor gradient)
         {
             var how = (string)ctx.get_data("how");
-            return how == OutOfMemory ? [empty(1L << 50), null] : throw new InvalidDataException(how);
+            return how switch
+            {
+                OutOfMemory => [empty(1L << 50).OnDevice(), null],
+                WrongShape => [ones(5).OnDevice(), null],
+                Never => [gradient.clone(), null],
+                _ => throw new InvalidDataException(how),
+            };
         }
     }
 }

@@ -46,8 +46,8 @@ public sealed class PeftTrajectoryTests
         }
 
         Assert.HasCount(run.Steps, log);
-        double[] losses = run.Golden.Tensors["log.loss"].data<double>().ToArray(),
-            norms = run.Golden.Tensors["log.grad_norm"].data<double>().ToArray();
+        double[] losses = run.Golden.Tensors["log.loss"].cpu().data<double>().ToArray(),
+            norms = run.Golden.Tensors["log.grad_norm"].cpu().data<double>().ToArray();
         for (int step = 0; step < run.Steps; step++)
         {
             double penalty = run.Adapters.Penalty is { InLoss: true } inLoss ? inLoss.Weight * log[step].Orthonormality!.Value : 0;
@@ -55,7 +55,7 @@ public sealed class PeftTrajectoryTests
             Assert.AreEqual(norms[step], log[step].GradientNorm, TestDevice.Limit(1e-5) * norms[step]);
             if (run.Golden.Tensors.TryGetValue(FormattableString.Invariant($"rank_mask.{step:D2}"), out Tensor? mask))
             {
-                CollectionAssert.AreEqual(mask.data<byte>().ToArray(), masks[step], $"step {step}");
+                CollectionAssert.AreEqual(mask.cpu().data<byte>().ToArray(), masks[step], $"step {step}");
             }
         }
 

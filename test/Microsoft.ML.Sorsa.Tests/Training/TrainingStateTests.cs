@@ -16,6 +16,7 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 [TestClass]
 [TestCategory("Training")]
 [TestCategory("Resume")]
+[TestCategory("Numeric")]
 public sealed class TrainingStateTests
 {
     private const int TotalSteps = 12;

@@ -18,6 +18,7 @@ internal sealed class AdaLoraMethod : AdapterMethod
         DefaultGamma = 0.5,
         NeedsTotalSteps = true,
         Create = Create,
+        Memory = Memory,
         Tensors = [AdapterTensor.LoraA, new("lora_E", Axis.Rank, Axis.One), AdapterTensor.LoraB],
         Restore = saved => new AdaLoraLinear(
             saved.Freeze(), saved.Copy("lora_A"), saved.Copy("lora_E"), saved.Copy("lora_B"), saved.Bias, saved.Scale),
@@ -82,6 +83,21 @@ internal sealed class AdaLoraMethod : AdapterMethod
             // What was pruned at last stays pruned.
             Array.ForEach(pruned, adapter => adapter.Prune());
         }
+    }
+
+    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
+    {
+        AdapterMemory lora = AdapterMemory.LowRank(settings, shape);
+        long rank = settings.RankOrDefault, trained = lora.Trained + rank;
+        return lora with
+        {
+            // Two running means of everything that trains, and which triplets stay.
+            Trained = trained,
+            Kept = ((2 * trained) + rank) * AdaptedShape.TrainedSize,
+            Factors = lora.Trained * AdaptedShape.TrainedSize,
+            AfterStep = 4 * trained * AdaptedShape.TrainedSize,
+            Saved = trained * AdaptedShape.TrainedSize,
+        };
     }
 
     private static AdaLoraMethod Create(MethodSettings settings, MethodRun run)

@@ -45,8 +45,23 @@ internal readonly record struct TripletSlice(int? First, int Rank)
 /// <param name="S">[r], descending.</param>
 /// <param name="Vt">[r, in].</param>
 /// <param name="Error">What quantising W_r costs; null where it is not quantised.</param>
-internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, QuantizationError? Error)
+/// <param name="QuantizedResidual">W_r in NF4, for whoever asked for it; null where it is not quantised.</param>
+internal sealed record PrincipalSplit(
+    Tensor U, Tensor S, Tensor Vt, QuantizationError? Error = null, Nf4Weight? QuantizedResidual = null)
 {
+    /// <summary>What taking the triplets out of W takes while it is done, in bytes: the decomposition, then W_r.</summary>
+    /// <param name="shape">Of W.</param>
+    /// <param name="rank">r.</param>
+    /// <param name="areLeading">The leading triplets are taken.</param>
+    /// <param name="quantized">W_r is kept in NF4.</param>
+    public static long Working(AdaptedShape shape, int rank, bool areLeading, bool quantized)
+    {
+        long wide = shape.IsNarrow || quantized ? shape.Count * sizeof(float) : 0;
+        long residual = (shape.Count * shape.WorkingSize * 2)
+            + (shape.Count * ((quantized ? sizeof(float) : shape.TypeSize) + sizeof(float)));
+        return wide + Math.Max(TruncatedSvd.Working(shape, rank, isExact: !areLeading), residual);
+    }
+
     /// <summary>The triplets of W, which is left as it is. The caller owns them.</summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="slice">Which triplets train.</param>
@@ -56,7 +71,7 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         (Tensor u, Tensor s, Tensor vt) = slice.Of(weight.to(AdapterStart.TypeFor(weight)), decomposition);
-        return new PrincipalSplit(u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope(), null);
+        return new PrincipalSplit(u.DetachFromDisposeScope(), s.DetachFromDisposeScope(), vt.DetachFromDisposeScope());
     }
 
     /// <summary>
@@ -69,33 +84,48 @@ internal sealed record PrincipalSplit(Tensor U, Tensor S, Tensor Vt, Quantizatio
     /// <param name="scale">c.</param>
     /// <param name="rounds">How often the two take turns; at least 1.</param>
     /// <param name="decomposition">Where the leading triplets come from.</param>
-    public static PrincipalSplit Quantized(Tensor weight, TripletSlice slice, double scale, int rounds, Decomposition decomposition)
+    /// <param name="start">B and A of the product that training starts from; null: c · U diag(s) and Vt.</param>
+    public static PrincipalSplit Quantized(
+        Tensor weight, TripletSlice slice, double scale, int rounds, Decomposition decomposition,
+        Func<Tensor, Tensor, Tensor, (Tensor B, Tensor A)>? start = null)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
+        start ??= (u, s, vt) => (u * s.Times(scale), vt);
         Tensor wide = weight.to(AdapterStart.TypeFor(weight)), rest = wide;
-        using var plain = new Nf4Weight(wide);
+        double plain = QuantizationError.OfPlain(wide), first = 0;
         PrincipalSplit? best = null;
-        double first = 0;
         for (int round = 0; round < rounds; round++)
         {
             // Before the first round nothing was quantised yet, and U diag(s) Vt is W's own part, to which c comes as it is.
             (Tensor u, Tensor s, Tensor vt) = slice.Of(rest, decomposition, comesAgain: round == 0);
             s = round == 0 ? s : s.Times(1 / scale);
-            Tensor product = WorkingPrecision.Product(u * s.Times(scale), vt);
-            using var residual = new Nf4Weight(wide - product);
+            (Tensor b, Tensor a) = start(u, s, vt);
+            Tensor product = WorkingPrecision.Product(b, a);
+            using Tensor difference = wide - product;
+            var residual = new Nf4Weight(difference);
+            difference.Dispose();
             double error = QuantizationError.Relative(wide, residual, product);
             first = round == 0 ? error : first;
-            rest = wide - residual.Dense(wide.dtype);
-            best = error < (best?.Error!.Initial ?? double.PositiveInfinity)
-                ? new PrincipalSplit(u, s, vt, new QuantizationError(0, first, error)) : best;
+            rest = round + 1 < rounds ? wide - residual.Dense(wide.dtype) : rest;
+            if (best is null || error < best.Error!.Initial)
+            {
+                best?.QuantizedResidual!.Dispose();
+                best = new PrincipalSplit(u, s, vt, new QuantizationError(plain, first, error), residual);
+            }
+            else
+            {
+                residual.Dispose();
+            }
         }
 
-        best!.U.DetachFromDisposeScope();
-        best.S.DetachFromDisposeScope();
-        best.Vt.DetachFromDisposeScope();
-        return best with { Error = best.Error! with { Plain = QuantizationError.Relative(wide, plain, null) } };
+        scope.Detach(best!.U, best.S, best.Vt);
+        return best;
     }
+
+    /// <summary>W_r as it is kept: the one that is quantised already, or that of the product that training starts from.</summary>
+    public FrozenWeight Frozen(Linear linear, Tensor startB, Tensor startA) =>
+        QuantizedResidual ?? Residual(linear, startB, startA, quantized: false);
 
     /// <summary>
     /// W_r = W − B A, of the product that training starts from, rounded once to the projection's type, or quantised. The caller owns it.

@@ -36,6 +36,25 @@ internal static class TruncatedSvd
     /// </summary>
     public static bool IsRandomizedCheaper(long smaller, int rank) => 2 * (Iterations + 1) * (rank + Oversampling) < smaller;
 
+    /// <summary>
+    /// What a decomposition takes while it is done, in bytes. Exact: W in working precision and LAPACK's copy of it, U and Vt of all
+    /// triplets. Randomised: what orthogonalising leaves until the end, the basis K = 7 (r + 10) columns wide and its decompositions.
+    /// </summary>
+    public static long Working(AdaptedShape shape, int rank, bool isExact)
+    {
+        (long rows, long columns, long smaller) = (shape.Out, shape.In, Math.Min(shape.Out, shape.In));
+        long size = shape.WorkingSize;
+        if (isExact || !IsRandomizedCheaper(smaller, rank))
+        {
+            return size * ((2 * shape.Count) + (smaller * (rows + columns)));
+        }
+
+        long width = rank + Oversampling, basis = (Iterations + 1) * width;
+        long orthogonalised = 2L * Iterations * (Iterations + 1) * rows * width * sizeof(float);
+        return orthogonalised + (2 * basis * rows * sizeof(float)) + (2 * basis * rows * sizeof(double)) + (shape.Count * size)
+            + (sizeof(double) * ((3 * basis * columns) + (5 * basis * basis)));
+    }
+
     public static (Tensor U, Tensor S, Tensor Vt) Exact(Tensor weight, int rank)
     {
         using var scope = NewDisposeScope();

@@ -25,6 +25,7 @@ internal sealed class DoraMethod : AdapterMethod
             Dropout = run.InputDropout(settings),
             Quantized = settings.IsQuantized,
         },
+        Memory = Memory,
         Tensors = [AdapterTensor.LoraA, AdapterTensor.LoraB, new(Magnitude, Axis.Out) { PeftName = Magnitude }],
         Restore = saved => new DoraLinear(
             saved.Freeze(), saved.Copy("lora_A"), saved.Copy("lora_B"), saved.Copy(Magnitude), saved.Bias, saved.Scale),
@@ -42,6 +43,22 @@ internal sealed class DoraMethod : AdapterMethod
 
     /// <summary>Where A is drawn from; on the CPU.</summary>
     public required Generator Initialization { get; init; }
+
+    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
+    {
+        AdapterMemory lora = AdapterMemory.LowRank(settings, shape);
+        long magnitude = shape.Out, dense = shape.IsNarrow ? shape.Count * AdaptedShape.TrainedSize : 0;
+        return lora with
+        {
+            // The output before the magnitude: its gradient needs it, and has the product of the two, and that of the output.
+            Trained = lora.Trained + magnitude,
+            Kept = magnitude * AdaptedShape.TrainedSize,
+            PerToken = lora.PerToken + (shape.Out * shape.TypeSize),
+            Working = lora.Working + dense,
+            Start = Math.Max(lora.Start, shape.Count * AdaptedShape.TrainedSize * 2),
+            Saved = lora.Saved + (magnitude * AdaptedShape.TrainedSize),
+        };
+    }
 
     public override Adapter Create(string path, Linear linear)
     {

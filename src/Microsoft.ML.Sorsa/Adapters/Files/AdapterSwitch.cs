@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -85,6 +86,7 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
         }
 
         _inPlace = name;
+        KeptMemory.GiveBack();
     }
 
     public void Dispose()

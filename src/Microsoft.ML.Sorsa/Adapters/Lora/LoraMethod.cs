@@ -15,6 +15,7 @@ internal sealed class LoraMethod : AdapterMethod
         DefaultLearningRate = 3e-3,
         Options = MethodOptions.LowRank,
         Create = (settings, run) => Create(settings, run, settings.Scale, isRankStabilized: false),
+        Memory = AdapterMemory.LowRank,
         Tensors = [AdapterTensor.LoraA, AdapterTensor.LoraB],
         Restore = Restore,
         Peft = new PeftForm(),

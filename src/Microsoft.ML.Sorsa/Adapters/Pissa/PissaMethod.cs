@@ -34,6 +34,7 @@ internal sealed class PissaMethod : AdapterMethod
             Dropout = run.InputDropout(settings),
             Quantized = settings.IsQuantized,
         },
+        Memory = AdapterMemory.PrincipalPart,
         Tensors = [AdapterTensor.LoraA, AdapterTensor.LoraB, AdapterTensor.StartB, AdapterTensor.StartA],
         Restore = Restore,
         Peft = new PeftForm(InitLoraWeights: "pissa"),
@@ -57,7 +58,7 @@ internal sealed class PissaMethod : AdapterMethod
     {
         var slice = new TripletSlice(0, Rank);
         PrincipalSplit split = Quantized
-            ? PrincipalSplit.Quantized(linear.weight, slice, 1, QuantizationRounds, Decomposition)
+            ? PrincipalSplit.Quantized(linear.weight, slice, 1, QuantizationRounds, Decomposition, Start)
             : PrincipalSplit.Of(linear.weight, slice, Decomposition);
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -66,7 +67,7 @@ internal sealed class PissaMethod : AdapterMethod
 
         // As in PEFT, from the factors: whoever reads them from a file finds the same residual.
         (Tensor B, Tensor A) start = (b.Times(Scale), a.clone());
-        FrozenWeight residual = PrincipalSplit.Residual(linear, start.B, start.A, Quantized);
+        FrozenWeight residual = split.Frozen(linear, start.B, start.A);
         scope.Detach(a, b, start.A, start.B);
         return new LoraLinear(residual, a, b, linear.bias, Scale, start)
         {
@@ -74,6 +75,9 @@ internal sealed class PissaMethod : AdapterMethod
             QuantizationError = split.Error,
             StartIsRandomized = Decomposition.IsRandomized(linear.weight.shape, Rank),
         };
+
+        (Tensor B, Tensor A) Start(Tensor u, Tensor s, Tensor vt) =>
+            Factors(u, s, vt, Scale) is var (b, a) ? (b.Times(Scale), a) : default;
     }
 
     private static LoraLinear Restore(SavedProjection saved)

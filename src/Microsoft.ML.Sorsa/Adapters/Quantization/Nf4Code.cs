@@ -10,8 +10,6 @@ internal static class Nf4Code
     public const int BlockSize = 64;
     public const int ScaleBlockSize = 256;
 
-    private const int ZeroCode = 7;
-
     /// <summary>Quantiles of a normal distribution, with an exact zero; the paper's appendix E.</summary>
     private static readonly float[] s_values =
     [
@@ -26,54 +24,36 @@ internal static class Nf4Code
     /// <summary>The 16 values, ascending.</summary>
     public static ReadOnlySpan<float> Values => s_values;
 
+    /// <summary>What lies in the middle between two of them: a value's code is the number of those below it.</summary>
+    public static ReadOnlySpan<float> ValueMiddles => s_middles;
+
     /// <summary>The 256 values of a magnitude's code, ascending.</summary>
     public static ReadOnlySpan<float> ScaleValues => s_scaleValues;
+
+    /// <summary>What lies in the middle between two of these.</summary>
+    public static ReadOnlySpan<float> ScaleMiddles => s_scaleMiddles;
 
     /// <summary>The values of a byte's two codes, the high nibble's first: [256 × 2].</summary>
     public static float[] PairTable() =>
         [.. Enumerable.Range(0, 256).SelectMany(pair => new[] { s_values[pair >> 4], s_values[pair & 15] })];
 
     /// <summary>
-    /// Codes of all values, two to a byte, and each block's largest magnitude. An odd count leaves the last nibble at the code of 0.
+    /// The values of packed codes, times their blocks' magnitudes, on the processor: from a table of 16 values that each block makes, in
+    /// the type that they are asked for. The same in tensor operations takes longer.
     /// </summary>
-    public static (byte[] Packed, float[] Scales) Quantize(ReadOnlySpan<float> values)
+    public static void Dequantize<T, TRounding>(ReadOnlySpan<byte> packed, ReadOnlySpan<float> scales, Span<T> values)
+        where T : unmanaged
+        where TRounding : IRounding<T>
     {
-        byte[] packed = new byte[(values.Length + 1) / 2];
-        float[] scales = new float[(values.Length + BlockSize - 1) / BlockSize];
-        for (int block = 0; block < scales.Length; block++)
-        {
-            ReadOnlySpan<float> part = values[(block * BlockSize)..Math.Min(values.Length, (block + 1) * BlockSize)];
-            float largest = 0;
-            foreach (float value in part)
-            {
-                largest = Math.Max(largest, Math.Abs(value));
-            }
-
-            scales[block] = largest;
-            float inverse = largest == 0 ? 0 : 1 / largest;
-            for (int i = 0; i < part.Length; i += 2)
-            {
-                int low = i + 1 < part.Length ? Nearest(part[i + 1] * inverse, s_middles) : ZeroCode;
-                packed[((block * BlockSize) + i) / 2] = (byte)((Nearest(part[i] * inverse, s_middles) << 4) | low);
-            }
-        }
-
-        return (packed, scales);
-    }
-
-    /// <summary>The values of packed codes, times their blocks' magnitudes.</summary>
-    public static void Dequantize(ReadOnlySpan<byte> packed, ReadOnlySpan<float> scales, Span<float> values)
-    {
-        // A byte's two values at once, from a table that each block scales: many times as fast as the same in tensor operations.
-        Span<float> scaled = stackalloc float[s_values.Length];
+        Span<T> scaled = stackalloc T[s_values.Length];
         for (int block = 0; block < scales.Length; block++)
         {
             for (int code = 0; code < scaled.Length; code++)
             {
-                scaled[code] = s_values[code] * scales[block];
+                scaled[code] = TRounding.Round(s_values[code] * scales[block]);
             }
 
-            Span<float> part = values[(block * BlockSize)..Math.Min(values.Length, (block + 1) * BlockSize)];
+            Span<T> part = values[(block * BlockSize)..Math.Min(values.Length, (block + 1) * BlockSize)];
             ReadOnlySpan<byte> pairs = packed.Slice(block * BlockSize / 2, (part.Length + 1) / 2);
             for (int i = 0; i < part.Length / 2; i++)
             {
@@ -86,57 +66,6 @@ internal static class Nf4Code
                 part[^1] = scaled[pairs[^1] >> 4];
             }
         }
-    }
-
-    /// <summary>The 8-bit codes of magnitudes, what their blocks are scaled with, and their mean.</summary>
-    public static (byte[] Codes, float[] Scales, float Offset) QuantizeScales(ReadOnlySpan<float> magnitudes)
-    {
-        double sum = 0;
-        foreach (float magnitude in magnitudes)
-        {
-            sum += magnitude;
-        }
-
-        float offset = (float)(sum / magnitudes.Length);
-        byte[] codes = new byte[magnitudes.Length];
-        float[] scales = new float[(magnitudes.Length + ScaleBlockSize - 1) / ScaleBlockSize];
-        for (int block = 0; block < scales.Length; block++)
-        {
-            (int from, int to) = (block * ScaleBlockSize, Math.Min(magnitudes.Length, (block + 1) * ScaleBlockSize));
-            for (int i = from; i < to; i++)
-            {
-                scales[block] = Math.Max(scales[block], Math.Abs(magnitudes[i] - offset));
-            }
-
-            float inverse = scales[block] == 0 ? 0 : 1 / scales[block];
-            for (int i = from; i < to; i++)
-            {
-                codes[i] = (byte)Nearest(OnGrid((magnitudes[i] - offset) * inverse), s_scaleMiddles);
-            }
-        }
-
-        return (codes, scales, offset);
-
-        // bitsandbytes finds these codes through a table of 65,536 even steps over [-1, 1]; without it two codes in a thousand differ
-        // from its own.
-        static float OnGrid(float value)
-        {
-            const float Last = 65535;
-            return (((int)(((value + 1) * 0.5f * Last) + 0.5f)) / Last * 2) - 1;
-        }
-    }
-
-    /// <summary>How many middles lie below the value: the index of the nearest of the values that they lie between.</summary>
-    private static int Nearest(float value, float[] middles)
-    {
-        int low = 0, high = middles.Length;
-        while (low < high)
-        {
-            int middle = (low + high) >> 1;
-            (low, high) = value > middles[middle] ? (middle + 1, high) : (low, middle);
-        }
-
-        return low;
     }
 
     private static float[] Middles(float[] values) => [.. values.Zip(values.Skip(1), (lower, upper) => (lower + upper) / 2)];
@@ -167,5 +96,27 @@ internal static class Nf4Code
             float step = (1f - 0.1f) / steps;
             return i < (steps + 1) / 2 ? MathF.FusedMultiplyAdd(step, i, 0.1f) : MathF.FusedMultiplyAdd(-step, steps - i, 1f);
         }
+    }
+}
+
+/// <summary>How a float32 becomes a number of another type.</summary>
+internal interface IRounding<T>
+{
+    static abstract T Round(float value);
+}
+
+/// <summary>It stays what it is.</summary>
+internal readonly struct ToFloat32 : IRounding<float>
+{
+    public static float Round(float value) => value;
+}
+
+/// <summary>To the nearest bfloat16, of two that are as near to the even one, as libtorch does; in its bits.</summary>
+internal readonly struct ToBFloat16 : IRounding<ushort>
+{
+    public static ushort Round(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 }

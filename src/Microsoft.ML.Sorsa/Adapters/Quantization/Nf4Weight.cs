@@ -13,7 +13,7 @@ namespace Microsoft.ML.Sorsa.Adapters.Quantization;
 internal sealed class Nf4Weight : FrozenWeight
 {
     private readonly long[] _shape;
-    private readonly long _count;
+    private readonly Nf4Tables _tables;
 
     [ComponentName(Name = "packed")]
     private readonly Tensor _packed;
@@ -24,9 +24,12 @@ internal sealed class Nf4Weight : FrozenWeight
     [ComponentName(Name = "scale_scales")]
     private readonly Tensor _scaleScales;
 
-    private readonly float _scaleOffset;
+    [ComponentName(Name = "scale_offset")]
+    private readonly Tensor _scaleOffset;
 
-    /// <summary>Quantises W [out, in], which is left as it is, in float32.</summary>
+    private bool _released;
+
+    /// <summary>Quantises W [out, in], which is left as it is, in float32, on its device.</summary>
     /// <exception cref="ArithmeticException">A value is not finite.</exception>
     public Nf4Weight(Tensor weight)
         : base(nameof(Nf4Weight))
@@ -34,19 +37,16 @@ internal sealed class Nf4Weight : FrozenWeight
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         _shape = weight.shape;
-        _count = weight.numel();
-        Tensor values = weight.detach().to(ScalarType.Float32).cpu().contiguous();
-        (byte[] packed, float[] scales) = Nf4Code.Quantize(MemoryMarshal.Cast<byte, float>(values.bytes));
-        if (!scales.All(float.IsFinite))
+        (_packed, Tensor scales) = Nf4Quantizer.Quantize(weight);
+        if (!scales.isfinite().all().item<bool>())
         {
             throw new ArithmeticException(
                 "A weight to quantise holds values that are not finite. Its checkpoint is broken: fetch or write it again.");
         }
 
-        (byte[] codes, float[] scaleScales, _scaleOffset) = Nf4Code.QuantizeScales(scales);
-        _packed = tensor(packed, device: weight.device).DetachFromDisposeScope();
-        _scaleCodes = tensor(codes, device: weight.device).DetachFromDisposeScope();
-        _scaleScales = tensor(scaleScales, device: weight.device).DetachFromDisposeScope();
+        _tables = Nf4Tables.Take(weight.device);
+        (_scaleCodes, _scaleScales, _scaleOffset) = Nf4Quantizer.QuantizeScales(scales, _tables);
+        scope.Detach(_packed, _scaleCodes, _scaleScales, _scaleOffset);
         RegisterComponents();
     }
 
@@ -55,46 +55,93 @@ internal sealed class Nf4Weight : FrozenWeight
     /// <summary>What is kept, in bytes.</summary>
     public long Size => _packed.numel() + _scaleCodes.numel() + (sizeof(float) * (_scaleScales.numel() + 1));
 
-    public override Tensor Dense(ScalarType type)
+    /// <summary>The same of a weight of so many values, before there is one.</summary>
+    public static long SizeOf(long values)
+    {
+        long blocks = Blocks(values, Nf4Code.BlockSize);
+        return Blocks(values, 2) + blocks + (sizeof(float) * (Blocks(blocks, Nf4Code.ScaleBlockSize) + 1));
+
+        static long Blocks(long count, int size) => (count + size - 1) / size;
+    }
+
+    /// <summary>What <see cref="Dense"/> takes while it is used, in bytes: the matrix in the type to compute in.</summary>
+    public static long DenseWorking(AdaptedShape shape) => shape.Count * shape.TypeSize;
+
+    /// <summary>
+    /// What quantising takes, in bytes, for the error that it reports: the values in float32 twice, and a third time where they are
+    /// narrower.
+    /// </summary>
+    public static long QuantizingWorking(AdaptedShape shape) => (shape.IsNarrow ? 3 : 2) * shape.Count * sizeof(float);
+
+    /// <summary>The codes, two to a byte.</summary>
+    internal Tensor Packed => _packed;
+
+    /// <summary>The blocks' magnitudes: their codes, what scales these, and what they lie around.</summary>
+    internal (Tensor Codes, Tensor Scales, Tensor Offset) ScaleParts => (_scaleCodes, _scaleScales, _scaleOffset);
+
+    public override Tensor Dense(ScalarType type) => _packed.device_type == DeviceType.CPU ? ByLoop(type) : ByTensors(type);
+
+    /// <summary>In the processor's own memory.</summary>
+    internal Tensor ByLoop(ScalarType type)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return scope.MoveToOuter((_packed.device_type == DeviceType.CPU ? ByLoop() : ByTensors()).to(type));
+        bool isNarrow = type == ScalarType.BFloat16;
+        Tensor dense = empty(_shape, isNarrow ? type : ScalarType.Float32);
+        ReadOnlySpan<float> scales = MemoryMarshal.Cast<byte, float>(Scales().bytes);
+        if (isNarrow)
+        {
+            Nf4Code.Dequantize<ushort, ToBFloat16>(_packed.bytes, scales, MemoryMarshal.Cast<byte, ushort>(dense.bytes));
+        }
+        else
+        {
+            Nf4Code.Dequantize<float, ToFloat32>(_packed.bytes, scales, MemoryMarshal.Cast<byte, float>(dense.bytes));
+        }
+
+        return scope.MoveToOuter(dense.to(type));
     }
 
-    /// <summary>In the processor's own memory.</summary>
-    internal Tensor ByLoop()
+    /// <summary>The same on any device. docs/decisions/nf4.md counts the bytes that it moves.</summary>
+    internal Tensor ByTensors(ScalarType type)
     {
         using var scope = NewDisposeScope();
-        Tensor dense = empty(_shape, ScalarType.Float32);
-        Tensor scales = Scales();
-        Nf4Code.Dequantize(_packed.bytes, MemoryMarshal.Cast<byte, float>(scales.bytes), MemoryMarshal.Cast<byte, float>(dense.bytes));
+        using var noGrad = no_grad();
+        Tensor dense = empty(_shape, type, _packed.device), flat = dense.view(-1), scales = Scales();
+        for (long count = flat.numel(), at = 0; at < count; at += Nf4Slices.SizeOn(_packed.device))
+        {
+            using var slice = NewDisposeScope();
+            long length = Math.Min(count - at, Nf4Slices.SizeOn(_packed.device)), whole = length / Nf4Code.BlockSize;
+            Tensor bytes = _packed.narrow(0, at / 2, (length + 1) / 2).to(ScalarType.Int32);
+            Tensor values = _tables.Pairs.index_select(0, bytes).view_as_real().view(-1);
+            Tensor blocks = scales.narrow(0, at / Nf4Code.BlockSize, (length + Nf4Code.BlockSize - 1) / Nf4Code.BlockSize);
+            values.narrow(0, 0, whole * Nf4Code.BlockSize).view(-1, Nf4Code.BlockSize).mul_(blocks.narrow(0, 0, whole).unsqueeze(1));
+            if (whole < blocks.shape[0])
+            {
+                values.narrow(0, whole * Nf4Code.BlockSize, values.numel() - (whole * Nf4Code.BlockSize)).mul_(blocks.narrow(0, whole, 1));
+            }
+
+            flat.narrow(0, at, length).copy_(values.narrow(0, 0, length));
+        }
+
         return scope.MoveToOuter(dense);
     }
 
-    /// <summary>The same on any device.</summary>
-    internal Tensor ByTensors()
+    protected override void Dispose(bool disposing)
     {
-        using var scope = NewDisposeScope();
-        Tensor pairs = tensor(Nf4Code.PairTable(), [256, 2], device: _packed.device);
-        Tensor values = pairs.index_select(0, _packed.to(ScalarType.Int32)).flatten();
-        Tensor scales = Scales().unsqueeze(1);
-        long whole = scales.shape[0] * Nf4Code.BlockSize;
-        if (values.numel() < whole)
+        if (disposing && !_released)
         {
-            values = cat([values, zeros(whole - values.numel(), values.dtype, values.device)]);
+            _released = true;
+            _tables.Release();
         }
 
-        values = values.view(-1, Nf4Code.BlockSize).mul_(scales).view(-1);
-        return scope.MoveToOuter((_count == whole ? values : values.narrow(0, 0, _count)).view(_shape));
+        base.Dispose(disposing);
     }
 
     /// <summary>The largest magnitude of each block, as far as 8 bits tell.</summary>
     private Tensor Scales()
     {
-        long blocks = _scaleCodes.numel();
-        Tensor map = tensor(Nf4Code.ScaleValues.ToArray(), device: _packed.device);
-        Tensor scales = map.index_select(0, _scaleCodes.to(ScalarType.Int32));
-        return (scales * _scaleScales.repeat_interleave(Nf4Code.ScaleBlockSize).narrow(0, 0, blocks)).Shift((double)_scaleOffset);
+        Tensor scales = _tables.Scales.index_select(0, _scaleCodes.to(ScalarType.Int32));
+        Tensor factors = _scaleScales.repeat_interleave(Nf4Code.ScaleBlockSize).narrow(0, 0, scales.numel());
+        return scales.mul_(factors).Accumulate(_scaleOffset);
     }
 }

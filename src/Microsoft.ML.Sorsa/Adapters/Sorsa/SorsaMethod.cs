@@ -23,6 +23,7 @@ internal sealed class SorsaMethod : AdapterMethod
         [
             new("U", Axis.Out, Axis.Rank), new("s", Axis.Rank), new("Vt", Axis.Rank, Axis.In), AdapterTensor.StartB, AdapterTensor.StartA,
         ],
+        Memory = Memory,
         Restore = Restore,
     };
 
@@ -63,7 +64,7 @@ internal sealed class SorsaMethod : AdapterMethod
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         Tensor startB = (split.U * split.S.Times(Scale)).DetachFromDisposeScope(), startA = split.Vt.clone().DetachFromDisposeScope();
-        FrozenWeight residual = PrincipalSplit.Residual(linear, startB, startA, Quantized);
+        FrozenWeight residual = split.Frozen(linear, startB, startA);
         return new SorsaLinear(residual, split.U, split.S, split.Vt, linear.bias, Scale, (startB, startA))
         {
             Dropout = Dropout,
@@ -80,6 +81,16 @@ internal sealed class SorsaMethod : AdapterMethod
                 adapter.Orthonormalize();
             }
         }
+    }
+
+    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
+    {
+        AdapterMemory part = AdapterMemory.PrincipalPart(settings, shape);
+        return part with
+        {
+            Trained = part.Trained + settings.RankOrDefault,
+            AfterStep = settings.HardOrthonormality ? 3 * part.Trained * shape.WorkingSize : 0,
+        };
     }
 
     private static SorsaMethod Create(MethodSettings settings, MethodRun run) => new()

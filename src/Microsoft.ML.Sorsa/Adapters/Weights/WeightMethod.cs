@@ -15,6 +15,7 @@ internal sealed class WeightMethod : AdapterMethod
         DefaultLearningRate = 5e-4,
         Options = MethodOptions.None,
         Create = (_, _) => new WeightMethod { Everything = true },
+        Memory = Memory,
     };
 
     public static MethodDescriptor Partial { get; } = new()
@@ -24,6 +25,7 @@ internal sealed class WeightMethod : AdapterMethod
         DefaultLearningRate = 5e-4,
         Options = MethodOptions.TargetModules,
         Create = (_, _) => new WeightMethod { Everything = false },
+        Memory = Memory,
     };
 
     public override MethodDescriptor Method => Everything ? Full : Partial;
@@ -32,6 +34,14 @@ internal sealed class WeightMethod : AdapterMethod
     public required bool Everything { get; init; }
 
     public override bool TrainsEveryWeight => Everything;
+
+    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape) => new()
+    {
+        // Where the type is narrower, forward keeps the weight in it, and backward has its gradient in both types.
+        Trained = shape.Count,
+        Factors = shape.IsNarrow ? shape.Count * shape.TypeSize : 0,
+        Working = shape.IsNarrow ? shape.Count * shape.TypeSize : 0,
+    };
 
     public override Adapter Create(string path, Linear linear)
     {

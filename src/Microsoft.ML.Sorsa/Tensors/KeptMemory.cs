@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.Sorsa.Training;
+namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
 /// While one of these is there, glibc keeps the memory that is freed for whoever asks next. Otherwise it gives every large block back to
@@ -38,6 +38,21 @@ internal sealed unsafe class KeptMemory : IDisposable
 
     /// <summary>Whether this process allocates through glibc, as glibc works by itself.</summary>
     public static bool IsSupported => s_mallopt is not null && s_trim is not null && !s_isSetByUser;
+
+    /// <summary>
+    /// Gives what was freed back to the operating system, unless a training keeps it, whose end does that: for whoever let go of a model.
+    /// glibc by itself holds on to what other threads than the first had, and to every block that lies below one that is in use.
+    /// </summary>
+    public static void GiveBack()
+    {
+        lock (s_turn)
+        {
+            if (IsSupported && s_users == 0)
+            {
+                s_trim(0);
+            }
+        }
+    }
 
     public void Dispose()
     {

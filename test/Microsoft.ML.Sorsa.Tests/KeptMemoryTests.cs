@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
-using Microsoft.ML.Sorsa.Training;
+using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.Sorsa.Tests.Training;
+namespace Microsoft.ML.Sorsa.Tests;
 
 /// <summary>Whether memory that is freed is there for the next who asks.</summary>
 [TestClass]

@@ -1,0 +1,66 @@
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Memory;
+using Microsoft.ML.Sorsa.Training;
+
+namespace Microsoft.ML.Sorsa.FineTuning;
+
+/// <summary>The micro-batches of a run that may take the most memory, in sizes: no other has both more tokens and more labels.</summary>
+/// <param name="Training">Those that are trained on.</param>
+/// <param name="Validation">Those of the validation rows; empty where there are none.</param>
+/// <param name="Accumulates">A step has several.</param>
+internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnlyList<BatchSizes> Validation, bool Accumulates)
+{
+    /// <summary>Those that rows make, over all steps of the run.</summary>
+    /// <param name="settings">A MaxPromptLength below that which the rows were made with cuts them further.</param>
+    /// <param name="train">Rows to train on.</param>
+    /// <param name="validation">The others; empty: none.</param>
+    public static MicroBatches Of(
+        FineTuningSettings settings, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
+    {
+        TrainingSettings training = settings.Training;
+        (train, validation) = (Shortened(train, settings.MaxPromptLength), Shortened(validation, settings.MaxPromptLength));
+        var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
+        return new MicroBatches(
+            Largest(plan.Steps(0, plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps)).SelectMany(step => step)),
+            Largest(BatchPlan.ByLength(validation, training.BatchSize)),
+            training.GradientAccumulationSteps > 1 && train.Count > training.BatchSize);
+    }
+
+    /// <summary>The longest that the options allow, where there are no rows yet.</summary>
+    /// <param name="settings">Options that only validation rows give a meaning say that there will be some.</param>
+    /// <param name="maxPositions">Tokens that a text may have.</param>
+    public static MicroBatches Longest(FineTuningSettings settings, int maxPositions)
+    {
+        TrainingSettings training = settings.Training;
+        long width = Math.Min((long)settings.MaxPromptLength + settings.MaxResponseLength, maxPositions);
+        var longest = new BatchSizes(
+            training.BatchSize, width, training.BatchSize * Math.Min(settings.MaxResponseLength, Math.Max(width - 1, 1)));
+        bool validates = (training.EvaluationSteps ?? training.EarlyStoppingPatience) is not null;
+        return new MicroBatches([longest], validates ? [longest] : [], training.GradientAccumulationSteps > 1);
+    }
+
+    private static List<BatchSizes> Largest(IEnumerable<IReadOnlyList<SupervisedExample>> microBatches)
+    {
+        var largest = new List<BatchSizes>();
+        foreach (BatchSizes batch in microBatches.Select(Sizes).Distinct()
+            .OrderByDescending(batch => batch.Tokens).ThenByDescending(batch => batch.Labels))
+        {
+            if (largest.Count == 0 || batch.Labels > largest[^1].Labels)
+            {
+                largest.Add(batch);
+            }
+        }
+
+        return largest;
+    }
+
+    private static BatchSizes Sizes(IReadOnlyList<SupervisedExample> rows) =>
+        new(rows.Count, rows.Max(row => row.Ids.Length), rows.Sum(row => (long)row.LabelCount));
+
+    private static IReadOnlyList<SupervisedExample> Shortened(IReadOnlyList<SupervisedExample> rows, int maxPromptLength) =>
+        rows.All(row => row.PromptLength <= maxPromptLength)
+            ? rows
+            : [.. rows.Select(row => row.PromptLength <= maxPromptLength
+                ? row
+                : new SupervisedExample(new int[row.Ids.Length - row.PromptLength + maxPromptLength], maxPromptLength))];
+}

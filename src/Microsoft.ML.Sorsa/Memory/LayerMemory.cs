@@ -1,0 +1,106 @@
+using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Models;
+
+namespace Microsoft.ML.Sorsa.Memory;
+
+/// <summary>
+/// What one decoder layer takes, in bytes, by the operations of <see cref="DecoderLayer"/>: H is the hidden size, Q and K the widths of
+/// queries and of keys, I the feed-forward's; c the bytes of a number, and at least 4 in a norm.
+/// </summary>
+/// <param name="model">The model.</param>
+/// <param name="adapters">What stands in each projection of a layer, by its name; those that are not adapted are left out.</param>
+/// <param name="trainsNorms">The norms' weights train.</param>
+internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, AdapterMemory> adapters, bool trainsNorms)
+{
+    private static readonly string[] s_attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
+    private static readonly string[] s_feedForward = ["gate_proj", "up_proj", "down_proj"];
+
+    private readonly DecoderSpec _spec = model.Spec;
+    private readonly long _size = model.TypeSize;
+    private readonly long _normSize = Math.Max(model.TypeSize, sizeof(float));
+
+    private long Hidden => _spec.HiddenSize;
+
+    private long Queries => (long)_spec.Attention.HeadCount * _spec.Attention.HeadDim;
+
+    private long Keys => (long)_spec.Attention.KeyValueHeadCount * _spec.Attention.HeadDim;
+
+    private long Intermediate => _spec.FeedForward.IntermediateSize;
+
+    /// <summary>The keys and values are repeated for the heads that share them.</summary>
+    private bool Repeats => Queries != Keys;
+
+    /// <summary>What gradient checkpointing keeps: the inputs of attention and of the feed-forward part.</summary>
+    public long Checkpoints(BatchSizes batch) => 2 * batch.Tokens * Hidden * _size;
+
+    /// <summary>What forward keeps for backward, what does not depend on the number of tokens included.</summary>
+    public long Kept(BatchSizes batch) => KeptByAttention(batch) + KeptByFeedForward(batch);
+
+    /// <summary>What forward makes and does not keep, which lives until the layer's end.</summary>
+    public long Forward(BatchSizes batch) => MadeByAttention(batch) + MadeByFeedForward(batch);
+
+    /// <summary>What is there while one of the two blocks is computed again, the larger.</summary>
+    public long Recomputed(BatchSizes batch) => Math.Max(
+        KeptByAttention(batch) + MadeByAttention(batch), KeptByFeedForward(batch) + MadeByFeedForward(batch));
+
+    /// <summary>What one of the two blocks keeps for its backward, the larger.</summary>
+    public long KeptByBlock(BatchSizes batch) => Math.Max(KeptByAttention(batch), KeptByFeedForward(batch));
+
+    /// <summary>
+    /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
+    /// what was kept for the step before; and that of the residual stream.
+    /// </summary>
+    public long Backward(BatchSizes batch) =>
+        batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
+
+    /// <summary>What one projection has while it is computed, the largest.</summary>
+    public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
+
+    /// <summary>x, in float32 at least, and one over its root mean square; where the weight trains, what it is multiplied with.</summary>
+    private long KeptByNorm => (Hidden * _normSize) + sizeof(float) + (trainsNorms ? Hidden * _size : 0);
+
+    /// <summary>x², the scaled x and what is cast.</summary>
+    private long MadeByNorm => (2 * Hidden * _normSize) + (_size < _normSize ? Hidden * _size : 0);
+
+    /// <summary>
+    /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.
+    /// </summary>
+    private long KeptByAttention(BatchSizes batch) => (Mask(batch) * _size) + Factors(s_attention) + (batch.Tokens * (KeptByNorm
+        + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
+        + ((Repeats ? 3 * Queries : Queries + (2 * Keys)) * _size)
+        + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float))
+        + PerToken(s_attention)));
+
+    /// <summary>
+    /// The norm; queries and keys before they are turned, their halves swapped and one of them negated; what is repeated; the output that
+    /// is added to x, and the sum where the next norm does not keep it.
+    /// </summary>
+    private long MadeByAttention(BatchSizes batch) => (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
+        + (((5 * (Queries + Keys)) / 2) * _size) + (Repeats ? 2 * Keys * _size : 0)
+        + (Hidden * _size) + (_size < _normSize ? Hidden * _size : 0)
+        + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
+
+    /// <summary>
+    /// The norm; the projections' common input; the gate before and behind its activation, the other side, the product of the two.
+    /// </summary>
+    private long KeptByFeedForward(BatchSizes batch) => Factors(s_feedForward) + (batch.Tokens * (KeptByNorm
+        + (Trains("gate_proj", "up_proj") ? Hidden * _size : 0)
+        + ((Trains("down_proj") ? 4 : 3) * Intermediate * _size)
+        + PerToken(s_feedForward)));
+
+    /// <summary>The norm, and the output that is added to x; inputs that no adapter keeps.</summary>
+    private long MadeByFeedForward(BatchSizes batch) => batch.Tokens * (MadeByNorm + (Hidden * _size)
+        + (Trains("gate_proj", "up_proj") ? 0 : Hidden * _size) + (Trains("down_proj") ? 0 : Intermediate * _size));
+
+    private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
+
+    private long Factors(string[] names) => Adapters(names).Sum(adapter => adapter.Factors);
+
+    private IEnumerable<AdapterMemory> Adapters(string[] names) => names.Where(adapters.ContainsKey).Select(name => adapters[name]);
+
+    private bool Trains(params string[] names) => Adapters(names).Any();
+
+    /// <summary>T² where a window is narrower than the rows; else there is no mask.</summary>
+    private long Mask(BatchSizes batch) =>
+        _spec.LayerPattern.Any(layer => layer.SlidingWindow < batch.Width) ? batch.Width * batch.Width : 0;
+}

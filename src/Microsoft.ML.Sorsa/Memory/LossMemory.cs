@@ -1,0 +1,30 @@
+using Microsoft.ML.Sorsa.Models;
+
+namespace Microsoft.ML.Sorsa.Memory;
+
+/// <summary>
+/// What the scores and the loss take, in bytes. V is the vocabulary and n the labelled tokens that are scored at a time: all of them, or a
+/// chunk.
+/// </summary>
+/// <param name="model">The model.</param>
+/// <param name="chunkSize">The most labelled tokens at a time.</param>
+internal sealed class LossMemory(ModelSizes model, int chunkSize)
+{
+    /// <summary>Bytes of a score in the softmax.</summary>
+    private readonly long _wide = Math.Max(model.TypeSize, sizeof(float));
+
+    private DecoderSpec Spec => model.Spec;
+
+    /// <summary>
+    /// In backward n · V scores in the type to compute in, and in float32 the logarithms of the probabilities, their gradient and that of
+    /// the scores. Beside them the hidden states at all labels, their gradient, and then that of all tokens.
+    /// </summary>
+    public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (3 * _wide)))
+        + (((2 * batch.Labels) + batch.Tokens) * Spec.HiddenSize * model.TypeSize);
+
+    /// <summary>Without gradients the scores, in float32 too, and the logarithms of their probabilities.</summary>
+    public long Evaluating(BatchSizes batch) =>
+        Scores(batch) * (model.TypeSize + _wide + (model.TypeSize < _wide ? _wide : 0));
+
+    private long Scores(BatchSizes batch) => Math.Min(batch.Labels, chunkSize) * Spec.VocabularySize;
+}
