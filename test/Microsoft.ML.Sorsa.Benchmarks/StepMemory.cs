@@ -1,11 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Sorsa;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tests.Memory;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
@@ -16,8 +16,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// <summary>
 /// What gradient checkpointing and the loss in chunks cost in time and save of memory: <c>checkpointing [model folder] [rounds]</c>.
 /// SORSA of rank 16 on four rows of 256 tokens, float32, one torch thread; each round times one step of each variant, processor time, over
-/// the same step without checkpointing and with the whole loss at once. Memory is what glibc has handed out at most, above what lies there
-/// before the step, read a thousand times a second.
+/// the same step without checkpointing and with the whole loss at once. Memory is the most of tensors that are alive, above what lies there
+/// before the step.
 /// </summary>
 internal static class StepMemory
 {
@@ -43,6 +43,7 @@ internal static class StepMemory
             [.. Enumerable.Range(0, Tokens).Select(_ => random.Next(variants[0].VocabularySize))], PromptLength: 1))];
         var measured = variants.Select(_ => new List<(double Milliseconds, double Megabytes)>()).ToArray();
         using var kept = new KeptMemory();
+        using var memory = new AllocatedMemory();
 
         // The first round warms up.
         for (int round = 0; round <= rounds; round++)
@@ -94,22 +95,12 @@ internal static class StepMemory
 
         public (double Milliseconds, double Megabytes) Step(SupervisedExample[] rows)
         {
-            double peak = 0, before = Allocated();
-            using var done = new ManualResetEventSlim();
-            var watch = new Thread(() =>
-            {
-                while (!done.Wait(1))
-                {
-                    peak = Math.Max(peak, Allocated());
-                }
-            });
-            watch.Start();
+            AllocatedMemory.ForgetPeak();
+            long before = AllocatedMemory.Now;
             double start = Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;
             _loop.Continue(_state, [[rows]], _totalSteps, validate: null, _ => { }, CancellationToken.None);
             double time = Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds - start;
-            done.Set();
-            watch.Join();
-            return (time, (peak - before) / 1e6);
+            return (time, (AllocatedMemory.Peak - before) / 1e6);
         }
 
         public void Dispose()
@@ -117,30 +108,5 @@ internal static class StepMemory
             _state.Dispose();
             _model.Dispose();
         }
-    }
-
-    private static double Allocated()
-    {
-        Info info = Read();
-        return (double)info.UsedBlocks + info.MappedBytes;
-    }
-
-    [DllImport("libc.so.6", EntryPoint = "mallinfo2")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern Info Read();
-
-    /// <summary>struct mallinfo2 of malloc.h.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private readonly struct Info
-    {
-        private readonly nuint _arena, _freeBlocks, _fastBlocks, _mappedBlocks;
-
-        public readonly nuint MappedBytes;
-
-        private readonly nuint _unused, _fastBytes;
-
-        public readonly nuint UsedBlocks;
-
-        private readonly nuint _freeBytes, _keepCost;
     }
 }

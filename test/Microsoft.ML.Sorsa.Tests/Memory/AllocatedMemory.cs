@@ -42,7 +42,7 @@ internal sealed unsafe class AllocatedMemory : IDisposable
         _table = (nint*)*_allocator;
         s_allocate = (delegate* unmanaged<DataPointer*, void*, nuint, void*>)_table[AllocateSlot];
         s_free = ((delegate* unmanaged<void*, delegate* unmanaged<nint, void>>)_table[DeleterSlot])(_allocator);
-        nint* copy = (nint*)System.Runtime.InteropServices.NativeMemory.Alloc((SlotsBefore + Slots) * (nuint)sizeof(nint));
+        nint* copy = (nint*)NativeMemory.Alloc((SlotsBefore + Slots) * (nuint)sizeof(nint));
         for (int i = 0; i < SlotsBefore + Slots; i++)
         {
             copy[i] = _table[i - SlotsBefore];
@@ -68,7 +68,7 @@ internal sealed unsafe class AllocatedMemory : IDisposable
     public void Dispose()
     {
         *_allocator = (nint)_table;
-        System.Runtime.InteropServices.NativeMemory.Free(_ownTable - SlotsBefore);
+        NativeMemory.Free(_ownTable - SlotsBefore);
     }
 
     private static string LibraryPath() => File.ReadLines("/proc/self/maps")
