@@ -97,8 +97,11 @@ public sealed class TerminatedTrainingTests
         }
 
         string program = Path.Combine(AppContext.BaseDirectory, typeof(Program).Assembly.GetName().Name!);
-        using Process process = Process.Start(
-            new ProcessStartInfo(program, [Argument, checkpoints, kind]) { RedirectStandardOutput = true })!;
+
+        // A shell's background jobs ignore SIGINT, and whatever they start does.
+        using Process process = Process.Start(new ProcessStartInfo(
+            "env", ["--default-signal=INT", program, Argument, checkpoints, kind])
+        { RedirectStandardOutput = true })!;
         while (process.StandardOutput.ReadLine() is { } line && line != $"step {Least}")
         {
         }
