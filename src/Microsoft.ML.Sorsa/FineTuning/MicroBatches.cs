@@ -10,6 +10,9 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// <param name="Accumulates">A step has several.</param>
 internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnlyList<BatchSizes> Validation, bool Accumulates)
 {
+    /// <summary>So many rows of a run are looked at, in a second; in a longer one the longest rows are taken to meet.</summary>
+    private const int LookedAt = 2_000_000;
+
     /// <summary>Those that rows make, over all steps of the run.</summary>
     /// <param name="settings">A MaxPromptLength below that which the rows were made with cuts them further.</param>
     /// <param name="train">Rows to train on.</param>
@@ -20,8 +23,14 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
         TrainingSettings training = settings.Training;
         (train, validation) = (Shortened(train, settings.MaxPromptLength), Shortened(validation, settings.MaxPromptLength));
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
+        int steps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
+        long rowsPerStep = Math.Min((long)training.BatchSize * training.GradientAccumulationSteps, train.Count);
+        int seen = (int)Math.Min(steps, Math.Max(LookedAt / rowsPerStep, 1));
+        IEnumerable<IReadOnlyList<SupervisedExample>> microBatches = plan.Steps(0, seen).SelectMany(step => step);
         return new MicroBatches(
-            Largest(plan.Steps(0, plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps)).SelectMany(step => step)),
+            Largest(seen == steps
+                ? microBatches
+                : microBatches.Append([.. train.OrderByDescending(row => row.Ids.Length).Take(training.BatchSize)])),
             Largest(BatchPlan.ByLength(validation, training.BatchSize)),
             training.GradientAccumulationSteps > 1 && train.Count > training.BatchSize);
     }
