@@ -29,6 +29,7 @@ internal static class Nf4Storage
         using CausalLM model = CausalLM.Load(folder, arguments.Type, arguments.Device);
         (long bytes, long parameters) = (0, 0);
         var errors = new List<QuantizationError>();
+        var plain = new List<double>();
         var ratios = new List<double>();
         var times = new List<(double Quantised, double Read)>();
         foreach (ProjectionSlot slot in model.Projections)
@@ -39,6 +40,7 @@ internal static class Nf4Storage
             Tensor weight = ((Linear)slot.Module).weight;
             errors.Add(PrincipalSplit.Quantized(weight, new TripletSlice(0, rank), 1, Rounds, Decomposition.Drawn(generator)).Error!);
             using var quantized = new Nf4Weight(weight);
+            plain.Add(QuantizationError.Relative(weight, quantized, product: null));
             bytes += quantized.Size;
             parameters += weight.numel();
             ratios.Add(Ratio(weight, quantized, clock));
@@ -49,7 +51,7 @@ internal static class Nf4Storage
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{Path.GetFileName(folder)}, {errors.Count} projections, {parameters:N0} parameters, r = {rank}"));
         Print("bytes per parameter (float32 4, bfloat16 2)", (double)bytes / parameters, "F3");
-        Print("error of plain NF4", Statistics.Median(errors.Select(error => error.Plain)), "F4");
+        Print("error of plain NF4", Statistics.Median(plain), "F4");
         Print("error beside the leading triplets", Statistics.Median(errors.Select(error => error.Residual!.Value)), "F4");
         Print(string.Create(CultureInfo.InvariantCulture, $"error after {Rounds} rounds of both"),
             Statistics.Median(errors.Select(error => error.Initial)), "F4");

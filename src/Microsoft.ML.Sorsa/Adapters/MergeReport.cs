@@ -131,7 +131,10 @@ public sealed record MatrixMerge
     /// </summary>
     public required double EffectiveRank { get; init; }
 
-    /// <summary>Where the base was quantised, ‖W − NF4(W)‖_F / ‖W‖_F, the error of plain NF4; otherwise null.</summary>
+    /// <summary>
+    /// Where W itself was quantised, ‖W − NF4(W)‖_F / ‖W‖_F; otherwise null, in SORSA and PiSSA too, which quantise what is left beside the
+    /// trained part.
+    /// </summary>
     public double? Nf4Error { get; init; }
 
     /// <summary>

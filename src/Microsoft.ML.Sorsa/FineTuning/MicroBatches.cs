@@ -10,8 +10,11 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 /// <param name="Accumulates">A step has several.</param>
 internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnlyList<BatchSizes> Validation, bool Accumulates)
 {
-    /// <summary>So many rows of a run are looked at, in a second; in a longer one the longest rows are taken to meet.</summary>
-    private const int LookedAt = 2_000_000;
+    /// <summary>
+    /// So many rows of a run are looked at: a third of a second, once for every remedy that is tried. In a longer run the longest rows are
+    /// taken to meet.
+    /// </summary>
+    private const int LookedAt = 500_000;
 
     /// <summary>Those that rows make, over all steps of the run.</summary>
     /// <param name="settings">A MaxPromptLength below that which the rows were made with cuts them further.</param>

@@ -93,7 +93,7 @@ internal sealed record PrincipalSplit(
         using var noGrad = no_grad();
         start ??= (u, s, vt) => (u * s.Times(scale), vt);
         Tensor wide = weight.to(AdapterStart.TypeFor(weight)), rest = wide;
-        double plain = QuantizationError.OfPlain(wide), first = 0;
+        double first = 0;
         PrincipalSplit? best = null;
         for (int round = 0; round < rounds; round++)
         {
@@ -111,7 +111,7 @@ internal sealed record PrincipalSplit(
             if (best is null || error < best.Error!.Initial)
             {
                 best?.QuantizedResidual!.Dispose();
-                best = new PrincipalSplit(u, s, vt, new QuantizationError(plain, first, error), residual);
+                best = new PrincipalSplit(u, s, vt, new QuantizationError(null, first, error), residual);
             }
             else
             {

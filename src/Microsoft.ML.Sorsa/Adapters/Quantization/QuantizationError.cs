@@ -3,18 +3,11 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Adapters.Quantization;
 
 /// <summary>What quantising cost a matrix at the start, as ‖W − its stand-in‖_F / ‖W‖_F.</summary>
-/// <param name="Plain">NF4(W).</param>
+/// <param name="Plain">NF4(W); null where W itself is not quantised.</param>
 /// <param name="Residual">NF4(W − principal part) beside the principal part; null where nothing is taken out.</param>
 /// <param name="Initial">What training starts from.</param>
-internal sealed record QuantizationError(double Plain, double? Residual, double Initial)
+internal sealed record QuantizationError(double? Plain, double? Residual, double Initial)
 {
-    /// <summary>The error of NF4(W) alone.</summary>
-    public static double OfPlain(Tensor weight)
-    {
-        using var plain = new Nf4Weight(weight);
-        return Relative(weight, plain, null);
-    }
-
     /// <summary>The error of a frozen weight, and a product beside it where there is one.</summary>
     public static double Relative(Tensor weight, FrozenWeight frozen, Tensor? product)
     {
