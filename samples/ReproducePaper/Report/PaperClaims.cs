@@ -1,0 +1,82 @@
+namespace ReproducePaper.Report;
+
+/// <summary>The paper's claims, beside the figure that each bears on.</summary>
+internal static class PaperClaims
+{
+    /// <summary>Table 1: SORSA answers more than the others.</summary>
+    public static IEnumerable<Claim> OfTable1(StudyResults results) =>
+        from test in results.Before.Scores.Select(score => score.Name)
+        from other in new[] { StudyMethod.Lora, StudyMethod.Pissa, StudyMethod.AdaLora, StudyMethod.Full, StudyMethod.NoRegularizer }
+        where results.Methods.Any(method => method.Key == other)
+        select Claim.Of(
+            $"{test}: SORSA answers more questions right than {StudyMethod.Find(other)!.Title}.", larger: true,
+            Accuracies(results, StudyMethod.Sorsa, test), Accuracies(results, other, test), "percentage points", scale: 100);
+
+    /// <summary>SORSA keeps more of what the model knew.</summary>
+    public static IEnumerable<Claim> OfForgetting(StudyResults results) =>
+        from other in new[] { StudyMethod.Lora, StudyMethod.Pissa, StudyMethod.Full }
+        where results.Methods.Any(method => method.Key == other)
+        select Claim.Of(
+            $"SORSA forgets less of general text than {StudyMethod.Find(other)!.Title}.", larger: false,
+            Each(results, StudyMethod.Sorsa, results.Forgetting), Each(results, other, results.Forgetting), "nats per token");
+
+    /// <summary>Section 3 and Figure 2: SORSA changes singular values and vectors least, and the regularizer is why.</summary>
+    public static IEnumerable<Claim> OfMatrices(StudyResults results) =>
+        from other in new[] { StudyMethod.Partial, StudyMethod.Lora, StudyMethod.NoRegularizer }
+        where results.Methods.Any(method => method.Key == other)
+        from claim in new[]
+        {
+            Claim.Of(
+                $"SORSA changes singular vectors less (ΔD) than {StudyMethod.Find(other)!.Title}.", larger: false,
+                Each(results, StudyMethod.Sorsa, VectorChange), Each(results, other, VectorChange), "in ΔD, mean of all matrices"),
+            Claim.Of(
+                $"SORSA changes singular values less (ΔΣ) than {StudyMethod.Find(other)!.Title}.", larger: false,
+                Each(results, StudyMethod.Sorsa, ValueChange), Each(results, other, ValueChange), "in ΔΣ, mean of all matrices"),
+        }
+        select claim;
+
+    /// <summary>Figure 3 and Eq. (17): the regularizer keeps U and V orthonormal, and a γ beyond its bound does harm.</summary>
+    public static IEnumerable<Claim> OfGamma(StudyResults results)
+    {
+        double most = results.Settings.Gammas.DefaultIfEmpty(0).Max();
+        IReadOnlyList<RunResult> none = OfGamma(results, 0), large = OfGamma(results, most);
+        IReadOnlyList<RunResult> usual = [.. results.Of(StudyMethod.Sorsa).Where(run => none.Any(other => other.Run.Seed == run.Run.Seed))];
+        yield return Claim.Of(
+            "The regularizer keeps U and V nearer to orthonormal than they stay without it.", larger: false,
+            [.. usual.Select(Orthonormality)], [.. none.Select(Orthonormality)], "in ‖UᵀU − I‖, mean of all factors at the end");
+        yield return Claim.Of(
+            FormattableString.Invariant($"A γ beyond the bound of Eq. (17) does harm: with γ = {most} the loss ends higher than with the usual one."), larger: true,
+            [.. large.Select(Curves.FinalLoss)], [.. usual.Select(Curves.FinalLoss)], "nats per token");
+    }
+
+    /// <summary>Figure 4: SORSA converges faster.</summary>
+    public static IEnumerable<Claim> OfConvergence(StudyResults results) =>
+        from other in new[] { StudyMethod.Lora, StudyMethod.Pissa }
+        where results.Methods.Any(method => method.Key == other)
+        select Claim.Of(
+            $"SORSA converges faster than {StudyMethod.Find(other)!.Title}: its loss, meaned over all steps, is lower.", larger: false,
+            Each(results, StudyMethod.Sorsa, Curves.MeanLoss), Each(results, other, Curves.MeanLoss), "nats per token");
+
+    public static IReadOnlyList<RunResult> OfGamma(StudyResults results, double gamma) =>
+        [.. results.Gammas.Where(run => run.Run.Gamma == gamma).OrderBy(run => run.Run.Seed)];
+
+    /// <summary>ΔD at the end, mean of all matrices.</summary>
+    public static double? VectorChange(RunResult run) => AtEnd(run, matrix => matrix.SingularVectorChange);
+
+    /// <summary>ΔΣ at the end, mean of all matrices.</summary>
+    public static double? ValueChange(RunResult run) => AtEnd(run, matrix => matrix.SingularValueChange);
+
+    /// <summary>Singular vectors of the end that the start had none like, mean of all matrices.</summary>
+    public static double? Intruders(RunResult run) => AtEnd(run, matrix => matrix.IntruderDimensions);
+
+    private static double? Orthonormality(RunResult run) => AtEnd(run, matrix => matrix.Orthonormality);
+
+    private static double? AtEnd(RunResult run, Func<MatrixRecord, double?> number) =>
+        run.Divergence is null ? Curves.AtLastStep(run.Matrices).Select(number).Average() : null;
+
+    private static IReadOnlyList<double?> Accuracies(StudyResults results, string method, string test) =>
+        Each(results, method, run => StudyResults.Accuracy(run, test));
+
+    private static IReadOnlyList<double?> Each(StudyResults results, string method, Func<RunResult, double?> number) =>
+        [.. results.Of(method).Select(number)];
+}

@@ -1,0 +1,80 @@
+namespace ReproducePaper;
+
+/// <summary>What a run is for.</summary>
+internal enum RunKind
+{
+    /// <summary>The model before any training.</summary>
+    Base,
+
+    /// <summary>Chooses a learning rate, by the loss of validation rows.</summary>
+    Tuning,
+
+    /// <summary>What the tables and figures tell.</summary>
+    Reported,
+
+    /// <summary>Figure 3: another γ.</summary>
+    Gamma,
+}
+
+/// <summary>One run of the study; with the study's settings it decides every number of the result.</summary>
+internal sealed record Run
+{
+    public required RunKind Kind { get; init; }
+
+    /// <summary>A <see cref="StudyMethod.Key"/>.</summary>
+    public required string Method { get; init; }
+
+    public required double LearningRate { get; init; }
+
+    public required int Seed { get; init; }
+
+    /// <summary>In place of the study's, for <see cref="RunKind.Gamma"/>.</summary>
+    public double? Gamma { get; init; }
+}
+
+/// <summary>What came of a run.</summary>
+internal sealed record RunResult
+{
+    public required Run Run { get; init; }
+
+    public long TrainableParameters { get; init; }
+
+    /// <summary>The median of all steps but the first and those that were analysed.</summary>
+    public double? SecondsPerStep { get; init; }
+
+    /// <summary>The most memory that was resident, in bytes.</summary>
+    public long PeakMemory { get; init; }
+
+    /// <summary>In nats per token; null where there were no validation rows or training diverged.</summary>
+    public double? ValidationLoss { get; init; }
+
+    public IReadOnlyList<StepRecord> Steps { get; init; } = [];
+
+    public IReadOnlyList<MatrixRecord> Matrices { get; init; } = [];
+
+    /// <summary>By the set's name; none where training diverged.</summary>
+    public IReadOnlyList<Score> Scores { get; init; } = [];
+
+    /// <summary>On general text, in nats per token.</summary>
+    public double? TextLoss { get; init; }
+
+    /// <summary>Of the multiple-choice questions.</summary>
+    public Score? Choices { get; init; }
+
+    /// <summary>Why training ended early, or null.</summary>
+    public string? Divergence { get; init; }
+}
+
+/// <summary>A step of a training.</summary>
+internal sealed record StepRecord(int Step, double Loss, double GradientNorm, double? Orthonormality);
+
+/// <summary>A matrix at a step: the analysis's numbers.</summary>
+internal sealed record MatrixRecord(
+    int Step, string Path, int Layer, string Module, double SingularValueChange, double SingularVectorChange, double? Orthonormality,
+    double EffectiveRank, int IntruderDimensions);
+
+/// <summary>Right answers of a set.</summary>
+internal sealed record Score(string Name, int Correct, int Total)
+{
+    public double Accuracy => (double)Correct / Total;
+}

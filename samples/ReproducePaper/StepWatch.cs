@@ -1,0 +1,34 @@
+using System.Diagnostics;
+using CompareMethods;
+using Microsoft.ML.Sorsa.Training;
+
+namespace ReproducePaper;
+
+/// <summary>Keeps what the trainer tells of every step.</summary>
+internal sealed class StepWatch : IProgress<SorsaTrainingProgress>
+{
+    private readonly List<StepRecord> _steps = [];
+    private readonly List<double> _seconds = [];
+    private long _lastReport;
+    private SorsaTrainingProgress? _last;
+
+    public void Report(SorsaTrainingProgress value)
+    {
+        long now = Stopwatch.GetTimestamp();
+        if (_last is not null)
+        {
+            _seconds.Add(Stopwatch.GetElapsedTime(_lastReport, now).TotalSeconds);
+        }
+
+        (_last, _lastReport) = (value, now);
+        _steps.Add(new StepRecord(value.Step, value.Loss, value.GradientNorm, value.Orthonormality));
+    }
+
+    public RunResult AddTo(RunResult result) => result with
+    {
+        TrainableParameters = _last?.TrainableParameters ?? 0,
+        SecondsPerStep = _seconds.Count == 0 ? null : Statistics.Median(_seconds),
+        ValidationLoss = _last?.ValidationLoss,
+        Steps = [.. _steps],
+    };
+}

@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using ReproducePaper.Report;
+
+namespace ReproducePaper;
+
+/// <summary>The study: rates, then what is reported, then γ; and the report of it all.</summary>
+internal static class Study
+{
+    public static int Do(StudySettings settings, string output, int processes, int threads, CancellationToken cancellationToken)
+    {
+        var clock = Stopwatch.StartNew();
+        StudyFolder folder = StudyFolder.Open(output, settings);
+
+        // Read once here, so that a file that is wrong is found before the first training.
+        StudyData data = StudyData.Load(folder.Settings);
+        Console.WriteLine(FormattableString.Invariant(
+            $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.ModelFolder))}: {settings.Methods.Count} methods, {data.Train.Count} rows")
+            + FormattableString.Invariant($" to train on, {data.Validation.Count} to validate, {data.Tests.Sum(test => test.Rows.Count)} to ask"));
+        var queue = new RunQueue(folder, processes, threads, cancellationToken);
+        RunResult before = queue.Do("the model before", [new Run { Kind = RunKind.Base, Method = "base", LearningRate = 0, Seed = 0 }])[0];
+        IReadOnlyList<TunedRate> rates = RateSearch.Do(folder.Settings, queue);
+        Dictionary<string, double> best = rates.ToDictionary(rate => rate.Method.Key, rate => rate.Best, StringComparer.Ordinal);
+
+        // Methods take turns, so that what else the machine does meets all of them.
+        RunResult[] reported = queue.Do("methods",
+        [
+            .. from seed in Enumerable.Range(1, settings.Seeds)
+               from method in settings.Methods
+               select new Run { Kind = RunKind.Reported, Method = method, LearningRate = best[method], Seed = seed },
+        ]);
+        RunResult[] gammas = best.TryGetValue(StudyMethod.Sorsa, out double rate)
+            ? queue.Do("γ",
+            [
+                .. from seed in Enumerable.Range(1, settings.Seeds)
+                   from gamma in settings.Gammas
+                   select new Run { Kind = RunKind.Gamma, Method = StudyMethod.Sorsa, LearningRate = rate, Seed = seed, Gamma = gamma },
+            ])
+            : [];
+
+        var results = new StudyResults(folder.Settings, before, rates, reported, gammas);
+        StudyTables.Write(folder, results);
+        string report = folder.PathOf("report.html");
+        StudyFolder.Write(report, ReportPage.Of(results));
+        ConsoleSummary.Write(results);
+        Console.WriteLine(FormattableString.Invariant(
+            $"{queue.Trained} runs were trained in {clock.Elapsed.TotalMinutes:F1} minutes. Report: {report}; the numbers lie beside it as CSV."));
+        return 0;
+    }
+}
+
+/// <summary>All that the report is made of.</summary>
+internal sealed record StudyResults(
+    StudySettings Settings, RunResult Before, IReadOnlyList<TunedRate> Rates, IReadOnlyList<RunResult> Reported,
+    IReadOnlyList<RunResult> Gammas)
+{
+    public IReadOnlyList<StudyMethod> Methods { get; } = [.. Settings.Methods.Select(key => StudyMethod.Find(key)!)];
+
+    /// <summary>The runs of a method, by seed; none where it is not in the study.</summary>
+    public IReadOnlyList<RunResult> Of(string method) =>
+        [.. Reported.Where(run => run.Run.Method == method).OrderBy(run => run.Run.Seed)];
+
+    /// <summary>The first set of questions; what accuracy means where only one can be shown.</summary>
+    public string MainTest => Before.Scores.Count > 0 ? Before.Scores[0].Name : "";
+
+    /// <summary>The share of right answers; a training that diverged has none right.</summary>
+    public static double Accuracy(RunResult run, string test) =>
+        run.Scores.FirstOrDefault(score => score.Name == test)?.Accuracy ?? 0;
+
+    /// <summary>Nats per token of general text that were lost; null where that was not measured.</summary>
+    public double? Forgetting(RunResult run) => run.TextLoss - Before.TextLoss;
+}

@@ -1,0 +1,66 @@
+using Microsoft.ML.Sorsa;
+using Microsoft.ML.Sorsa.Adapters;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+
+namespace ReproducePaper;
+
+/// <summary>A row of Table 1: a method, and what else it sets.</summary>
+/// <param name="Key">As on the command line and in the files.</param>
+/// <param name="Title">As in the report.</param>
+/// <param name="Method">The library's name of it.</param>
+/// <param name="LearningRate">
+/// Where the search begins on the bundled task: the best of CompareMethods' table in docs/measurements.md. From there it goes down and up.
+/// </param>
+/// <param name="Configure">Sets what belongs to this row alone, given the steps of the run.</param>
+internal sealed record StudyMethod(
+    string Key, string Title, FineTuningMethod Method, double LearningRate, Action<Options, int>? Configure = null)
+{
+    public const string Sorsa = "sorsa", NoRegularizer = "sorsa-no-regularizer", Hard = "sorsa-hard", Lora = "lora", Pissa = "pissa",
+        AdaLora = "adalora", Full = "full", Partial = "partial";
+
+    /// <summary>Not a method: the model as it was.</summary>
+    public static StudyMethod Base { get; } = new("base", "before", default, 0);
+
+    public static IReadOnlyList<StudyMethod> All { get; } =
+    [
+        new(Sorsa, "SORSA", FineTuningMethod.Sorsa, 2e-3),
+        new(NoRegularizer, "SORSA, γ = 0", FineTuningMethod.Sorsa, 2e-3, (options, _) => options.Gamma = 0),
+        new(Hard, "SORSA, hard orthonormality", FineTuningMethod.Sorsa, 2e-3, (options, _) =>
+        {
+            options.Gamma = null;
+            options.HardOrthonormality = true;
+        }),
+        new(Pissa, "PiSSA", FineTuningMethod.Pissa, 5e-3),
+        new(Lora, "LoRA", FineTuningMethod.Lora, 1e-2),
+        new("rslora", "rsLoRA", FineTuningMethod.RsLora, 5e-3),
+        new("dora", "DoRA", FineTuningMethod.Dora, 1e-2),
+        new(AdaLora, "AdaLoRA", FineTuningMethod.AdaLora, 5e-2, (options, steps) => options.RankBudget = Budget(steps)),
+        new(Full, "full", FineTuningMethod.Full, 1e-3),
+        new(Partial, "partial", FineTuningMethod.Partial, 1e-3),
+        new("galore", "GaLore", FineTuningMethod.GaLore, 5e-3),
+        new("lisa", "LISA", FineTuningMethod.Lisa, 1e-3),
+    ];
+
+    /// <summary>Whether it has a rank.</summary>
+    public bool HasRank => Method is not (FineTuningMethod.Full or FineTuningMethod.Partial or FineTuningMethod.Lisa);
+
+    /// <summary>Whether γ can be set.</summary>
+    public bool HasGamma => Key == Sorsa;
+
+    public static StudyMethod? Find(string key) => All.Append(Base).FirstOrDefault(method => method.Key == key);
+
+    /// <summary>Those that a list names, in the table's order.</summary>
+    /// <exception cref="ArgumentException">One of them is none, or the list is empty.</exception>
+    public static IReadOnlyList<string> Keys(string list)
+    {
+        string[] named = list.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] unknown = [.. named.Where(key => All.All(method => method.Key != key))];
+        return named.Length > 0 && unknown.Length == 0
+            ? [.. All.Select(method => method.Key).Where(named.Contains)]
+            : throw new ArgumentException(
+                $"--methods has '{string.Join(", ", unknown)}', which is none; name some of {string.Join(", ", All.Select(method => method.Key))}.");
+    }
+
+    /// <summary>Half of the triplets are left in the end: pruned between a fifth and three quarters of the run.</summary>
+    private static RankBudget Budget(int steps) => new() { WarmupSteps = steps / 5, FinalSteps = steps / 4 };
+}
