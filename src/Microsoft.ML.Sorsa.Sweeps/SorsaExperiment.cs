@@ -41,6 +41,13 @@ public sealed class SorsaExperiment
                 + "beginning. Leave it null; a study (SetStudy) goes on with the trials that are left.", nameof(options));
         }
 
+        if (options.Analysis is not null)
+        {
+            throw new ArgumentException(
+                "Analysis is set, and a sweep keeps no analysis of its trials. Leave it null; train once more with the options of the best "
+                + "trial, and analyse that.", nameof(options));
+        }
+
         _trainer = options.Copy();
         _trainer.ModelFolder = WholePath(options.ModelFolder);
         return this;

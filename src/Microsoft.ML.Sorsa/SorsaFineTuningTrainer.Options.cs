@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
@@ -262,6 +263,12 @@ public sealed partial class SorsaFineTuningTrainer
 
         /// <summary>Told of every step, on the thread that trains. Default null.</summary>
         public IProgress<SorsaTrainingProgress>? Progress { get; set; }
+
+        /// <summary>
+        /// Compares singular values and vectors of what trains with those at the start, at steps that it chooses, as the paper does in its
+        /// section 3: <see cref="SorsaTransformer.Analysis"/> has what came out. Nothing of the training changes. Default null: no.
+        /// </summary>
+        public AnalysisOptions? Analysis { get; set; }
 
         /// <summary>
         /// Ends training between two steps with an <see cref="OperationCanceledException"/>. Nothing is saved then but a checkpoint, where

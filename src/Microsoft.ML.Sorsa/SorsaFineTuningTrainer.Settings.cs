@@ -55,6 +55,7 @@ public sealed partial class SorsaFineTuningTrainer
                 Generation = Generation,
                 Progress = Progress,
                 CancellationToken = CancellationToken,
+                Analysis = Analysis?.Verified($"{nameof(Analysis)}."),
                 MemoryCheck = MemoryCheck,
                 Checkpoints = ToCheckpointSettings(),
             };

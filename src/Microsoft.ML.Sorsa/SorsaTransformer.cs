@@ -5,6 +5,7 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
 using Microsoft.ML.Sorsa.Files;
@@ -70,6 +71,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         _whyNotSaved = model.WhyNotSaved;
         MergeReport = model.Report;
+        Analysis = model.Analysis;
         Trained = model.Adapter;
     }
 
@@ -91,6 +93,12 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// What training did to each matrix and what rounding it cost; null where the model was not trained here, but loaded.
     /// </summary>
     public MergeReport? MergeReport { get; internal init; }
+
+    /// <summary>
+    /// How singular values and vectors moved in training; null without <see cref="SorsaFineTuningTrainer.Options.Analysis"/>, and where the
+    /// model was loaded: it is no part of what is saved.
+    /// </summary>
+    public SorsaAnalysis? Analysis { get; }
 
     /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
     public IReadOnlyList<string> AdapterNames => _turns.Names;

@@ -68,6 +68,11 @@ internal sealed class JsonReader
 
     public int Integer => IsNumber && _value.TryGetInt32(out int number) ? number : throw Invalid("must be an integer");
 
+    /// <summary>A finite number, at least 0.</summary>
+    public double NonNegative => IsNumber && _value.TryGetDouble(out double number) && double.IsFinite(number) && number >= 0
+        ? number
+        : throw Invalid("must be a number, at least 0");
+
     /// <summary>As it is written.</summary>
     public string Raw => _value.GetRawText();
 

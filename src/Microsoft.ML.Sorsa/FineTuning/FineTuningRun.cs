@@ -3,6 +3,7 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Tensors;
@@ -92,13 +93,13 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         int evaluationSteps = training.EvaluationSteps
             ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
         training = training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId };
-        Train(model, checkpoints, plan, totalSteps, training, train, validation);
+        SorsaAnalysis? analysis = Train(model, checkpoints, plan, totalSteps, training, train, validation);
 
         // In the log before anything is written: what a merge that fails was about.
         MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
         double? orthonormality = Orthonormality(model.Adapters);
         Info($"{report}");
-        return model.Merge() with { Report = report, Orthonormality = orthonormality };
+        return model.Merge() with { Report = report, Orthonormality = orthonormality, Analysis = analysis };
     }
 
     /// <summary>What this run will need of memory; null for a model of a class that is not ours.</summary>
@@ -132,7 +133,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     }
 
     /// <summary>The steps that are left: all, or those behind the newest checkpoint.</summary>
-    private void Train(
+    private SorsaAnalysis? Train(
         AdaptedModel model, TrainingCheckpoints? checkpoints, BatchPlan plan, int totalSteps, TrainingSettings training,
         IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
@@ -153,11 +154,13 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         {
             Checkpoints = checkpoints,
             LossWatch = new LossWatch(start.Tokenizer.VocabularySize ?? 1, Warn),
+            Analysis = settings.Analysis is { } options ? new AdapterAnalysis(model.Adapters, options, line => Info($"{line}")) : null,
         };
         loop.Continue(
             state, plan.Steps(state.Step, totalSteps), totalSteps,
             validation.Count == 0 ? null : Validate,
             Report, settings.CancellationToken);
+        return settings.Analysis is null ? null : new SorsaAnalysis([.. state.Analysis]);
 
         double Validate() => SupervisedLoss.Mean(
             model.Model, validation, training.BatchSize, training.PadTokenId, training.LogitsChunkSize);

@@ -1,5 +1,7 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Training;
 using static Microsoft.ML.Sorsa.Files.OptionRange;
@@ -51,6 +53,9 @@ internal sealed record FineTuningSettings
     public required IProgress<SorsaTrainingProgress>? Progress { get; init; }
 
     public required CancellationToken CancellationToken { get; init; }
+
+    /// <summary>Null: singular values and vectors are not looked at.</summary>
+    public required AnalysisOptions? Analysis { get; init; }
 
     /// <summary>A training that does not fit in memory is refused.</summary>
     public required bool MemoryCheck { get; init; }
@@ -124,6 +129,9 @@ internal sealed record FineTuningSettings
         }
 
         Method.Verify(MethodSettings);
+        string[] strangers = [.. (Analysis?.TargetModules ?? []).Except(TargetModules, StringComparer.Ordinal)];
+        Fit(strangers.Length == 0, $"{nameof(Analysis)}.{nameof(Analysis.TargetModules)}", NameList.Join(strangers),
+            $"{nameof(TargetModules)} has {string.Join(", ", TargetModules)}", "Leave it null for all of them, or name some of them");
         Fit(
             !Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint),
             nameof(ComputeType), ComputeType,

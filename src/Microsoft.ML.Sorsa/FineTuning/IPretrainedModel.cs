@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
@@ -97,6 +98,9 @@ internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, S
 
     /// <summary>L_reg of Eq. (9) of what was trained; null for methods without singular vectors.</summary>
     public double? Orthonormality { get; init; }
+
+    /// <summary>How singular values and vectors moved in training; null where nobody asked for it.</summary>
+    public SorsaAnalysis? Analysis { get; init; }
 
     /// <summary>Frees it; a model object of the user's stays.</summary>
     public void Dispose()

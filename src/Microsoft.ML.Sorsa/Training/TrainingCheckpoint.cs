@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using static TorchSharp.torch;
@@ -14,7 +15,7 @@ namespace Microsoft.ML.Sorsa.Training;
 /// </summary>
 internal static class TrainingCheckpoint
 {
-    private const string ConfigFile = "training.json", TensorsFile = "training.safetensors";
+    private const string ConfigFile = "training.json", TensorsFile = "training.safetensors", AnalysisFileName = "analysis.json";
     private const string Format = "Microsoft.ML.Sorsa training";
     private const int Version = 1;
     private const string Losses = "losses", Evaluations = "evaluations", Dropout = "dropout";
@@ -46,6 +47,11 @@ internal static class TrainingCheckpoint
         if (adapter is not null)
         {
             AdapterFolder.WriteFiles(adapter, (name, write) => checksums.WriteFile(target, name, write));
+        }
+
+        if (state.Analysis.Count > 0)
+        {
+            checksums.WriteFile(target, AnalysisFileName, stream => AnalysisFile.WriteJson(stream, state.Analysis));
         }
 
         var config = new { format = Format, version = Version, step = state.Step, run = identity.Run, machine = identity.Machine };
@@ -96,6 +102,8 @@ internal static class TrainingCheckpoint
             ? []
             : [.. state.Trained.Select(named => Find(TrainingState.BestPrefix + named.Key, named.Value))];
         long? passes = state.Dropout is { } dropout ? Find(Dropout, tensor(dropout.Pass)).item<long>() : null;
+        string analysisFile = Path.Combine(folder, AnalysisFileName);
+        IReadOnlyList<MatrixAnalysis> analysis = File.Exists(analysisFile) ? AnalysisFile.ReadJson(analysisFile) : [];
         int step = ReadConfig(folder).Positive("step");
         if (losses.Length != step)
         {
@@ -109,6 +117,7 @@ internal static class TrainingCheckpoint
 
         state.Step = step;
         state.Losses.AddRange(losses);
+        state.Analysis.AddRange(analysis);
         state.Evaluations.AddRange(evaluations.Chunk(2).Select(at => ((int)at[0], at[1])));
         if (best.Length > 0)
         {

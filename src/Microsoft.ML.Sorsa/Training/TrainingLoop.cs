@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
@@ -31,6 +32,9 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     /// <summary>Looks at the losses; null: nobody does.</summary>
     public LossWatch? LossWatch { get; init; }
 
+    /// <summary>Looks at what trains; null: nobody does.</summary>
+    public AdapterAnalysis? Analysis { get; init; }
+
     /// <summary>Trains from the first step to the last; see <see cref="Continue"/>.</summary>
     public void Run(
         IEnumerable<IReadOnlyList<IReadOnlyList<SupervisedExample>>> steps, int totalSteps, Func<double>? validate,
@@ -59,6 +63,12 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         var clock = Stopwatch.StartNew();
         int first = state.Step;
         long tokens = 0;
+        if (first > 0)
+        {
+            // The checkpoint may be from before the analysis of its step.
+            Analyze(state, isLast: first == totalSteps, cancellationToken);
+        }
+
         foreach (IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches in steps)
         {
             if (state.Best.EvaluationsSince >= (settings.EarlyStoppingPatience ?? int.MaxValue))
@@ -106,10 +116,12 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             }
 
             LossWatch?.AfterStep(state.Losses);
+            Analyze(state, isLast: state.Step == totalSteps, cancellationToken);
             Checkpoints?.AfterStep(state);
         }
 
         LossWatch?.AtEnd(state.Losses);
+        Analyze(state, isLast: true, cancellationToken);
         Checkpoints?.Write(state);
         state.Best.Restore();
         model.train(false);
@@ -135,6 +147,25 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         state.Optimizer.ZeroGrad();
         state.Step++;
         return (loss, norm, orthonormality);
+    }
+
+    /// <summary>Adds what the analysis finds to the state, unless it is there. What is cancelled goes on at the same step.</summary>
+    private void Analyze(TrainingState state, bool isLast, CancellationToken cancellationToken)
+    {
+        if (Analysis is null || !Analysis.IsDue(state.Step, isLast) || state.Analysis.Any(row => row.Step == state.Step))
+        {
+            return;
+        }
+
+        try
+        {
+            Analysis.Measure(state.Step, state.Analysis, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Checkpoints?.Write(state);
+            throw;
+        }
     }
 
     private double Validate(Func<double> validate)

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Analysis;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -49,6 +50,9 @@ internal sealed class TrainingState : IDisposable
 
     /// <summary>Every evaluation of the validation rows so far: the step after which it was, and the loss.</summary>
     public List<(int Step, double Loss)> Evaluations { get; } = [];
+
+    /// <summary>What an analysis found at the steps so far.</summary>
+    public List<MatrixAnalysis> Analysis { get; } = [];
 
     /// <summary>Every tensor of it: what trains, what optimizer and method remember, the best weights.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> Tensors =>
