@@ -90,13 +90,14 @@ internal static class TrainingCheckpoint
         using Checkpoint? adapter = AdapterFolder.OpenTensors(folder);
 
         // Everything is found before anything is changed: where this one does not fit, an older one is put into the same state.
+        int step = ReadConfig(folder).Positive("step");
+        state.Optimizer.Prepare(step);
         (Tensor Target, Tensor Stored)[] tensors = [.. state.Tensors.Select(named => (named.Value, Find(named.Key, named.Value)))];
         double[] losses = Numbers(Losses), evaluations = Numbers(Evaluations);
         Tensor[] best = evaluations.Length == 0
             ? []
             : [.. state.Trained.Select(named => Find(TrainingState.BestPrefix + named.Key, named.Value))];
         long? passes = state.Dropout is { } dropout ? Find(Dropout, tensor(dropout.Pass)).item<long>() : null;
-        int step = ReadConfig(folder).Positive("step");
         if (losses.Length != step)
         {
             throw Damaged(string.Create(CultureInfo.InvariantCulture, $"it is of step {step} and holds {losses.Length} losses"));

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Optimizers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -25,7 +26,7 @@ internal sealed class TrainingState : IDisposable
         _adapters = adapters;
         Dropout = adapters.Dropout;
         Trained = adapters.Trainable;
-        Optimizer = new AdamW(Trained, settings);
+        Optimizer = adapters.CreateOptimizer(settings.Optimizer);
         Best = new BestWeights(Trained);
     }
 
