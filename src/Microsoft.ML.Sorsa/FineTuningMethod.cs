@@ -31,6 +31,18 @@ public enum FineTuningMethod
 
     /// <summary>Partial fine-tuning: the weights of TargetModules.</summary>
     Partial,
+
+    /// <summary>
+    /// GaLore (arXiv 2403.03507): every weight, the targets' by AdamW in a projection of their gradients of low rank, which needs less
+    /// memory. Rank, TargetModules, GradientProjection.
+    /// </summary>
+    GaLore,
+
+    /// <summary>
+    /// LISA (arXiv 2403.17919): the weights of a few layers at a time, drawn anew every some steps, and always embeddings and head.
+    /// LayerSampling.
+    /// </summary>
+    Lisa,
 }
 
 /// <summary>Which singular triplets of a weight SORSA trains.</summary>

@@ -9,7 +9,8 @@ namespace Microsoft.ML.Sorsa;
 public sealed record SorsaAdapterOptions
 {
     /// <summary>
-    /// What trains. Default <see cref="FineTuningMethod.Sorsa"/>; not Full, and not AdaLora, whose budget needs a number of steps.
+    /// What trains. Default <see cref="FineTuningMethod.Sorsa"/>; not Full, not AdaLora, whose budget needs a number of
+    /// steps, and not GaLore or Lisa, which are optimizers.
     /// </summary>
     public FineTuningMethod Method { get; init; }
 
@@ -69,8 +70,11 @@ public sealed record SorsaAdapterOptions
             HardOrthonormality = HardOrthonormality,
         };
         method.Verify(settings);
-        OptionRange.Fit(!method.TrainsEveryWeight, nameof(Method), Method, "of a module only the targets can train",
-            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}");
+        OptionRange.Fit(
+            !method.IsOptimizer, nameof(Method), Method, "it is a way of updating weights, which your own optimizer does here",
+            $"Use {FineTuningMethod.Partial} here, or FineTune");
+        OptionRange.Fit(
+            !method.TrainsEveryWeight(settings), nameof(Method), Method, "of a module only the targets can train", method.TargetsAlone);
         OptionRange.Fit(
             !method.NeedsTotalSteps, nameof(Method), Method, "it needs to know the number of steps",
             "Use another method here, or FineTune, which knows it");

@@ -134,7 +134,7 @@ public sealed class SorsaBaseModel : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForFolder();
-        AdapterSet.Verify(_config, settings.TargetModules, settings.RequiredRank);
+        settings.VerifyFor(_config);
         Same(settings.ModelFolder, _settings.ModelFolder, nameof(settings.ModelFolder));
         Same(settings.ComputeType, _settings.ComputeType, nameof(settings.ComputeType));
         Same(settings.SavedType, _settings.SavedType, nameof(settings.SavedType));

@@ -69,7 +69,7 @@ public sealed class SorsaCatalog
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForFolder();
         DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
-        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
+        settings.VerifyFor(config);
         return new SorsaFineTuningTrainer(
             _env, settings,
             host => new FolderModel(settings, config, TorchDevice.Of(host)));
@@ -97,7 +97,7 @@ public sealed class SorsaCatalog
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForFolder();
         DecoderConfig config = DecoderConfig.Load(settings.ModelFolder);
-        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
+        settings.VerifyFor(config);
 
         // Headers alone: what is mapped is not read, and the stored type needs no look at the range of the values.
         FineTuningSettings headers = settings with { MapWeights = true, SavedType = WeightType.Checkpoint };
@@ -139,7 +139,7 @@ public sealed class SorsaCatalog
         settings = settings with { ModelFolder = modelFolder };
         settings.VerifyForFolder();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
-        AdapterSet.Verify(config, settings.TargetModules, settings.RequiredRank);
+        settings.VerifyFor(config);
         _ = ForeignModel.Bind(model, forward);
         return new SorsaFineTuningTrainer(_env, settings, host =>
         {

@@ -113,6 +113,12 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>How many triplets AdaLoRA keeps, and when it prunes. Default null: a new <see cref="Adapters.RankBudget"/>.</summary>
         public RankBudget? RankBudget { get; set; }
 
+        /// <summary>How GaLore projects gradients. Default null: a new <see cref="Adapters.GradientProjection"/>.</summary>
+        public GradientProjection? GradientProjection { get; set; }
+
+        /// <summary>Which layers LISA trains at a time. Default null: a new <see cref="Adapters.LayerSampling"/>.</summary>
+        public LayerSampling? LayerSampling { get; set; }
+
         /// <summary>
         /// How the weights beside the trained part are kept while they train. Default <see cref="BaseQuantization.None"/>.
         /// </summary>

@@ -86,6 +86,8 @@ public sealed partial class SorsaFineTuningTrainer
             SliceStart = SliceStart,
             HardOrthonormality = HardOrthonormality,
             RankBudget = RankBudget,
+            GradientProjection = GradientProjection,
+            LayerSampling = LayerSampling,
             Quantization = Quantization,
             QuantizationRounds = QuantizationRounds,
         };

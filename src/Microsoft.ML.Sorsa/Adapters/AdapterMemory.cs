@@ -9,8 +9,11 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </summary>
 internal sealed record AdapterMemory
 {
-    /// <summary>Values that train. Each has a gradient and two moments.</summary>
+    /// <summary>Values that train. Each has a gradient.</summary>
     public required long Trained { get; init; }
+
+    /// <summary>Values that the optimizer keeps of it; null: two moments of each value that trains.</summary>
+    public long? Moments { get; init; }
 
     /// <summary>Tensors that stay beside what trains: what training started from, running means.</summary>
     public long Kept { get; init; }
@@ -27,7 +30,7 @@ internal sealed record AdapterMemory
     /// <summary>What lives while the projection is computed, and is gone behind it.</summary>
     public long Working { get; init; }
 
-    /// <summary>What lives behind a step, while the method does its own part of it.</summary>
+    /// <summary>What lives behind a step, while the method does its own part of it, or its optimizer.</summary>
     public long AfterStep { get; init; }
 
     /// <summary>What lives while the adapter is made.</summary>

@@ -1,9 +1,11 @@
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Optimizers;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using AdamW = Microsoft.ML.Sorsa.Optimizers.AdamW;
 
 namespace Microsoft.ML.Sorsa.Adapters;
 
@@ -32,6 +34,14 @@ internal abstract class AdapterMethod
     /// <param name="path">The projection's checkpoint name.</param>
     /// <param name="linear">The projection.</param>
     public abstract Adapter Create(string path, Linear linear);
+
+    /// <summary>What updates everything that trains.</summary>
+    /// <param name="trained">By name; not owned.</param>
+    /// <param name="adapters">All of them, in the order in which they were made.</param>
+    /// <param name="settings">What AdamW is told.</param>
+    public virtual IOptimizer CreateOptimizer(
+        IReadOnlyList<KeyValuePair<string, Parameter>> trained, IReadOnlyList<Adapter> adapters, AdamWSettings settings) =>
+        new AdamW(trained, settings);
 
     /// <summary>What happens once the optimizer has made a step; the gradients are still set.</summary>
     /// <param name="adapters">All of them, in the order in which they were made.</param>
@@ -90,6 +100,21 @@ internal sealed record MethodDescriptor
     /// <summary>It must know the steps of the run, which a training loop of the user's own does not tell.</summary>
     public bool NeedsTotalSteps { get; init; }
 
+    /// <summary>Whether it trains every weight, and not those of the targets alone.</summary>
+    public Func<MethodSettings, bool> TrainsEveryWeight { get; init; } = _ => false;
+
+    /// <summary>What to do where nothing but the targets can train, without a full stop.</summary>
+    public string TargetsAlone { get; init; } = $"Use {FineTuningMethod.Partial} with {nameof(MethodOptions.TargetModules)}";
+
+    /// <summary>It is a way of updating weights, which a training loop of the user's own does for itself.</summary>
+    public bool IsOptimizer { get; init; }
+
+    /// <summary>A rank above the smaller side of a matrix means that side there, and is no error.</summary>
+    public bool CutsRank { get; init; }
+
+    /// <summary>How many of a model's decoder layers train at a time, given how many there are; null: all of what trains does.</summary>
+    public Func<MethodSettings, int, int>? LayersAtATime { get; init; }
+
     /// <summary>The method that checked settings describe, for one run.</summary>
     /// <exception cref="ArgumentException">The settings do not fit the steps of the run.</exception>
     public required Func<MethodSettings, MethodRun, AdapterMethod> Create { get; init; }
@@ -112,9 +137,6 @@ internal sealed record MethodDescriptor
     /// <summary>Whether it has an option; those that every method has are not in <see cref="Options"/>.</summary>
     /// <param name="option">The name of the trainer's.</param>
     public bool Has(string option) => !Enum.TryParse(option, out MethodOptions flag) || Options.HasFlag(flag);
-
-    /// <summary>It trains every weight, and not that of chosen projections.</summary>
-    public bool TrainsEveryWeight => !Options.HasFlag(MethodOptions.TargetModules);
 
     /// <summary>Refuses what does not belong to the method, and what of it does not fit together.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
@@ -140,7 +162,7 @@ internal sealed record MethodDescriptor
     }
 
     /// <summary>The rank to compare with the sides of the targets; null where the method has none.</summary>
-    public int? RequiredRank(MethodSettings settings) => !Options.HasFlag(MethodOptions.Rank) ? null
+    public int? RequiredRank(MethodSettings settings) => !Options.HasFlag(MethodOptions.Rank) || CutsRank ? null
         : settings.Triplets == SingularTriplets.Slice ? settings.RankOrDefault + settings.SliceStart
         : settings.RankOrDefault;
 
@@ -177,6 +199,8 @@ internal enum MethodOptions
     SliceStart = 1 << 9,
     HardOrthonormality = 1 << 10,
     RankBudget = 1 << 11,
+    GradientProjection = 1 << 12,
+    LayerSampling = 1 << 13,
 
     /// <summary>What every product of low rank has.</summary>
     LowRank = TargetModules | Rank | Alpha | Dropout | Quantization,

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Optimizers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -142,6 +143,10 @@ internal sealed class AdapterSet
 
     /// <summary>Brings the gradients of a backward pass to what trains.</summary>
     public void CollectGradients() => _adapters.ForEach(entry => entry.Target.CollectGradients(entry.Adapter));
+
+    /// <summary>What updates everything that trains, as the method has it; the caller owns it.</summary>
+    public IOptimizer CreateOptimizer(AdamWSettings settings) =>
+        _method.CreateOptimizer(Trainable, [.. _adapters.Select(entry => entry.Adapter)], settings);
 
     /// <summary>What the method does after an optimizer step, counted from 0; the gradients are still set.</summary>
     public void AfterStep(int step) => _method.AfterStep([.. _adapters.Select(entry => entry.Adapter)], step);

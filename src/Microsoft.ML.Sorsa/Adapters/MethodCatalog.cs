@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using Microsoft.ML.Sorsa.Adapters.AdaLora;
 using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.GaLore;
+using Microsoft.ML.Sorsa.Adapters.Lisa;
 using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Adapters.Pissa;
 using Microsoft.ML.Sorsa.Adapters.Sorsa;
@@ -22,6 +24,8 @@ internal static class MethodCatalog
         AdaLoraMethod.Descriptor,
         WeightMethod.Full,
         WeightMethod.Partial,
+        GaLoreMethod.Descriptor,
+        LisaMethod.Descriptor,
     ];
 
     private static readonly AsyncLocal<ImmutableList<MethodDescriptor>?> s_registered = new();

@@ -42,12 +42,24 @@ internal sealed record MethodSettings
     /// <summary>Null: the default one.</summary>
     public RankBudget? RankBudget { get; init; }
 
+    /// <summary>Null: the default one.</summary>
+    public GradientProjection? GradientProjection { get; init; }
+
+    /// <summary>Null: the default one.</summary>
+    public LayerSampling? LayerSampling { get; init; }
+
     public BaseQuantization Quantization { get; init; }
 
     public int QuantizationRounds { get; init; } = DefaultQuantizationRounds;
 
     /// <summary>r.</summary>
     public int RankOrDefault => Rank ?? DefaultRank;
+
+    /// <summary>T and α.</summary>
+    public GradientProjection GradientProjectionOrDefault => GradientProjection ?? new GradientProjection();
+
+    /// <summary>γ and K.</summary>
+    public LayerSampling LayerSamplingOrDefault => LayerSampling ?? new LayerSampling();
 
     /// <summary>c = α / r.</summary>
     public double Scale => Alpha / RankOrDefault ?? 1;
@@ -69,6 +81,8 @@ internal sealed record MethodSettings
             (nameof(SliceStart), SliceStart, SliceStart is not null),
             (nameof(HardOrthonormality), HardOrthonormality, HardOrthonormality),
             (nameof(RankBudget), RankBudget, RankBudget is not null),
+            (nameof(GradientProjection), GradientProjection, GradientProjection is not null),
+            (nameof(LayerSampling), LayerSampling, LayerSampling is not null),
             (nameof(QuantizationRounds), QuantizationRounds, QuantizationRounds != DefaultQuantizationRounds),
         }
         where option.IsSet
@@ -80,6 +94,21 @@ internal sealed record MethodSettings
     {
         VerifyTriplets();
         VerifyBudget(RankBudget ?? new RankBudget());
+        OptionRange.Verify(GradientProjectionOrDefault, $"{nameof(GradientProjection)}.");
+        OptionRange.Verify(LayerSamplingOrDefault, $"{nameof(LayerSampling)}.");
+    }
+
+    /// <summary>Refuses what a model of so many decoder layers does not allow.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Names the option, its value, the limit and the remedy.</exception>
+    public void VerifyLayers(int layers)
+    {
+        if (LayerSampling?.Layers > layers)
+        {
+            throw Error(
+                $"{nameof(LayerSampling)}.{nameof(LayerSampling.Layers)}", LayerSampling.Layers,
+                FormattableString.Invariant($"from 1 to the {layers} layers of the model"),
+                FormattableString.Invariant($"Leave it null for {new LayerSampling().CountOf(layers)}"));
+        }
     }
 
     /// <summary>Refuses what an adapter of a model object cannot have: it computes with the adapted weight itself.</summary>

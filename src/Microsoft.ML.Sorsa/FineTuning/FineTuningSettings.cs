@@ -3,6 +3,7 @@ using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;
 using static Microsoft.ML.Sorsa.Files.OptionRange;
 
@@ -63,8 +64,19 @@ internal sealed record FineTuningSettings
     /// <summary>Null: no checkpoints are written.</summary>
     public required CheckpointSettings? Checkpoints { get; init; }
 
+    /// <summary>Refuses what this model does not have or allow; looks at sizes only.</summary>
+    /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
+    public void VerifyFor(DecoderConfig config)
+    {
+        AdapterSet.Verify(config, TargetModules, RequiredRank);
+        MethodSettings.VerifyLayers(config.Spec.LayerCount);
+    }
+
     /// <summary>What the smaller side of every target must be at least; null where the method has no rank.</summary>
     public int? RequiredRank => Method.RequiredRank(MethodSettings);
+
+    /// <summary>Every weight trains, and not those of the targets alone.</summary>
+    public bool TrainsEveryWeight => Method.TrainsEveryWeight(MethodSettings);
 
     /// <summary>Refuses what does not fit together, for a model of a folder.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
@@ -97,8 +109,8 @@ internal sealed record FineTuningSettings
     public void VerifyInPlace(string why, string instead)
     {
         string remedy = $"Leave it at its default, or {instead}";
-        Fit(!Method.TrainsEveryWeight, nameof(Method), Method.Method, $"of a model object only the targets can train{why}",
-            $"Use {FineTuningMethod.Partial} with {nameof(TargetModules)}, or {instead}");
+        Fit(!TrainsEveryWeight, nameof(Method), Method.Method, $"of a model object only the targets can train{why}",
+            $"{Method.TargetsAlone}, or {instead}");
         MethodSettings.VerifyForModule(why, remedy);
         Fit(!Training.GradientCheckpointing, nameof(Training.GradientCheckpointing), Training.GradientCheckpointing,
             $"the layers of a model object are its own{why}", remedy);
@@ -133,8 +145,8 @@ internal sealed record FineTuningSettings
         Fit(strangers.Length == 0, $"{nameof(Analysis)}.{nameof(Analysis.TargetModules)}", NameList.Join(strangers),
             $"{nameof(TargetModules)} has {string.Join(", ", TargetModules)}", "Leave it null for all of them, or name some of them");
         Fit(
-            !Method.TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint),
+            !TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint),
             nameof(ComputeType), ComputeType,
-            "full fine-tuning trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
+            $"{Method.Method} trains every weight in it, and in 16 bits small steps are rounded away", $"Choose {WeightType.Float32}");
     }
 }

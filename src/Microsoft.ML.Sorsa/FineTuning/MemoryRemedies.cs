@@ -49,7 +49,7 @@ internal static class MemoryRemedies
                 });
         }
 
-        if (!settings.Method.TrainsEveryWeight && settings.ComputeType == WeightType.Float32)
+        if (!settings.TrainsEveryWeight && settings.ComputeType == WeightType.Float32)
         {
             yield return new MemoryRemedy(
                 $"{nameof(settings.ComputeType)} = {WeightType.BFloat16}", changed => changed with { ComputeType = WeightType.BFloat16 });

@@ -47,6 +47,17 @@ internal static class RunFingerprint
             RankBudget = null,
         });
         Add(identity, method.RankBudget ?? new RankBudget(), $"{nameof(method.RankBudget)}.");
+        // Of the methods that have them alone: checkpoints of earlier versions know nothing of these options.
+        if (settings.Method.Has(nameof(method.GradientProjection)))
+        {
+            Add(identity, method.GradientProjectionOrDefault, $"{nameof(method.GradientProjection)}.");
+        }
+
+        if (settings.Method.Has(nameof(method.LayerSampling)))
+        {
+            Add(identity, method.LayerSamplingOrDefault, $"{nameof(method.LayerSampling)}.");
+        }
+
         // Checkpointed gradients are the same to the bit: a run that ran out of memory goes on with them.
         Add(identity, training with { MaxSteps = null, GradientCheckpointing = false });
         return new RunIdentity(identity, new SortedDictionary<string, string>(StringComparer.Ordinal)

@@ -14,31 +14,50 @@ internal sealed class TrainingMemory
     private const long Single = AdaptedShape.TrainedSize;
 
     private readonly ModelSizes _model;
-    private readonly MethodDescriptor _method;
     private readonly (AdaptedShape Shape, AdapterMemory Adapter)[] _adapters;
     private readonly LayerMemory _layer;
+    private readonly LayerMemory _frozenLayer;
     private readonly LossMemory _loss;
     private readonly MergeMemory _merge;
     private readonly long[][] _otherWeights;
+    private readonly long _trainedInLayers;
+    private readonly int _trainedLayers;
+    private readonly bool _trainsEveryWeight;
     private readonly TrainingPlan _plan;
 
     /// <param name="model">What is trained.</param>
     /// <param name="plan">How.</param>
     public TrainingMemory(ModelSizes model, TrainingPlan plan)
     {
-        (_model, _plan, _method) = (model, plan, plan.Method);
+        (_model, _plan) = (model, plan);
+        _trainsEveryWeight = plan.Method.TrainsEveryWeight(plan.MethodSettings);
+        _trainedLayers = plan.Method.LayersAtATime?.Invoke(plan.MethodSettings, model.Spec.LayerCount) ?? model.Spec.LayerCount;
         ProjectionShape[] targets = [.. model.Layout.Projections.Where(projection =>
-            _method.TrainsEveryWeight || plan.TargetModules.Contains(projection.Name, StringComparer.Ordinal))];
+            plan.TargetModules.Contains(projection.Name, StringComparer.Ordinal))];
         var kinds = targets.DistinctBy(target => target.Name).ToDictionary(
             target => target.Name,
             target => new AdaptedShape(target.Shape[0], target.Shape[1], model.TypeSize, model.OnCpu),
             StringComparer.Ordinal);
         var adapters = kinds.ToDictionary(
-            kind => kind.Key, kind => _method.Memory(plan.MethodSettings, kind.Value), StringComparer.Ordinal);
+            kind => kind.Key, kind => plan.Method.Memory(plan.MethodSettings, kind.Value), StringComparer.Ordinal);
         _adapters = [.. targets.Select(target => (kinds[target.Name], adapters[target.Name]))];
         HashSet<string> weights = [.. targets.Select(target => $"{target.Path}.weight")];
-        _otherWeights = [.. model.Layout.Tensors.Where(tensor => !weights.Contains(tensor.Key)).Select(tensor => tensor.Value)];
-        _layer = new LayerMemory(model, adapters, _method.TrainsEveryWeight);
+        KeyValuePair<string, long[]>[] others = [.. model.Layout.Tensors.Where(tensor => !weights.Contains(tensor.Key))];
+        _otherWeights = [.. others.Select(tensor => tensor.Value)];
+        _trainedInLayers = _adapters.Sum(entry => entry.Adapter.Trained) + (_trainsEveryWeight
+            ? others.Where(tensor => Decoder.LayerOf(tensor.Key) is not null).Sum(tensor => ModelSizes.Count(tensor.Value))
+            : 0);
+        if (_trainsEveryWeight)
+        {
+            // Projections that are no targets keep their inputs, too.
+            foreach (ProjectionShape projection in model.Layout.Projections)
+            {
+                adapters.TryAdd(projection.Name, new AdapterMemory { Trained = 0 });
+            }
+        }
+
+        _layer = new LayerMemory(model, adapters, _trainsEveryWeight);
+        _frozenLayer = new LayerMemory(model, new Dictionary<string, AdapterMemory>(), trainsNorms: false);
         _loss = new LossMemory(model, plan.LogitsChunkSize);
         _merge = new MergeMemory(model);
     }
@@ -49,24 +68,31 @@ internal sealed class TrainingMemory
     /// <summary>What trains, in float32, and what the method keeps beside it.</summary>
     public long Adapters => (Trained * Single) + _adapters.Sum(entry => entry.Adapter.Kept);
 
-    /// <summary>AdamW's two moments.</summary>
-    public long Moments => 2 * Trained * Single;
+    /// <summary>AdamW's two moments of each value that trains at a time, or what the method has in their place.</summary>
+    public long Moments => Single * (
+        _adapters.Sum(entry => entry.Adapter.Moments ?? (2 * entry.Adapter.Trained))
+        + (2 * (Trained - _adapters.Sum(entry => entry.Adapter.Trained))) - (2 * FrozenAtATime));
 
-    /// <summary>One gradient for each value that trains.</summary>
-    public long Gradients => Trained * Single;
+    /// <summary>One gradient for each value that trains at a time.</summary>
+    public long Gradients => (Trained - FrozenAtATime) * Single;
 
     /// <summary>The weights of the lowest validation loss, where there are validation rows.</summary>
     public long BestWeights => _plan.Validation.Count > 0 ? Trained * Single : 0;
 
     /// <summary>Values that train.</summary>
     private long Trained => _adapters.Sum(entry => entry.Adapter.Trained)
-        + (_method.TrainsEveryWeight ? _otherWeights.Sum(ModelSizes.Count) : 0);
+        + (_trainsEveryWeight ? _otherWeights.Sum(ModelSizes.Count) : 0);
+
+    /// <summary>Values of layers that train at another time; all layers are of a size.</summary>
+    private long FrozenAtATime => _trainedInLayers / _model.Spec.LayerCount * (_model.Spec.LayerCount - _trainedLayers);
 
     /// <summary>What backward finds of a micro-batch, in all layers and the last norm.</summary>
     public long Activations(BatchSizes batch)
     {
         long hidden = batch.Tokens * _model.Spec.HiddenSize * Math.Max(_model.TypeSize, Single);
-        return hidden + (_model.Spec.LayerCount * (_plan.GradientCheckpointing ? _layer.Checkpoints(batch) : _layer.Kept(batch)));
+        return hidden + (_plan.GradientCheckpointing
+            ? _model.Spec.LayerCount * _layer.Checkpoints(batch)
+            : (_trainedLayers * _layer.Kept(batch)) + ((_model.Spec.LayerCount - _trainedLayers) * _frozenLayer.Kept(batch)));
     }
 
     /// <summary>The scores at the labels of a micro-batch, a chunk of them, in backward.</summary>
@@ -132,7 +158,7 @@ internal sealed class TrainingMemory
         {
             long saved = _model.OnCpu ? _adapters.Sum(entry => entry.Adapter.Saved) : 0;
             long merged = _adapters.Sum(entry => entry.Shape.Count * _model.TypeSize)
-                + OtherWeights(_model.OwnsWeights || _method.TrainsEveryWeight);
+                + OtherWeights(_model.OwnsWeights || _trainsEveryWeight);
             return new[]
             {
                 Weights + Adapters + Largest(_merge.Report),
@@ -147,7 +173,7 @@ internal sealed class TrainingMemory
         + (batch.Labels > _plan.LogitsChunkSize ? HeadGradient : 0);
 
     /// <summary>Where everything trains, the head's gradient is there from the loss to the embedding's.</summary>
-    private long HeadGradient => _method.TrainsEveryWeight ? (long)_model.Spec.VocabularySize * _model.Spec.HiddenSize * Single : 0;
+    private long HeadGradient => _trainsEveryWeight ? (long)_model.Spec.VocabularySize * _model.Spec.HiddenSize * Single : 0;
 
     private long FrozenBytes((AdaptedShape Shape, AdapterMemory Adapter) entry) => entry.Adapter.Frozen switch
     {

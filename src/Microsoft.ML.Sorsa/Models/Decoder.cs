@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -40,6 +41,15 @@ internal sealed class Decoder : nn.Module
     }
 
     public TokenEmbedding Embedding => _embedding;
+
+    /// <summary>The layer that a weight belongs to, counted from 0, by its checkpoint name; null for what is in none.</summary>
+    public static int? LayerOf(string name)
+    {
+        string[] parts = name.Split('.');
+        int at = Array.IndexOf(parts, LayersName);
+        string number = parts.ElementAtOrDefault(at + 1) ?? "";
+        return at >= 0 && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int layer) ? layer : null;
+    }
 
     /// <summary>Whether a forward with gradients keeps the inputs of its blocks alone: <see cref="GradientCheckpoint"/>.</summary>
     public bool GradientCheckpointing { get; set; }

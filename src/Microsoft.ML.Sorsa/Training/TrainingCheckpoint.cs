@@ -96,6 +96,8 @@ internal static class TrainingCheckpoint
         using Checkpoint? adapter = AdapterFolder.OpenTensors(folder);
 
         // Everything is found before anything is changed: where this one does not fit, an older one is put into the same state.
+        int step = ReadConfig(folder).Positive("step");
+        state.Optimizer.Prepare(step);
         (Tensor Target, Tensor Stored)[] tensors = [.. state.Tensors.Select(named => (named.Value, Find(named.Key, named.Value)))];
         double[] losses = Numbers(Losses), evaluations = Numbers(Evaluations);
         Tensor[] best = evaluations.Length == 0
@@ -104,7 +106,6 @@ internal static class TrainingCheckpoint
         long? passes = state.Dropout is { } dropout ? Find(Dropout, tensor(dropout.Pass)).item<long>() : null;
         string analysisFile = Path.Combine(folder, AnalysisFileName);
         IReadOnlyList<MatrixAnalysis> analysis = File.Exists(analysisFile) ? AnalysisFile.ReadJson(analysisFile) : [];
-        int step = ReadConfig(folder).Positive("step");
         if (losses.Length != step)
         {
             throw Damaged(string.Create(CultureInfo.InvariantCulture, $"it is of step {step} and holds {losses.Length} losses"));

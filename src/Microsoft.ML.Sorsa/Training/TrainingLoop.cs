@@ -146,6 +146,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         adapters.AfterStep(state.Step);
         state.Optimizer.ZeroGrad();
         state.Step++;
+        state.Optimizer.Prepare(state.Step);
         return (loss, norm, orthonormality);
     }
 

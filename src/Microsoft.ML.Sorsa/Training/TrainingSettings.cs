@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Optimizers;
 using static Microsoft.ML.Sorsa.Files.OptionRange;
 
 namespace Microsoft.ML.Sorsa.Training;
@@ -45,6 +46,9 @@ internal sealed record TrainingSettings
 
     /// <summary>What rows are padded with; the model's, not the user's.</summary>
     public int PadTokenId { get; init; }
+
+    /// <summary>What the optimizer is told.</summary>
+    public AdamWSettings Optimizer => new(AdamBeta1, AdamBeta2, AdamEpsilon, WeightDecay);
 
     /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
     /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>

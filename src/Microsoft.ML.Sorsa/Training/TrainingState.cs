@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Analysis;
+using Microsoft.ML.Sorsa.Optimizers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -26,7 +27,7 @@ internal sealed class TrainingState : IDisposable
         _adapters = adapters;
         Dropout = adapters.Dropout;
         Trained = adapters.Trainable;
-        Optimizer = new AdamW(Trained, settings);
+        Optimizer = adapters.CreateOptimizer(settings.Optimizer);
         Best = new BestWeights(Trained);
     }
 

@@ -1,9 +1,10 @@
+using Microsoft.ML.Sorsa.Optimizers;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
+using AdamW = Microsoft.ML.Sorsa.Optimizers.AdamW;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
@@ -26,7 +27,7 @@ public sealed class AdamWTests
         Parameter[] theirs = [.. ours.Select(parameter => new Parameter(parameter.detach().clone()))];
         using var optimizer = new AdamW(
             [.. ours.Select((parameter, i) => KeyValuePair.Create($"{i}", parameter))],
-            TinyModel.Settings with { WeightDecay = weightDecay, AdamBeta1 = beta1, AdamBeta2 = beta2, AdamEpsilon = epsilon });
+            new AdamWSettings(beta1, beta2, epsilon, weightDecay));
         using var reference = optim.AdamW(theirs, lr: 1, beta1: beta1, beta2: beta2, eps: epsilon, weight_decay: weightDecay);
 
         for (int step = 0; step < 20; step++)
@@ -55,7 +56,7 @@ public sealed class AdamWTests
     {
         using var scope = NewDisposeScope();
         var parameter = new Parameter(ones(3).OnDevice());
-        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings);
+        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings.Optimizer);
         parameter.grad = ones(3).OnDevice();
 
         optimizer.ZeroGrad();

@@ -7,7 +7,7 @@ using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
-using AdamW = Microsoft.ML.Sorsa.Training.AdamW;
+using AdamW = Microsoft.ML.Sorsa.Optimizers.AdamW;
 using Parameter = TorchSharp.Modules.Parameter;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
@@ -39,7 +39,7 @@ public sealed class CollectorTests
     {
         using var scope = NewDisposeScope();
         var parameter = new Parameter(ones(64, ScalarType.Float64));
-        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings with { WeightDecay = 0.1 });
+        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings.Optimizer with { WeightDecay = 0.1 });
         for (int step = 0; step < 500; step++)
         {
             parameter.grad = parameter.detach().clone().Shift((double)-step);

@@ -14,6 +14,7 @@ internal sealed class WeightMethod : AdapterMethod
         Name = "full",
         DefaultLearningRate = 5e-4,
         Options = MethodOptions.None,
+        TrainsEveryWeight = _ => true,
         Create = (_, _) => new WeightMethod { Everything = true },
         Memory = Memory,
     };
@@ -35,7 +36,8 @@ internal sealed class WeightMethod : AdapterMethod
 
     public override bool TrainsEveryWeight => Everything;
 
-    private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape) => new()
+    /// <summary>What a weight takes that trains itself.</summary>
+    public static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape) => new()
     {
         // Where the type is narrower, forward keeps the weight in it, and backward has its gradient in both types.
         Trained = shape.Count,
@@ -43,15 +45,10 @@ internal sealed class WeightMethod : AdapterMethod
         Working = shape.IsNarrow ? shape.Count * shape.TypeSize : 0,
     };
 
-    public override Adapter Create(string path, Linear linear)
-    {
-        using var scope = NewDisposeScope();
-        Tensor weight = linear.weight.detach().to(AdapterStart.TypeFor(linear.weight), copy: true);
-        return new TrainedLinear(new PlainWeight(linear.weight), weight.DetachFromDisposeScope(), linear.bias, Everything);
-    }
+    public override Adapter Create(string path, Linear linear) => TrainedLinear.Of(linear, trainsBias: Everything);
 }
 
-/// <summary>Fine-tuning of the weight itself: y = x Wᵀ + b, where W trains, in float32 at least, and b in full fine-tuning.</summary>
+/// <summary>Fine-tuning of the weight itself: y = x Wᵀ + b, where W trains, in float32 at least, and b where everything does.</summary>
 internal sealed class TrainedLinear : Adapter
 {
     private readonly bool _trainsBias;
@@ -71,6 +68,14 @@ internal sealed class TrainedLinear : Adapter
         Bias = bias;
         _trainsBias = trainsBias && bias is not null;
         RegisterComponents();
+    }
+
+    /// <summary>Starts from a projection's weight, which stays as it is.</summary>
+    public static TrainedLinear Of(Linear linear, bool trainsBias)
+    {
+        using var scope = NewDisposeScope();
+        Tensor weight = linear.weight.detach().to(AdapterStart.TypeFor(linear.weight), copy: true);
+        return new TrainedLinear(new PlainWeight(linear.weight), weight.DetachFromDisposeScope(), linear.bias, trainsBias);
     }
 
     [field: ComponentName(Name = "weight")]
