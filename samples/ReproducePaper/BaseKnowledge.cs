@@ -20,7 +20,8 @@ internal static class BaseKnowledge
         var text = new StringBuilder();
         while (text.Length < length)
         {
-            text.Append(FormattableString.Invariant(random.Next(2) == 0 ? Fact(random) : Story(random))).Append(random.Next(4) == 0 ? '\n' : ' ');
+            text.Append(FormattableString.Invariant(random.Next(2) == 0 ? Fact(random) : Story(random)))
+                .Append(random.Next(4) == 0 ? '\n' : ' ');
         }
 
         return text.ToString(0, length);
@@ -59,6 +60,7 @@ internal static class BaseKnowledge
         (int a, int b) = (random.Next(5, 60), random.Next(2, 40));
         return random.Next(2) == 0
             ? $"{name} has {a} {items}. {other} buys {b} more. {a} + {b} = {a + b}, so {name} has {a + b} {items} now."
-            : (FormattableString)$"{name} has {a + b} {items}. {other} loses {b} of them. {a + b} - {b} = {a}, so {name} has {a} {items} left.";
+            : (FormattableString)
+                $"{name} has {a + b} {items}. {other} loses {b} of them. {a + b} - {b} = {a}, so {name} has {a} {items} left.";
     }
 }

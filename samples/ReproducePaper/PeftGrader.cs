@@ -11,10 +11,12 @@ internal sealed partial class PeftGrader : IAnswerGrader
 
     public GradedAnswer Grade(string text, string gold)
     {
-        string reference = Read(gold) ?? throw new UnreadableGoldException(gold, Name, "it reads a number behind \"The answer is\" or \"####\"");
+        string reference = Read(gold) ?? throw new UnreadableGoldException(
+            gold, Name, "it reads a number behind \"The answer is\" or \"####\"");
         string? answer = Read(text);
         return new GradedAnswer(
-            answer is not null && decimal.Parse(answer, CultureInfo.InvariantCulture) == decimal.Parse(reference, CultureInfo.InvariantCulture),
+            answer is not null
+                && decimal.Parse(answer, CultureInfo.InvariantCulture) == decimal.Parse(reference, CultureInfo.InvariantCulture),
             answer, reference);
     }
 

@@ -56,7 +56,9 @@ internal static class Presets
         Seeds = 3,
     };
 
-    /// <summary>Tables 2 and 3 of the paper, for a GPU: 100,000 rows of MetaMathQA once, 128 rows a step; rates are sought around theirs.</summary>
+    /// <summary>
+    /// Tables 2 and 3 of the paper, for a GPU: 100,000 rows of MetaMathQA once, 128 rows a step; rates are sought around theirs.
+    /// </summary>
     private static StudySettings Paper(string name, int rank) => new()
     {
         Preset = name,

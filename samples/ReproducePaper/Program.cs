@@ -3,7 +3,8 @@ using ReproducePaper;
 
 Option<string?> preset = new("--preset")
 {
-    Description = $"Where the numbers come from: {string.Join(", ", Presets.Names)}; by default {Presets.Bundled}, and {Presets.Files} with --train.",
+    Description = $"Where the numbers come from: {string.Join(", ", Presets.Names)}; by default {Presets.Bundled}, and {Presets.Files} "
+        + "with --train.",
 };
 preset.AcceptOnlyFromAmong([.. Presets.Names]);
 Option<string?> protocol = new("--protocol")
@@ -74,14 +75,16 @@ foreach (Option<string?> file in new[] { train, gsm8k, math, text, choices })
     });
 }
 
-RootCommand root = new("The experiments of the SORSA paper: every method at its own best learning rate, with what it learns and what it forgets.")
+RootCommand root = new(
+    "The experiments of the SORSA paper: every method at its own best learning rate, with what it learns and what it forgets.")
 {
-    preset, protocol, model, train, promptColumn, responseColumn, gsm8k, math, text, choices, methods, rank, steps, rows, validationRows, testRows,
-    choiceRows, tuningSeeds, seeds, processes, threads, output,
+    preset, protocol, model, train, promptColumn, responseColumn, gsm8k, math, text, choices, methods, rank, steps, rows, validationRows,
+    testRows, choiceRows, tuningSeeds, seeds, processes, threads, output,
 };
 root.SetAction((arguments, cancellationToken) =>
 {
-    string name = arguments.GetValue(protocol) ?? arguments.GetValue(preset) ?? (arguments.GetValue(train) is null ? Presets.Bundled : Presets.Files);
+    string name = arguments.GetValue(protocol) ?? arguments.GetValue(preset)
+        ?? (arguments.GetValue(train) is null ? Presets.Bundled : Presets.Files);
     StudySettings numbers = Presets.Get(name);
     StudySettings settings = numbers with
     {
@@ -105,7 +108,8 @@ root.SetAction((arguments, cancellationToken) =>
     };
     settings.Verify();
     return Task.FromResult(Study.Do(
-        settings, Path.GetFullPath(arguments.GetValue(output)!), arguments.GetValue(processes), arguments.GetValue(threads), cancellationToken));
+        settings, Path.GetFullPath(arguments.GetValue(output)!), arguments.GetValue(processes), arguments.GetValue(threads),
+        cancellationToken));
 });
 
 Argument<string> folder = new("folder");

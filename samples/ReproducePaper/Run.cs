@@ -63,6 +63,9 @@ internal sealed record RunResult
 
     /// <summary>Why training ended early, or null.</summary>
     public string? Divergence { get; init; }
+
+    /// <summary>The score of a set of questions; null where it was not asked.</summary>
+    public Score? Find(string test) => Scores.FirstOrDefault(score => score.Name == test);
 }
 
 /// <summary>A step of a training.</summary>
@@ -70,7 +73,7 @@ internal sealed record StepRecord(int Step, double Loss, double GradientNorm, do
 
 /// <summary>A matrix at a step: the analysis's numbers.</summary>
 internal sealed record MatrixRecord(
-    int Step, string Path, int Layer, string Module, double SingularValueChange, double SingularVectorChange, double? Orthonormality,
+    int Step, string Path, int? Layer, string Module, double SingularValueChange, double SingularVectorChange, double? Orthonormality,
     double EffectiveRank, int IntruderDimensions);
 
 /// <summary>Right answers of a set.</summary>

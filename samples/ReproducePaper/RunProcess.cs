@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace ReproducePaper;
 
 /// <summary>
-/// This program once more, as <c>ReproducePaper train folder run</c>: its result is a line of JSON. A process that has trained nothing before
-/// has this run's memory alone, and a fault in one ends none of the others.
+/// This program once more, as <c>ReproducePaper train folder run</c>: its result is a line of JSON. A process that has trained nothing
+/// before has this run's memory alone, and a fault in one ends none of the others.
 /// </summary>
 internal static class RunProcess
 {

@@ -14,10 +14,11 @@ internal static class Study
         // Read once here, so that a file that is wrong is found before the first training.
         StudyData data = StudyData.Load(folder.Settings);
         Console.WriteLine(FormattableString.Invariant(
-            $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.ModelFolder))}: {settings.Methods.Count} methods, {data.Train.Count} rows")
-            + FormattableString.Invariant($" to train on, {data.Validation.Count} to validate, {data.Tests.Sum(test => test.Rows.Count)} to ask"));
+            $"{settings.ModelName}: {settings.Methods.Count} methods, {data.Train.Count} rows to train on, {data.Validation.Count} to validate, ")
+            + FormattableString.Invariant($"{data.Tests.Sum(test => test.Rows.Count)} to ask"));
         var queue = new RunQueue(folder, processes, threads, cancellationToken);
-        RunResult before = queue.Do("the model before", [new Run { Kind = RunKind.Base, Method = "base", LearningRate = 0, Seed = 0 }])[0];
+        var untrained = new Run { Kind = RunKind.Base, Method = StudyMethod.Base.Key, LearningRate = 0, Seed = 0 };
+        RunResult before = queue.Do("the model before", [untrained])[0];
         IReadOnlyList<TunedRate> rates = RateSearch.Do(folder.Settings, queue);
         Dictionary<string, double> best = rates.ToDictionary(rate => rate.Method.Key, rate => rate.Best, StringComparer.Ordinal);
 
@@ -43,7 +44,7 @@ internal static class Study
         StudyFolder.Write(report, ReportPage.Of(results));
         ConsoleSummary.Write(results);
         Console.WriteLine(FormattableString.Invariant(
-            $"{queue.Trained} runs were trained in {clock.Elapsed.TotalMinutes:F1} minutes. Report: {report}; the numbers lie beside it as CSV."));
+            $"{queue.Trained} runs in {clock.Elapsed.TotalMinutes:F1} minutes. Report: {report}; the numbers lie beside it as CSV."));
         return 0;
     }
 }
@@ -64,7 +65,7 @@ internal sealed record StudyResults(
 
     /// <summary>The share of right answers; a training that diverged has none right.</summary>
     public static double Accuracy(RunResult run, string test) =>
-        run.Scores.FirstOrDefault(score => score.Name == test)?.Accuracy ?? 0;
+        run.Find(test)?.Accuracy ?? 0;
 
     /// <summary>Nats per token of general text that were lost; null where that was not measured.</summary>
     public double? Forgetting(RunResult run) => run.TextLoss - Before.TextLoss;

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa;
+using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Evaluation;
 using QuickStart;
 
@@ -11,7 +12,7 @@ internal sealed record TestSet(string Name, IReadOnlyList<Question> Rows, IAnswe
 /// <summary>The rows of a study; none that a run trains on chooses a learning rate or is asked.</summary>
 internal sealed record StudyData(
     IReadOnlyList<Question> Train, IReadOnlyList<Question> Validation, IReadOnlyList<TestSet> Tests, string Text,
-    IReadOnlyList<MultipleChoiceQuestion> Choices)
+    IReadOnlyList<MultipleChoiceQuestion> Choices, PromptTemplate? ChoiceTemplate = null)
 {
     private const int AskedSeed = 1, TrainSeed = 2, ValidationSeed = 3;
 
@@ -27,7 +28,8 @@ internal sealed record StudyData(
         IReadOnlyList<Question> asked = Draw(settings.TestRows, AskedSeed), validation = Draw(settings.ValidationRows, ValidationSeed);
         return new StudyData(
             Draw(settings.Rows, TrainSeed), validation, [new TestSet("stories", asked, AnswerGraders.Gsm8kStrict)],
-            BaseKnowledge.Text(settings.TextLength), BaseKnowledge.Sums(settings.ChoiceRows));
+            BaseKnowledge.Text(settings.TextLength), BaseKnowledge.Sums(settings.ChoiceRows),
+            PromptTemplate.Format("{prompt}"));
 
         IReadOnlyList<Question> Draw(int rows, int seed)
         {

@@ -42,8 +42,8 @@ internal sealed class StudyFolder
         else if (File.ReadAllText(file) != text)
         {
             throw new InvalidOperationException(
-                $"{file} describes another study than the command line, or its files have changed: runs of two studies cannot stand in one "
-                + "table. Name another folder with --out, or give the settings that it was begun with.");
+                $"{file} describes another study than the command line, or its files have changed: runs of two studies cannot stand in "
+                + "one table. Name another folder with --out, or give the settings that it was begun with.");
         }
 
         return new StudyFolder(folder, settings);

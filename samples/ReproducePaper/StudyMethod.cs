@@ -9,7 +9,8 @@ namespace ReproducePaper;
 /// <param name="Title">As in the report.</param>
 /// <param name="Method">The library's name of it.</param>
 /// <param name="LearningRate">
-/// Where the search begins on the bundled task: the best of CompareMethods' table in docs/measurements.md. From there it goes down and up.
+/// Where the search begins on the bundled task: about the best of CompareMethods' table in docs/measurements.md. From there it goes down
+/// and up.
 /// </param>
 /// <param name="Configure">Sets what belongs to this row alone, given the steps of the run.</param>
 internal sealed record StudyMethod(
@@ -58,7 +59,8 @@ internal sealed record StudyMethod(
         return named.Length > 0 && unknown.Length == 0
             ? [.. All.Select(method => method.Key).Where(named.Contains)]
             : throw new ArgumentException(
-                $"--methods has '{string.Join(", ", unknown)}', which is none; name some of {string.Join(", ", All.Select(method => method.Key))}.");
+                $"--methods has '{string.Join(", ", unknown)}', which is none; name some of "
+                + $"{string.Join(", ", All.Select(method => method.Key))}.");
     }
 
     /// <summary>Half of the triplets are left in the end: pruned between a fifth and three quarters of the run.</summary>

@@ -2,10 +2,14 @@ using Microsoft.ML.Sorsa;
 
 namespace ReproducePaper;
 
-/// <summary>Everything that decides a number of the study: whoever has these has the study. Written into its folder, and compared.</summary>
+/// <summary>
+/// Everything that decides a number of the study: whoever has these has the study. Written into its folder, and compared.
+/// </summary>
 internal sealed record StudySettings
 {
-    /// <summary>tiny-llama-math, 1.2 million parameters, which the build puts beside the program; its folder describes the task, too.</summary>
+    /// <summary>
+    /// tiny-llama-math, 1.2 million parameters, which the build puts beside the program; its folder describes the task, too.
+    /// </summary>
     public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tiny-llama-math");
 
     /// <summary>What the numbers are taken from: a name of <see cref="Presets"/>.</summary>
@@ -98,6 +102,14 @@ internal sealed record StudySettings
 
     public string ModelFolder => Model ?? BundledModel;
 
+    public string ModelName => Path.GetFileName(Path.TrimEndingDirectorySeparator(ModelFolder));
+
+    /// <summary>Rows of a step.</summary>
+    public int StepRows => MicroBatch * Accumulation;
+
+    /// <summary>Optimizer steps of a run that is reported.</summary>
+    public int WholeSteps => Steps ?? ((Rows + StepRows - 1) / StepRows);
+
     public bool IsBundledTask => Train is null;
 
     /// <summary>Refuses what does not fit together, before anything is trained.</summary>
@@ -111,7 +123,8 @@ internal sealed record StudySettings
 
         if (Preset == Presets.Bundled && Model is not null)
         {
-            throw new ArgumentException("--model is given without rows for it: name them with --train. The bundled stories belong to the bundled model.");
+            throw new ArgumentException(
+                "--model is given without rows for it: name them with --train. The bundled stories belong to the bundled model.");
         }
 
         if (Train is not null && Gsm8k is null && Math is null)

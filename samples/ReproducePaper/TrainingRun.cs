@@ -9,7 +9,9 @@ using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace ReproducePaper;
 
-/// <summary>One run in this process: a training with what its loss, gradients and matrices did, and what the model answers afterwards.</summary>
+/// <summary>
+/// One run in this process: a training with what its loss, gradients and matrices did, and what the model answers afterwards.
+/// </summary>
 internal static class TrainingRun
 {
     public static RunResult Do(StudySettings settings, Run run)
@@ -46,9 +48,7 @@ internal static class TrainingRun
     private static Options OptionsOf(StudySettings settings, Run run, StepWatch watch)
     {
         StudyMethod method = StudyMethod.Find(run.Method)!;
-        int stepRows = settings.MicroBatch * settings.Accumulation;
-        int whole = settings.Steps ?? (settings.Rows + stepRows - 1) / stepRows;
-        int steps = run.Kind == RunKind.Tuning ? settings.TuningSteps ?? whole : whole;
+        int steps = run.Kind == RunKind.Tuning ? settings.TuningSteps ?? settings.WholeSteps : settings.WholeSteps;
         var options = new Options
         {
             ModelFolder = settings.ModelFolder,
@@ -97,7 +97,8 @@ internal static class TrainingRun
         {
             Scores = scores,
             TextLoss = data.Text.Length == 0 ? null : TextLoss(mlContext, model, data.Text),
-            Choices = data.Choices.Count == 0 ? null : ChoiceScore(mlContext.Sorsa().EvaluateChoices(model, data.Choices)),
+            Choices = data.Choices.Count == 0 ? null : ChoiceScore(
+                mlContext.Sorsa().EvaluateChoices(model, data.Choices, data.ChoiceTemplate)),
         };
     }
 
@@ -116,7 +117,7 @@ internal static class TrainingRun
     }
 
     private static Score ChoiceScore(MultipleChoiceEvaluation evaluation) =>
-        new("choices", (int)Math.Round(evaluation.Accuracy * evaluation.Questions.Count), evaluation.Questions.Count);
+        new("choices", evaluation.Correct, evaluation.Questions.Count);
 
     private static MatrixRecord[] MatricesOf(SorsaTransformer model) =>
     [

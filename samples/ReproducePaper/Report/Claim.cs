@@ -18,8 +18,9 @@ internal enum Verdict
 internal sealed record Claim(string Text, Verdict Verdict, string Evidence)
 {
     /// <summary>
-    /// A claim that one number is larger than another, or smaller. Both sides were run with the same seeds, so that what a seed does to both
-    /// falls out: the mean of the differences with its 95 % interval (Student's t over the seeds). An interval that holds 0 decides nothing.
+    /// A claim that one number is larger than another, or smaller. Both sides were run with the same seeds, so that what a seed does to
+    /// both falls out: the mean of the differences with its 95 % interval (Student's t over the seeds). An interval that holds 0 decides
+    /// nothing.
     /// </summary>
     /// <param name="text">The claim.</param>
     /// <param name="larger">Whether the first is said to be the larger.</param>
@@ -39,7 +40,8 @@ internal sealed record Claim(string Text, Verdict Verdict, string Evidence)
         {
             return new Claim(text, Verdict.CannotTell, differences.Length == 0
                 ? "It was not measured here."
-                : string.Create(CultureInfo.InvariantCulture, $"One seed: the difference is {differences[0]:G3} {unit}, and nobody knows how far seeds differ."));
+                : string.Create(CultureInfo.InvariantCulture,
+                    $"One seed: the difference is {differences[0]:G3} {unit}, and nobody knows how far seeds differ."));
         }
 
         double mean = differences.Average();

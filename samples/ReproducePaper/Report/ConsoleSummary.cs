@@ -10,12 +10,7 @@ internal static class ConsoleSummary
     public static void Write(StudyResults results)
     {
         Table table = new() { Border = TableBorder.Markdown };
-        string[] heads =
-        [
-            "method", "trainable", "rate", .. results.Before.Scores.Select(score => $"{score.Name}, %"), "text loss", "forgotten", "choices, %", "intruders",
-            "s / step", "MB",
-        ];
-        foreach (string head in heads)
+        foreach (string head in Table1.Heads(results))
         {
             table.AddColumn(new TableColumn(head) { NoWrap = true });
         }

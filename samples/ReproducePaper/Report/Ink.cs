@@ -83,15 +83,15 @@ internal static class Ink
     private static XElement Mark(int index, bool isLine)
     {
         XNamespace svg = "http://www.w3.org/2000/svg";
-        var fill = new XAttribute("fill", s_marks[index % s_marks.Length].Color);
-        XElement shape = isLine ? new XElement(svg + "rect", new XAttribute("y", "5"), new XAttribute("width", "14"), new XAttribute("height", "4"), fill)
-            : MarkOf(index) switch
-            {
-                MarkerType.Circle => new XElement(svg + "circle", new XAttribute("cx", "7"), new XAttribute("cy", "7"), new XAttribute("r", "5"), fill),
-                MarkerType.Triangle => new XElement(svg + "path", new XAttribute("d", "M7 1L13 12H1Z"), fill),
-                MarkerType.Diamond => new XElement(svg + "path", new XAttribute("d", "M7 1L13 7L7 13L1 7Z"), fill),
-                _ => new XElement(svg + "path", new XAttribute("d", "M2 2H12V12H2Z"), fill),
-            };
+        string outline = isLine ? "M0 5H14V9H0Z" : MarkOf(index) switch
+        {
+            MarkerType.Circle => "M2 7A5 5 0 1 0 12 7A5 5 0 1 0 2 7Z",
+            MarkerType.Triangle => "M7 1L13 12H1Z",
+            MarkerType.Diamond => "M7 1L13 7L7 13L1 7Z",
+            _ => "M2 2H12V12H2Z",
+        };
+        var shape = new XElement(
+            svg + "path", new XAttribute("d", outline), new XAttribute("fill", s_marks[index % s_marks.Length].Color));
         return new XElement(
             svg + "svg", new XAttribute("width", "14"), new XAttribute("height", "14"), new XAttribute("aria-hidden", "true"), shape);
     }

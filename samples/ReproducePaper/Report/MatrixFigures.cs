@@ -27,8 +27,8 @@ internal static class MatrixFigures
         double vectors = runs.Max(run => run.Run.Matrices.Max(matrix => matrix.SingularVectorChange));
         return new ReportFigure(
             "matrices", "Figure 2: singular values and vectors over the steps",
-            "How far each matrix has moved from its start, seed 1: ΔD (Eq. 4) is the share of the singular vectors' direction that changed, ΔΣ "
-            + "(Eq. 1) the mean change of a singular value. All panels have the same axes.",
+            "How far each matrix has moved from its start, seed 1: ΔD (Eq. 4) is the share of the singular vectors' direction that changed, "
+            + "ΔΣ (Eq. 1) the mean change of a singular value. All panels have the same axes.",
             [.. runs.Select(run => (run.Method.Title, Drawings(run.Method, run.Run, (values, vectors))))], null,
             [.. PaperClaims.OfMatrices(results)]);
     }
@@ -48,7 +48,8 @@ internal static class MatrixFigures
         StudyMethod[] methods = [.. results.Methods.Where(method => results.Of(method.Key).Any(run => run.Matrices.Count > 0))];
         return new ReportFigure(
             "modules", "Figure 5: the change by kind of matrix",
-            "At the end of training, meaned over layers and seeds. From left to right: " + string.Join(", ", modules.Select((name, i) => $"{i + 1} {name}")) + ".",
+            "At the end of training, meaned over layers and seeds. From left to right: "
+            + string.Join(", ", modules.Select((name, i) => FormattableString.Invariant($"{i + 1} {name}"))) + ".",
             [
                 ("ΔD", Panel("modules-vectors", "ΔD", matrix => matrix.SingularVectorChange)),
                 ("ΔΣ", Panel("modules-values", "ΔΣ", matrix => matrix.SingularValueChange)),

@@ -15,7 +15,9 @@ internal sealed record ReportFigure(
     string Id, string Title, string Shows, IReadOnlyList<(string Caption, IReadOnlyList<XElement> Drawings)> Panels, XElement? Legend,
     IReadOnlyList<Claim> Claims);
 
-/// <summary>Accuracy against what was forgotten: a mark a method and seed, the means of those that no other beats in both, joined.</summary>
+/// <summary>
+/// Accuracy against what was forgotten: a mark a method and seed, the means of those that no other beats in both, joined.
+/// </summary>
 internal static class ForgettingFigure
 {
     public static ReportFigure? Of(StudyResults results)
@@ -36,7 +38,10 @@ internal static class ForgettingFigure
 
         PlotModel plot = Ink.Plot("forgotten: general text's loss, after minus before (nats a token)", $"{test}: right answers, %");
         (double X, double Y)[] means =
-            [.. marks.GroupBy(mark => mark.Method).Select(group => (group.Average(mark => mark.Forgotten), group.Average(mark => mark.Accuracy)))];
+        [
+            .. marks.GroupBy(mark => mark.Method)
+                .Select(group => (group.Average(mark => mark.Forgotten), group.Average(mark => mark.Accuracy))),
+        ];
         plot.Series.Add(new LineSeries
         {
             ItemsSource = ParetoFront(means).Select(point => new DataPoint(point.X, point.Y)).ToArray(),
@@ -44,7 +49,7 @@ internal static class ForgettingFigure
             LineStyle = LineStyle.Dash,
             StrokeThickness = 1.5,
         });
-        foreach (IGrouping<StudyMethod, (StudyMethod Method, double Forgotten, double Accuracy)> group in marks.GroupBy(mark => mark.Method))
+        foreach (var group in marks.GroupBy(mark => mark.Method))
         {
             int index = Ink.IndexOf(group.Key);
             plot.Series.Add(new ScatterSeries
@@ -61,7 +66,8 @@ internal static class ForgettingFigure
             "A mark is a method with one seed; upwards is better, to the left is better. The dashed line joins the means of those methods "
             + "that no other method beats in both (the Pareto front).",
             [("", [.. Ink.Svg("forgetting", "Accuracy against forgetting", plot)])],
-            Ink.Legend(results.Methods.Select(method => (method.Title, Ink.IndexOf(method), false))), [.. PaperClaims.OfForgetting(results)]);
+            Ink.Legend(results.Methods.Select(method => (method.Title, Ink.IndexOf(method), false))),
+            [.. PaperClaims.OfForgetting(results)]);
     }
 
     /// <summary>Those points than which no other is at once further left and further up.</summary>
@@ -96,19 +102,25 @@ internal static class CurveFigures
         (double Gamma, IReadOnlyList<RunResult> Runs)[] lines =
         [
             .. results.Settings.Gammas.Select(gamma => (gamma, PaperClaims.OfGamma(results, gamma)))
-                .Append((results.Settings.Gamma ?? UsualGamma, [.. results.Of(StudyMethod.Sorsa).Where(run => seeds.Contains(run.Run.Seed))]))
+                .Append((
+                    results.Settings.Gamma ?? UsualGamma,
+                    [.. results.Of(StudyMethod.Sorsa).Where(run => seeds.Contains(run.Run.Seed))]))
                 .OrderBy(line => line.Item1),
         ];
         return new ReportFigure(
             "gamma", "Figure 3: the regularizer's weight γ",
-            "Steps of training, meaned over the seeds. Orthonormality is Eq. (9), the mean of ‖UᵀU − I‖ and ‖VᵀV − I‖ over all matrices; with "
-            + "γ = 0 it is known only where matrices were analysed. The gradient is that of the loss, before clipping.",
+            "Steps of training, meaned over the seeds. Orthonormality is Eq. (9), the mean of ‖UᵀU − I‖ and ‖VᵀV − I‖ over all matrices; "
+            + "with γ = 0 it is known only where matrices were analysed. The gradient is that of the loss, before clipping.",
             [
-                ("Orthonormality", Panel("gamma-orthonormality", "mean of ‖UᵀU − I‖, ‖VᵀV − I‖", lines.Select(line => Orthonormality(line.Runs)), isLogarithmic: true)),
+                ("Orthonormality", Panel(
+                    "gamma-orthonormality", "mean of ‖UᵀU − I‖, ‖VᵀV − I‖", lines.Select(line => Orthonormality(line.Runs)),
+                    isLogarithmic: true)),
                 ("Loss", Panel("gamma-loss", "nats a token", lines.Select(line => Smooth(line.Runs, step => step.Loss)))),
-                ("Gradient norm", Panel("gamma-gradient", "‖∇L‖", lines.Select(line => Smooth(line.Runs, step => step.GradientNorm)), isLogarithmic: true)),
+                ("Gradient norm", Panel(
+                    "gamma-gradient", "‖∇L‖", lines.Select(line => Smooth(line.Runs, step => step.GradientNorm)), isLogarithmic: true)),
             ],
-            Ink.Legend(lines.Select((line, i) => (FormattableString.Invariant($"γ = {line.Gamma:0.#####}"), i, true))), [.. PaperClaims.OfGamma(results)]);
+            Ink.Legend(lines.Select((line, i) => (FormattableString.Invariant($"γ = {line.Gamma:0.#####}"), i, true))),
+            [.. PaperClaims.OfGamma(results)]);
     }
 
     /// <summary>Figure 4: how fast the methods learn.</summary>
@@ -116,8 +128,8 @@ internal static class CurveFigures
     {
         StudyMethod[] methods =
         [
-            .. results.Methods.Where(method => method.Key is StudyMethod.Sorsa or StudyMethod.NoRegularizer or StudyMethod.Pissa or StudyMethod.Lora
-                or StudyMethod.AdaLora or StudyMethod.Full),
+            .. results.Methods.Where(method => method.Key is StudyMethod.Sorsa or StudyMethod.NoRegularizer or StudyMethod.Pissa
+                or StudyMethod.Lora or StudyMethod.AdaLora or StudyMethod.Full),
         ];
         if (methods.Length == 0)
         {
@@ -129,7 +141,9 @@ internal static class CurveFigures
             "curves", "Figure 4: training loss and gradient norm",
             "Steps of training, each method at its own best learning rate, meaned over the seeds. AdaLoRA's loss is without its penalty.",
             [
-                ("Loss", Panel("curves-loss", "nats a token", methods.Select(method => Smooth(results.Of(method.Key), step => step.Loss)), indices, isLogarithmic: true)),
+                ("Loss", Panel(
+                    "curves-loss", "nats a token", methods.Select(method => Smooth(results.Of(method.Key), step => step.Loss)), indices,
+                    isLogarithmic: true)),
                 ("Gradient norm", Panel("curves-gradient", "‖∇L‖",
                     methods.Select(method => Smooth(results.Of(method.Key), step => step.GradientNorm)), indices, isLogarithmic: true)),
             ],
@@ -139,7 +153,8 @@ internal static class CurveFigures
     private const double UsualGamma = 4e-4;
 
     private static IReadOnlyList<XElement> Panel(
-        string name, string up, IEnumerable<IReadOnlyList<(double X, double Y)>> lines, IReadOnlyList<int>? indices = null, bool isLogarithmic = false)
+        string name, string up, IEnumerable<IReadOnlyList<(double X, double Y)>> lines, IReadOnlyList<int>? indices = null,
+        bool isLogarithmic = false)
     {
         PlotModel plot = Ink.Plot("optimizer step", up, isLogarithmic);
         foreach ((IReadOnlyList<(double X, double Y)> line, int i) in lines.Select((line, i) => (line, i)))
@@ -157,7 +172,8 @@ internal static class CurveFigures
     }
 
     private static IReadOnlyList<(double, double)> Smooth(IReadOnlyList<RunResult> runs, Func<StepRecord, double?> number) =>
-        Curves.Mean(runs, number, Math.Max(1, runs.SelectMany(run => run.Steps).Select(step => step.Step).DefaultIfEmpty(1).Max() / Windows));
+        Curves.Mean(
+            runs, number, Math.Max(1, runs.SelectMany(run => run.Steps).Select(step => step.Step).DefaultIfEmpty(1).Max() / Windows));
 
     /// <summary>Of every step where the loop computes it; otherwise where matrices were analysed.</summary>
     private static IReadOnlyList<(double, double)> Orthonormality(IReadOnlyList<RunResult> runs)

@@ -13,7 +13,8 @@ internal static class ReportPage
     // No character that XML would escape: browsers read a style as it is.
     private const string Style = """
 
-        :root { color-scheme: light dark; --ink: #1f2630; --ground: #ffffff; --quiet: #5a6370; --line: #d9dde2; --yes: #1e8449; --no: #b34f00; }
+        :root { color-scheme: light dark; --ink: #1f2630; --ground: #ffffff; --quiet: #5a6370; --line: #d9dde2; --yes: #1e8449;
+            --no: #b34f00; }
         @media screen and (prefers-color-scheme: dark) {
             :root { --ink: #e4e8ec; --ground: #000000; --quiet: #aab3bd; --line: #333b45; --yes: #7ddc9a; --no: #ffab66; }
             svg { filter: invert(1) hue-rotate(180deg); }
@@ -40,7 +41,8 @@ internal static class ReportPage
         .scroll { overflow-x: auto; }
         table { border-collapse: collapse; font-size: 13px; }
         th { padding: 6px 10px; border-bottom: 2px solid var(--quiet); text-align: right; vertical-align: bottom; }
-        td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+        td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums;
+            white-space: nowrap; }
         th:first-child, td:first-child { text-align: left; }
         @media (max-width: 900px) { .panels { grid-template-columns: minmax(0, 1fr); } }
         @media screen and (max-width: 640px) {
@@ -70,13 +72,14 @@ internal static class ReportPage
             new XElement("html", new XAttribute("lang", "en"),
                 new XElement("head",
                     new XElement("meta", new XAttribute("charset", "utf-8")),
-                    new XElement("meta", new XAttribute("name", "viewport"), new XAttribute("content", "width=device-width, initial-scale=1")),
+                    new XElement("meta", new XAttribute("name", "viewport"),
+                        new XAttribute("content", "width=device-width, initial-scale=1")),
                     new XElement("meta", new XAttribute("name", "color-scheme"), new XAttribute("content", "light dark")),
                     new XElement("title", "SORSA: the paper's experiments"),
                     new XElement("style", Style.ReplaceLineEndings("\n"))),
                 new XElement("body",
                     new XElement("h1", "SORSA: the paper's experiments"),
-                    ReportHead.Of(results, [.. table, .. figures.SelectMany(figure => figure.Claims)]),
+                    ReportHead.Of(results, PaperClaims.All(results)),
                     Table1.Of(results),
                     Claims(table),
                     RateTable.Of(results),

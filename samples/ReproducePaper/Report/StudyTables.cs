@@ -3,66 +3,83 @@ using System.Text;
 
 namespace ReproducePaper.Report;
 
-/// <summary>The numbers as CSV (RFC 4180): table1.csv, runs.csv, steps.csv, matrices.csv and claims.csv.</summary>
+/// <summary>The numbers as CSV (RFC 4180): table1.csv, rates.csv, runs.csv, steps.csv, matrices.csv and claims.csv.</summary>
 internal static class StudyTables
 {
     public static void Write(StudyFolder folder, StudyResults results)
     {
         RunResult[] runs = [results.Before, .. results.Reported, .. results.Gammas];
-        string[] tests = [.. results.Before.Scores.Select(score => score.Name)];
-        Write(folder, "table1.csv",
-            [
-                "method", "trainable parameters", "learning rate", .. tests.SelectMany(test => new[] { $"{test} accuracy", $"{test} ± over seeds", $"{test} Wilson lower", $"{test} Wilson upper" }),
-                "text loss", "forgotten", "forgotten ± over seeds", "choices accuracy", "intruder dimensions", "seconds per step", "peak memory bytes", "diverged",
-            ],
-            TableRow.Of(results).Select(row => new object?[]
-            {
-                row.Method.Key, row.TrainableParameters, row.LearningRate,
-                row.Tests.SelectMany(test => new object?[] { test.Accuracy, test.SeedInterval, test.QuestionInterval.Lower, test.QuestionInterval.Upper }),
-                row.TextLoss, row.Forgetting, row.ForgettingInterval, row.Choices, row.Intruders, row.SecondsPerStep, row.PeakMemory, row.Diverged,
-            }));
-        Write(folder, "rates.csv", ["method", "learning rate", "validation loss", "best"],
-            results.Rates.SelectMany(rate => rate.Losses.Select(tried => new object?[] { rate.Method.Key, tried.Rate, tried.Loss, tried.Rate == rate.Best })));
-        Write(folder, "runs.csv",
-            [
-                "kind", "method", "learning rate", "gamma", "seed", "trainable parameters", "seconds per step", "peak memory bytes", "final loss",
-                .. tests.Select(test => $"{test} right"), .. tests.Select(test => $"{test} asked"), "text loss", "choices right", "choices asked", "ΔD", "ΔΣ", "intruder dimensions",
-                "divergence",
-            ],
-            runs.Select(run => new object?[]
-            {
-                run.Run.Kind, run.Run.Method, run.Run.LearningRate, run.Run.Gamma, run.Run.Seed, run.TrainableParameters, run.SecondsPerStep, run.PeakMemory, Curves.FinalLoss(run),
-                tests.Select(test => (object?)Find(run, test)?.Correct), tests.Select(test => (object?)Find(run, test)?.Total), run.TextLoss, run.Choices?.Correct, run.Choices?.Total,
-                PaperClaims.VectorChange(run), PaperClaims.ValueChange(run), PaperClaims.Intruders(run), run.Divergence,
-            }));
-        Write(folder, "steps.csv", ["kind", "method", "gamma", "seed", "step", "loss", "gradient norm", "orthonormality"],
-            runs.SelectMany(run => run.Steps.Select(step => new object?[]
-            {
-                run.Run.Kind, run.Run.Method, run.Run.Gamma, run.Run.Seed, step.Step, step.Loss, step.GradientNorm, step.Orthonormality,
-            })));
-        Write(folder, "matrices.csv",
-            ["kind", "method", "gamma", "seed", "step", "path", "layer", "module", "ΔΣ", "ΔD", "orthonormality", "effective rank", "intruder dimensions"],
-            runs.SelectMany(run => run.Matrices.Select(matrix => new object?[]
-            {
-                run.Run.Kind, run.Run.Method, run.Run.Gamma, run.Run.Seed, matrix.Step, matrix.Path, matrix.Layer, matrix.Module, matrix.SingularValueChange,
-                matrix.SingularVectorChange, matrix.Orthonormality, matrix.EffectiveRank, matrix.IntruderDimensions,
-            })));
-        Claim[] claims =
+        Write(folder, "table1.csv", TableRow.Of(results),
         [
-            .. PaperClaims.OfTable1(results), .. PaperClaims.OfForgetting(results), .. PaperClaims.OfMatrices(results), .. PaperClaims.OfGamma(results),
-            .. PaperClaims.OfConvergence(results),
-        ];
-        Write(folder, "claims.csv", ["claim", "verdict", "evidence"], claims.Select(claim => new object?[] { claim.Text, claim.VerdictText, claim.Evidence }));
+            new("method", row => row.Method.Key), new("trainable parameters", row => row.TrainableParameters),
+            new("learning rate", row => row.LearningRate), .. TestColumns(results), new("text loss", row => row.TextLoss),
+            new("forgotten", row => row.Forgetting), new("forgotten ± over seeds", row => row.ForgettingInterval),
+            new("choices accuracy", row => row.Choices), new("intruder dimensions", row => row.Intruders),
+            new("seconds per step", row => row.SecondsPerStep), new("peak memory bytes", row => row.PeakMemory),
+            new("diverged", row => row.Diverged),
+        ]);
+        Write(folder, "rates.csv", results.Rates.SelectMany(rate => rate.Losses.Select(tried => (rate, tried))),
+        [
+            new("method", row => row.rate.Method.Key), new("learning rate", row => row.tried.Rate),
+            new("validation loss", row => row.tried.Loss), new("best", row => row.tried.Rate == row.rate.Best),
+        ]);
+        Write(folder, "runs.csv", runs,
+        [
+            .. RunColumns<RunResult>(run => run.Run), new("learning rate", run => run.Run.LearningRate),
+            new("trainable parameters", run => run.TrainableParameters), new("seconds per step", run => run.SecondsPerStep),
+            new("peak memory bytes", run => run.PeakMemory), new("final loss", Curves.FinalLoss), .. ScoreColumns(results),
+            new("text loss", run => run.TextLoss), new("choices right", run => run.Choices?.Correct),
+            new("choices asked", run => run.Choices?.Total), new("ΔD", run => PaperClaims.VectorChange(run)),
+            new("ΔΣ", run => PaperClaims.ValueChange(run)), new("intruder dimensions", run => PaperClaims.Intruders(run)),
+            new("divergence", run => run.Divergence),
+        ]);
+        Write(folder, "steps.csv", runs.SelectMany(run => run.Steps.Select(step => (run.Run, step))),
+        [
+            .. RunColumns<(Run Run, StepRecord step)>(row => row.Run), new("step", row => row.step.Step), new("loss", row => row.step.Loss),
+            new("gradient norm", row => row.step.GradientNorm), new("orthonormality", row => row.step.Orthonormality),
+        ]);
+        Write(folder, "matrices.csv", runs.SelectMany(run => run.Matrices.Select(matrix => (run.Run, matrix))),
+        [
+            .. RunColumns<(Run Run, MatrixRecord matrix)>(row => row.Run), new("step", row => row.matrix.Step),
+            new("path", row => row.matrix.Path), new("layer", row => row.matrix.Layer), new("module", row => row.matrix.Module),
+            new("ΔΣ", row => row.matrix.SingularValueChange), new("ΔD", row => row.matrix.SingularVectorChange),
+            new("orthonormality", row => row.matrix.Orthonormality), new("effective rank", row => row.matrix.EffectiveRank),
+            new("intruder dimensions", row => row.matrix.IntruderDimensions),
+        ]);
+        Write(folder, "claims.csv", PaperClaims.All(results),
+        [
+            new("claim", claim => claim.Text), new("verdict", claim => claim.VerdictText), new("evidence", claim => claim.Evidence),
+        ]);
     }
 
-    private static Score? Find(RunResult run, string test) => run.Scores.FirstOrDefault(score => score.Name == test);
+    private static IEnumerable<Column<TableRow>> TestColumns(StudyResults results) => results.Before.Scores.SelectMany((score, i) =>
+        new Column<TableRow>[]
+        {
+            new($"{score.Name} accuracy", row => row.Tests[i].Accuracy),
+            new($"{score.Name} ± over seeds", row => row.Tests[i].SeedInterval),
+            new($"{score.Name} Wilson lower", row => row.Tests[i].QuestionInterval.Lower),
+            new($"{score.Name} Wilson upper", row => row.Tests[i].QuestionInterval.Upper),
+        });
 
-    private static void Write(StudyFolder folder, string name, string[] heads, IEnumerable<object?[]> rows)
+    private static IEnumerable<Column<RunResult>> ScoreColumns(StudyResults results) => results.Before.Scores.SelectMany(score =>
+        new Column<RunResult>[]
+        {
+            new($"{score.Name} right", run => run.Find(score.Name)?.Correct), new($"{score.Name} asked", run => run.Find(score.Name)?.Total),
+        });
+
+    private static IEnumerable<Column<T>> RunColumns<T>(Func<T, Run> run) =>
+    [
+        new("kind", row => run(row).Kind), new("method", row => run(row).Method), new("gamma", row => run(row).Gamma),
+        new("seed", row => run(row).Seed),
+    ];
+
+    private static void Write<T>(StudyFolder folder, string name, IEnumerable<T> rows, IReadOnlyList<Column<T>> columns)
     {
         var text = new StringBuilder();
-        foreach (IEnumerable<object?> row in rows.Prepend(heads))
+        text.AppendJoin(',', columns.Select(column => Cell(column.Name))).Append("\r\n");
+        foreach (T row in rows)
         {
-            text.AppendJoin(',', row.SelectMany(cell => cell is IEnumerable<object?> cells ? cells : [cell]).Select(Cell)).Append("\r\n");
+            text.AppendJoin(',', columns.Select(column => Cell(column.Value(row)))).Append("\r\n");
         }
 
         StudyFolder.Write(folder.PathOf(name), text.ToString());
@@ -73,4 +90,6 @@ internal static class StudyTables
         string text = Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
         return text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
     }
+
+    private sealed record Column<T>(string Name, Func<T, object?> Value);
 }
