@@ -24,7 +24,7 @@ public sealed class ArchitectureTests
         ["Tokenization"] = [],
         ["Data"] = ["Tokenization"],
         ["DataViews"] = [],
-        ["Evaluation"] = [],
+        ["Evaluation"] = ["Generation", "Training", "Data", "DataViews", "Models", "Tokenization"],
         ["Models"] = ["Checkpoints"],
         ["Optimizers"] = [],
         ["Adapters"] = ["Models", "Checkpoints", "Optimizers"],
