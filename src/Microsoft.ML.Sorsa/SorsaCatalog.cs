@@ -1,9 +1,6 @@
-using System.Diagnostics;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
-using Microsoft.ML.Sorsa.DataViews;
-using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
