@@ -5,10 +5,12 @@ namespace Microsoft.ML.Sorsa.Data;
 
 /// <summary>The rows in tokens, and what was lost on the way.</summary>
 /// <param name="Examples">In the order of the data.</param>
-/// <param name="Dropped">Rows without a prompt or without a response.</param>
-/// <param name="Prompts">What was cut of the prompts.</param>
-/// <param name="Responses">What was cut of the responses, their end token first.</param>
-internal sealed record EncodedExamples(IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses);
+/// <param name="Dropped">Rows without a prompt or without a response, in text or in tokens.</param>
+/// <param name="Prompts">What was cut of the prompts, where they are tokenised alone.</param>
+/// <param name="Responses">What was cut of the responses, their end token first, where they are.</param>
+/// <param name="Texts">What was cut of prompt and response, their end token first, where they are one text.</param>
+internal sealed record EncodedExamples(
+    IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses, CutTexts Texts);
 
 /// <summary>Texts that were longer than they may be.</summary>
 /// <param name="Count">How many.</param>
@@ -22,11 +24,14 @@ internal readonly record struct CutTexts(int Count, int Longest)
 /// <summary>
 /// Turns prompts and responses into examples. Both are tokenised separately, without special tokens; the end token follows the response:
 /// what the template puts behind an answer, or the end-of-text token. A prompt that is too long loses the end of its own text, a response
-/// its end.
+/// its end. Where all tokens are learnt, the two are one text, which is tokenised and cut as one.
 /// </summary>
-internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int maxResponseLength, int maxPositions)
+internal sealed class ExampleEncoder(
+    PromptEncoder prompts, int eosTokenId, int maxResponseLength, int maxPositions,
+    TrainedTokens trainedTokens = TrainedTokens.Response, EndToken endToken = EndToken.Always)
 {
     private readonly int _end = prompts.EndOfTurnId ?? eosTokenId;
+    private readonly int _maxTextLength = (int)Math.Min((long)(prompts.MaxLength ?? int.MaxValue) + maxResponseLength, int.MaxValue);
 
     /// <exception cref="InvalidOperationException">No row is left.</exception>
     /// <exception cref="ArgumentException">
@@ -35,7 +40,7 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
     public EncodedExamples Encode(IEnumerable<(string Prompt, string Response)> rows, string argument, CancellationToken cancellationToken)
     {
         var examples = new List<SupervisedExample>();
-        CutTexts cutPrompts = default, cutResponses = default;
+        CutTexts cutPrompts = default, cutResponses = default, cutTexts = default;
         int row = 0, dropped = 0;
         foreach ((string prompt, string response) in rows)
         {
@@ -47,34 +52,51 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
                 continue;
             }
 
-            (int[] promptIds, int promptLength, int[] responseIds) = Encode(prompt, response, row, argument);
-            int responseLength = responseIds.Length;
-            responseIds = responseIds[..Math.Min(responseLength, maxResponseLength)];
-            cutPrompts = cutPrompts.With(promptLength, cut: promptIds.Length < promptLength);
-            cutResponses = cutResponses.With(responseLength, cut: responseIds.Length < responseLength);
-            if (promptIds.Length + responseIds.Length > maxPositions)
+            (EncodedText front, EncodedText behind) = Encode(prompt, response, row, argument);
+            if (trainedTokens == TrainedTokens.All)
             {
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                    $"{argument}: row {row} has {promptIds.Length} tokens of prompt and {responseIds.Length} of response, and the model " +
-                    $"has {maxPositions} positions. Lower MaxPromptLength (now {prompts.MaxLength}) and MaxResponseLength (now " +
-                    $"{maxResponseLength}) so that their sum fits, or leave such rows out."), argument);
+                cutTexts = cutTexts.With(behind.Length, behind.IsCut);
+            }
+            else
+            {
+                cutPrompts = cutPrompts.With(front.Length, front.IsCut);
+                cutResponses = cutResponses.With(behind.Length, behind.IsCut);
             }
 
-            examples.Add(new SupervisedExample([.. promptIds, .. responseIds], promptIds.Length));
+            VerifyPositions(front.Ids.Length, behind.Ids.Length, row, argument);
+            var example = new SupervisedExample([.. front.Ids, .. behind.Ids], front.Ids.Length)
+            {
+                EndsIfPadded = endToken == EndToken.WherePadded && !behind.IsCut,
+            };
+            if (example.CutTo(example.Length).LabelCount < 1)
+            {
+                dropped++;
+                continue;
+            }
+
+            examples.Add(example);
         }
 
         return examples.Count > 0
-            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses)
+            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses, cutTexts)
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
                 $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
                 $"Give data whose prompt and response columns hold text."));
     }
 
-    private (int[] Prompt, int PromptLength, int[] Response) Encode(string prompt, string response, int row, string argument)
+    /// <summary>What carries no label, and what does: prompt and response, or nothing and the whole text.</summary>
+    private (EncodedText Front, EncodedText Behind) Encode(string prompt, string response, int row, string argument)
     {
         try
         {
-            return (prompts.Encode(prompt, out int length), length, EncodeResponse(response));
+            // What a response ends with itself is its end token, with white space behind it or not.
+            string? endText = endToken == EndToken.Never ? null : prompts.Tokenizer.SpecialText(_end);
+            bool hasEnd = endText is not null && response.TrimEnd().EndsWith(endText, StringComparison.Ordinal);
+            response = hasEnd ? response.TrimEnd() : response;
+            return trainedTokens == TrainedTokens.All
+                ? (new EncodedText([], 0), Ended(prompts.EncodeWith(prompt, response), _maxTextLength))
+                : (new EncodedText(prompts.Encode(prompt, out int length), length),
+                    Ended(prompts.Tokenizer.Encode(response, addSpecialTokens: false), maxResponseLength));
         }
         catch (TokenWithoutRowException error)
         {
@@ -83,21 +105,55 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
         }
     }
 
-    /// <summary>One end token, also where the response brings its own, with white space behind it or not.</summary>
-    private int[] EncodeResponse(string response)
+    /// <summary>With one end token, which is cut first.</summary>
+    private EncodedText Ended(int[] ids, int maxLength)
     {
-        string? endText = prompts.Tokenizer.SpecialText(_end);
-        string text = endText is not null && response.TrimEnd().EndsWith(endText, StringComparison.Ordinal) ? response.TrimEnd() : response;
-        int[] ids = prompts.Tokenizer.Encode(text, addSpecialTokens: false);
-        return ids.Length > 0 && ids[^1] == _end ? ids : [.. ids, _end];
+        int[] whole = endToken == EndToken.Never || (ids.Length > 0 && ids[^1] == _end) ? ids : [.. ids, _end];
+        return new EncodedText(whole[..Math.Min(whole.Length, maxLength)], whole.Length);
+    }
+
+    private void VerifyPositions(int prompt, int response, int row, string argument)
+    {
+        if (prompt + response > maxPositions)
+        {
+            string has = trainedTokens == TrainedTokens.All
+                ? string.Create(CultureInfo.InvariantCulture, $"{response} tokens of prompt and response")
+                : string.Create(CultureInfo.InvariantCulture, $"{prompt} tokens of prompt and {response} of response");
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{argument}: row {row} has {has}, and the model has {maxPositions} positions. Lower MaxPromptLength (now " +
+                $"{prompts.MaxLength}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."),
+                argument);
+        }
+    }
+
+    /// <summary>A text in tokens.</summary>
+    /// <param name="Ids">As many as it may have.</param>
+    /// <param name="Length">How many it has uncut.</param>
+    private readonly record struct EncodedText(int[] Ids, int Length)
+    {
+        public bool IsCut => Ids.Length < Length;
     }
 }
 
-/// <summary>One row in tokens: the prompt, then the response that is learnt.</summary>
+/// <summary>One row in tokens: what is only read, then what is learnt.</summary>
 /// <param name="Ids">Prompt and response.</param>
-/// <param name="PromptLength">How many of them are the prompt; they carry no label.</param>
+/// <param name="PromptLength">How many of them carry no label: the prompt; 0 where all tokens are learnt.</param>
 internal sealed record SupervisedExample(int[] Ids, int PromptLength)
 {
-    /// <summary>The tokens that the loss counts: the response. (Without a prompt the first has nothing to be predicted from.)</summary>
+    /// <summary>
+    /// The last token is an end token that counts beside a longer row only, where it stands in for padding:
+    /// <see cref="BatchPlan.Collate"/>.
+    /// </summary>
+    public bool EndsIfPadded { get; init; }
+
+    /// <summary>The tokens that are there in any case: what rows are sorted and compared by.</summary>
+    public int Length => EndsIfPadded ? Ids.Length - 1 : Ids.Length;
+
+    /// <summary>
+    /// The tokens that the loss counts: all but those of the prompt. (Without a prompt the first has nothing to be predicted from.)
+    /// </summary>
     public int LabelCount => Ids.Length - Math.Max(PromptLength, 1);
+
+    /// <summary>The row without what stands behind so many tokens.</summary>
+    public SupervisedExample CutTo(int length) => Ids.Length <= length ? this : new SupervisedExample(Ids[..length], PromptLength);
 }

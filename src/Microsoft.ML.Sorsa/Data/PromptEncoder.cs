@@ -66,6 +66,19 @@ internal sealed class PromptEncoder
     }
 
     /// <summary>
+    /// The token ids of a prompt in its template with the response behind it, as one text: a token may span the border. Uncut. What is
+    /// written in the response is found as a special token, as in any response.
+    /// </summary>
+    /// <param name="prompt">A row's prompt, without its template.</param>
+    /// <param name="response">What follows the template.</param>
+    public int[] EncodeWith(string prompt, string response)
+    {
+        TemplatedText text = Apply(prompt);
+        int end = text.Text.Length;
+        return Encode(text.Append(response), end);
+    }
+
+    /// <summary>
     /// One string from which <see cref="Deserialize"/> makes an encoder of the same ids over the same tokenizer. Without a length it is the
     /// template's, as version 0.1 wrote it.
     /// </summary>
@@ -83,10 +96,12 @@ internal sealed class PromptEncoder
         return new PromptEncoder(tokenizer, PromptTemplate.Deserialize(length is null ? text : parts[1]), length);
     }
 
-    private int[] EncodeWhole(string prompt)
+    private int[] EncodeWhole(string prompt) => Encode(Apply(prompt));
+
+    private int[] Encode(TemplatedText text, int? templateEnd = null)
     {
-        TemplatedText text = Apply(prompt);
-        int[] ids = Tokenizer.Encode(text.Text, addSpecialTokens: false, Template.SplitSpecialTokens ? text.Contents : []);
+        int[] ids = Tokenizer.Encode(
+            text.Text, addSpecialTokens: false, Template.SplitSpecialTokens ? text.Contents : [], templateEnd);
         bool bos = Tokenizer.AddsBos && !Template.RendersSpecialTokens && (ids.Length == 0 || ids[0] != Tokenizer.BosTokenId);
         return bos ? [Tokenizer.BosTokenId!.Value, .. ids] : ids;
     }
