@@ -13,18 +13,19 @@ internal static class BaseKnowledge
     private static readonly string[] s_boys = ["Tom", "Ben", "Sam", "Leo", "Max", "Jack", "Paul", "Omar"];
     private static readonly string[] s_items = ["apples", "books", "pencils", "stickers", "marbles", "shells", "cards", "stamps"];
 
-    /// <summary>Number facts and worked stories, so many characters of them.</summary>
+    /// <summary>Short texts of number facts or of a worked story, each with its end and the next one's beginning.</summary>
+    /// <param name="length">Characters, at least.</param>
     public static string Text(int length)
     {
         var random = new Random(4);
         var text = new StringBuilder();
         while (text.Length < length)
         {
-            text.Append(FormattableString.Invariant(random.Next(2) == 0 ? Fact(random) : Story(random)))
-                .Append(random.Next(4) == 0 ? '\n' : ' ');
+            IEnumerable<string> sentences = random.Next(2) == 0 ? Enumerable.Range(0, 6).Select(_ => Fact(random)) : [Story(random)];
+            text.AppendJoin(' ', sentences).Append("</s><s>");
         }
 
-        return text.ToString(0, length);
+        return text.ToString();
     }
 
     /// <summary>"12 + 5 =" with the result and three numbers near it.</summary>
@@ -45,22 +46,22 @@ internal static class BaseKnowledge
         ];
     }
 
-    private static FormattableString Fact(Random random)
+    private static string Fact(Random random)
     {
         (int a, int b) = (random.Next(2, 90), random.Next(2, 60));
-        return random.Next(2) == 0 ? $"{a} + {b} = {a + b}." : (FormattableString)$"{a + b} - {b} = {a}.";
+        return FormattableString.Invariant(random.Next(2) == 0 ? $"{a} + {b} = {a + b}." : (FormattableString)$"{a + b} - {b} = {a}.");
     }
 
-    private static FormattableString Story(Random random)
+    private static string Story(Random random)
     {
         bool isGirl = random.Next(2) == 0;
         string[] names = isGirl ? s_girls : s_boys;
-        (string name, string other, string items) = (
+        (string name, string she, string items) = (
             names[random.Next(names.Length)], isGirl ? "She" : "He", s_items[random.Next(s_items.Length)]);
         (int a, int b) = (random.Next(5, 60), random.Next(2, 40));
-        return random.Next(2) == 0
-            ? $"{name} has {a} {items}. {other} buys {b} more. {a} + {b} = {a + b}, so {name} has {a + b} {items} now."
+        return FormattableString.Invariant(random.Next(2) == 0
+            ? $"{name} has {a} {items}. {she} buys {b} more. {a} + {b} = {a + b}, so {name} has {a + b} {items} now."
             : (FormattableString)
-                $"{name} has {a + b} {items}. {other} loses {b} of them. {a + b} - {b} = {a}, so {name} has {a} {items} left.";
+                $"{name} has {a + b} {items}. {she} loses {b} of them. {a + b} - {b} = {a}, so {name} has {a} {items} left.");
     }
 }

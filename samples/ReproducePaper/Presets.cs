@@ -32,6 +32,9 @@ internal static class Presets
         ValidationRows = 100,
         TestRows = 200,
         TextLength = 20_000,
+
+        // It was trained on sequences of 256 tokens, and knows no position beyond them.
+        TextWindow = 256,
         ChoiceRows = 200,
         MaxNewTokens = 64,
         TuningSeeds = 2,
@@ -51,6 +54,7 @@ internal static class Presets
         Accumulation = 2,
         Steps = null,
         TextLength = 100_000,
+        TextWindow = 1024,
         MaxNewTokens = 256,
         TuningSeeds = 1,
         Seeds = 3,

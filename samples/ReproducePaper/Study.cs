@@ -14,8 +14,8 @@ internal static class Study
         // Read once here, so that a file that is wrong is found before the first training.
         StudyData data = StudyData.Load(folder.Settings);
         Console.WriteLine(FormattableString.Invariant(
-            $"{settings.ModelName}: {settings.Methods.Count} methods, {data.Train.Count} rows to train on, {data.Validation.Count} to validate, ")
-            + FormattableString.Invariant($"{data.Tests.Sum(test => test.Rows.Count)} to ask"));
+            $"{settings.ModelName}: {settings.Methods.Count} methods, {data.Train.Count} rows to train on, ")
+            + FormattableString.Invariant($"{data.Validation.Count} to validate, {data.Tests.Sum(test => test.Rows.Count)} to ask"));
         var queue = new RunQueue(folder, processes, threads, cancellationToken);
         var untrained = new Run { Kind = RunKind.Base, Method = StudyMethod.Base.Key, LearningRate = 0, Seed = 0 };
         RunResult before = queue.Do("the model before", [untrained])[0];

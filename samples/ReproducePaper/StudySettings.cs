@@ -73,6 +73,9 @@ internal sealed record StudySettings
     /// <summary>Characters of the general text, counted from its start.</summary>
     public required int TextLength { get; init; }
 
+    /// <summary>Tokens of a window over it; null: as many as the model has positions.</summary>
+    public int? TextWindow { get; init; }
+
     public required int ChoiceRows { get; init; }
 
     public required int MaxNewTokens { get; init; }

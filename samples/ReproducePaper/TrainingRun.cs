@@ -23,7 +23,7 @@ internal static class TrainingRun
             using SorsaTransformer model = mlContext.Sorsa().LoadModel(
                 settings.ModelFolder, promptTemplate: Template(settings), generation: Generation(settings),
                 computeType: settings.ComputeType, maxPromptLength: settings.MaxLength);
-            return Asked(mlContext, model, data, new RunResult { Run = run });
+            return Asked(mlContext, model, settings, data, new RunResult { Run = run });
         }
 
         var watch = new StepWatch();
@@ -37,7 +37,7 @@ internal static class TrainingRun
                 ? trainer.Fit(train, mlContext.Data.LoadFromEnumerable(data.Validation))
                 : trainer.Fit(train);
             RunResult result = watch.AddTo(new RunResult { Run = run, PeakMemory = PeakMemory.Read(), Matrices = MatricesOf(model) });
-            return validates ? result with { Steps = [] } : Asked(mlContext, model, data, result);
+            return validates ? result with { Steps = [] } : Asked(mlContext, model, settings, data, result);
         }
         catch (ArithmeticException e)
         {
@@ -82,7 +82,8 @@ internal static class TrainingRun
     }
 
     /// <summary>What Table 1 asks, and what was forgotten.</summary>
-    private static RunResult Asked(MLContext mlContext, SorsaTransformer model, StudyData data, RunResult result)
+    private static RunResult Asked(
+        MLContext mlContext, SorsaTransformer model, StudySettings settings, StudyData data, RunResult result)
     {
         Score[] scores =
         [
@@ -96,19 +97,19 @@ internal static class TrainingRun
         return result with
         {
             Scores = scores,
-            TextLoss = data.Text.Length == 0 ? null : TextLoss(mlContext, model, data.Text),
+            TextLoss = data.Text.Length == 0 ? null : TextLoss(mlContext, model, data.Text, settings.TextWindow),
             Choices = data.Choices.Count == 0 ? null : ChoiceScore(
                 mlContext.Sorsa().EvaluateChoices(model, data.Choices, data.ChoiceTemplate)),
         };
     }
 
-    private static double TextLoss(MLContext mlContext, SorsaTransformer model, string text)
+    private static double TextLoss(MLContext mlContext, SorsaTransformer model, string text, int? window)
     {
         string file = Path.GetTempFileName();
         try
         {
             File.WriteAllText(file, text);
-            return mlContext.Sorsa().EvaluateText(model, file).Loss;
+            return mlContext.Sorsa().EvaluateText(model, file, window).Loss;
         }
         finally
         {

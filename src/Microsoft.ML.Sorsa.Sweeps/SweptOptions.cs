@@ -14,6 +14,7 @@ internal static class SweptOptions
     private static readonly string[] s_deciding =
     [
         nameof(Options.Method), nameof(Options.Triplets), nameof(Options.HardOrthonormality), nameof(Options.Quantization),
+        nameof(Options.EndToken),
     ];
 
     /// <exception cref="ArgumentException">

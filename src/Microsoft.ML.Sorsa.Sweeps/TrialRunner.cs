@@ -184,8 +184,8 @@ public sealed class TrialRunner : IDisposable
     }
 
     /// <summary>
-    /// What the next trial would meet as well: a row that does not fit, unless the trial has lengths of its own, and files of the model or
-    /// of decompositions that cannot be read or written.
+    /// What the next trial would meet as well: a row that does not fit, unless the trial has lengths and tokens of its own, and files of
+    /// the model or of decompositions that cannot be read or written.
     /// </summary>
     private bool IsOfEveryTrial(Exception error, Options options) => error switch
     {
@@ -194,7 +194,8 @@ public sealed class TrialRunner : IDisposable
         // No row has a prompt and a response.
         InvalidOperationException => error.GetType() == typeof(InvalidOperationException),
         ArgumentException { ParamName: "trainData" or "validationData" } =>
-            (options.MaxPromptLength, options.MaxResponseLength) == (_trainer.MaxPromptLength, _trainer.MaxResponseLength),
+            (options.MaxPromptLength, options.MaxResponseLength, options.TrainedTokens, options.EndToken)
+                == (_trainer.MaxPromptLength, _trainer.MaxResponseLength, _trainer.TrainedTokens, _trainer.EndToken),
         _ => false,
     };
 

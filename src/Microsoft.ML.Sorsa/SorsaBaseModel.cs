@@ -116,7 +116,7 @@ public sealed class SorsaBaseModel : IDisposable
         (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
             trainData,
             validationData,
-            new EncodedRows.Settings(settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength),
+            EncodedRows.Settings.Of(settings),
             (rows, argument) => run.Encode(prompts, rows, argument));
         FineTunedModel model = run.Train(train, validation);
         return (SorsaTransformer.Over(_host, model, prompts, settings), model.Orthonormality);

@@ -179,13 +179,18 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRange(0, double.MaxValue, "Leave it null to clip nothing", MinimumIsExclusive = true)]
         public double? MaxGradNorm { get; set; } = 1;
 
+        /// <summary>In which order training goes through the rows. Default <see cref="RowOrder.Shuffled"/>, by the seed.</summary>
+        [OptionDefined]
+        public RowOrder RowOrder { get; set; }
+
         /// <summary>Rows that go through the model together. Default 16; at least 1.</summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int BatchSize { get; set; } = 16;
 
         /// <summary>
         /// Batches whose gradients make up one step: the effective batch is <see cref="BatchSize"/> times this, and the loss is the mean
-        /// over all of its response tokens, so that 8 × 1 and 2 × 4 train alike. Default 1; at least 1.
+        /// over all of its tokens to learn, so that 8 × 1 and 2 × 4 train alike (not so where BatchSize decides which ends are learnt, with
+        /// <see cref="EndToken.WherePadded"/>, or the order, with <see cref="RowOrder.SortedBuckets"/>). Default 1; at least 1.
         /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int GradientAccumulationSteps { get; set; } = 1;
@@ -198,7 +203,7 @@ public sealed partial class SorsaFineTuningTrainer
         public bool GradientCheckpointing { get; set; }
 
         /// <summary>
-        /// Response tokens whose scores over the vocabulary are computed at a time, forward and backward: so many rows of the vocabulary's
+        /// Tokens to learn whose scores over the vocabulary are computed at a time, forward and backward: so many rows of the vocabulary's
         /// size, in float32, is what the loss takes of memory. Default 512; at least 1.
         /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
@@ -219,9 +224,26 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxPromptLength { get; set; } = 512;
 
-        /// <summary>Tokens of a response, the end token included, before its end is cut, in training. Default 512; at least 1.</summary>
+        /// <summary>
+        /// Tokens of a response, its end token included, before its end is cut, in training; the end token is cut first. Default 512; at
+        /// least 1.
+        /// </summary>
         [OptionRange(1, int.MaxValue, "Choose a larger number")]
         public int MaxResponseLength { get; set; } = 512;
+
+        /// <summary>
+        /// Which tokens of a row are learnt. Default <see cref="TrainedTokens.Response"/>; <see cref="TrainedTokens.All"/> takes prompt and
+        /// response for one text, and cuts it at <see cref="MaxPromptLength"/> + <see cref="MaxResponseLength"/> tokens.
+        /// </summary>
+        [OptionDefined]
+        public TrainedTokens TrainedTokens { get; set; }
+
+        /// <summary>
+        /// Which rows learn where a response ends. Default <see cref="EndToken.Always"/>: all whose end was not cut.
+        /// <see cref="EndToken.WherePadded"/> needs a <see cref="BatchSize"/> above 1.
+        /// </summary>
+        [OptionDefined]
+        public EndToken EndToken { get; set; }
 
         /// <summary>
         /// Steps between two evaluations of the validation rows; null: once per epoch. Default null; at least 1. Needs validation rows.

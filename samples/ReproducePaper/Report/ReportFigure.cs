@@ -153,7 +153,7 @@ internal static class CurveFigures
     private const double UsualGamma = 4e-4;
 
     private static IReadOnlyList<XElement> Panel(
-        string name, string up, IEnumerable<IReadOnlyList<(double X, double Y)>> lines, IReadOnlyList<int>? indices = null,
+        string name, string up, IEnumerable<IReadOnlyList<(double X, double Y)>> lines, int[]? indices = null,
         bool isLogarithmic = false)
     {
         PlotModel plot = Ink.Plot("optimizer step", up, isLogarithmic);

@@ -62,8 +62,8 @@ internal static class ReportPage
         [
             .. new[]
             {
-                ForgettingFigure.Of(results), MatrixFigures.OfSteps(results), CurveFigures.OfGamma(results), CurveFigures.OfMethods(results),
-                MatrixFigures.OfModules(results),
+                ForgettingFigure.Of(results), MatrixFigures.OfSteps(results), CurveFigures.OfGamma(results),
+                CurveFigures.OfMethods(results), MatrixFigures.OfModules(results),
             }.OfType<ReportFigure>(),
         ];
         Claim[] table = [.. PaperClaims.OfTable1(results)];

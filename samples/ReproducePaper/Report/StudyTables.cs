@@ -27,7 +27,7 @@ internal static class StudyTables
         [
             .. RunColumns<RunResult>(run => run.Run), new("learning rate", run => run.Run.LearningRate),
             new("trainable parameters", run => run.TrainableParameters), new("seconds per step", run => run.SecondsPerStep),
-            new("peak memory bytes", run => run.PeakMemory), new("final loss", Curves.FinalLoss), .. ScoreColumns(results),
+            new("peak memory bytes", run => run.PeakMemory), new("final loss", run => Curves.FinalLoss(run)), .. ScoreColumns(results),
             new("text loss", run => run.TextLoss), new("choices right", run => run.Choices?.Correct),
             new("choices asked", run => run.Choices?.Total), new("ΔD", run => PaperClaims.VectorChange(run)),
             new("ΔΣ", run => PaperClaims.ValueChange(run)), new("intruder dimensions", run => PaperClaims.Intruders(run)),
@@ -64,7 +64,8 @@ internal static class StudyTables
     private static IEnumerable<Column<RunResult>> ScoreColumns(StudyResults results) => results.Before.Scores.SelectMany(score =>
         new Column<RunResult>[]
         {
-            new($"{score.Name} right", run => run.Find(score.Name)?.Correct), new($"{score.Name} asked", run => run.Find(score.Name)?.Total),
+            new($"{score.Name} right", run => run.Find(score.Name)?.Correct),
+            new($"{score.Name} asked", run => run.Find(score.Name)?.Total),
         });
 
     private static IEnumerable<Column<T>> RunColumns<T>(Func<T, Run> run) =>

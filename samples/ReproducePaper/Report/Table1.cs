@@ -10,10 +10,10 @@ internal static class Table1
     [
         new XElement("h2", "Table 1: what is learnt, and what it costs"),
         new XElement("p",
-            FormattableString.Invariant($"Means over {results.Settings.Seeds} seeds that no learning rate was chosen by. Of right answers: the "),
-            "mean ± half of its 95 % interval over the seeds (Student's t: how far trainings differ), then in brackets Wilson's 95 % interval ",
-            "(what other questions would give). Forgotten: general text's loss in nats a token, after minus before. Intruder dimensions: of ",
-            "a matrix's ten leading singular vectors, how many the start has none like, meaned over all matrices (arXiv 2410.21228). ",
+            FormattableString.Invariant($"Means over {results.Settings.Seeds} seeds that no learning rate was chosen by. Of right answers: "),
+            "the mean ± half of its 95 % interval over the seeds (Student's t: how far trainings differ), then in brackets Wilson's 95 % ",
+            "interval (what other questions would give). Forgotten: general text's loss in nats a token, after minus before. Intruder ",
+            "dimensions: of a matrix's ten leading singular vectors, how many the start has none like, meaned over all matrices (arXiv 2410.21228). ",
             "Memory is that of the process, .NET and libtorch included."),
         HtmlTable.Of(Heads(results), TableRow.Of(results).Select(Cells)),
         new XElement("p", Ties(results)),
@@ -73,8 +73,8 @@ internal static class RateTable
         new XElement("h2", "Learning rates"),
         new XElement("p",
             FormattableString.Invariant($"Loss on {results.Settings.ValidationRows} validation rows, meaned over "),
-            FormattableString.Invariant($"{results.Settings.TuningSeeds} seeds that are used for nothing else. Each method has its own best (*): "),
-            "at one rate for all the comparison would be one of rates (arXiv 2602.04998)."),
+            FormattableString.Invariant($"{results.Settings.TuningSeeds} seeds that are used for nothing else. Each method has its own "),
+            "best (*): at one rate for all the comparison would be one of rates (arXiv 2602.04998)."),
         HtmlTable.Of(["method", "learning rate: loss"], results.Rates.Select(rate => new[] { rate.Method.Title, Text(rate) })),
     ];
 

@@ -5,12 +5,13 @@ namespace Microsoft.ML.Sorsa.Data;
 
 /// <summary>The rows in tokens, and what was lost on the way.</summary>
 /// <param name="Examples">In the order of the data.</param>
-/// <param name="Dropped">Rows without a prompt or without a response.</param>
-/// <param name="Prompts">What was cut of the prompts.</param>
-/// <param name="Responses">What was cut of the responses, their end token first.</param>
+/// <param name="Dropped">Rows without a prompt or without a response, in text or in tokens.</param>
+/// <param name="Prompts">What was cut of the prompts, where they are tokenised alone.</param>
+/// <param name="Responses">What was cut of the responses, their end token first, where they are.</param>
+/// <param name="Texts">What was cut of prompt and response, their end token first, where they are one text.</param>
 /// <param name="Rows">Which rows of the data the examples are, counted from 1.</param>
 internal sealed record EncodedExamples(
-    IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses, IReadOnlyList<int> Rows);
+    IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses, CutTexts Texts, IReadOnlyList<int> Rows);
 
 /// <summary>Texts that were longer than they may be.</summary>
 /// <param name="Count">How many.</param>
@@ -24,11 +25,14 @@ internal readonly record struct CutTexts(int Count, int Longest)
 /// <summary>
 /// Turns prompts and responses into examples. Both are tokenised separately, without special tokens; the end token follows the response:
 /// what the template puts behind an answer, or the end-of-text token. A prompt that is too long loses the end of its own text, a response
-/// its end.
+/// its end. Where all tokens are learnt, the two are one text, which is tokenised and cut as one.
 /// </summary>
-internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int maxResponseLength, int maxPositions)
+internal sealed class ExampleEncoder(
+    PromptEncoder prompts, int eosTokenId, int maxResponseLength, int maxPositions,
+    TrainedTokens trainedTokens = TrainedTokens.Response, EndToken endToken = EndToken.Always)
 {
     private readonly int _end = prompts.EndOfTurnId ?? eosTokenId;
+    private readonly int _maxTextLength = (int)Math.Min((long)(prompts.MaxLength ?? int.MaxValue) + maxResponseLength, int.MaxValue);
 
     /// <exception cref="InvalidOperationException">No row is left.</exception>
     /// <exception cref="ArgumentException">
@@ -38,7 +42,7 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
     {
         var examples = new List<SupervisedExample>();
         var kept = new List<int>();
-        CutTexts cutPrompts = default, cutResponses = default;
+        CutTexts cutPrompts = default, cutResponses = default, cutTexts = default;
         int row = 0, dropped = 0;
         foreach ((string prompt, string response) in rows)
         {
@@ -50,36 +54,52 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
                 continue;
             }
 
-            (int[] promptIds, int promptLength, int[] responseIds) = Encode(prompt, response, row, argument);
-            int responseLength = responseIds.Length;
-            responseIds = responseIds[..Math.Min(responseLength, maxResponseLength)];
-            cutPrompts = cutPrompts.With(promptLength, cut: promptIds.Length < promptLength);
-            cutResponses = cutResponses.With(responseLength, cut: responseIds.Length < responseLength);
-            if (promptIds.Length + responseIds.Length > maxPositions)
+            (EncodedText front, EncodedText behind) = Encode(prompt, response, row, argument);
+            if (trainedTokens == TrainedTokens.All)
             {
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                    $"{argument}: row {row} has {promptIds.Length} tokens of prompt and {responseIds.Length} of response, and the model " +
-                    $"has {maxPositions} positions. Lower MaxPromptLength (now {prompts.MaxLength?.ToString(CultureInfo.InvariantCulture)
-                        ?? "not set"}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."),
-                    argument);
+                cutTexts = cutTexts.With(behind.Length, behind.IsCut);
+            }
+            else
+            {
+                cutPrompts = cutPrompts.With(front.Length, front.IsCut);
+                cutResponses = cutResponses.With(behind.Length, behind.IsCut);
             }
 
-            examples.Add(new SupervisedExample([.. promptIds, .. responseIds], promptIds.Length));
+            VerifyPositions(front.Ids.Length, behind.Ids.Length, row, argument);
+            var example = new SupervisedExample([.. front.Ids, .. behind.Ids], front.Ids.Length)
+            {
+                EndsIfPadded = endToken == EndToken.WherePadded && !behind.IsCut,
+            };
+            if (example.CutTo(example.Length).LabelCount < 1)
+            {
+                dropped++;
+                continue;
+            }
+
+            examples.Add(example);
             kept.Add(row);
         }
 
         return examples.Count > 0
-            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses, kept)
+            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses, cutTexts, kept)
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
                 $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
                 $"Give data whose prompt and response columns hold text."));
     }
 
-    private (int[] Prompt, int PromptLength, int[] Response) Encode(string prompt, string response, int row, string argument)
+    /// <summary>What carries no label, and what does: prompt and response, or nothing and the whole text.</summary>
+    private (EncodedText Front, EncodedText Behind) Encode(string prompt, string response, int row, string argument)
     {
         try
         {
-            return (prompts.Encode(prompt, out int length), length, EncodeResponse(response));
+            // What a response ends with itself is its end token, with white space behind it or not.
+            string? endText = endToken == EndToken.Never ? null : prompts.Tokenizer.SpecialText(_end);
+            bool hasEnd = endText is not null && response.TrimEnd().EndsWith(endText, StringComparison.Ordinal);
+            response = hasEnd ? response.TrimEnd() : response;
+            return trainedTokens == TrainedTokens.All
+                ? (new EncodedText([], 0), Ended(prompts.EncodeWith(prompt, response), _maxTextLength))
+                : (new EncodedText(prompts.Encode(prompt, out int length), length),
+                    Ended(prompts.Tokenizer.Encode(response, addSpecialTokens: false), maxResponseLength));
         }
         catch (TokenWithoutRowException error)
         {
@@ -88,12 +108,32 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
         }
     }
 
-    /// <summary>One end token, also where the response brings its own, with white space behind it or not.</summary>
-    private int[] EncodeResponse(string response)
+    /// <summary>With one end token, which is cut first.</summary>
+    private EncodedText Ended(int[] ids, int maxLength)
     {
-        string? endText = prompts.Tokenizer.SpecialText(_end);
-        string text = endText is not null && response.TrimEnd().EndsWith(endText, StringComparison.Ordinal) ? response.TrimEnd() : response;
-        int[] ids = prompts.Tokenizer.Encode(text, addSpecialTokens: false);
-        return ids.Length > 0 && ids[^1] == _end ? ids : [.. ids, _end];
+        int[] whole = endToken == EndToken.Never || (ids.Length > 0 && ids[^1] == _end) ? ids : [.. ids, _end];
+        return new EncodedText(whole[..Math.Min(whole.Length, maxLength)], whole.Length);
+    }
+
+    private void VerifyPositions(int prompt, int response, int row, string argument)
+    {
+        if (prompt + response > maxPositions)
+        {
+            string has = trainedTokens == TrainedTokens.All
+                ? string.Create(CultureInfo.InvariantCulture, $"{response} tokens of prompt and response")
+                : string.Create(CultureInfo.InvariantCulture, $"{prompt} tokens of prompt and {response} of response");
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"{argument}: row {row} has {has}, and the model has {maxPositions} positions. Lower MaxPromptLength (now " +
+                $"{prompts.MaxLength?.ToString(CultureInfo.InvariantCulture) ?? "not set"}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."),
+                argument);
+        }
+    }
+
+    /// <summary>A text in tokens.</summary>
+    /// <param name="Ids">As many as it may have.</param>
+    /// <param name="Length">How many it has uncut.</param>
+    private readonly record struct EncodedText(int[] Ids, int Length)
+    {
+        public bool IsCut => Ids.Length < Length;
     }
 }

@@ -80,12 +80,25 @@ internal sealed class PromptEncoder
         Range[] contents = [.. text.Contents
             .Select(range => Math.Min(range.Start.Value, first.Length)..Math.Min(range.End.Value, first.Length))
             .Where(range => !range.Start.Equals(range.End))];
-        int[] own = EncodeText(first, contents);
-        int[] whole = EncodeText($"{first}{(space.Length > 0 ? space : " ")}{continuation}", contents);
+        int[] own = Encode(first, contents);
+        int[] whole = Encode($"{first}{(space.Length > 0 ? space : " ")}{continuation}", contents);
 
         // A text out of nothing starts where all texts start.
         int[] start = own.Length == 0 && (Tokenizer.BosTokenId ?? Tokenizer.EosTokenId) is int begin ? [begin] : own;
         return new SupervisedExample([.. start, .. whole.AsSpan(Math.Min(own.Length, whole.Length))], start.Length);
+    }
+
+    /// <summary>
+    /// The token ids of a prompt in its template with the response behind it, as one text: a token may span the border. Uncut. What is
+    /// written in the response is found as a special token, as in any response.
+    /// </summary>
+    /// <param name="prompt">A row's prompt, without its template.</param>
+    /// <param name="response">What follows the template.</param>
+    public int[] EncodeWith(string prompt, string response)
+    {
+        TemplatedText text = Apply(prompt);
+        int end = text.Text.Length;
+        return Encode(text.Append(response), end);
     }
 
     /// <summary>
@@ -106,16 +119,15 @@ internal sealed class PromptEncoder
         return new PromptEncoder(tokenizer, PromptTemplate.Deserialize(length is null ? text : parts[1]), length);
     }
 
-    private int[] EncodeWhole(string prompt)
-    {
-        TemplatedText text = Apply(prompt);
-        return EncodeText(text.Text, text.Contents);
-    }
+    private int[] EncodeWhole(string prompt) => Encode(Apply(prompt));
+
+    private int[] Encode(TemplatedText text, int? templateEnd = null) =>
+        Encode(text.Text, text.Contents, templateEnd);
 
     /// <summary>Text of the template and, in these stretches, of somebody else.</summary>
-    private int[] EncodeText(string text, IReadOnlyList<Range> contents)
+    private int[] Encode(string text, IReadOnlyList<Range> contents, int? templateEnd = null)
     {
-        int[] ids = Tokenizer.Encode(text, addSpecialTokens: false, Template.SplitSpecialTokens ? contents : []);
+        int[] ids = Tokenizer.Encode(text, addSpecialTokens: false, Template.SplitSpecialTokens ? contents : [], templateEnd);
         bool bos = Tokenizer.AddsBos && !Template.RendersSpecialTokens && (ids.Length == 0 || ids[0] != Tokenizer.BosTokenId);
         return bos ? [Tokenizer.BosTokenId!.Value, .. ids] : ids;
     }

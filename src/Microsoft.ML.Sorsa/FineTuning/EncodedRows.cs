@@ -2,7 +2,10 @@ using Microsoft.ML.Sorsa.Data;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>Rows in tokens, made once for each template and pair of lengths, and shared by trainings that run at the same time.</summary>
+/// <summary>
+/// Rows in tokens, made once for each template, pair of lengths and choice of what is learnt, and shared by trainings that run at the same
+/// time.
+/// </summary>
 internal sealed class EncodedRows
 {
     private readonly Lock _turn = new();
@@ -43,5 +46,10 @@ internal sealed class EncodedRows
     }
 
     /// <summary>What decides the tokens of a row.</summary>
-    internal readonly record struct Settings(PromptTemplate Template, int MaxPromptLength, int MaxResponseLength);
+    internal readonly record struct Settings(
+        PromptTemplate Template, int MaxPromptLength, int MaxResponseLength, TrainedTokens TrainedTokens, EndToken EndToken)
+    {
+        public static Settings Of(FineTuningSettings settings) => new(
+            settings.PromptTemplate, settings.MaxPromptLength, settings.MaxResponseLength, settings.TrainedTokens, settings.EndToken);
+    }
 }

@@ -40,7 +40,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     public IReadOnlyList<SupervisedExample> Encode(
         PromptEncoder prompts, IEnumerable<(string Prompt, string Response)> rows, string argument)
     {
-        var encoder = new ExampleEncoder(prompts, start.EndTokenId, settings.MaxResponseLength, start.MaxPositions);
+        var encoder = new ExampleEncoder(
+            prompts, start.EndTokenId, settings.MaxResponseLength, start.MaxPositions, settings.TrainedTokens, settings.EndToken);
         EncodedExamples encoded = encoder.Encode(rows, argument, settings.CancellationToken);
         int count = encoded.Examples.Count;
         Info($"{argument}: {count} rows; {encoded.Dropped} dropped for an empty prompt or response.");
@@ -50,6 +51,10 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         ReportCut(
             encoded.Responses, count, $"{argument}: {encoded.Responses.Count} of {count} responses were cut, the end token first",
             nameof(settings.MaxResponseLength), settings.MaxResponseLength);
+        ReportCut(
+            encoded.Texts, count, $"{argument}: {encoded.Texts.Count} of {count} texts were cut, the end token first",
+            $"{nameof(settings.MaxPromptLength)} + {nameof(settings.MaxResponseLength)}",
+            (long)settings.MaxPromptLength + settings.MaxResponseLength);
         return encoded.Examples;
     }
 
@@ -74,7 +79,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     private FineTunedModel TrainAndMerge(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
         TrainingSettings training = settings.Training;
-        var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
+        var plan = new BatchPlan(
+            train, training.BatchSize, training.GradientAccumulationSteps, training.Seed, training.RowOrder);
         int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
         VerifyMemory(train, validation);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
@@ -167,7 +173,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     }
 
     /// <summary>Nothing, a word or a warning: by how many rows are concerned.</summary>
-    private void ReportCut(CutTexts cut, int rows, FormattableString what, string option, int limit)
+    private void ReportCut(CutTexts cut, int rows, FormattableString what, string option, long limit)
     {
         if (cut.Count == 0)
         {

@@ -45,6 +45,10 @@ internal sealed record FineTuningSettings
 
     public required int MaxResponseLength { get; init; }
 
+    public required TrainedTokens TrainedTokens { get; init; }
+
+    public required EndToken EndToken { get; init; }
+
     public required WeightType ComputeType { get; init; }
 
     public required WeightType SavedType { get; init; }
@@ -130,6 +134,9 @@ internal sealed record FineTuningSettings
                 nameof(ComputeType));
         }
 
+        Fit(EndToken != EndToken.WherePadded || Training.BatchSize > 1, nameof(EndToken), EndToken,
+            $"{nameof(Training.BatchSize)} is 1: every row is the longest of its batch, and none learns its end",
+            $"Raise {nameof(Training.BatchSize)}, or choose {EndToken.Always} or {EndToken.Never}");
         const string OtherName = "Choose another name, such as " + DefaultOutputColumnName;
         Fit(OutputColumnName != PromptColumnName, nameof(OutputColumnName), OutputColumnName,
             $"{nameof(PromptColumnName)} is the same: the replies would hide the prompts", OtherName);

@@ -34,9 +34,11 @@ internal static class MemoryRemedies
             yield return Lowered(settings, settings.Training.LogitsChunkSize, LeastChunk, WithChunk, fits);
         }
 
-        if (settings.Training.BatchSize > 1)
+        // Where a row learns its end beside a longer one, it needs one.
+        int leastBatch = settings.EndToken == EndToken.WherePadded ? 2 : 1;
+        if (settings.Training.BatchSize > leastBatch)
         {
-            yield return Lowered(settings, settings.Training.BatchSize, 1, WithBatch, fits);
+            yield return Lowered(settings, settings.Training.BatchSize, leastBatch, WithBatch, fits);
         }
 
         if (settings.Method.Has(nameof(MethodOptions.Quantization)) && !settings.MethodSettings.IsQuantized)

@@ -17,16 +17,16 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
     private const int LookedAt = 500_000;
 
     /// <summary>Those that rows make, over all steps of the run.</summary>
-    /// <param name="settings">A MaxPromptLength below that which the rows were made with cuts them further.</param>
+    /// <param name="settings">Lengths below those that the rows were made with cut them further.</param>
     /// <param name="train">Rows to train on.</param>
     /// <param name="validation">The others; empty: none.</param>
     public static MicroBatches Of(
         FineTuningSettings settings, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
         TrainingSettings training = settings.Training;
-        (train, validation) = (Shortened(train, settings.MaxPromptLength), Shortened(validation, settings.MaxPromptLength));
-        var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed);
-        int steps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
+        (train, validation) = (Shortened(train, settings), Shortened(validation, settings));
+        var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed, training.RowOrder);
+        int steps = plan.DistinctSteps(plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps));
         long rowsPerStep = Math.Min((long)training.BatchSize * training.GradientAccumulationSteps, train.Count);
         int seen = (int)Math.Min(steps, Math.Max(LookedAt / rowsPerStep, 1));
         IEnumerable<IReadOnlyList<SupervisedExample>> microBatches = plan.Steps(0, seen).SelectMany(step => step);
@@ -45,8 +45,13 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
     {
         TrainingSettings training = settings.Training;
         long width = Math.Min((long)settings.MaxPromptLength + settings.MaxResponseLength, maxPositions);
-        var longest = new BatchSizes(
-            training.BatchSize, width, training.BatchSize * Math.Min(settings.MaxResponseLength, Math.Max(width - 1, 1)));
+        long labels = Math.Max(width - 1, 1);
+        if (settings.TrainedTokens == TrainedTokens.Response)
+        {
+            labels = Math.Min(settings.MaxResponseLength, labels);
+        }
+
+        var longest = new BatchSizes(training.BatchSize, width, training.BatchSize * labels);
         bool validates = (training.EvaluationSteps ?? training.EarlyStoppingPatience) is not null;
         return new MicroBatches([longest], validates ? [longest] : [], training.GradientAccumulationSteps > 1);
     }
@@ -69,10 +74,20 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
     private static BatchSizes Sizes(IReadOnlyList<SupervisedExample> rows) =>
         new(rows.Count, rows.Max(row => row.Ids.Length), rows.Sum(row => (long)row.LabelCount));
 
-    private static IReadOnlyList<SupervisedExample> Shortened(IReadOnlyList<SupervisedExample> rows, int maxPromptLength) =>
-        rows.All(row => row.PromptLength <= maxPromptLength)
+    /// <summary>A prompt that is not learnt loses tokens of its own, a text that is learnt as a whole its end.</summary>
+    private static IReadOnlyList<SupervisedExample> Shortened(IReadOnlyList<SupervisedExample> rows, FineTuningSettings settings)
+    {
+        long whole = settings.TrainedTokens == TrainedTokens.All
+            ? (long)settings.MaxPromptLength + settings.MaxResponseLength
+            : int.MaxValue;
+        return rows.All(row => row.PromptLength <= settings.MaxPromptLength && row.Ids.Length <= whole)
             ? rows
-            : [.. rows.Select(row => row.PromptLength <= maxPromptLength
-                ? row
-                : new SupervisedExample(new int[row.Ids.Length - row.PromptLength + maxPromptLength], maxPromptLength))];
+            : [.. rows.Select(row => row.PromptLength <= settings.MaxPromptLength
+                ? row.CutTo((int)Math.Min(whole, int.MaxValue))
+                : new SupervisedExample(
+                    new int[row.Ids.Length - row.PromptLength + settings.MaxPromptLength], settings.MaxPromptLength)
+                {
+                    EndsIfPadded = row.EndsIfPadded,
+                })];
+    }
 }

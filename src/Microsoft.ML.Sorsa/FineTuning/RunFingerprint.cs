@@ -32,6 +32,8 @@ internal static class RunFingerprint
             ["Base"] = baseFingerprint,
             [nameof(settings.ComputeType)] = Text(settings.ComputeType),
             [nameof(settings.Method)] = settings.Method.Name,
+            [nameof(settings.TrainedTokens)] = Text(settings.TrainedTokens),
+            [nameof(settings.EndToken)] = Text(settings.EndToken),
             [nameof(settings.TargetModules)] = string.Join(", ", settings.TargetModules),
             ["TotalSteps"] = Text(totalSteps),
             ["Training rows"] = Name(train),

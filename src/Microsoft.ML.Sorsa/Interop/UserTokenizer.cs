@@ -98,7 +98,7 @@ internal sealed class UserTokenizer : ITextTokenizer
 
     public bool AddsBos => _front.Length > 0;
 
-    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null, int? markedEnd = null)
     {
         if (plain is { Count: > 0 })
         {

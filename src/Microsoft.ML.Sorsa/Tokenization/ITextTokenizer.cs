@@ -38,8 +38,9 @@ internal interface ITextTokenizer
     /// <param name="text">Any text; an empty one has no ids of its own.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
     /// <param name="plain">Stretches of the text in which no special token is found: see <see cref="PlainStretches"/>.</param>
+    /// <param name="markedEnd">Where the text ends that such stretches stand in; null: at its end.</param>
     /// <exception cref="NotSupportedException">There are such stretches, and the tokenizer finds special tokens everywhere.</exception>
-    int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null);
+    int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null, int? markedEnd = null);
 
     /// <summary>The id of a token by its text; null where there is none, or the model has no row for it.</summary>
     int? Find(string token);

@@ -11,11 +11,12 @@ internal sealed class PlainStretches
 
     /// <param name="text">The whole text.</param>
     /// <param name="stretches">In their order, without overlaps.</param>
-    public PlainStretches(string text, IReadOnlyList<Range> stretches)
+    /// <param name="markedEnd">Where the text around them ends: what follows marks nothing. Null: at the text's end.</param>
+    public PlainStretches(string text, IReadOnlyList<Range> stretches, int? markedEnd = null)
     {
         _stretches = [.. stretches.Select(stretch => (stretch.Start.Value, stretch.End.Value))];
         int[] starts = [0, .. _stretches.Select(stretch => stretch.End)];
-        int[] ends = [.. _stretches.Select(stretch => stretch.Start), text.Length];
+        int[] ends = [.. _stretches.Select(stretch => stretch.Start), markedEnd ?? text.Length];
         _around = [.. starts.Zip(ends, (start, end) => text[start..end])];
     }
 

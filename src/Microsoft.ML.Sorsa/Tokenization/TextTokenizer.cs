@@ -141,9 +141,10 @@ internal sealed class TextTokenizer : ITextTokenizer
     /// <param name="text">Any text; an empty one has no ids of its own.</param>
     /// <param name="addSpecialTokens">Whether to add what the tokenizer puts around a text (BOS in front, where it does).</param>
     /// <param name="plain">Stretches of the text in which no special token is found: see <see cref="PlainStretches"/>.</param>
+    /// <param name="markedEnd">Where the text ends that such stretches stand in; null: at its end.</param>
     /// <exception cref="TokenWithoutRowException">A token in the text is beyond the model's rows.</exception>
     /// <exception cref="InvalidDataException">The pattern that splits texts takes too long on this one.</exception>
-    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null)
+    public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null, int? markedEnd = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         ReadOnlySpan<char> wellFormed = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0
@@ -156,7 +157,7 @@ internal sealed class TextTokenizer : ITextTokenizer
             ids.AddRange(_prefix.AsSpan());
         }
 
-        _encoder.Encode(wellFormed, plain is { Count: > 0 } ? new PlainStretches(text, plain) : null, ids);
+        _encoder.Encode(wellFormed, plain is { Count: > 0 } ? new PlainStretches(text, plain, markedEnd) : null, ids);
         if (addSpecialTokens)
         {
             ids.AddRange(_suffix.AsSpan());

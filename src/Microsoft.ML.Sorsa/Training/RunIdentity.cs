@@ -9,17 +9,27 @@ namespace Microsoft.ML.Sorsa.Training;
 /// </param>
 internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IReadOnlyDictionary<string, string> Machine)
 {
+    /// <summary>Options that came after the first checkpoints, with what those were trained with.</summary>
+    private static readonly Dictionary<string, string> s_before = new(StringComparer.Ordinal)
+    {
+        [nameof(RowOrder)] = nameof(RowOrder.Shuffled),
+        [nameof(TrainedTokens)] = nameof(TrainedTokens.Response),
+        [nameof(EndToken)] = nameof(EndToken.Always),
+    };
+
     /// <summary>Every difference, a line each; null: there is none.</summary>
     public static string? Difference(IReadOnlyDictionary<string, string> stored, IReadOnlyDictionary<string, string> now)
     {
         string[] differences =
         [
             .. now.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
-                .Where(name => now.GetValueOrDefault(name) != stored.GetValueOrDefault(name))
-                .Select(name => $"{name}: the checkpoint has {stored.GetValueOrDefault(name, "nothing")}, "
-                    + $"this training {now.GetValueOrDefault(name, "nothing")}"),
+                .Select(name => (Name: name, Stored: Stored(name), Now: now.GetValueOrDefault(name)))
+                .Where(entry => entry.Stored != entry.Now)
+                .Select(entry => $"{entry.Name}: the checkpoint has {entry.Stored ?? "nothing"}, this training {entry.Now ?? "nothing"}"),
         ];
         string separator = $"{Environment.NewLine}  ";
         return differences.Length == 0 ? null : separator + NameList.Join(differences, separator);
+
+        string? Stored(string name) => stored.GetValueOrDefault(name) ?? s_before.GetValueOrDefault(name);
     }
 }

@@ -12,7 +12,7 @@ public sealed record SorsaTrainingProgress
     /// <summary>Values that the method trains; the same at every step.</summary>
     public required long TrainableParameters { get; init; }
 
-    /// <summary>Mean cross-entropy in nats over the response tokens of this step's rows, the regularizer not included.</summary>
+    /// <summary>Mean cross-entropy in nats over the tokens that this step's rows learn, the regularizer not included.</summary>
     public required double Loss { get; init; }
 
     /// <summary>η_t, what this step was taken with.</summary>

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Training;
 
 /// <summary>
-/// Next-token cross-entropy over the response tokens: −Σ log p(token | what stands before it), in nats. The scores [labels, vocabulary]
+/// Next-token cross-entropy over the tokens with a label: −Σ log p(token | what stands before it), in nats. The scores [labels, vocabulary]
 /// are the largest tensor of a step and never exist as a whole: some rows at a time are scored, and in training differentiated at once.
 /// </summary>
 internal static class SupervisedLoss
@@ -54,7 +54,7 @@ internal static class SupervisedLoss
         return scope.MoveToOuter(loss);
     }
 
-    /// <summary>The mean over all response tokens of some rows.</summary>
+    /// <summary>The mean over all labels of some rows, in batches by length.</summary>
     public static double Mean(
         ITrainedModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId, int chunkSize)
     {
@@ -62,11 +62,13 @@ internal static class SupervisedLoss
         using var noGrad = no_grad();
         model.train(false);
         double sum = 0;
+        long labels = 0;
         foreach (IReadOnlyList<SupervisedExample> rows in BatchPlan.ByLength(examples, batchSize))
         {
             using var step = NewDisposeScope();
             using Batch batch = Batch.Of(rows, padTokenId, model.Device);
             Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions);
+            labels += batch.LabelCount;
             foreach ((long start, long length) in Chunks(batch, chunkSize))
             {
                 using var chunk = NewDisposeScope();
@@ -75,7 +77,7 @@ internal static class SupervisedLoss
             }
         }
 
-        return sum / examples.Sum(example => (long)example.LabelCount);
+        return sum / labels;
     }
 
     /// <summary>

@@ -16,7 +16,7 @@ namespace Microsoft.ML.Sorsa.Training;
 /// <code>
 /// g = clip(∇L_train) + (γ / η_d) ∇L_reg,     AdamW step on g with η_t
 /// </code>
-/// ∇L_train is that of the mean over all response tokens of the step's rows, however they are cut into micro-batches; the
+/// ∇L_train is that of the mean over all labels of the step's rows, however they are cut into micro-batches; the
 /// regularizer comes once per step and is not clipped. η_d is the peak learning rate, so that γ_t = γ · η_t / η_d as in Eq. (10).
 /// Where a method's penalty is a summand of the loss (AdaLoRA), γ ∇L_reg is in ∇L_train and clipped with it. After the step the method may
 /// do something of its own, while the gradients are still there.
@@ -176,7 +176,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         return validate();
     }
 
-    /// <summary>Accumulates the gradient of the mean loss over the step's response tokens, and gives that mean.</summary>
+    /// <summary>Accumulates the gradient of the mean loss over the step's labels, and gives that mean.</summary>
     private double Backward(IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches)
     {
         using var scope = NewDisposeScope();

@@ -23,6 +23,8 @@ internal sealed record TrainingSettings
     /// <summary>Null: gradients are not clipped.</summary>
     public required double? MaxGradNorm { get; init; }
 
+    public required RowOrder RowOrder { get; init; }
+
     public required int BatchSize { get; init; }
 
     public required int GradientAccumulationSteps { get; init; }
