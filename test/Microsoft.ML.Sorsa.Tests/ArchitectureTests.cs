@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Sweeps;
 
@@ -24,7 +25,7 @@ public sealed class ArchitectureTests
         ["Tokenization"] = [],
         ["Data"] = ["Tokenization"],
         ["DataViews"] = [],
-        ["Evaluation"] = [],
+        ["Evaluation"] = ["Data", "Generation"],
         ["Models"] = ["Checkpoints"],
         ["Adapters"] = ["Models", "Checkpoints"],
         ["Training"] = ["Adapters", "Data", "Models", "Checkpoints"],
@@ -40,9 +41,10 @@ public sealed class ArchitectureTests
 
     private static readonly Assembly Library = typeof(CausalLM).Assembly;
 
-    private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly;
+    private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly,
+        AIEvaluation = typeof(ReferenceAnswerContext).Assembly;
 
-    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire];
+    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire, AIEvaluation];
 
     private static readonly IReadOnlyDictionary<string, IReadOnlySet<string>> Dependencies = TypeDependencies.Of(Library.Location);
 
