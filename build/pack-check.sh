@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs the three packages from nothing, in a folder of its own, and looks into them: files, metadata, dependencies, symbols.
+# Packs the packages from nothing, in a folder of its own, and looks into them: files, metadata, dependencies, symbols.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
@@ -10,7 +10,9 @@ trap 'rm -rf "$folder"' EXIT
 status=0
 
 # As a release is packed: without this machine's paths in it.
-dotnet pack src/Microsoft.ML.Sorsa.Hangfire -c Release --artifacts-path "$folder" -p:ContinuousIntegrationBuild=true -v q || exit 1
+for name in Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation; do
+    dotnet pack "src/$name" -c Release --artifacts-path "$folder" -p:ContinuousIntegrationBuild=true -v q || exit 1
+done
 for name in Microsoft.ML.Sorsa Microsoft.ML.Sorsa.Sweeps; do
     dotnet pack "src/$name" -c Release --artifacts-path "$folder" -p:ContinuousIntegrationBuild=true -v q --no-build || exit 1
 done
@@ -56,8 +58,9 @@ check Microsoft.ML.Sorsa "Microsoft.ML Microsoft.ML.Tokenizers System.IO.Hashing
     buildTransitive/Microsoft.ML.Sorsa.targets
 check Microsoft.ML.Sorsa.Sweeps "Microsoft.ML.Sorsa Microsoft.Data.Sqlite OxyPlot.Core" ""
 check Microsoft.ML.Sorsa.Hangfire "Microsoft.ML.Sorsa.Sweeps Hangfire.Core Hangfire.PostgreSql Npgsql" ""
+check Microsoft.ML.Sorsa.AIEvaluation "Microsoft.ML.Sorsa Microsoft.Extensions.AI.Evaluation" ""
 
-same "packages" "$(printf '%s\n' {Microsoft.ML.Sorsa,Microsoft.ML.Sorsa.Sweeps,Microsoft.ML.Sorsa.Hangfire}".$version".{nupkg,snupkg})" \
+same "packages" "$(printf '%s\n' Microsoft.ML.Sorsa{,.Sweeps,.Hangfire,.AIEvaluation}".$version".{nupkg,snupkg})" \
     "$(ls "$packages")"
 [ $status -eq 0 ] && echo "The packages hold what they should."
 exit $status

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Sweeps;
 
@@ -41,9 +42,10 @@ public sealed class ArchitectureTests
 
     private static readonly Assembly Library = typeof(CausalLM).Assembly;
 
-    private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly;
+    private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly,
+        AIEvaluation = typeof(ReferenceAnswerContext).Assembly;
 
-    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire];
+    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire, AIEvaluation];
 
     private static readonly IReadOnlyDictionary<string, IReadOnlySet<string>> Dependencies = TypeDependencies.Of(Library.Location);
 

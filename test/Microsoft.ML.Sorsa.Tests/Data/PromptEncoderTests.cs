@@ -70,9 +70,7 @@ public sealed class PromptEncoderTests
         TextTokenizer tokenizer = TextTokenizer.Load(TestData.Require(TestData.Tokenizers("mistral-v1-legacy")));
         var prompts = new PromptEncoder(tokenizer, PromptTemplate.Alpaca, 512);
         var encoder = new ExampleEncoder(prompts, tokenizer.EosTokenId!.Value, 512, 4096);
-        string golden = TestData.Golden("graders", "prompts.jsonl");
-        string file = File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl");
-        foreach (string line in File.ReadLines(TestData.Require(file)))
+        foreach (string line in File.ReadLines(TestData.Require(TestData.Golden("graders", "prompts.jsonl"))))
         {
             using JsonDocument row = JsonDocument.Parse(line);
             string Field(string name) => row.RootElement.GetProperty(name).GetString()!;

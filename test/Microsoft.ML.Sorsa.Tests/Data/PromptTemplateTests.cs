@@ -24,9 +24,7 @@ public sealed class PromptTemplateTests
     [TestMethod]
     public void AlpacaEqualsTheAuthorsTrainingPrompts()
     {
-        string golden = TestData.Golden("graders", "prompts.jsonl");
-        string path = TestData.Require(File.Exists(golden) ? golden : TestData.Shared("golden", "graders", "prompts.jsonl"));
-        foreach (string line in File.ReadLines(path))
+        foreach (string line in File.ReadLines(TestData.Require(TestData.Golden("graders", "prompts.jsonl"))))
         {
             using JsonDocument row = JsonDocument.Parse(line);
             string Field(string name) => row.RootElement.GetProperty(name).GetString()!;
