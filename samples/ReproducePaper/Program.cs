@@ -81,7 +81,8 @@ RootCommand root = new(
     preset, protocol, model, train, promptColumn, responseColumn, gsm8k, math, text, choices, methods, rank, steps, rows, validationRows,
     testRows, choiceRows, tuningSeeds, seeds, processes, threads, output,
 };
-root.SetAction((arguments, cancellationToken) =>
+// On a thread of its own, so that Ctrl+C is listened to meanwhile.
+root.SetAction((arguments, cancellationToken) => Task.Run(() =>
 {
     string name = arguments.GetValue(protocol) ?? arguments.GetValue(preset)
         ?? (arguments.GetValue(train) is null ? Presets.Bundled : Presets.Files);
@@ -107,10 +108,10 @@ root.SetAction((arguments, cancellationToken) =>
         Seeds = arguments.GetValue(seeds) ?? numbers.Seeds,
     };
     settings.Verify();
-    return Task.FromResult(Study.Do(
+    return Study.Do(
         settings, Path.GetFullPath(arguments.GetValue(output)!), arguments.GetValue(processes), arguments.GetValue(threads),
-        cancellationToken));
-});
+        cancellationToken);
+}));
 
 Argument<string> folder = new("folder");
 Argument<string> run = new("run");

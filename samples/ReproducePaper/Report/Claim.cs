@@ -41,15 +41,21 @@ internal sealed record Claim(string Text, Verdict Verdict, string Evidence)
             return new Claim(text, Verdict.CannotTell, differences.Length == 0
                 ? "It was not measured here."
                 : string.Create(CultureInfo.InvariantCulture,
-                    $"One seed: the difference is {differences[0]:G3} {unit}, and nobody knows how far seeds differ."));
+                    $"One seed: the difference is {Short(differences[0])} {unit}, and nobody knows how far seeds differ."));
         }
 
         double mean = differences.Average();
         Verdict verdict = Math.Abs(mean) <= half ? Verdict.CannotTell : mean > 0 == larger ? Verdict.Supports : Verdict.Contradicts;
         string says = verdict == Verdict.CannotTell ? "the difference lies within its interval" : "the interval does not hold 0";
         return new Claim(text, verdict, string.Create(CultureInfo.InvariantCulture,
-            $"Difference {mean:+0.###;-0.###;0} ± {half:0.###} {unit} over {differences.Length} seeds: {says}."));
+            $"Difference {(mean > 0 ? "+" : "")}{Short(mean)} ± {Short(half)} {unit} over {differences.Length} seeds: {says}."));
     }
+
+    /// <summary>Three digits that count.</summary>
+    private static string Short(double value) => value == 0
+        ? "0"
+        : decimal.Parse(value.ToString("G3", CultureInfo.InvariantCulture), NumberStyles.Float, CultureInfo.InvariantCulture)
+            .ToString("0.##########", CultureInfo.InvariantCulture);
 
     /// <summary>As the report says it.</summary>
     public string VerdictText => Verdict switch

@@ -27,8 +27,8 @@ internal static class MatrixFigures
         double vectors = runs.Max(run => run.Run.Matrices.Max(matrix => matrix.SingularVectorChange));
         return new ReportFigure(
             "matrices", "Figure 2: singular values and vectors over the steps",
-            "How far each matrix has moved from its start, seed 1: ΔD (Eq. 4) is the share of the singular vectors' direction that changed, "
-            + "ΔΣ (Eq. 1) the mean change of a singular value. All panels have the same axes.",
+            "How far each matrix has moved from its start, seed 1: ΔD (Eq. 4) is the share of the singular vectors' direction that "
+            + "changed, ΔΣ (Eq. 1) the mean change of a singular value. All panels have the same axes.",
             [.. runs.Select(run => (run.Method.Title, Drawings(run.Method, run.Run, (values, vectors))))], null,
             [.. PaperClaims.OfMatrices(results)]);
     }

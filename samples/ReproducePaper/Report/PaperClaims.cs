@@ -57,7 +57,7 @@ internal static class PaperClaims
             "The regularizer keeps U and V nearer to orthonormal than they stay without it.", larger: false,
             [.. usual.Select(Orthonormality)], [.. none.Select(Orthonormality)], "in ‖UᵀU − I‖, mean of all factors at the end");
         yield return Claim.Of(
-            FormattableString.Invariant($"A γ beyond the bound of Eq. (17) does harm: with γ = {most} the loss ends higher than with 4e-4."),
+            FormattableString.Invariant($"A γ beyond the bound of Eq. (17) does harm: with {most} the loss ends higher than with 4e-4."),
             larger: true, [.. large.Select(Curves.FinalLoss)], [.. usual.Select(Curves.FinalLoss)], "nats per token");
     }
 

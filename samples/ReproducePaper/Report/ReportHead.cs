@@ -29,7 +29,7 @@ internal static class ReportHead
     private static string Text(FormattableString text) => FormattableString.Invariant(text);
 
     private static XElement Paper() => new("p",
-        "The paper's Table 1 (GSM-8K / MATH, %), each method at one learning rate and one seed: Llama 2 7B: full 49.05 / 7.22, LoRA 42.30 / "
-        + "5.50, PiSSA 53.07 / 7.44, SORSA 56.03 / 10.36. Mistral 7B: full 67.02 / 18.60, LoRA 67.70 / 19.68, PiSSA 72.86 / 21.54, SORSA "
+        "The paper's Table 1 (GSM-8K / MATH, %), each method at one learning rate and one seed: Llama 2 7B: full 49.05 / 7.22, LoRA 42.30 "
+        + "/ 5.50, PiSSA 53.07 / 7.44, SORSA 56.03 / 10.36. Mistral 7B: full 67.02 / 18.60, LoRA 67.70 / 19.68, PiSSA 72.86 / 21.54, SORSA "
         + "73.09 / 21.86.");
 }

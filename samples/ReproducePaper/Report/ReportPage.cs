@@ -43,7 +43,7 @@ internal static class ReportPage
         th { padding: 6px 10px; border-bottom: 2px solid var(--quiet); text-align: right; vertical-align: bottom; }
         td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums;
             white-space: nowrap; }
-        th:first-child, td:first-child { text-align: left; }
+        th:first-child, td:first-child, .left th, .left td { text-align: left; white-space: pre; }
         @media (max-width: 900px) { .panels { grid-template-columns: minmax(0, 1fr); } }
         @media screen and (max-width: 640px) {
             body { padding: 16px 12px 32px; }

@@ -10,11 +10,11 @@ internal static class Table1
     [
         new XElement("h2", "Table 1: what is learnt, and what it costs"),
         new XElement("p",
-            FormattableString.Invariant($"Means over {results.Settings.Seeds} seeds that no learning rate was chosen by. Of right answers: "),
-            "the mean ± half of its 95 % interval over the seeds (Student's t: how far trainings differ), then in brackets Wilson's 95 % ",
-            "interval (what other questions would give). Forgotten: general text's loss in nats a token, after minus before. Intruder ",
-            "dimensions: of a matrix's ten leading singular vectors, how many the start has none like, meaned over all matrices (arXiv 2410.21228). ",
-            "Memory is that of the process, .NET and libtorch included."),
+            FormattableString.Invariant($"Means over {results.Settings.Seeds} seeds that no learning rate was chosen by. Of right "),
+            "answers: the mean ± half of its 95 % interval over the seeds (Student's t: how far trainings differ), then in brackets ",
+            "Wilson's 95 % interval (what other questions would give). Forgotten: general text's loss in nats a token, after minus before. ",
+            "Intruder dimensions: of a matrix's ten leading singular vectors, how many the start has none like, meaned over all matrices (arXiv ",
+            "2410.21228). Memory is that of the process, .NET and libtorch included."),
         HtmlTable.Of(Heads(results), TableRow.Of(results).Select(Cells)),
         new XElement("p", Ties(results)),
     ];
@@ -75,7 +75,8 @@ internal static class RateTable
             FormattableString.Invariant($"Loss on {results.Settings.ValidationRows} validation rows, meaned over "),
             FormattableString.Invariant($"{results.Settings.TuningSeeds} seeds that are used for nothing else. Each method has its own "),
             "best (*): at one rate for all the comparison would be one of rates (arXiv 2602.04998)."),
-        HtmlTable.Of(["method", "learning rate: loss"], results.Rates.Select(rate => new[] { rate.Method.Title, Text(rate) })),
+        HtmlTable.Of(
+            ["method", "learning rate: loss"], results.Rates.Select(rate => new[] { rate.Method.Title, Text(rate) }), isText: true),
     ];
 
     private static string Text(TunedRate rate) => string.Join("   ", rate.Losses.Select(tried =>
@@ -88,8 +89,8 @@ internal static class RateTable
 /// <summary>A table that scrolls where the screen is narrower.</summary>
 internal static class HtmlTable
 {
-    public static XElement Of(IEnumerable<string> heads, IEnumerable<IEnumerable<string>> rows) => new(
-        "div", new XAttribute("class", "scroll"), new XElement("table",
+    public static XElement Of(IEnumerable<string> heads, IEnumerable<IEnumerable<string>> rows, bool isText = false) => new(
+        "div", new XAttribute("class", isText ? "scroll left" : "scroll"), new XElement("table",
             new XElement("thead", new XElement("tr", heads.Select(head => new XElement("th", head)))),
             new XElement("tbody", rows.Select(row => new XElement("tr", row.Select(cell => new XElement("td", cell)))))));
 }
