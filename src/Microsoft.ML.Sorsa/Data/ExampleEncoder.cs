@@ -122,10 +122,10 @@ internal sealed class ExampleEncoder(
             string has = trainedTokens == TrainedTokens.All
                 ? string.Create(CultureInfo.InvariantCulture, $"{response} tokens of prompt and response")
                 : string.Create(CultureInfo.InvariantCulture, $"{prompt} tokens of prompt and {response} of response");
+            string most = prompts.MaxLength?.ToString(CultureInfo.InvariantCulture) ?? "not set";
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-                $"{argument}: row {row} has {has}, and the model has {maxPositions} positions. Lower MaxPromptLength (now " +
-                $"{prompts.MaxLength?.ToString(CultureInfo.InvariantCulture) ?? "not set"}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."),
-                argument);
+                $"{argument}: row {row} has {has}, and the model has {maxPositions} positions. Lower MaxPromptLength (now {most}) and " +
+                $"MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."), argument);
         }
     }
 
