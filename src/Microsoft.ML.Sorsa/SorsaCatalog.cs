@@ -1,9 +1,6 @@
-using System.Diagnostics;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
-using Microsoft.ML.Sorsa.DataViews;
-using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
@@ -280,39 +277,6 @@ public sealed class SorsaCatalog
             _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
     }
 
-    /// <summary>Lets a model answer the prompt of every row, and judges the answers.</summary>
-    /// <param name="model">Answers as in <c>Transform</c>: with its own generation options, and the adapter that is in use.</param>
-    /// <param name="data">Has the model's prompt column, and the references.</param>
-    /// <param name="grader">Judges one answer; <see cref="AnswerGraders"/> has the ready ones.</param>
-    /// <param name="goldColumnName">The column of text that holds the references; what they must hold, the grader says.</param>
-    /// <exception cref="ArgumentException">
-    /// A column is not there or is not text; the replies would hide the references; there are no rows.
-    /// </exception>
-    public SorsaEvaluation Evaluate(
-        SorsaTransformer model, IDataView data, IAnswerGrader grader,
-        string goldColumnName = FineTuningSettings.DefaultResponseColumnName)
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(data);
-        OptionRange.Fit(goldColumnName != model.OutputColumnName, nameof(goldColumnName), goldColumnName,
-            "the model's replies have the same name and would hide the references", "Rename the column of the references");
-
-        // Before the model works: a reference that is not there is found at once.
-        _ = TextColumns.Find(data.Schema, nameof(goldColumnName), goldColumnName);
-        return Evaluate(model.Transform(data), grader, model.OutputColumnName, goldColumnName, isGenerated: true);
-    }
-
-    /// <summary>Judges answers that are there already, whoever gave them.</summary>
-    /// <param name="data">Has the answers and the references.</param>
-    /// <param name="grader">Judges one answer; <see cref="AnswerGraders"/> has the ready ones.</param>
-    /// <param name="answerColumnName">The column of text that holds the answers.</param>
-    /// <param name="goldColumnName">The column of text that holds the references; what they must hold, the grader says.</param>
-    /// <exception cref="ArgumentException">A column is not there or is not text; no rows.</exception>
-    public SorsaEvaluation Evaluate(
-        IDataView data, IAnswerGrader grader, string answerColumnName = FineTuningSettings.DefaultOutputColumnName,
-        string goldColumnName = FineTuningSettings.DefaultResponseColumnName) =>
-        Evaluate(data, grader, answerColumnName, goldColumnName, isGenerated: false);
-
     /// <summary>
     /// Writes a model, alone or in a pipeline with others, as ML.NET's model zip; the file is there when it is whole, see
     /// <see cref="SorsaTransformer.Save"/>.
@@ -344,27 +308,5 @@ public sealed class SorsaCatalog
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         return ModelZipFile.Single<SorsaTransformer>(ModelZipFile.Read(_env, path), path);
-    }
-
-    private SorsaEvaluation Evaluate(
-        IDataView data, IAnswerGrader grader, string answerColumnName, string goldColumnName, bool isGenerated)
-    {
-        ArgumentNullException.ThrowIfNull(data);
-        ArgumentNullException.ThrowIfNull(grader);
-        var clock = Stopwatch.StartNew();
-        (string Text, string Gold)[] rows =
-        [
-            .. PromptResponseReader.Read(data, (nameof(answerColumnName), answerColumnName), (nameof(goldColumnName), goldColumnName)),
-        ];
-        TimeSpan? generation = isGenerated ? clock.Elapsed : null;
-        if (rows.Length == 0)
-        {
-            throw new ArgumentException("The data have no rows, so that there is nothing to judge. Give at least one.", nameof(data));
-        }
-
-        var evaluation = new SorsaEvaluation(grader.Name, AnswerEvaluation.Of(grader, rows), generation);
-        using IChannel channel = _env.Register(nameof(Evaluate)).Start("Evaluation");
-        channel.Info(MessageSensitivity.UserData, evaluation.ToString());
-        return evaluation;
     }
 }

@@ -7,11 +7,15 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.DataViews;
+using Microsoft.ML.Sorsa.Evaluation.Likelihoods;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Interop;
+using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
+using static TorchSharp.torch;
 
 [assembly: LoadableClass(typeof(SorsaTransformer), null, typeof(SignatureLoadModel), "", SorsaTransformer.LoaderSignature)]
 
@@ -35,6 +39,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly TextColumnMapper _mapper;
     private readonly AdapterTurns _turns;
     private readonly TextModel? _model;
+    private readonly ILanguageModel _languageModel;
+    private readonly PromptEncoder _prompts;
     private readonly string? _whyNotSaved;
     private bool _cutPrompt;
 
@@ -79,6 +85,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     {
         _host = env.Register(nameof(SorsaTransformer));
         _model = saved;
+        _languageModel = model;
+        _prompts = prompts;
         _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
         _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
         _mapper = new TextColumnMapper(
@@ -97,6 +105,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     /// <summary>The adapter that is in use; null: the base alone.</summary>
     public string? ActiveAdapter => _turns.Active;
+
+    /// <summary>The column of text that it reads.</summary>
+    internal string PromptColumnName => _mapper.InputColumnName;
 
     /// <summary>The column of text that it adds.</summary>
     internal string OutputColumnName => _mapper.OutputColumnName;
@@ -290,6 +301,15 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         Trained?.Dispose();
         _model?.Network.Dispose();
     });
+
+    /// <summary>Asks how likely texts are with the adapter that is in use now, batch by batch, in turns with everybody else.</summary>
+    internal TokenScorer CreateScorer()
+    {
+        string? adapter = ActiveAdapter;
+        ITrainedModel network = _model?.Network ?? (ITrainedModel)_languageModel;
+        nn.Module module = _model?.Network ?? ((ForeignModel)_languageModel).Module;
+        return new TokenScorer(_languageModel, network, module, _prompts, act => _turns.Take(() => adapter, act));
+    }
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)

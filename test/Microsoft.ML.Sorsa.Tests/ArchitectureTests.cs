@@ -25,7 +25,7 @@ public sealed class ArchitectureTests
         ["Tokenization"] = [],
         ["Data"] = ["Tokenization"],
         ["DataViews"] = [],
-        ["Evaluation"] = ["Data", "Generation"],
+        ["Evaluation"] = ["Generation", "Training", "Data", "DataViews", "Models", "Tokenization"],
         ["Models"] = ["Checkpoints"],
         ["Adapters"] = ["Models", "Checkpoints"],
         ["Training"] = ["Adapters", "Data", "Models", "Checkpoints"],

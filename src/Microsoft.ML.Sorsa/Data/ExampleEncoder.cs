@@ -8,7 +8,9 @@ namespace Microsoft.ML.Sorsa.Data;
 /// <param name="Dropped">Rows without a prompt or without a response.</param>
 /// <param name="Prompts">What was cut of the prompts.</param>
 /// <param name="Responses">What was cut of the responses, their end token first.</param>
-internal sealed record EncodedExamples(IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses);
+/// <param name="Rows">Which rows of the data the examples are, counted from 1.</param>
+internal sealed record EncodedExamples(
+    IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses, IReadOnlyList<int> Rows);
 
 /// <summary>Texts that were longer than they may be.</summary>
 /// <param name="Count">How many.</param>
@@ -35,6 +37,7 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
     public EncodedExamples Encode(IEnumerable<(string Prompt, string Response)> rows, string argument, CancellationToken cancellationToken)
     {
         var examples = new List<SupervisedExample>();
+        var kept = new List<int>();
         CutTexts cutPrompts = default, cutResponses = default;
         int row = 0, dropped = 0;
         foreach ((string prompt, string response) in rows)
@@ -56,15 +59,17 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
             {
                 throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
                     $"{argument}: row {row} has {promptIds.Length} tokens of prompt and {responseIds.Length} of response, and the model " +
-                    $"has {maxPositions} positions. Lower MaxPromptLength (now {prompts.MaxLength}) and MaxResponseLength (now " +
-                    $"{maxResponseLength}) so that their sum fits, or leave such rows out."), argument);
+                    $"has {maxPositions} positions. Lower MaxPromptLength (now {prompts.MaxLength?.ToString(CultureInfo.InvariantCulture)
+                        ?? "not set"}) and MaxResponseLength (now {maxResponseLength}) so that their sum fits, or leave such rows out."),
+                    argument);
             }
 
             examples.Add(new SupervisedExample([.. promptIds, .. responseIds], promptIds.Length));
+            kept.Add(row);
         }
 
         return examples.Count > 0
-            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses)
+            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses, kept)
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
                 $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
                 $"Give data whose prompt and response columns hold text."));
@@ -91,13 +96,4 @@ internal sealed class ExampleEncoder(PromptEncoder prompts, int eosTokenId, int 
         int[] ids = prompts.Tokenizer.Encode(text, addSpecialTokens: false);
         return ids.Length > 0 && ids[^1] == _end ? ids : [.. ids, _end];
     }
-}
-
-/// <summary>One row in tokens: the prompt, then the response that is learnt.</summary>
-/// <param name="Ids">Prompt and response.</param>
-/// <param name="PromptLength">How many of them are the prompt; they carry no label.</param>
-internal sealed record SupervisedExample(int[] Ids, int PromptLength)
-{
-    /// <summary>The tokens that the loss counts: the response. (Without a prompt the first has nothing to be predicted from.)</summary>
-    public int LabelCount => Ids.Length - Math.Max(PromptLength, 1);
 }

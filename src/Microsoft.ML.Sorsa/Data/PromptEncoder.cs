@@ -66,6 +66,29 @@ internal sealed class PromptEncoder
     }
 
     /// <summary>
+    /// A prompt in its template, never cut, and a text behind it, encoded as lm-evaluation-harness does: both together as one text, of
+    /// which what lies behind as many ids as the prompt alone has is the second. White space that ends the template belongs to the second,
+    /// since most tokenizers put it into the next word's token; where there is none, one blank stands between the two.
+    /// </summary>
+    /// <param name="prompt">Without its template.</param>
+    /// <param name="continuation">What follows it.</param>
+    /// <returns>The second text's ids are the labels; there may be none.</returns>
+    public SupervisedExample EncodePair(string prompt, string continuation)
+    {
+        TemplatedText text = Apply(prompt);
+        string first = text.Text.TrimEnd(), space = text.Text[first.Length..];
+        Range[] contents = [.. text.Contents
+            .Select(range => Math.Min(range.Start.Value, first.Length)..Math.Min(range.End.Value, first.Length))
+            .Where(range => !range.Start.Equals(range.End))];
+        int[] own = EncodeText(first, contents);
+        int[] whole = EncodeText($"{first}{(space.Length > 0 ? space : " ")}{continuation}", contents);
+
+        // A text out of nothing starts where all texts start.
+        int[] start = own.Length == 0 && (Tokenizer.BosTokenId ?? Tokenizer.EosTokenId) is int begin ? [begin] : own;
+        return new SupervisedExample([.. start, .. whole.AsSpan(Math.Min(own.Length, whole.Length))], start.Length);
+    }
+
+    /// <summary>
     /// One string from which <see cref="Deserialize"/> makes an encoder of the same ids over the same tokenizer. Without a length it is the
     /// template's, as version 0.1 wrote it.
     /// </summary>
@@ -86,7 +109,13 @@ internal sealed class PromptEncoder
     private int[] EncodeWhole(string prompt)
     {
         TemplatedText text = Apply(prompt);
-        int[] ids = Tokenizer.Encode(text.Text, addSpecialTokens: false, Template.SplitSpecialTokens ? text.Contents : []);
+        return EncodeText(text.Text, text.Contents);
+    }
+
+    /// <summary>Text of the template and, in these stretches, of somebody else.</summary>
+    private int[] EncodeText(string text, IReadOnlyList<Range> contents)
+    {
+        int[] ids = Tokenizer.Encode(text, addSpecialTokens: false, Template.SplitSpecialTokens ? contents : []);
         bool bos = Tokenizer.AddsBos && !Template.RendersSpecialTokens && (ids.Length == 0 || ids[0] != Tokenizer.BosTokenId);
         return bos ? [Tokenizer.BosTokenId!.Value, .. ids] : ids;
     }

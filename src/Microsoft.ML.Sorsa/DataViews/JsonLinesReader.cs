@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Unicode;
 using Microsoft.ML.Sorsa.Files;
@@ -39,25 +40,25 @@ internal sealed class JsonLinesReader(string path) : IDisposable
         .FirstOrDefault();
 
     /// <summary>One property of the current row as text: a string's characters, a number or a boolean as the file spells it.</summary>
-    public string Text(string property)
-    {
-        if (!Row.TryGetProperty(property, out JsonElement value))
-        {
-            throw rows.Error(
-                $"there is no property '{property}', only {NameList.Join([.. Row.EnumerateObject().Select(p => $"'{p.Name}'")])}. "
-                + (RowsInside ?? "Every row must have every column that is read: correct the row or the column's name (upper and lower "
-                    + "case differ)"));
-        }
+    public string Text(string property) => Text(Value(property), $"the property '{property}'", "a text column takes");
 
-        return value.ValueKind switch
-        {
-            JsonValueKind.String => Characters(value, property),
-            JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False => value.GetRawText(),
-            _ => throw rows.Error(
-                $"the property '{property}' is of the JSON type {Name(value.ValueKind)}; " +
-                "a text column takes a string, a number or a boolean"),
-        };
-    }
+    /// <summary>A property that is an array, each element as text.</summary>
+    public IReadOnlyList<string> Texts(string property) =>
+        Value(property) is { ValueKind: JsonValueKind.Array } array
+            ? [.. array.EnumerateArray().Select((element, index) => Text(
+                element, string.Create(CultureInfo.InvariantCulture, $"the element {index} of '{property}'"), "it must be"))]
+            : throw rows.Error(
+                $"the property '{property}' is of the JSON type {Name(Value(property).ValueKind)}; it must be an array of texts");
+
+    /// <summary>A property that is a whole number.</summary>
+    public int Integer(string property) =>
+        Value(property) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out int value)
+            ? value
+            : throw rows.Error($"the property '{property}' is {NameList.Short(Value(property).GetRawText())}; it must be a whole number");
+
+    /// <summary>An error of the current row.</summary>
+    /// <param name="what">What is wrong, without a full stop.</param>
+    public InvalidDataException Error(string what) => rows.Error(what);
 
     public void Dispose()
     {
@@ -66,6 +67,20 @@ internal sealed class JsonLinesReader(string path) : IDisposable
     }
 
     private JsonElement Row => (row ?? throw new InvalidOperationException("The reader is not on a row.")).RootElement;
+
+    private JsonElement Value(string property) => Row.TryGetProperty(property, out JsonElement value)
+        ? value
+        : throw rows.Error(
+            $"there is no property '{property}', only {NameList.Join([.. Row.EnumerateObject().Select(p => $"'{p.Name}'")])}. "
+            + (RowsInside ?? "Every row must have every column that is read: correct the row or the column's name (upper and lower "
+                + "case differ)"));
+
+    private string Text(JsonElement value, string where, string needs) => value.ValueKind switch
+    {
+        JsonValueKind.String => Characters(value, where),
+        JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False => value.GetRawText(),
+        _ => throw rows.Error($"{where} is of the JSON type {Name(value.ValueKind)}; {needs} a string, a number or a boolean"),
+    };
 
     // Not with JsonReader: each row is a document of its own, and errors name the line and the byte.
     private JsonDocument Parse(ReadOnlyMemory<byte> text)
@@ -122,7 +137,7 @@ internal sealed class JsonLinesReader(string path) : IDisposable
         return start;
     }
 
-    private string Characters(JsonElement value, string property)
+    private string Characters(JsonElement value, string where)
     {
         try
         {
@@ -130,7 +145,7 @@ internal sealed class JsonLinesReader(string path) : IDisposable
         }
         catch (InvalidOperationException fault)
         {
-            throw HalfSurrogatePair($"the property '{property}'", fault);
+            throw HalfSurrogatePair(where, fault);
         }
     }
 

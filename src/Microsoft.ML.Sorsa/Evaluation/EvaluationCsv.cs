@@ -1,39 +1,37 @@
 using System.Globalization;
-using System.Text;
 
 namespace Microsoft.ML.Sorsa.Evaluation;
 
-/// <summary>The rows of an evaluation as RFC 4180 has them: a line each, what holds a comma, a quote or a line break in quotes.</summary>
+/// <summary>The rows of an evaluation as lines of CSV.</summary>
 internal static class EvaluationCsv
 {
-    private static readonly string[] s_header = ["row", "verdict", "extracted", "gold", "text", "reference", "problem"];
-
-    public static void Write(Stream stream, IReadOnlyList<EvaluatedAnswer> answers)
+    /// <param name="answers">The rows.</param>
+    /// <param name="hasLosses">Whether the responses' losses were asked for.</param>
+    public static IEnumerable<IReadOnlyList<string>> Lines(IReadOnlyList<EvaluatedAnswer> answers, bool hasLosses)
     {
-        using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
-        Line(s_header);
+        string[] header = ["row", "verdict", "extracted", "gold", "text", "reference", "problem"], losses = ["loss", "response_tokens"];
+        yield return hasLosses ? [.. header, .. losses] : header;
         foreach (EvaluatedAnswer answer in answers)
         {
-            Line(
+            string[] line =
+            [
                 answer.Row.ToString(CultureInfo.InvariantCulture), Verdict(answer), answer.Graded?.Extracted ?? "",
-                answer.Graded?.Gold ?? "", answer.Text, answer.Gold, answer.Problem ?? "");
-        }
-
-        void Line(params string[] fields)
-        {
-            writer.Write(string.Join(',', fields.Select(Field)));
-            writer.Write("\r\n");
+                answer.Graded?.Gold ?? "", answer.Text, answer.Gold, answer.Problem ?? "",
+            ];
+            yield return !hasLosses ? line :
+            [
+                .. line, answer.Loss?.ToString("R", CultureInfo.InvariantCulture) ?? "",
+                answer.ResponseTokens.ToString(CultureInfo.InvariantCulture),
+            ];
         }
     }
 
-    /// <summary>right, wrong or failed.</summary>
-    public static string Verdict(EvaluatedAnswer answer) => answer.Graded switch
+    /// <summary>right, wrong, failed, or not judged: nothing.</summary>
+    public static string Verdict(EvaluatedAnswer answer) => answer switch
     {
-        null => "failed",
-        { Correct: true } => "right",
-        _ => "wrong",
+        { Graded.Correct: true } => "right",
+        { Graded: not null } => "wrong",
+        { Problem: not null } => "failed",
+        _ => "",
     };
-
-    private static string Field(string text) =>
-        text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 }

@@ -22,11 +22,11 @@ internal static class EvaluationPage
         """;
 
     /// <param name="stream">Where it is written.</param>
-    /// <param name="grader">The grader's name.</param>
+    /// <param name="title">What it is.</param>
     /// <param name="facts">The numbers, by their names.</param>
     /// <param name="answers">Every row.</param>
     public static void Write(
-        Stream stream, string grader, IEnumerable<(string Name, string Text)> facts, IReadOnlyList<EvaluatedAnswer> answers)
+        Stream stream, string title, IEnumerable<(string Name, string Text)> facts, IReadOnlyList<EvaluatedAnswer> answers)
     {
         var page = new XElement(
             "html", new XAttribute("lang", "en"),
@@ -34,11 +34,11 @@ internal static class EvaluationPage
                 "head", new XElement("meta", new XAttribute("charset", "utf-8")),
                 new XElement(
                     "meta", new XAttribute("name", "viewport"), new XAttribute("content", "width=device-width, initial-scale=1")),
-                new XElement("title", $"Evaluation by {Clean(grader)}"), new XElement("style", Style)),
+                new XElement("title", Clean(title)), new XElement("style", Style)),
             new XElement(
-                "body", new XElement("h1", $"Evaluation by {Clean(grader)}"),
+                "body", new XElement("h1", Clean(title)),
                 new XElement("dl", facts.Select(fact => new[] { new XElement("dt", fact.Name), new XElement("dd", fact.Text) })),
-                Rows(answers, "failed"), Rows(answers, "wrong"), Rows(answers, "right")));
+                Rows(answers, "failed"), Rows(answers, "wrong"), Rows(answers, "right"), Rows(answers, "")));
         using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
         writer.Write("<!DOCTYPE html>\n");
         writer.Write(page.ToString(SaveOptions.DisableFormatting));
@@ -48,11 +48,27 @@ internal static class EvaluationPage
         from answer in answers
         where EvaluationCsv.Verdict(answer) == verdict
         select new XElement(
-            "article", new XAttribute("class", verdict), new XElement("h2", Text($"Row {answer.Row}: {verdict}")),
-            new XElement("p", answer.Problem is { } problem
-                ? Clean(problem)
-                : $"read as {Clean(answer.Graded!.Extracted ?? "nothing")}, reference {Clean(answer.Graded.Gold)}"),
-            new XElement("pre", Clean(answer.Text)));
+            "article", new XAttribute("class", verdict),
+            new XElement("h2", Text($"Row {answer.Row}") + (verdict.Length > 0 ? $": {verdict}" : "")),
+            Words(answer).Select(words => new XElement("p", Clean(words))),
+            new XElement("pre", Clean(verdict.Length > 0 ? answer.Text : answer.Gold)));
+
+    private static IEnumerable<string> Words(EvaluatedAnswer answer)
+    {
+        if (answer.Problem is { } problem)
+        {
+            yield return problem;
+        }
+        else if (answer.Graded is { } graded)
+        {
+            yield return $"read as {graded.Extracted ?? "nothing"}, reference {graded.Gold}";
+        }
+
+        if (answer.Loss is { } loss)
+        {
+            yield return Text($"response: {loss:F4} nats a token, over {answer.ResponseTokens} tokens");
+        }
+    }
 
     /// <summary>Models write what XML does not hold: control characters and halves of pairs.</summary>
     private static string Clean(string text) => string.Concat(text.EnumerateRunes().Select(

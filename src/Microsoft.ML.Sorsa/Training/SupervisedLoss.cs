@@ -78,12 +78,44 @@ internal static class SupervisedLoss
         return sum / examples.Sum(example => (long)example.LabelCount);
     }
 
-    /// <summary>The sum from scores [rows, vocabulary] of any type, for the tokens that followed [rows].</summary>
-    public static Tensor Sum(Tensor logits, Tensor targets)
+    /// <summary>
+    /// Of each response token of a batch, row by row: for measuring, where sums over whole texts show what a float32 log-softmax over many
+    /// tokens loses. Scores are what the model gives; from them on everything is float64.
+    /// </summary>
+    /// <param name="model">Computes forward, in the mode that it is in.</param>
+    /// <param name="batch">The rows.</param>
+    /// <param name="chunkSize">Rows that are scored at a time.</param>
+    public static double[] OfEach(ITrainedModel model, Batch batch, int chunkSize)
     {
         using var scope = NewDisposeScope();
-        Tensor wide = logits.dtype == ScalarType.Float64 ? logits : logits.to(ScalarType.Float32);
-        return scope.MoveToOuter(nn.functional.cross_entropy(wide, targets, reduction: nn.Reduction.Sum));
+        using var noGrad = no_grad();
+        var losses = new double[batch.LabelCount];
+        Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions);
+        foreach ((long start, long length) in Chunks(batch, chunkSize))
+        {
+            using var chunk = NewDisposeScope();
+            Tensor each = CrossEntropy(
+                model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length), ScalarType.Float64,
+                nn.Reduction.None);
+            each.cpu().data<double>().CopyTo(losses.AsSpan((int)start));
+        }
+
+        return losses;
+    }
+
+    /// <summary>The sum from scores [rows, vocabulary] of any type, for the tokens that followed [rows].</summary>
+    public static Tensor Sum(Tensor logits, Tensor targets) =>
+        CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.Sum);
+
+    /// <param name="logits">Scores.</param>
+    /// <param name="targets">What followed.</param>
+    /// <param name="type">What to compute in at least.</param>
+    /// <param name="reduction">The sum, or each.</param>
+    private static Tensor CrossEntropy(Tensor logits, Tensor targets, ScalarType type, nn.Reduction reduction)
+    {
+        using var scope = NewDisposeScope();
+        Tensor wide = logits.dtype == ScalarType.Float64 ? logits : logits.to(type);
+        return scope.MoveToOuter(nn.functional.cross_entropy(wide, targets, reduction: reduction));
     }
 
     private static IEnumerable<(long Start, long Length)> Chunks(Batch batch, int size)

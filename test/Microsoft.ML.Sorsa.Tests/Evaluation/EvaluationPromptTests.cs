@@ -1,7 +1,9 @@
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Evaluation.Prompts;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Evaluation;
 
@@ -117,9 +119,42 @@ public sealed class EvaluationPromptTests
         Assert.Contains($"shots is {shots}; it must be from 0 to 3, the rows of trainData.", error.Message);
     }
 
-    /// <summary>The model reads what was rendered and nothing else: the tokens are those of the text.</summary>
+    /// <summary>The model reads what was rendered and nothing else: its tokens, behind the BOS token that the tokenizer adds.</summary>
     [TestMethod]
-    public void TheTemplateAddsNothing() => Assert.AreEqual("{prompt}", EvaluationPrompt.Template.ToString());
+    public void TheTemplateAddsNothing()
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
+        var prompts = new PromptEncoder(tokenizer, EvaluationPrompt.Template);
+        string prompt = EvaluationPrompt.MinervaMath.Render(["What is {prompt}?"]).Single();
+
+        CollectionAssert.AreEqual(tokenizer.Encode(prompt, addSpecialTokens: true), prompts.Encode(prompt));
+        Assert.AreEqual("{prompt}", EvaluationPrompt.Template.ToString());
+    }
+
+    /// <summary>An answer is what the model writes without stop strings, up to the first of them.</summary>
+    [TestMethod]
+    public void AnAnswerEndsAtTheProgramsStopStrings()
+    {
+        (string, string)[] train = [("Tom has 3 figs. He eats 1. How many are left?", "3 - 1 = 2\n#### 2")];
+        EvaluationPrompt asked = EvaluationPrompt.Gsm8k(train, shots: 1);
+        GenerationOptions generation = asked.Generation with { MaxNewTokens = 96, StopStrings = ["Tom", .. asked.Generation.StopStrings] };
+        IReadOnlyList<string> prompts = asked.Render(
+            ["Mia has 12 apples. She buys 5 more. How many apples are there?", "Tom has 9 marbles. He loses 4. How many are left?"]);
+
+        string[] answers = Answer(generation), whole = Answer(generation with { StopStrings = [] });
+
+        string[] expected = [.. whole.Select(text => text[..generation.StopStrings
+            .Select(stop => text.IndexOf(stop, StringComparison.Ordinal)).Where(place => place >= 0).DefaultIfEmpty(text.Length).Min()])];
+        CollectionAssert.AreEqual(expected, answers);
+        CollectionAssert.AreNotEqual(whole, answers, "no answer was stopped, so that nothing was compared");
+
+        string[] Answer(GenerationOptions options)
+        {
+            using SorsaTransformer model = new MLContext().Sorsa().LoadModel(
+                TestData.TinyLlama, promptTemplate: EvaluationPrompt.Template, generation: options);
+            return [.. prompts.Select(model.Generate)];
+        }
+    }
 
     private static void AssertGsm8k(GoldenPrompt[] rows, IReadOnlyList<(string Question, string Answer)> train)
     {
