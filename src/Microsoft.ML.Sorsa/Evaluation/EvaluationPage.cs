@@ -5,18 +5,25 @@ using System.Xml.Linq;
 
 namespace Microsoft.ML.Sorsa.Evaluation;
 
-/// <summary>An evaluation as one page: the numbers, then the rows, what is wrong first.</summary>
+/// <summary>An evaluation as one page: the numbers, then the rows, what is wrong or least likely first.</summary>
 internal static class EvaluationPage
 {
     private const string Style = """
         :root { color-scheme: light dark; --line: #8885; --wrong: #c0392b; --right: #1e8449; }
         @media (prefers-color-scheme: dark) { :root { --wrong: #ff8a7a; --right: #7ddc9a; } }
-        body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
-        dl { display: grid; gap: .25rem 1rem; grid-template-columns: max-content 1fr; }
+        body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; overflow-wrap: anywhere; padding: 1rem; }
+        h1 { font-size: 1.5rem; margin: .5rem 0 1rem; }
+        dl { display: grid; gap: .25rem 1rem; grid-template-columns: max-content 1fr; margin: 0 0 1rem; }
+        dt { opacity: .75; }
         dd { margin: 0; }
+        @media (max-width: 32rem) {
+          dl { gap: 0; grid-template-columns: 1fr; }
+          dd { margin-bottom: .5rem; }
+        }
         article { border-top: 1px solid var(--line); padding: .75rem 0; }
         h2 { font-size: 1rem; margin: 0; }
-        pre { font-size: .85rem; margin: .25rem 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+        p { margin: .25rem 0; }
+        pre { font-size: .85rem; margin: .5rem 0 0; white-space: pre-wrap; }
         .wrong h2, .failed h2 { color: var(--wrong); }
         .right h2 { color: var(--right); }
         """;
@@ -47,6 +54,7 @@ internal static class EvaluationPage
     private static IEnumerable<XElement> Rows(IReadOnlyList<EvaluatedAnswer> answers, string verdict) =>
         from answer in answers
         where EvaluationCsv.Verdict(answer) == verdict
+        orderby verdict.Length > 0 ? 0 : -answer.Loss
         select new XElement(
             "article", new XAttribute("class", verdict),
             new XElement("h2", Text($"Row {answer.Row}") + (verdict.Length > 0 ? $": {verdict}" : "")),
@@ -66,7 +74,7 @@ internal static class EvaluationPage
 
         if (answer.Loss is { } loss)
         {
-            yield return Text($"response: {loss:F4} nats a token, over {answer.ResponseTokens} tokens");
+            yield return Text($"reference response: {loss:F4} nats a token, over {answer.ResponseTokens} tokens");
         }
     }
 

@@ -1,7 +1,6 @@
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
-using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
 
@@ -41,17 +40,19 @@ internal sealed class TokenScorer(
     /// <summary>−Σ ln p(token | what stands before it) over the response tokens of each example, in nats, in their order.</summary>
     /// <param name="examples">None longer than <see cref="MaxPositions"/>.</param>
     /// <param name="cancellationToken">Checked before every batch.</param>
+    /// <exception cref="InvalidOperationException">The model gives no numbers (NaN).</exception>
     public double[] Losses(IReadOnlyList<SupervisedExample> examples, CancellationToken cancellationToken)
     {
         var losses = new double[examples.Count];
-        using var kept = new KeptMemory();
         foreach (int[] batch in Batches(examples))
         {
             cancellationToken.ThrowIfCancellationRequested();
             turn(() => Score(examples, batch, losses));
         }
 
-        return losses;
+        return !losses.Any(double.IsNaN) ? losses : throw new InvalidOperationException(
+            "The model gives scores that are no numbers (NaN), so that nothing can be said of it: its weights are damaged, or too large "
+            + "for the type that it computes in. Fetch or train it again, or load it with the computeType Float32.");
     }
 
     /// <summary>
