@@ -26,10 +26,10 @@ internal sealed record Benchmark(
     private static readonly IAnswerGrader[] s_math =
         [AnswerGraders.MathHendrycks, AnswerGraders.MathMinerva, AnswerGraders.MathPaper, AnswerGraders.MathVerify];
 
-    /// <summary>Those of the files that are named; where none is, the bundled stories, whose answers have GSM-8K's form.</summary>
+    /// <summary>Those of the files that are named; where no file is, the bundled stories, whose answers have GSM-8K's form.</summary>
     public static IEnumerable<Benchmark> Of(MLContext mlContext, Settings settings)
     {
-        if (settings.Gsm8k is null && settings.Math is null)
+        if (settings.AsksStories)
         {
             ArithmeticTask task = ArithmeticTask.Load(Settings.BundledModel);
             IReadOnlyList<(string Question, string Answer)> test = task.Draw(settings.Rows, TestSeed);

@@ -4,11 +4,14 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Evaluation;
+using Microsoft.ML.Sorsa.Generation;
 using QuickStart;
 
 namespace EvaluateModel;
 
-/// <summary>Each benchmark: the model answers once, and every grader judges the same answers.</summary>
+/// <summary>
+/// Each benchmark: the model answers once, and every grader judges the same answers. Then choices and text, which the model only reads.
+/// </summary>
 internal static class Evaluation
 {
     public static int Run(Settings settings)
@@ -21,7 +24,12 @@ internal static class Evaluation
                 ProgressBar.WriteLine($"warning: {message.RawMessage}");
             }
         };
+
+        // Before any work, so that a file's fault is found at once.
         Benchmark[] benchmarks = [.. Benchmark.Of(mlContext, settings)];
+        IReadOnlyList<MultipleChoiceQuestion> questions = settings.Arc is { } arc
+            ? [.. MultipleChoiceQuestion.Read(arc).Take(settings.Rows)]
+            : [];
         Directory.CreateDirectory(settings.Out);
         Console.WriteLine($"model: {Path.GetFileName(Path.TrimEndingDirectorySeparator(settings.Model))}, {settings.ComputeType}");
         foreach (Benchmark benchmark in benchmarks)
@@ -38,6 +46,11 @@ internal static class Evaluation
                 evaluation.SaveReport(Path.Combine(settings.Out, $"{grader.Name}.html"));
                 evaluation.SaveCsv(Path.Combine(settings.Out, $"{grader.Name}.csv"));
             }
+        }
+
+        if (settings.Arc is not null || settings.Text is not null)
+        {
+            Likelihoods(mlContext, settings, questions);
         }
 
         Console.WriteLine();
@@ -63,6 +76,30 @@ internal static class Evaluation
 
             return ((IReadOnlyList<AnsweredRow>)answers, clock.Elapsed);
         });
+    }
+
+    /// <summary>What needs no answers: the model only reads.</summary>
+    private static void Likelihoods(MLContext mlContext, Settings settings, IReadOnlyList<MultipleChoiceQuestion> questions)
+    {
+        using SorsaTransformer model = mlContext.Sorsa().LoadModel(
+            settings.Model, promptTemplate: EvaluationPrompt.Template, generation: new GenerationOptions { BatchSize = settings.Batch },
+            computeType: settings.ComputeType);
+        if (settings.Arc is { } arc)
+        {
+            MultipleChoiceEvaluation evaluation = mlContext.Sorsa().EvaluateChoices(model, questions);
+            Console.WriteLine();
+            Console.WriteLine(Path.GetFileName(arc));
+            Console.WriteLine($"  {evaluation}");
+            evaluation.SaveCsv(Path.Combine(settings.Out, "choices.csv"));
+        }
+
+        if (settings.Text is { } text)
+        {
+            TextPerplexity perplexity = mlContext.Sorsa().EvaluateText(model, text);
+            Console.WriteLine();
+            Console.WriteLine(Path.GetFileName(text));
+            Console.WriteLine($"  {perplexity}");
+        }
     }
 
     /// <summary>What the graders read.</summary>

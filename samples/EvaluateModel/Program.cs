@@ -10,7 +10,7 @@ Option<string> model = new("--model")
 Option<string?> gsm8k = new("--gsm8k")
 {
     Description = "GSM-8K's test.jsonl: JSON lines with question and answer. (MIT; github.com/openai/grade-school-math, " +
-        "grade_school_math/data.) Without it and --math, arithmetic stories are generated."
+        "grade_school_math/data.) Without any data, arithmetic stories are generated."
 };
 Option<string?> gsm8kTrain = new("--gsm8k-train")
 {
@@ -20,6 +20,16 @@ Option<string?> math = new("--math")
 {
     Description = "MATH: JSON lines with problem and solution, such as MATH-500. (MIT; github.com/openai/prm800k, " +
         "prm800k/math_splits/test.jsonl.)"
+};
+Option<string?> arc = new("--arc")
+{
+    Description = "Multiple choice by log-likelihood, such as ARC-Easy: JSON lines with question, choices (texts) and answer (the right " +
+        "one's place, from 0). (CC BY-SA 4.0; allenai/ai2_arc on Hugging Face, whose rows have to be put into this form.)"
+};
+Option<string?> text = new("--text")
+{
+    Description = "A file of text, for the model's perplexity, such as WikiText-2's validation part. (CC BY-SA 3.0; " +
+        "github.com/pytorch/examples, word_language_model/data/wikitext-2/valid.txt.)"
 };
 Option<PromptStyle?> prompts = new("--prompts")
 {
@@ -39,7 +49,7 @@ Option<int?> maxNewTokens = new("--max-new-tokens")
 Option<WeightType> computeType = new("--type") { Description = "What to compute in.", DefaultValueFactory = _ => WeightType.Float32 };
 Option<string> output = new("--out") { Description = "The folder for pages and tables.", DefaultValueFactory = _ => "evaluate-output" };
 
-foreach (Option file in new[] { gsm8k, gsm8kTrain, math })
+foreach (Option file in new[] { gsm8k, gsm8kTrain, math, arc, text })
 {
     file.Validators.Add(result =>
     {
@@ -60,13 +70,12 @@ shots.Validators.Add(result => AtLeast(result, result.GetValueOrDefault<int?>() 
 
 RootCommand root = new("Evaluates a model: lets it answer questions, and says how many answers are right, by each grader.")
 {
-    model, gsm8k, gsm8kTrain, math, prompts, shots, rows, batch, maxNewTokens, computeType, output,
+    model, gsm8k, gsm8kTrain, math, arc, text, prompts, shots, rows, batch, maxNewTokens, computeType, output,
 };
 root.Validators.Add(result =>
 {
     PromptStyle style = StyleOf(result.GetValue(prompts), result.GetValue(model));
     int? asked = result.GetValue(shots);
-    bool bundled = result.GetValue(gsm8k) is null && result.GetValue(math) is null;
     if (result.GetValue(gsm8kTrain) is not null && result.GetValue(gsm8k) is null)
     {
         result.AddError($"{gsm8kTrain.Name} has examples for {gsm8k.Name}, which is not there. Name the questions, too.");
@@ -77,7 +86,7 @@ root.Validators.Add(result =>
             $"{(asked > 0 ? shots.Name : gsm8kTrain.Name)} is for {prompts.Name} LmEval, and questions are asked by {style}. " +
             "Leave it out.");
     }
-    else if (asked > 0 && !bundled && result.GetValue(gsm8kTrain) is null)
+    else if (asked > 0 && result.GetValue(gsm8k) is not null && result.GetValue(gsm8kTrain) is null)
     {
         result.AddError(
             $"{shots.Name} is {asked}, and there is no {gsm8kTrain.Name} to draw examples from. Name GSM-8K's training file.");
@@ -89,6 +98,8 @@ root.SetAction(arguments => Evaluation.Run(new Settings
     Gsm8k = arguments.GetValue(gsm8k),
     Gsm8kTrain = arguments.GetValue(gsm8kTrain),
     Math = arguments.GetValue(math),
+    Arc = arguments.GetValue(arc),
+    Text = arguments.GetValue(text),
     Prompts = StyleOf(arguments.GetValue(prompts), arguments.GetValue(model)),
     Shots = arguments.GetValue(shots) ?? (arguments.GetValue(gsm8kTrain) is null ? 0 : Settings.DefaultShots),
     Rows = arguments.GetValue(rows),
@@ -110,8 +121,9 @@ catch (Exception e) when (
     return 1;
 }
 
+// While arguments are checked, a model that is not named is null.
 static PromptStyle StyleOf(PromptStyle? named, string? model) =>
-    named ?? (model == Settings.BundledModel ? PromptStyle.Plain : PromptStyle.LmEval);
+    named ?? (model is null || model == Settings.BundledModel ? PromptStyle.Plain : PromptStyle.LmEval);
 
 static void AtLeast(System.CommandLine.Parsing.OptionResult result, int value, int least)
 {

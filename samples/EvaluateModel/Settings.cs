@@ -37,6 +37,12 @@ internal sealed record Settings
     /// <summary>JSON lines with problem and solution, or null.</summary>
     public required string? Math { get; init; }
 
+    /// <summary>JSON lines with question, choices and answer, or null.</summary>
+    public required string? Arc { get; init; }
+
+    /// <summary>A file of text, or null.</summary>
+    public required string? Text { get; init; }
+
     public required PromptStyle Prompts { get; init; }
 
     /// <summary>Examples in front of a question of GSM-8K.</summary>
@@ -51,6 +57,9 @@ internal sealed record Settings
     public required int? MaxNewTokens { get; init; }
 
     public required WeightType ComputeType { get; init; }
+
+    /// <summary>Whether no data are named, so that arithmetic stories are asked.</summary>
+    public bool AsksStories => (Gsm8k ?? Math ?? Arc ?? Text) is null;
 
     /// <summary>The folder for pages and tables.</summary>
     public required string Out { get; init; }
