@@ -20,21 +20,23 @@ public sealed class PeftProtocolTests
     private const string Before = "Question: ", Behind = " Think step by step.\nAnswer:";
     private const int Ignored = -100, BatchSize = 4, BucketSize = 80;
 
-    private static readonly TextTokenizer s_tokenizer = TextTokenizer.Load(TestData.TinyLlama);
-    private static readonly int s_eos = s_tokenizer.EosTokenId!.Value;
+    private const string Bundled = "", SmolLM2 = "smollm2", Mistral = "mistral-v1-legacy";
 
     [TestMethod]
-    [DataRow(317, 96)]
-    [DataRow(160, 48)]
-    [DataRow(79, 1000)]
-    [DataRow(5, 60)]
-    public void TheBatchesArePeftsIdByIdAndLabelByLabel(int count, int maxLength)
+    [DataRow(Bundled, 317, 96)]
+    [DataRow(Bundled, 160, 48)]
+    [DataRow(Bundled, 79, 1000)]
+    [DataRow(Bundled, 5, 60)]
+    [DataRow(SmolLM2, 317, 60)]
+    [DataRow(Mistral, 317, 60)]
+    public void TheBatchesArePeftsIdByIdAndLabelByLabel(string tokenizer, int count, int maxLength)
     {
+        TextTokenizer text = Load(tokenizer);
         (string Prompt, string Response)[] rows = Rows(count);
-        List<(int[][] Ids, int[][] Labels)> expected = PeftBatches(rows, maxLength);
+        List<(int[][] Ids, int[][] Labels)> expected = PeftBatches(text, rows, maxLength);
 
         List<(int[][] Ids, int[][] Labels)> actual =
-            [.. Plan(rows, maxLength, accumulation: 1).Epoch(0).Select(step => Tensors(step.Single()))];
+            [.. Plan(text, rows, maxLength, accumulation: 1).Epoch(0).Select(step => Tensors(step.Single(), text.EosTokenId!.Value))];
 
         Assert.HasCount(expected.Count, actual);
         for (int batch = 0; batch < expected.Count; batch++)
@@ -46,19 +48,24 @@ public sealed class PeftProtocolTests
 
     /// <summary>That the comparison says something: borders that a token spans, cuts, ties, ends that are learnt and not.</summary>
     [TestMethod]
-    public void TheRowsHaveEverythingThatMatters()
+    [DataRow(Bundled, 96, 0)]
+    [DataRow(SmolLM2, 60, 20)]
+    [DataRow(Mistral, 60, 300)]
+    public void TheRowsHaveEverythingThatMatters(string tokenizer, int maxLength, int borders)
     {
+        TextTokenizer text = Load(tokenizer);
+        int eos = text.EosTokenId!.Value;
         (string Prompt, string Response)[] rows = Rows(317);
-        List<(int[][] Ids, int[][] Labels)> batches = PeftBatches(rows, 96);
-        int[][] texts = [.. rows.Select(row => Text(row, int.MaxValue))];
+        List<(int[][] Ids, int[][] Labels)> batches = PeftBatches(text, rows, maxLength);
+        int[][] texts = [.. rows.Select(row => Text(text, row, int.MaxValue))];
 
-        Assert.IsGreaterThan(20, texts.Count(text => text.Length > 96));
-        Assert.IsGreaterThan(20, texts.Zip(rows).Count(pair => !pair.First.SequenceEqual(
-            [.. s_tokenizer.Encode(Before + pair.Second.Prompt + Behind, addSpecialTokens: true),
-                .. s_tokenizer.Encode(pair.Second.Response, addSpecialTokens: false)])));
-        Assert.IsGreaterThan(20, batches.Sum(batch => batch.Labels.Count(row => row[^1] != Ignored && row[^1] != s_eos)));
-        Assert.IsGreaterThan(20, batches.Sum(batch => batch.Labels.Count(row => row.Contains(s_eos))));
-        Assert.IsGreaterThan(5, batches.Count(batch => batch.Labels.Count(row => row[^1] != Ignored && row[^1] != s_eos) > 1), "ties");
+        Assert.IsGreaterThan(20, texts.Count(ids => ids.Length > maxLength));
+        Assert.IsGreaterThanOrEqualTo(borders, texts.Zip(rows).Count(pair => !pair.First.SequenceEqual(
+            [.. text.Encode(Before + pair.Second.Prompt + Behind, addSpecialTokens: true),
+                .. text.Encode(pair.Second.Response, addSpecialTokens: false)])));
+        Assert.IsGreaterThan(20, batches.Sum(batch => batch.Labels.Count(row => row[^1] != Ignored && row[^1] != eos)));
+        Assert.IsGreaterThan(20, batches.Sum(batch => batch.Labels.Count(row => row.Contains(eos))));
+        Assert.IsGreaterThan(5, batches.Count(batch => batch.Labels.Count(row => row[^1] != Ignored && row[^1] != eos) > 1), "ties");
     }
 
     /// <summary>Several batches a step: the same batches, and the step where a resume begins is the one that it left.</summary>
@@ -69,10 +76,11 @@ public sealed class PeftProtocolTests
     public void AccumulationTakesThemTogetherAndAResumeGoesOn(int accumulation)
     {
         (string Prompt, string Response)[] rows = Rows(203);
-        BatchPlan plan = Plan(rows, 96, accumulation);
-        List<(int[][] Ids, int[][] Labels)> expected = PeftBatches(rows, 96);
+        TextTokenizer text = Load(Bundled);
+        BatchPlan plan = Plan(text, rows, 96, accumulation);
+        List<(int[][] Ids, int[][] Labels)> expected = PeftBatches(text, rows, 96);
 
-        int[][][] epoch = [.. plan.Epoch(3).SelectMany(step => step).Select(batch => Tensors(batch).Ids)];
+        int[][][] epoch = [.. plan.Epoch(3).SelectMany(step => step).Select(batch => Tensors(batch, text.EosTokenId!.Value).Ids)];
         Assert.HasCount(expected.Count, epoch);
         for (int batch = 0; batch < epoch.Length; batch++)
         {
@@ -142,20 +150,22 @@ public sealed class PeftProtocolTests
     }
 
     /// <summary>The library's way from rows to batches, as a trainer with these options goes it.</summary>
-    private static BatchPlan Plan((string Prompt, string Response)[] rows, int maxLength, int accumulation)
+    private static BatchPlan Plan(
+        TextTokenizer tokenizer, (string Prompt, string Response)[] rows, int maxLength, int accumulation)
     {
         // However the length is shared out between the two: their sum is what counts.
         int forResponses = maxLength / 3;
-        var prompts = new PromptEncoder(s_tokenizer, PromptTemplate.Format(Before + "{prompt}" + Behind), maxLength - forResponses);
-        var encoder = new ExampleEncoder(prompts, s_eos, forResponses, maxLength, TrainedTokens.All, EndToken.WherePadded);
+        var prompts = new PromptEncoder(tokenizer, PromptTemplate.Format(Before + "{prompt}" + Behind), maxLength - forResponses);
+        var encoder = new ExampleEncoder(
+            prompts, tokenizer.EosTokenId!.Value, forResponses, maxLength, TrainedTokens.All, EndToken.WherePadded);
         return new BatchPlan(
             encoder.Encode(rows, "rows", CancellationToken.None).Examples, BatchSize, accumulation, seed: 1, RowOrder.SortedBuckets);
     }
 
-    private static (int[][] Ids, int[][] Labels) Tensors(IReadOnlyList<SupervisedExample> rows)
+    private static (int[][] Ids, int[][] Labels) Tensors(IReadOnlyList<SupervisedExample> rows, int padTokenId)
     {
         using var scope = NewDisposeScope();
-        using Batch batch = Batch.Of(rows, s_eos, CPU);
+        using Batch batch = Batch.Of(rows, padTokenId, CPU);
         int width = (int)batch.InputIds.shape[1];
         int[] labels = [.. Enumerable.Repeat(Ignored, rows.Count * width)];
         foreach ((long position, long target) in batch.LabelPositions.data<long>().Zip(batch.Targets.data<long>()))
@@ -166,13 +176,22 @@ public sealed class PeftProtocolTests
         return ([.. batch.InputIds.data<long>().Select(id => (int)id).Chunk(width)], [.. labels.Chunk(width)]);
     }
 
-    private static int[] Text((string Prompt, string Response) row, int maxLength)
+    private static TextTokenizer Load(string name) =>
+        TextTokenizer.Load(TestData.Require(name switch
+        {
+            Bundled => TestData.TinyLlama,
+            SmolLM2 => TestData.SmolLM2,
+            _ => TestData.Tokenizers(name),
+        }));
+
+    private static int[] Text(TextTokenizer tokenizer, (string Prompt, string Response) row, int maxLength)
     {
-        int[] ids = s_tokenizer.Encode(Before + row.Prompt + Behind + row.Response, addSpecialTokens: true);
+        int[] ids = tokenizer.Encode(Before + row.Prompt + Behind + row.Response, addSpecialTokens: true);
         return ids[..Math.Min(ids.Length, maxLength)];
     }
 
-    private static List<(int[][] Ids, int[][] Labels)> PeftBatches((string Prompt, string Response)[] rows, int maxLength)
+    private static List<(int[][] Ids, int[][] Labels)> PeftBatches(
+        TextTokenizer tokenizer, (string Prompt, string Response)[] rows, int maxLength)
     {
         var batches = new List<(int[][] Ids, int[][] Labels)>();
         for (int start = 0; start < rows.Length; start += BucketSize)
@@ -181,7 +200,7 @@ public sealed class PeftProtocolTests
             for (int row = start; row < Math.Min(start + BucketSize, rows.Length); row++)
             {
                 // Behind all that are at least as long: from long to short, and ties as they came.
-                int[] text = Text(rows[row], maxLength);
+                int[] text = Text(tokenizer, rows[row], maxLength);
                 int place = bucket.Count;
                 while (place > 0 && bucket[place - 1].Length < text.Length)
                 {
@@ -203,7 +222,7 @@ public sealed class PeftProtocolTests
                     labels[row] = new int[width];
                     for (int t = 0; t < width; t++)
                     {
-                        ids[row][t] = t < texts[row].Length ? texts[row][t] : s_eos;
+                        ids[row][t] = t < texts[row].Length ? texts[row][t] : tokenizer.EosTokenId!.Value;
 
                         // labels[i, num_tokens + 1 :] = -100; the model shifts them, so that the first has nothing to be predicted from.
                         labels[row][t] = t == 0 || t > texts[row].Length ? Ignored : ids[row][t];

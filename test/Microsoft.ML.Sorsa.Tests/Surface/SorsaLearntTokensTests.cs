@@ -162,7 +162,7 @@ public sealed class SorsaLearntTokensTests
         }
     }
 
-    /// <summary>A model object, whose tokenizer is Microsoft.ML.Tokenizers' and puts no BOS.</summary>
+    /// <summary>A model object, whose tokenizer is Microsoft.ML.Tokenizers'.</summary>
     [TestMethod]
     [DataRow(TrainedTokens.All, EndToken.WherePadded)]
     [DataRow(TrainedTokens.Response, EndToken.Never)]
@@ -177,12 +177,16 @@ public sealed class SorsaLearntTokensTests
         (options.RowOrder, options.TrainedTokens, options.EndToken) = (RowOrder.AsGiven, tokens, end);
         options.Progress = new Listener(log.Add);
         var tokenizer = new Sorsa.Interop.UserTokenizer(ForeignModelsTrainingTests.Tokens());
-        int[][] texts = [.. TinyTask.Rows.Select(row => tokenizer.Encode($"{row.Prompt} {row.Response}", addSpecialTokens: true))];
-        int[] prompts = [.. TinyTask.Rows.Select(row =>
-            tokens == TrainedTokens.All ? 0 : tokenizer.Encode($"{row.Prompt} ", addSpecialTokens: true).Length)];
+        int[] Ids(string text) => tokenizer.Encode(text, addSpecialTokens: false);
+        (int[] Ids, int Unlearnt)[] texts = [.. TinyTask.Rows.Take(4).Select(row =>
+        {
+            int[] prompt = [tokenizer.BosTokenId!.Value, .. Ids($"{row.Prompt} ")];
+            return tokens == TrainedTokens.All
+                ? ([tokenizer.BosTokenId!.Value, .. Ids($"{row.Prompt} {row.Response}")], 0)
+                : ((int[])[.. prompt, .. Ids(row.Response)], prompt.Length);
+        })];
         double expected = Mean(
-            ids => model.call(new CausalLookAlikeInput(ids, useCache: false)).Logits!, [.. texts.Zip(prompts).Take(4)], end, 4,
-            tokenizer.EosTokenId!.Value);
+            ids => model.call(new CausalLookAlikeInput(ids, useCache: false)).Logits!, texts, end, 4, tokenizer.EosTokenId!.Value);
 
         _mlContext.Sorsa().FineTune(model, ForeignModelsTrainingTests.Tokens(), options).Fit(TinyTask.Data(_mlContext)).Dispose();
 
