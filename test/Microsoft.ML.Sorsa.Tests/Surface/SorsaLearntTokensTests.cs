@@ -193,6 +193,27 @@ public sealed class SorsaLearntTokensTests
         Assert.AreEqual(expected, log[0].Loss, 1e-4);
     }
 
+    /// <summary>The estimate is that of the batches that these options make, and the log says what was cut of the texts.</summary>
+    [TestMethod]
+    public void TheEstimateAndTheLogKnowOfWholeTexts()
+    {
+        var messages = new List<string>();
+        _mlContext.Log += (_, e) => messages.Add(e.Message);
+        Options options = Set(RowOrder.AsGiven, TrainedTokens.All, EndToken.Never, [], maxSteps: 20);
+        TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
+        int[] lengths = [.. s_rows.Select(row => Text(tokenizer, row, TrainedTokens.All).Ids.Length)];
+        int labels = lengths.Chunk(BatchSize).Max(batch => batch.Sum(length => length - 1));
+
+        Assert.Contains($" with {labels} labels", _mlContext.Sorsa().Estimate(options, Data(s_rows)).Batch);
+        (options.MaxPromptLength, options.MaxResponseLength) = (20, 10);
+        Assert.AreEqual("2 × 30 tokens with 58 labels", _mlContext.Sorsa().Estimate(options, Data(s_rows)).Batch);
+        Assert.AreEqual("2 × 30 tokens with 58 labels", _mlContext.Sorsa().Estimate(options).Batch);
+        string expected = $"{lengths.Count(length => length > 30)} of {s_rows.Length} texts were cut, the end token first: "
+            + $"MaxPromptLength + MaxResponseLength is 30, and the longest has {lengths.Max()} tokens";
+        Assert.Contains(message => message.Contains(expected, StringComparison.Ordinal), messages);
+        Assert.DoesNotContain(message => message.Contains("responses were cut", StringComparison.Ordinal), messages);
+    }
+
     /// <summary>Said before the first trial, and not by each trial that meets it.</summary>
     [TestMethod]
     public void ASweepRefusesBatchesOfOneRowTogetherWithAnEndThatNeedsTwo()
