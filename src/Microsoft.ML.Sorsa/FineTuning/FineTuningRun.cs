@@ -79,8 +79,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     private FineTunedModel TrainAndMerge(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
     {
         TrainingSettings training = settings.Training;
-        var plan = new BatchPlan(
-            train, training.BatchSize, training.GradientAccumulationSteps, training.Seed, training.RowOrder);
+        var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed, training.RowOrder);
         int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
         VerifyMemory(train, validation);
         using var initialization = new Generator(unchecked((ulong)training.Seed));

@@ -33,7 +33,7 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
         return new MicroBatches(
             Largest(seen == steps
                 ? microBatches
-                : microBatches.Append([.. train.OrderByDescending(row => row.Ids.Length).Take(training.BatchSize)])),
+                : microBatches.Append(BatchPlan.Collate([.. train.OrderByDescending(row => row.Length).Take(training.BatchSize)]))),
             Largest(BatchPlan.ByLength(validation, training.BatchSize)),
             training.GradientAccumulationSteps > 1 && train.Count > training.BatchSize);
     }

@@ -46,6 +46,51 @@ public sealed class BatchPlanTests
         int[] Order(int seed, int epoch) => [.. new BatchPlan(rows, 4, 2, seed).Epoch(epoch).SelectMany(Ids)];
     }
 
+    /// <summary>Against a slow walk over the data; every epoch alike, whatever the seed.</summary>
+    [TestMethod]
+    [DataRow(1, 4, 1)]
+    [DataRow(203, 4, 3)]
+    [DataRow(160, 4, 20)]
+    [DataRow(81, 4, 7)]
+    [DataRow(50, 3, 40)]
+    public void RowsThatAreNotShuffledComeInTheDatasOrder(int count, int batchSize, int accumulation)
+    {
+        SupervisedExample[] rows = Rows(count);
+        int[] given = [.. Enumerable.Range(0, count)], sorted = [.. given];
+        for (int bucket = 0; bucket < count; bucket += 20 * batchSize)
+        {
+            int end = Math.Min(bucket + (20 * batchSize), count);
+            for (int i = bucket + 1; i < end; i++)
+            {
+                for (int j = i; j > bucket && rows[sorted[j]].Length > rows[sorted[j - 1]].Length; j--)
+                {
+                    (sorted[j], sorted[j - 1]) = (sorted[j - 1], sorted[j]);
+                }
+            }
+        }
+
+        foreach ((RowOrder order, int[] expected) in new[] { (RowOrder.AsGiven, given), (RowOrder.SortedBuckets, sorted) })
+        {
+            var plan = new BatchPlan(rows, batchSize, accumulation, seed: count, order);
+            for (int epoch = 0; epoch < 2; epoch++)
+            {
+                var steps = plan.Epoch(epoch).ToList();
+                Assert.HasCount(plan.StepsPerEpoch, steps);
+                CollectionAssert.AreEqual(expected, steps.SelectMany(Ids).ToArray());
+                Assert.IsTrue(steps.SkipLast(1).All(
+                    step => step.Count == accumulation && step.All(micro => micro.Count == batchSize)));
+            }
+
+            int[][] all = [.. plan.Steps(0, 3 * plan.StepsPerEpoch).Select(step => Ids(step).ToArray())];
+            for (int first = 0; first < all.Length; first++)
+            {
+                CollectionAssert.AreEqual(all[first], Ids(plan.Steps(first, all.Length).First()).ToArray());
+            }
+
+            Assert.AreEqual(plan.StepsPerEpoch, plan.DistinctSteps(all.Length));
+        }
+    }
+
     [TestMethod]
     public void AStepsRowsDoNotDependOnItsCut()
     {

@@ -35,6 +35,8 @@ public sealed class SorsaOptionsTests
         Assert.AreEqual(
             (512, 512, null, null, 0),
             (options.MaxPromptLength, options.MaxResponseLength, options.EvaluationSteps, options.EarlyStoppingPatience, options.Seed));
+        Assert.AreEqual(
+            (RowOrder.Shuffled, TrainedTokens.Response, EndToken.Always), (options.RowOrder, options.TrainedTokens, options.EndToken));
         Assert.AreEqual((WeightType.Float32, WeightType.Checkpoint), (options.ComputeType, options.SavedType));
         Assert.AreEqual(new GenerationOptions().MaxNewTokens, options.Generation.MaxNewTokens);
     }
@@ -84,6 +86,9 @@ public sealed class SorsaOptionsTests
     [DataRow(nameof(Options.Generation), null, "is null; it must be set")]
     [DataRow(nameof(Options.RegularizerReduction), (RegularizerReduction)7, "is 7; it must be one of Mean, Sum")]
     [DataRow(nameof(Options.LearningRateDecay), (LearningRateDecay)7, "is 7; it must be one of Cosine, Linear, Constant")]
+    [DataRow(nameof(Options.RowOrder), (RowOrder)7, "is 7; it must be one of Shuffled, AsGiven, SortedBuckets")]
+    [DataRow(nameof(Options.TrainedTokens), (TrainedTokens)7, "is 7; it must be one of Response, All")]
+    [DataRow(nameof(Options.EndToken), (EndToken)7, "is 7; it must be one of Always, Never, WherePadded")]
     [DataRow(nameof(Options.ComputeType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16")]
     [DataRow(nameof(Options.ComputeType), WeightType.Float16, "is Float16, in which small gradients vanish")]
     [DataRow(nameof(Options.SavedType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16")]
@@ -107,6 +112,19 @@ public sealed class SorsaOptionsTests
         string message = Assert.ThrowsExactly<ArgumentException>(() => new MLContext().Sorsa().FineTune(options)).Message;
 
         Assert.Contains("TopK is 5 and Temperature is 0", message);
+    }
+
+    [TestMethod]
+    public void AnEndThatNoRowCouldLearnIsRefusedWhenTheTrainerIsMade()
+    {
+        Options options = TinyTask.Options();
+        (options.EndToken, options.BatchSize, options.GradientAccumulationSteps) = (EndToken.WherePadded, 1, 8);
+
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => new MLContext().Sorsa().FineTune(options));
+
+        Assert.AreEqual(nameof(Options.EndToken), error.ParamName);
+        Assert.Contains("EndToken is WherePadded, and BatchSize is 1: ", error.Message);
+        Assert.Contains("Raise BatchSize, or choose Always or Never.", error.Message);
     }
 
     [TestMethod]
@@ -172,6 +190,11 @@ public sealed class SorsaOptionsTests
     [DataRow(nameof(Options.MaxSteps), 5)]
     [DataRow(nameof(Options.MaxPromptLength), 35)]
     [DataRow(nameof(Options.MaxResponseLength), 4)]
+    [DataRow(nameof(Options.RowOrder), RowOrder.AsGiven)]
+    [DataRow(nameof(Options.RowOrder), RowOrder.SortedBuckets)]
+    [DataRow(nameof(Options.TrainedTokens), TrainedTokens.All)]
+    [DataRow(nameof(Options.EndToken), EndToken.Never)]
+    [DataRow(nameof(Options.EndToken), EndToken.WherePadded)]
     [DataRow(nameof(Options.Seed), 1)]
     [DataRow(nameof(Options.ComputeType), WeightType.BFloat16)]
     public void EveryOptionIsRead(string name, object value)
@@ -203,6 +226,7 @@ public sealed class SorsaOptionsTests
             AdamBeta2 = 0.05,
             AdamEpsilon = 0.06,
             MaxGradNorm = 0.07,
+            RowOrder = RowOrder.SortedBuckets,
             BatchSize = 2,
             GradientAccumulationSteps = 3,
             LogitsChunkSize = 12,
