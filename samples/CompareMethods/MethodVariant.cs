@@ -38,10 +38,15 @@ internal sealed record MethodVariant(
         new("partial", "partial (q, v)", FineTuningMethod.Partial, [5e-3, 1e-2, 2e-2, 5e-2],
             (options, _) => options.TargetModules = ["q_proj", "v_proj"]),
         new("full", "full", FineTuningMethod.Full, [2e-4, 5e-4, 1e-3, 2e-3]),
+        // Projectors and layers change some times in a run, as they do in a long one.
+        new("galore", "GaLore", FineTuningMethod.GaLore, [1e-3, 2e-3, 5e-3, 1e-2],
+            (options, steps) => options.GradientProjection = new GradientProjection { UpdateSteps = Math.Max(1, steps / 4) }),
+        new("lisa", "LISA (2 layers)", FineTuningMethod.Lisa, [5e-4, 1e-3, 2e-3, 5e-3],
+            (options, steps) => options.LayerSampling = new LayerSampling { IntervalSteps = Math.Max(1, steps / 8) }),
     ];
 
     /// <summary>Whether it trains a low rank.</summary>
-    public bool HasRank => Method is not (FineTuningMethod.Full or FineTuningMethod.Partial);
+    public bool HasRank => new Options { Method = Method }.HasEffect(nameof(Options.Rank));
 
     public static MethodVariant? Find(string key) => All.FirstOrDefault(variant => variant.Key == key);
 

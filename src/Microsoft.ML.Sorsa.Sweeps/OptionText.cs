@@ -98,7 +98,8 @@ internal static class OptionText
         s_written.Select(option => KeyValuePair.Create(option.Name, option.GetValue(options) switch
         {
             PromptTemplate template => TextOf(template),
-            GenerationOptions or RankBudget or GradientProjection or LayerSampling => JsonSerializer.Serialize(option.GetValue(options), option.PropertyType),
+            GenerationOptions or RankBudget or GradientProjection or LayerSampling =>
+                JsonSerializer.Serialize(option.GetValue(options), option.PropertyType),
             var value => ParameterText.Of(value),
         }));
 

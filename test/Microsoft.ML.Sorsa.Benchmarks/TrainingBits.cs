@@ -56,11 +56,10 @@ internal static class TrainingBits
                 options.RankBudget = new RankBudget { TargetRank = 2, WarmupSteps = 4, FinalSteps = 4, Interval = 2 };
             }
 
-            if (method is not (FineTuningMethod.Full or FineTuningMethod.Partial))
-            {
-                options.Rank = 4;
-                options.Dropout = 0.1;
-            }
+            options.GradientProjection = method == FineTuningMethod.GaLore ? new GradientProjection { UpdateSteps = 5 } : null;
+            options.LayerSampling = method == FineTuningMethod.Lisa ? new LayerSampling { Layers = 1, IntervalSteps = 5 } : null;
+            options.Rank = options.HasEffect(nameof(options.Rank)) ? 4 : null;
+            options.Dropout = options.HasEffect(nameof(options.Dropout)) ? 0.1 : 0;
 
             yield return (method.ToString(), options);
         }

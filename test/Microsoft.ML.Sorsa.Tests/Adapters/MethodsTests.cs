@@ -2,6 +2,8 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.AdaLora;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.GaLore;
+using Microsoft.ML.Sorsa.Adapters.Lisa;
 using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Adapters.Pissa;
 using Microsoft.ML.Sorsa.Adapters.Sorsa;
@@ -23,7 +25,8 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 [TestCategory("Numeric")]
 public sealed class MethodsTests
 {
-    private static readonly string[] Names = ["sorsa", "trailing", "slice", "lora", "dora", "pissa", "adalora", "partial", "full"];
+    private static readonly string[] Names = ["sorsa", "trailing", "slice", "lora", "dora", "pissa", "adalora", "partial", "full", "galore",
+        "lisa"];
 
     public static IEnumerable<object[]> Methods => Names.Select(name => new object[] { name });
 
@@ -265,6 +268,8 @@ public sealed class MethodsTests
             TotalSteps = 10,
             Initialization = generator,
         },
+        "galore" => new GaLoreMethod { Rank = 3, Projection = new GradientProjection(), Seed = 3 },
+        "lisa" => new LisaMethod { Sampling = new LayerSampling(), Seed = 3 },
         _ => new WeightMethod { Everything = name == "full" },
     };
 

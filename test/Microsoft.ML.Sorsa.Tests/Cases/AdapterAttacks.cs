@@ -133,8 +133,8 @@ public sealed class AdapterAttacks
             {
                 options.LearningRate = rate;
                 options.MaxSteps = 4;
-                options.Rank = method == FineTuningMethod.Full ? null : options.Rank;
-                options.TargetModules = method == FineTuningMethod.Full
+                options.Rank = !options.HasEffect(nameof(options.Rank)) ? null : options.Rank;
+                options.TargetModules = !options.HasEffect(nameof(options.TargetModules))
                     ? new SorsaFineTuningTrainer.Options().TargetModules : options.TargetModules;
             });
             Assert.Fail(trained.MergeReport!.ToString());

@@ -131,6 +131,8 @@ public sealed class ForeignModelsAttachTests
 
     [TestMethod]
     [DataRow(FineTuningMethod.Full, null, null, "Method is Full")]
+    [DataRow(FineTuningMethod.GaLore, null, null, "Method is GaLore, and it is a way of updating weights")]
+    [DataRow(FineTuningMethod.Lisa, null, null, "Method is Lisa, and it is a way of updating weights")]
     [DataRow(FineTuningMethod.AdaLora, null, null, "Method is AdaLora, and it needs to know the number of steps")]
     [DataRow(FineTuningMethod.Lora, null, 0.1, "Gamma is 0.1; it does not belong to Method Lora")]
     [DataRow(FineTuningMethod.Sorsa, 40, null, "allows ranks from 1 to")]

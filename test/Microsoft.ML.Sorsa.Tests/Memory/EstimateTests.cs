@@ -51,6 +51,23 @@ public sealed class EstimateTests
             yield return ["tiny", FineTuningMethod.Full, 0, WeightType.Float32, "8 x 70", ""];
             yield return ["grouped", FineTuningMethod.Full, 0, WeightType.Float32, "2 x 20", ""];
             yield return ["words", FineTuningMethod.Full, 0, WeightType.Float32, "2 x 20", ""];
+            foreach (string run in new[] { "", " checkpointed", " accumulated", " validated" })
+            {
+                yield return ["tiny", FineTuningMethod.GaLore, 16, WeightType.Float32, $"4 x 40{run}", ""];
+                yield return ["tiny", FineTuningMethod.Lisa, 0, WeightType.Float32, $"4 x 40{run}", ""];
+            }
+
+            yield return ["tiny", FineTuningMethod.GaLore, 16, WeightType.Float32, "8 x 70", ""];
+            yield return ["grouped", FineTuningMethod.GaLore, 8, WeightType.Float32, "2 x 20", ""];
+            yield return ["words", FineTuningMethod.GaLore, 64, WeightType.Float32, "2 x 20", ""];
+            yield return ["wide", FineTuningMethod.GaLore, 16, WeightType.Float32, "2 x 20", ""];
+            yield return ["wide", FineTuningMethod.GaLore, 64, WeightType.Float32, "1 x 14 targets", ""];
+            yield return ["wide", FineTuningMethod.GaLore, 16, WeightType.BFloat16, "2 x 40 targets", ""];
+            yield return ["tiny", FineTuningMethod.GaLore, 16, WeightType.Float32, "8 x 70 query", ""];
+            yield return ["tiny", FineTuningMethod.Lisa, 0, WeightType.Float32, "8 x 70", ""];
+            yield return ["grouped", FineTuningMethod.Lisa, 0, WeightType.Float32, "2 x 20", ""];
+            yield return ["words", FineTuningMethod.Lisa, 0, WeightType.Float32, "2 x 20", ""];
+            yield return ["wide", FineTuningMethod.Lisa, 0, WeightType.Float32, "1 x 14", ""];
             yield return ["wide", FineTuningMethod.Lora, 8, WeightType.Float32, "1 x 14", "weights"];
             yield return ["wide", FineTuningMethod.Sorsa, 32, WeightType.Float32, "2 x 40", ""];
             yield return ["wide", FineTuningMethod.Sorsa, 128, WeightType.BFloat16, "2 x 40", ""];
@@ -135,6 +152,10 @@ public sealed class EstimateTests
             TargetModules = run.Contains("query", StringComparison.Ordinal)
                 ? ["q_proj", "v_proj"]
                 : new SorsaFineTuningTrainer.Options().TargetModules,
+            GradientProjection = method == FineTuningMethod.GaLore
+                ? new GradientProjection { UpdateSteps = 2, TargetsOnly = run.Contains("targets", StringComparison.Ordinal) }
+                : null,
+            LayerSampling = method == FineTuningMethod.Lisa ? new LayerSampling { IntervalSteps = 2 } : null,
             RankBudget = method == FineTuningMethod.AdaLora ? new RankBudget { WarmupSteps = 0, FinalSteps = 1 } : null,
             PromptTemplate = PromptTemplate.Format("{prompt}"),
         };

@@ -25,7 +25,7 @@ public sealed class SorsaMethodOptionsTests
     /// <summary>An option, a value of it that is not the default, and the methods that it belongs to.</summary>
     private static readonly (string Name, object Value, FineTuningMethod[] Methods)[] Belongings =
     [
-        (nameof(Options.Rank), 4, LowRank),
+        (nameof(Options.Rank), 4, [.. LowRank, FineTuningMethod.GaLore]),
         (nameof(Options.Alpha), 8.0, LowRank),
         (nameof(Options.Dropout), 0.1, LowRank),
         (nameof(Options.Quantization), BaseQuantization.NF4, LowRank),
@@ -34,7 +34,9 @@ public sealed class SorsaMethodOptionsTests
         (nameof(Options.Triplets), SingularTriplets.Trailing, [FineTuningMethod.Sorsa]),
         (nameof(Options.HardOrthonormality), true, [FineTuningMethod.Sorsa]),
         (nameof(Options.RankBudget), new RankBudget(), [FineTuningMethod.AdaLora]),
-        (nameof(Options.TargetModules), new[] { "q_proj" }, [.. LowRank, FineTuningMethod.Partial]),
+        (nameof(Options.GradientProjection), new GradientProjection(), [FineTuningMethod.GaLore]),
+        (nameof(Options.LayerSampling), new LayerSampling(), [FineTuningMethod.Lisa]),
+        (nameof(Options.TargetModules), new[] { "q_proj" }, [.. LowRank, FineTuningMethod.Partial, FineTuningMethod.GaLore]),
     ];
 
     public static IEnumerable<object[]> Pairs =>
@@ -79,8 +81,12 @@ public sealed class SorsaMethodOptionsTests
         ["QuantizationRounds is 2; it does not belong to Method Lora",
             With(options =>
                 (options.Method, options.Quantization, options.QuantizationRounds) = (FineTuningMethod.Lora, BaseQuantization.NF4, 2))],
-        ["ComputeType is BFloat16, and full fine-tuning trains every weight in it",
+        ["ComputeType is BFloat16, and Full trains every weight in it",
             With(options => (options.Method, options.ComputeType) = (FineTuningMethod.Full, WeightType.BFloat16))],
+        ["ComputeType is BFloat16, and Lisa trains every weight in it",
+            With(options => (options.Method, options.ComputeType) = (FineTuningMethod.Lisa, WeightType.BFloat16))],
+        ["ComputeType is Checkpoint, and GaLore trains every weight in it",
+            With(options => (options.Method, options.ComputeType) = (FineTuningMethod.GaLore, WeightType.Checkpoint))],
         ["Method is 99; it must be one of Sorsa, Lora", With(options => options.Method = (FineTuningMethod)99)],
         ["Triplets is 99; it must be one of Leading", With(options => options.Triplets = (SingularTriplets)99)],
         ["Quantization is 99; it must be one of None", With(options => options.Quantization = (BaseQuantization)99)],
@@ -91,6 +97,16 @@ public sealed class SorsaMethodOptionsTests
         ["RankBudget.Interval is 0; it must be at least 1", Budget(new RankBudget { Interval = 0 })],
         ["RankBudget.Beta1 is 1; it must be at least 0 and below 1", Budget(new RankBudget { Beta1 = 1 })],
         ["RankBudget.Beta2 is NaN; it must be at least 0 and below 1", Budget(new RankBudget { Beta2 = double.NaN })],
+        ["GradientProjection.UpdateSteps is 0; it must be at least 1", Projection(new GradientProjection { UpdateSteps = 0 })],
+        ["GradientProjection.Scale is 0; it must be above 0", Projection(new GradientProjection { Scale = 0 })],
+        ["GradientProjection.Scale is -1; it must be above 0", Projection(new GradientProjection { Scale = -1 })],
+        ["GradientProjection.Scale is NaN; it must be above 0", Projection(new GradientProjection { Scale = double.NaN })],
+        ["GradientProjection.Scale is Infinity; it must be above 0",
+            Projection(new GradientProjection { Scale = double.PositiveInfinity })],
+        ["LayerSampling.Layers is 0; it must be at least 1", Sampling(new LayerSampling { Layers = 0 })],
+        ["LayerSampling.Layers is 7; it must be from 1 to the 6 layers of the model. Leave it null for 2",
+            Sampling(new LayerSampling { Layers = 7 })],
+        ["LayerSampling.IntervalSteps is 0; it must be at least 1", Sampling(new LayerSampling { IntervalSteps = 0 })],
     ];
 
     [TestMethod]
@@ -153,7 +169,7 @@ public sealed class SorsaMethodOptionsTests
         Options options = TinyTask.Options();
         options.Method = method;
         options.NumberOfEpochs = 8;
-        if (method is FineTuningMethod.Full or FineTuningMethod.Partial)
+        if (!options.HasEffect(nameof(Options.Rank)))
         {
             (options.Rank, options.LearningRate) = (null, 5e-4);
         }
@@ -163,7 +179,7 @@ public sealed class SorsaMethodOptionsTests
             options.LearningRate = 5e-2;
         }
 
-        options.TargetModules = method == FineTuningMethod.Full ? new Options().TargetModules : options.TargetModules;
+        options.TargetModules = !options.HasEffect(nameof(Options.TargetModules)) ? new Options().TargetModules : options.TargetModules;
         var log = new List<SorsaTrainingProgress>();
         options.Progress = new Log(log);
         IDataView data = TinyTask.Data(mlContext);
@@ -208,6 +224,14 @@ public sealed class SorsaMethodOptionsTests
         ["Interval", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { Interval = 5 })],
         ["Beta1", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { Beta1 = 0.05 })],
         ["Beta2", Of(FineTuningMethod.AdaLora), Budget(new RankBudget { Beta2 = 0.05 })],
+        ["Rank of GaLore", Of(FineTuningMethod.GaLore), With(options => (options.Method, options.Rank) = (FineTuningMethod.GaLore, 5))],
+        ["TargetModules of GaLore", Of(FineTuningMethod.GaLore),
+            With(options => (options.Method, options.TargetModules) = (FineTuningMethod.GaLore, ["q_proj"]))],
+        ["UpdateSteps", Of(FineTuningMethod.GaLore), Projection(new GradientProjection { UpdateSteps = 3 })],
+        ["Scale", Of(FineTuningMethod.GaLore), Projection(new GradientProjection { Scale = 0.5 })],
+        ["TargetsOnly", Of(FineTuningMethod.GaLore), Projection(new GradientProjection { TargetsOnly = true })],
+        ["Layers", Sampling(new LayerSampling()), Sampling(new LayerSampling { Layers = 3 })],
+        ["IntervalSteps", Sampling(new LayerSampling()), Sampling(new LayerSampling { IntervalSteps = 3 })],
     ];
 
     /// <summary>Two runs that one value tells apart end with other weights.</summary>
@@ -264,6 +288,13 @@ public sealed class SorsaMethodOptionsTests
 
     private static Action<Options> Budget(RankBudget budget) =>
         options => (options.Method, options.RankBudget) = (FineTuningMethod.AdaLora, budget);
+
+    private static Action<Options> Projection(GradientProjection projection) =>
+        options => (options.Method, options.GradientProjection) = (FineTuningMethod.GaLore, projection);
+
+    private static Action<Options> Sampling(LayerSampling sampling) =>
+        options => (options.Method, options.Rank, options.TargetModules, options.LayerSampling) =
+            (FineTuningMethod.Lisa, null, new Options().TargetModules, sampling);
 
     private sealed class Log(List<SorsaTrainingProgress> log) : IProgress<SorsaTrainingProgress>
     {

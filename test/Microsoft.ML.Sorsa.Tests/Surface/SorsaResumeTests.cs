@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tests.Files;
@@ -21,6 +22,8 @@ public sealed class SorsaResumeTests
     [TestMethod]
     [DataRow(FineTuningMethod.Sorsa)]
     [DataRow(FineTuningMethod.Full)]
+    [DataRow(FineTuningMethod.GaLore)]
+    [DataRow(FineTuningMethod.Lisa)]
     public void FitGoesOnWhereItWasCancelled(FineTuningMethod method)
     {
         using var folder = new TemporaryFolder();
@@ -50,6 +53,8 @@ public sealed class SorsaResumeTests
     [TestMethod]
     [DataRow(FineTuningMethod.Sorsa)]
     [DataRow(FineTuningMethod.Full)]
+    [DataRow(FineTuningMethod.GaLore)]
+    [DataRow(FineTuningMethod.Lisa)]
     public void GradientCheckpointingMayBeSwitchedBetween(FineTuningMethod method)
     {
         using var folder = new TemporaryFolder();
@@ -279,14 +284,14 @@ public sealed class SorsaResumeTests
     {
         Options options = TinyTask.Options();
         (options.Method, options.NumberOfEpochs) = (method, 2);
-        if (method == FineTuningMethod.Full)
+        if (!options.HasEffect(nameof(options.TargetModules)))
         {
             (options.Rank, options.TargetModules) = (null, new Options().TargetModules);
         }
-        else
-        {
-            options.Dropout = 0.1;
-        }
+
+        options.Dropout = options.HasEffect(nameof(options.Dropout)) ? 0.1 : 0;
+        options.GradientProjection = method == FineTuningMethod.GaLore ? new GradientProjection { UpdateSteps = 2 } : null;
+        options.LayerSampling = method == FineTuningMethod.Lisa ? new LayerSampling { IntervalSteps = 2 } : null;
 
         if (folder is not null)
         {

@@ -17,16 +17,14 @@ public sealed class SorsaTrainableParametersTests
     [DataRow(FineTuningMethod.AdaLora, 6 * 4 * (128 + 1 + 128 + 128 + 1 + 352))]
     [DataRow(FineTuningMethod.Partial, 6 * ((128 * 128) + (128 * 352)))]
     [DataRow(FineTuningMethod.Full, 1_238_656)]
+    [DataRow(FineTuningMethod.GaLore, 1_238_656)]
+    [DataRow(FineTuningMethod.Lisa, 1_238_656)]
     public void AreToldAtEveryStep(FineTuningMethod method, int expected)
     {
         Options options = TinyTask.Options();
         (options.Method, options.MaxSteps) = (method, 2);
-        if (method is FineTuningMethod.Full or FineTuningMethod.Partial)
-        {
-            options.Rank = null;
-        }
-
-        options.TargetModules = method == FineTuningMethod.Full ? new Options().TargetModules : options.TargetModules;
+        options.Rank = options.HasEffect(nameof(options.Rank)) ? options.Rank : null;
+        options.TargetModules = !options.HasEffect(nameof(options.TargetModules)) ? new Options().TargetModules : options.TargetModules;
         var told = new List<long>();
         options.Progress = new Listener(told);
 

@@ -146,7 +146,7 @@ public sealed class SweepsExperimentTests
                 trial.TrialSettings.Parameters.ContainsKey("Gamma"),
                 method.ToString());
             Assert.AreEqual(
-                method is not (FineTuningMethod.Full or FineTuningMethod.Partial),
+                method is not (FineTuningMethod.Full or FineTuningMethod.Partial or FineTuningMethod.Lisa),
                 trial.TrialSettings.Parameters.ContainsKey("Rank"),
                 method.ToString());
         }

@@ -94,6 +94,8 @@ public sealed class SweepsOptionTextTests
             Beta1 = 0.1,
             Beta2 = 0.2,
         },
+        var bare when bare == typeof(GradientProjection) => new GradientProjection { UpdateSteps = 7, Scale = 1.0 / 3, TargetsOnly = true },
+        var bare when bare == typeof(LayerSampling) => new LayerSampling { Layers = 3, IntervalSteps = 5 },
         var bare when bare == typeof(GenerationOptions) => new GenerationOptions
         {
             MaxNewTokens = 5,

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.AdaLora;
 using Microsoft.ML.Sorsa.Adapters.Dora;
+using Microsoft.ML.Sorsa.Adapters.GaLore;
 using Microsoft.ML.Sorsa.Adapters.Lora;
 using Microsoft.ML.Sorsa.Adapters.Pissa;
 using Microsoft.ML.Sorsa.Adapters.Quantization;
@@ -16,7 +17,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Tests.Training;
 
-/// <summary>A run that golden/peft stores: its settings, its model at the start, and what its tensors are called.</summary>
+/// <summary>A run that golden/peft or golden/galore stores: its settings, its model at the start, what its tensors are called.</summary>
 internal sealed class GoldenRun : IDisposable
 {
     private static readonly string[] s_targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -34,7 +35,7 @@ internal sealed class GoldenRun : IDisposable
         JsonElement run = _settings.RootElement;
         Steps = run.GetProperty("steps").GetInt32();
         Model = CausalLM.Load(BaseOf(file, run), type, device);
-        string[] targets = run.GetProperty("targets") is { ValueKind: JsonValueKind.Array } named
+        string[] targets = run.TryGetProperty("targets", out JsonElement named) && named.ValueKind == JsonValueKind.Array
             ? [.. named.EnumerateArray().Select(target => target.GetString()!)]
             : s_targets;
         Adapters = AdapterSet.Inject(Model, targets, Method(Path.GetFileNameWithoutExtension(file), run, type));
@@ -157,6 +158,19 @@ internal sealed class GoldenRun : IDisposable
 
             case "full" or "partial-qv":
                 return new WeightMethod { Everything = name == "full" };
+
+            case not null when name.StartsWith("galore", StringComparison.Ordinal):
+                return new GaLoreMethod
+                {
+                    Rank = run.GetProperty("rank").GetInt32(),
+                    Projection = new GradientProjection
+                    {
+                        UpdateSteps = run.GetProperty("update_proj_gap").GetInt32(),
+                        Scale = run.GetProperty("scale").GetDouble(),
+                        TargetsOnly = !run.GetProperty("trains_the_rest").GetBoolean(),
+                    },
+                    Seed = 0,
+                };
 
             default:
                 throw new NotSupportedException($"No method is known for the run '{name}'.");

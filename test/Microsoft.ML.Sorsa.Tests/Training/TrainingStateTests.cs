@@ -77,6 +77,10 @@ public sealed class TrainingStateTests
                 Rank = descriptor.Has(nameof(MethodSettings.Rank)) ? 4 : null,
                 Dropout = descriptor.Has(nameof(MethodSettings.Dropout)) ? 0.2 : 0,
                 RankBudget = method == FineTuningMethod.AdaLora ? new RankBudget { TargetRank = 2, WarmupSteps = 2, FinalSteps = 4 } : null,
+
+                // An interruption may fall on the last step before others are drawn, and within an interval.
+                GradientProjection = method == FineTuningMethod.GaLore ? new GradientProjection { UpdateSteps = 3 } : null,
+                LayerSampling = method == FineTuningMethod.Lisa ? new LayerSampling { Layers = 1, IntervalSteps = 3 } : null,
             };
             var run = new MethodRun(TotalSteps, _start, Decomposition.Drawn(_start), Seed: 7);
             _adapters = AdapterSet.Inject(_model, TinyModel.Targets, descriptor.Create(settings, run));

@@ -162,9 +162,16 @@ internal sealed class GaLoreAdamW : IOptimizer
             KeyValuePair.Create($"projector.{_name}", _projector),
         ];
 
+        /// <summary>Of a large matrix by the randomised decomposition, which is some ten times faster.</summary>
         public void TakeProjector(Tensor gradient, Generator generator)
         {
-            (Tensor u, _, Tensor vt) = TruncatedSvd.Decompose(gradient, _rank, generator);
+            if (!TruncatedSvd.IsRandomizedCheaper(gradient.shape.Min(), _rank))
+            {
+                _projector.copy_(GesddVectors.OfSmallerSide(gradient, _rank));
+                return;
+            }
+
+            (Tensor u, _, Tensor vt) = TruncatedSvd.Randomized(gradient, _rank, generator);
             _projector.copy_(_onTheRight ? vt : u);
         }
 

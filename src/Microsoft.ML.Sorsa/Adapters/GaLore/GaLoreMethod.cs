@@ -60,7 +60,11 @@ internal sealed class GaLoreMethod : AdapterMethod
         return WeightMethod.Memory(settings, shape) with
         {
             Moments = (2 * projected) + projector,
-            AfterStep = Math.Max(update, TruncatedSvd.Working(shape, (int)rank, isExact: false)),
+            AfterStep = Math.Max(
+                update,
+                TruncatedSvd.IsRandomizedCheaper(Math.Min(shape.Out, shape.In), (int)rank)
+                    ? TruncatedSvd.Working(shape, (int)rank, isExact: false)
+                    : GesddVectors.Working(shape)),
         };
     }
 }
