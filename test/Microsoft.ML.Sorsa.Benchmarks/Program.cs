@@ -43,6 +43,10 @@ try
             GraderAgreement.Run(args[1..]);
             return 0;
 
+        case "analysis":
+            AnalysisSpeed.Run(args[1..]);
+            return 0;
+
         case "estimate":
             MemoryTable.Run(args[1..]);
             return 0;
@@ -111,6 +115,7 @@ try
                     contention [rows] [rounds]
                     tokenizers [folder of shared data]
                     graders [folder of golden rows] [--show]
+                    analysis [model folder] [rounds] [--device cpu|cuda]
                 """);
             return 1;
     }

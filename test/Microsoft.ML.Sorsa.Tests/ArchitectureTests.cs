@@ -29,12 +29,16 @@ public sealed class ArchitectureTests
         ["Models"] = ["Checkpoints"],
         ["Optimizers"] = [],
         ["Adapters"] = ["Models", "Checkpoints", "Optimizers"],
-        ["Training"] = ["Adapters", "Data", "Models", "Checkpoints", "Optimizers"],
+        ["Analysis"] = ["Adapters", "Checkpoints"],
+        ["Training"] = ["Adapters", "Analysis", "Data", "Models", "Checkpoints", "Optimizers"],
         ["Generation"] = ["Data", "Models", "Tokenization"],
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],
         ["Memory"] = ["Adapters", "Models"],
-        ["FineTuning"] = ["Training", "Memory", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization"],
+        ["FineTuning"] =
+        [
+            "Training", "Analysis", "Memory", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization",
+        ],
     };
 
     /// <summary>Arithmetic, and whole files, JSON and ranges, which every folder may use.</summary>

@@ -68,6 +68,20 @@ internal static class ReportPage
             GammaRankFigure.Of(report), CurvesFigure.Of(report), ParallelFigure.Of(report), OrthonormalityFigure.Of(report),
             ImportanceFigure.Of(report),
         ];
+        Write(
+            stream, title,
+            ReportHead.Of(report),
+            ReportSummary.Of(report),
+            new XElement("div", new XAttribute("class", "figures"), figures.Where(figure => figure.Plot is not null).Select(Figure)),
+            figures.Where(figure => figure.Plot is null)
+                .Select(figure => new XElement("p", new XElement("strong", figure.Title), ". " + PlainText.Of(figure.Note))),
+            new XElement("h2", "All trials"),
+            new XElement("div", new XAttribute("class", "scroll"), TrialTable.Of(report)));
+    }
+
+    /// <summary>A page of the same look with other content.</summary>
+    public static void Write(Stream stream, string title, params object[] content)
+    {
         var page = new XDocument(
             new XDocumentType("html", null, null, null),
             new XElement("html", new XAttribute("lang", "en"),
@@ -80,14 +94,7 @@ internal static class ReportPage
                     new XElement("style", Style.ReplaceLineEndings("\n"))),
                 new XElement("body",
                     new XElement("h1", title),
-                    ReportHead.Of(report),
-                    ReportSummary.Of(report),
-                    new XElement("div", new XAttribute("class", "figures"),
-                        figures.Where(figure => figure.Plot is not null).Select(Figure)),
-                    figures.Where(figure => figure.Plot is null)
-                        .Select(figure => new XElement("p", new XElement("strong", figure.Title), ". " + PlainText.Of(figure.Note))),
-                    new XElement("h2", "All trials"),
-                    new XElement("div", new XAttribute("class", "scroll"), TrialTable.Of(report)))));
+                    content)));
         using var writer = XmlWriter.Create(stream, new XmlWriterSettings
         {
             OmitXmlDeclaration = true,

@@ -64,7 +64,7 @@ internal sealed record SingularDecomposition(Tensor U, Tensor S, Tensor V)
     {
         Tensor tall = Tall(matrix);
         (_, Tensor ascending) = linalg.eigh(Gram(tall));
-        Tensor vectors = ascending.flip(1), images = tall.mm(vectors), values = images.square().sum(dim: 0).sqrt();
+        Tensor vectors = ascending.flip(1), images = tall.mm(vectors), values = (images * images).sum(dim: 0).sqrt();
         (Tensor least, Tensor most) = values.aminmax();
         return least.item<double>() <= LeastShare * most.item<double>() ? null
             : ReferenceEquals(tall, matrix) ? new SingularDecomposition(images.div_(values), values, vectors)
