@@ -11,24 +11,23 @@ internal sealed partial class PeftGrader : IAnswerGrader
 
     public GradedAnswer Grade(string text, string gold)
     {
-        string reference = Read(gold) ?? throw new UnreadableGoldException(
+        decimal reference = Read(gold) ?? throw new UnreadableGoldException(
             gold, Name, "it reads a number behind \"The answer is\" or \"####\"");
-        string? answer = Read(text);
+        decimal? answer = Read(text);
         return new GradedAnswer(
-            answer is not null
-                && decimal.Parse(answer, CultureInfo.InvariantCulture) == decimal.Parse(reference, CultureInfo.InvariantCulture),
-            answer, reference);
+            answer == reference, answer?.ToString(CultureInfo.InvariantCulture), reference.ToString(CultureInfo.InvariantCulture));
     }
 
-    private static string? Read(string text) =>
-        Marks.Matches(text) is [.., { } last] && Number.Match(text, last.Index + last.Length) is { Success: true } number
-            && decimal.TryParse(number.Value.Replace(",", "", StringComparison.Ordinal), CultureInfo.InvariantCulture, out decimal value)
-                ? value.ToString(CultureInfo.InvariantCulture)
-                : null;
+    private static decimal? Read(string text)
+    {
+        Match number = Marks.Matches(text) is [.., var mark] ? Number.Match(text, mark.Index + mark.Length) : Match.Empty;
+        string digits = number.Groups[1].Value.Replace(",", "", StringComparison.Ordinal);
+        return decimal.TryParse(digits, CultureInfo.InvariantCulture, out decimal value) ? value : null;
+    }
 
     [GeneratedRegex("The answer is|####")]
     private static partial Regex Marks { get; }
 
-    [GeneratedRegex(@"\G[\s:$]*-?[0-9][0-9,]*(\.[0-9]+)?|\G[\s:$]*-?\.[0-9]+")]
+    [GeneratedRegex(@"\G[\s:$]*(-?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+))")]
     private static partial Regex Number { get; }
 }
