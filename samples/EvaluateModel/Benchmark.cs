@@ -47,15 +47,15 @@ internal sealed record Benchmark(
         if (settings.Math is { } math)
         {
             IReadOnlyList<(string Question, string Solution)> rows = Read(mlContext, math, settings.Rows, "problem", "solution");
-            yield return Ask("MATH", settings, rows, s_math, EvaluationPrompt.PaperMath, () => EvaluationPrompt.MinervaMath);
+            yield return Ask("MATH", settings, rows, s_math, EvaluationPrompt.MathPaper, () => EvaluationPrompt.MathMinerva);
         }
     }
 
     private static Benchmark Gsm8k(
         string title, Settings settings, IReadOnlyList<(string, string)> rows, Func<IReadOnlyList<(string, string)>> train) =>
         Ask(
-            title, settings, rows, s_gsm8k, EvaluationPrompt.PaperGsm8k,
-            () => EvaluationPrompt.Gsm8k(settings.Shots == 0 ? [] : train(), settings.Shots));
+            title, settings, rows, s_gsm8k, EvaluationPrompt.Gsm8kPaper,
+            () => EvaluationPrompt.Gsm8kFewShot(settings.Shots == 0 ? [] : train(), settings.Shots));
 
     private static Benchmark Ask(
         string title, Settings settings, IReadOnlyList<(string Question, string Gold)> rows, IReadOnlyList<IAnswerGrader> graders,

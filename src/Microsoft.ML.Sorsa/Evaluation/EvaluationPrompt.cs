@@ -9,7 +9,7 @@ namespace Microsoft.ML.Sorsa.Evaluation;
 /// What an evaluation program asks a model for a question, to the character, and where it lets the answer end: numbers are comparable
 /// only where both are the same. Which one for what: docs/graders.md.
 /// <code>
-/// EvaluationPrompt asked = EvaluationPrompt.MinervaMath;
+/// EvaluationPrompt asked = EvaluationPrompt.MathMinerva;
 /// SorsaTransformer model = mlContext.Sorsa().LoadModel(folder, promptTemplate: EvaluationPrompt.Template, generation: asked.Generation);
 /// IReadOnlyList&lt;string&gt; prompts = asked.Render(questions);
 /// </code>
@@ -43,24 +43,24 @@ public sealed class EvaluationPrompt
     /// GSM-8K as the SORSA paper's authors ask it: Alpaca's instruction prompt (<see cref="PromptTemplate.Alpaca"/>, which they train
     /// with), and behind its colon <c> Let's think step by step.</c> Greedy, at most 1,024 tokens, no stop strings.
     /// </summary>
-    public static EvaluationPrompt PaperGsm8k { get; } = OfPaper("paper-gsm8k", 1024);
+    public static EvaluationPrompt Gsm8kPaper { get; } = OfPaper("gsm8k-paper", 1024);
 
-    /// <summary>MATH as the SORSA paper's authors ask it: as <see cref="PaperGsm8k"/>, with at most 2,048 tokens.</summary>
-    public static EvaluationPrompt PaperMath { get; } = OfPaper("paper-math", 2048);
+    /// <summary>MATH as the SORSA paper's authors ask it: as <see cref="Gsm8kPaper"/>, with at most 2,048 tokens.</summary>
+    public static EvaluationPrompt MathPaper { get; } = OfPaper("math-paper", 2048);
 
     /// <summary>
     /// MATH by lm-evaluation-harness, task minerva_math (3.1): Minerva's four examples, then <c>Problem:</c>, the problem, and
     /// <c>Solution:</c>. Greedy, at most 256 tokens, up to the next <c>Problem:</c>.
     /// </summary>
-    public static EvaluationPrompt MinervaMath { get; } = new(
-        "minerva-math", Until(NextProblem), MinervaMathExamples.Text + NextProblem + "\n", "\n\nSolution:");
+    public static EvaluationPrompt MathMinerva { get; } = new(
+        "math-minerva", Until(NextProblem), MinervaMathExamples.Text + NextProblem + "\n", "\n\nSolution:");
 
     /// <summary>
     /// MATH by lm-evaluation-harness, task hendrycks_math (1.0): <c>Problem: </c>, the problem, and <c>Answer:</c>, without examples.
     /// Greedy, at most 256 tokens, up to the next <c>Problem:</c>.
     /// </summary>
-    public static EvaluationPrompt HendrycksMath { get; } = new(
-        "hendrycks-math", Until(NextProblem), NextProblem + " ", "\nAnswer:");
+    public static EvaluationPrompt MathHendrycks { get; } = new(
+        "math-hendrycks", Until(NextProblem), NextProblem + " ", "\nAnswer:");
 
     /// <summary>What reports call the prompt: short, lower-case, without blanks.</summary>
     public string Name { get; }
@@ -84,7 +84,7 @@ public sealed class EvaluationPrompt
     /// <param name="shots">Examples in front of each question: 5 in the task; 0 for none; at most the rows of trainData.</param>
     /// <param name="seed">Where the draws start: 1234 in that program.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are fewer rows than shots.</exception>
-    public static EvaluationPrompt Gsm8k(
+    public static EvaluationPrompt Gsm8kFewShot(
         IReadOnlyList<(string Question, string Answer)> trainData, int shots = 5, int seed = 1234)
     {
         ArgumentNullException.ThrowIfNull(trainData);

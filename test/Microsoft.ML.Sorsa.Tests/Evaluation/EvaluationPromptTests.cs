@@ -23,10 +23,10 @@ public sealed class EvaluationPromptTests
     {
         EvaluationPrompt asked = kind switch
         {
-            "authors_eval_gsm8k" => EvaluationPrompt.PaperGsm8k,
-            "authors_eval_math" => EvaluationPrompt.PaperMath,
-            "lm_eval_minerva_math_4shot" => EvaluationPrompt.MinervaMath,
-            _ => EvaluationPrompt.HendrycksMath,
+            "authors_eval_gsm8k" => EvaluationPrompt.Gsm8kPaper,
+            "authors_eval_math" => EvaluationPrompt.MathPaper,
+            "lm_eval_minerva_math_4shot" => EvaluationPrompt.MathMinerva,
+            _ => EvaluationPrompt.MathHendrycks,
         };
         GoldenPrompt[] rows = Rows(kind);
 
@@ -105,7 +105,8 @@ public sealed class EvaluationPromptTests
     {
         (string, string)[] train = [("a?", "1"), ("b?", "2"), ("c?", "3")];
 
-        EvaluationPrompt none = EvaluationPrompt.Gsm8k(s_none, shots: 0), two = EvaluationPrompt.Gsm8k(train, shots: 2, seed: 42);
+        EvaluationPrompt none = EvaluationPrompt.Gsm8kFewShot(s_none, shots: 0),
+            two = EvaluationPrompt.Gsm8kFewShot(train, shots: 2, seed: 42);
 
         Assert.AreEqual("Question: q\nAnswer:", none.Render(["q"]).Single());
         Assert.AreEqual("gsm8k-0-shot", none.Name);
@@ -128,7 +129,7 @@ public sealed class EvaluationPromptTests
         (string, string)[] train = [("a?", "1"), ("b?", "2"), ("c?", "3")];
 
         ArgumentOutOfRangeException error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
-            () => EvaluationPrompt.Gsm8k(train, shots));
+            () => EvaluationPrompt.Gsm8kFewShot(train, shots));
 
         Assert.AreEqual("shots", error.ParamName);
         Assert.Contains($"shots is {shots}; it must be from 0 to 3, the rows of trainData.", error.Message);
@@ -140,7 +141,7 @@ public sealed class EvaluationPromptTests
     {
         TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
         var prompts = new PromptEncoder(tokenizer, EvaluationPrompt.Template);
-        string prompt = EvaluationPrompt.MinervaMath.Render(["What is {prompt}?"]).Single();
+        string prompt = EvaluationPrompt.MathMinerva.Render(["What is {prompt}?"]).Single();
 
         CollectionAssert.AreEqual(tokenizer.Encode(prompt, addSpecialTokens: true), prompts.Encode(prompt));
         Assert.AreEqual("{prompt}", EvaluationPrompt.Template.ToString());
@@ -151,7 +152,7 @@ public sealed class EvaluationPromptTests
     public void AnAnswerEndsAtTheProgramsStopStrings()
     {
         (string, string)[] train = [("Tom has 3 figs. He eats 1. How many are left?", "3 - 1 = 2\n#### 2")];
-        EvaluationPrompt asked = EvaluationPrompt.Gsm8k(train, shots: 1);
+        EvaluationPrompt asked = EvaluationPrompt.Gsm8kFewShot(train, shots: 1);
         GenerationOptions generation = asked.Generation with { MaxNewTokens = 96, StopStrings = ["Tom", .. asked.Generation.StopStrings] };
         IReadOnlyList<string> prompts = asked.Render(
             ["Mia has 12 apples. She buys 5 more. How many apples are there?", "Tom has 9 marbles. He loses 4. How many are left?"]);
@@ -174,7 +175,7 @@ public sealed class EvaluationPromptTests
     /// <summary>Examples follow from a row's place: rows that are not in the file are asked something else in between.</summary>
     private static void AssertGsm8k(GoldenPrompt[] rows, IReadOnlyList<(string Question, string Answer)> train)
     {
-        EvaluationPrompt asked = EvaluationPrompt.Gsm8k(train);
+        EvaluationPrompt asked = EvaluationPrompt.Gsm8kFewShot(train);
         string[] questions = [.. Enumerable.Repeat("?", rows.Max(row => row.Index) + 1)];
         foreach (GoldenPrompt row in rows)
         {
