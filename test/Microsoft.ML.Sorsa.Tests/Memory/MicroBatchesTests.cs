@@ -39,10 +39,7 @@ public sealed class MicroBatchesTests
     {
         SupervisedExample[] rows =
             [.. TinyModel.Rows(200).Select(row => row with { PromptLength = 0, EndsIfPadded = end == EndToken.WherePadded })];
-        var options = new Options
-        {
-            BatchSize = 4, NumberOfEpochs = int.MaxValue, RowOrder = order, EndToken = end, TrainedTokens = TrainedTokens.All,
-        };
+        var options = new Options { BatchSize = 4, RowOrder = order, EndToken = end, TrainedTokens = TrainedTokens.All };
         options.NumberOfEpochs = order == RowOrder.Shuffled ? 3 : int.MaxValue;
         (long Tokens, long Labels)[] all = [.. Enumerable.Range(0, 3)
             .SelectMany(new BatchPlan(rows, 4, 1, options.Seed, order).Epoch).SelectMany(step => step)

@@ -1,9 +1,9 @@
 using Microsoft.ML;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tests.Interop;
 using Microsoft.ML.Sorsa.Tests.Sweeps;
-using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tokenization;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
