@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// Kills trainings (SIGKILL) at random moments and runs them again: the weights must be those of a training that was left alone, to the
-/// last bit: <c>resume [trainings]</c>. Methods and types take turns; every training has accumulation, validation, early stopping and,
+/// last bit: <c>resume [trainings]</c>. Methods and types take turns, but for methods that train every weight in float32 alone; every training has accumulation, validation, early stopping and,
 /// where the method has it, dropout. Ends with an error where one differs.
 /// </summary>
 internal static class KilledTrainings
@@ -43,7 +43,8 @@ internal static class KilledTrainings
         try
         {
             string model = TrainingBits.GoldenModel(folder);
-            string[] methods = [.. TrainingBits.Methods().Select(method => method.Name)];
+            string[] methods = [.. TrainingBits.Methods().Select(method => method.Name)],
+                inSingle = [.. TrainingBits.Methods().Where(method => TrainsEveryWeight(method.Options)).Select(method => method.Name)];
             var alone = new Dictionary<Variant, (string Hash, TimeSpan Time)>();
             var random = new Random(0);
             int equal = 0, half = 0, all = 0;
@@ -51,8 +52,9 @@ internal static class KilledTrainings
             {
                 // Both types take turns, and each method has the other one in the next round.
                 int round = i / methods.Length;
+                string name = methods[i % methods.Length];
                 var variant = new Variant(
-                    methods[i % methods.Length], (i + round) % 2 == 0 ? WeightType.Float32 : WeightType.BFloat16);
+                    name, (i + round) % 2 == 0 || inSingle.Contains(name) ? WeightType.Float32 : WeightType.BFloat16);
                 if (!alone.TryGetValue(variant, out (string Hash, TimeSpan Time) expected))
                 {
                     expected = alone[variant] = LeftAlone(model, Path.Combine(folder, $"alone-{alone.Count}"), variant);
@@ -77,6 +79,9 @@ internal static class KilledTrainings
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    private static bool TrainsEveryWeight(SorsaFineTuningTrainer.Options options) =>
+        options.ToSettings() is var settings && settings.TrainsEveryWeight;
 
     /// <summary>What a process runs that may be killed. An empty name of the folder of checkpoints: it writes none.</summary>
     public static int Train(string[] args)

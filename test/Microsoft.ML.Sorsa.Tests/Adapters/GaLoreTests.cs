@@ -126,7 +126,7 @@ public sealed class GaLoreTests
         using var scope = NewDisposeScope();
         using CausalLM model = TinyModel.Create(ScalarType.Float64);
         AdapterSet adapters = Inject(model, rank, new GradientProjection { UpdateSteps = 100, Scale = 1 });
-        var before = adapters.Adapters.ToDictionary(named => named.Key, named => named.Value.MergedWeight());
+        var before = adapters.Adapters.ToDictionary(named => named.Key, named => named.Value.MergedWeight().clone());
 
         Train(model, adapters, 6);
 
