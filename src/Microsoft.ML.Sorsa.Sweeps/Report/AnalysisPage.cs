@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 internal static class AnalysisPage
 {
     private static readonly string[] s_numbers =
-        ["Matrices", "ΔΣ", "ΔD", "‖UᵀU − I‖ + ‖VᵀV − I‖", "Effective rank of the update", "Intruder dimensions"];
+        ["Matrices", "ΔΣ", "ΔD", "Orthonormality", "Effective rank", "Intruders"];
 
     private static readonly PlotSize[] s_sizes = [new("desk", 1160, 620), new("phone", 350, 460)];
 
@@ -26,9 +26,9 @@ internal static class AnalysisPage
             Table(last == 0 ? "" : "Step", analysis.Matrices.GroupBy(row => row.Step == 0 ? "all" : NumberText.Of(row.Step))),
             new XElement("h2", last == 0 ? "By kind of matrix" : $"By kind of matrix, at step {NumberText.Of(last)}"),
             Table("Matrix", end.GroupBy(row => row.Module, StringComparer.Ordinal)),
-            new XElement("p", "Means over the matrices; intruder dimensions are the sum. ΔΣ and ΔD: Eq. (1) to (4) of arXiv 2409.00055. "
-                + "Effective rank: exp of the entropy of the singular values of W_t − W_0. Intruder dimensions: leading left singular "
-                + "vectors of W_t that are near none of W_0 (arXiv 2410.21228)."));
+            new XElement("p", "Means over the matrices; intruders are the sum. ΔΣ and ΔD: Eq. (1) to (4) of arXiv 2409.00055. "
+                + "Orthonormality: ‖UᵀU − I‖ + ‖VᵀV − I‖ of what trains. Effective rank: exp of the entropy of the singular values of "
+                + "W_t − W_0. Intruders: leading left singular vectors of W_t that are near none of W_0 (arXiv 2410.21228)."));
     }
 
     private static XElement Table(string heading, IEnumerable<IGrouping<string, MatrixAnalysis>> groups) => new(

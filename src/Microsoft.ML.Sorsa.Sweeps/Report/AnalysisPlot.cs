@@ -10,14 +10,14 @@ namespace Microsoft.ML.Sorsa.Sweeps.Report;
 
 /// <summary>
 /// ΔD against ΔΣ: a line a matrix from the start, where both are 0, over the steps; at its end a mark with its layer, or, where there are
-/// many, one that is the darker the deeper the layer.
+/// many, one that is the stronger the deeper the layer.
 /// </summary>
 internal static class AnalysisPlot
 {
     /// <summary>So many marks with numbers do not hide each other.</summary>
     private const int MostNumbers = 48;
 
-    private const double Row = 18, Left = 62, Right = 14, Bottom = 52;
+    private const double Row = 18, Left = 70, Right = 14, Bottom = 52;
 
     private static readonly XNamespace s_svg = "http://www.w3.org/2000/svg";
 
@@ -153,7 +153,7 @@ internal static class AnalysisPlot
         if (layers.Length > 0)
         {
             string range = layers.Length > 1 ? $"layer {NumberText.Of(layers[0])} to {NumberText.Of(layers[^1])}" : $"layer {layers[0]}";
-            entries.Add((isNumbered ? "number: layer" : $"light to dark: {range}", null));
+            entries.Add((isNumbered ? "number: layer" : $"faint to strong: {range}", null));
         }
 
         var drawn = new List<XElement>();

@@ -38,6 +38,7 @@ internal static class ReportPage
         svg.phone { display: none; max-width: none; }
         svg text { font-family: Arial, Helvetica, sans-serif; }
         .scroll { overflow-x: auto; }
+        .scroll + h2, .scroll + p { margin-top: 24px; }
         table { width: 100%; border-collapse: collapse; font-size: 13px; }
         th { padding: 6px 10px; border-bottom: 2px solid var(--quiet); text-align: left; vertical-align: bottom; }
         td { padding: 4px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }

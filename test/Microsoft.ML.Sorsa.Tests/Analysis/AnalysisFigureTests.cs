@@ -72,7 +72,7 @@ public sealed class AnalysisFigureTests
         string[] texts = [.. XElement.Parse(AnalysisFigure.ToSvg(Training(layers: 30, steps: 2), "many"))
             .Descendants(s_svg + "text").Select(text => text.Value)];
 
-        Assert.Contains("light to dark: layer 0 to 29", texts);
+        Assert.Contains("faint to strong: layer 0 to 29", texts);
         Assert.DoesNotContain("number: layer", texts);
     }
 
