@@ -106,12 +106,16 @@ public sealed class ResponsePerplexityTests
         using SorsaTransformer model = TinyTask.Fit(s_ml);
         IDataView data = s_ml.Data.LoadFromEnumerable(TinyTask.Rows.Select((row, i) => new Both
         {
-            Prompt = row.Prompt, Response = row.Response, Gold = i == 3 ? "no number" : row.Response,
+            Prompt = row.Prompt,
+            Response = row.Response,
+            Gold = i == 3 ? "no number" : row.Response,
         }).ToArray());
 
         SorsaEvaluation both = s_ml.Sorsa().Evaluate(model, data, new EvaluationOptions
         {
-            Grader = AnswerGraders.LastNumber, GoldColumnName = "Gold", ResponseColumnName = "Response",
+            Grader = AnswerGraders.LastNumber,
+            GoldColumnName = "Gold",
+            ResponseColumnName = "Response",
         });
         SorsaEvaluation graded = s_ml.Sorsa().Evaluate(model, data, AnswerGraders.LastNumber, "Gold");
         SorsaEvaluation losses = s_ml.Sorsa().Evaluate(model, data, new EvaluationOptions { GoldColumnName = "Response" });
