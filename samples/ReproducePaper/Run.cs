@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Analysis;
+
 namespace ReproducePaper;
 
 /// <summary>What a run is for.</summary>
@@ -50,7 +52,7 @@ internal sealed record RunResult
 
     public IReadOnlyList<StepRecord> Steps { get; init; } = [];
 
-    public IReadOnlyList<MatrixRecord> Matrices { get; init; } = [];
+    public IReadOnlyList<MatrixAnalysis> Matrices { get; init; } = [];
 
     /// <summary>By the set's name; none where training diverged.</summary>
     public IReadOnlyList<Score> Scores { get; init; } = [];
@@ -70,11 +72,6 @@ internal sealed record RunResult
 
 /// <summary>A step of a training.</summary>
 internal sealed record StepRecord(int Step, double Loss, double GradientNorm, double? Orthonormality);
-
-/// <summary>A matrix at a step: the analysis's numbers.</summary>
-internal sealed record MatrixRecord(
-    int Step, string Path, int? Layer, string Module, double SingularValueChange, double SingularVectorChange, double? Orthonormality,
-    double EffectiveRank, int IntruderDimensions);
 
 /// <summary>Right answers of a set.</summary>
 internal sealed record Score(string Name, int Correct, int Total)

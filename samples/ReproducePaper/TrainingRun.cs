@@ -36,7 +36,8 @@ internal static class TrainingRun
             using SorsaTransformer model = validates
                 ? trainer.Fit(train, mlContext.Data.LoadFromEnumerable(data.Validation))
                 : trainer.Fit(train);
-            RunResult result = watch.AddTo(new RunResult { Run = run, PeakMemory = PeakMemory.Read(), Matrices = MatricesOf(model) });
+            RunResult result = watch.AddTo(
+                new RunResult { Run = run, PeakMemory = PeakMemory.Read(), Matrices = model.Analysis?.Matrices ?? [] });
             return validates ? result with { Steps = [] } : Asked(mlContext, model, settings, data, result);
         }
         catch (ArithmeticException e)
@@ -119,14 +120,6 @@ internal static class TrainingRun
 
     private static Score ChoiceScore(MultipleChoiceEvaluation evaluation) =>
         new("choices", evaluation.Correct, evaluation.Questions.Count);
-
-    private static MatrixRecord[] MatricesOf(SorsaTransformer model) =>
-    [
-        .. from matrix in model.Analysis?.Matrices ?? []
-           select new MatrixRecord(
-               matrix.Step, matrix.Path, matrix.Layer, matrix.Module, matrix.SingularValueChange, matrix.SingularVectorChange,
-               matrix.Orthonormality, matrix.EffectiveRank, matrix.IntruderDimensions),
-    ];
 
     private static PromptTemplate Template(StudySettings settings) => settings switch
     {

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Analysis;
+
 namespace ReproducePaper.Report;
 
 /// <summary>What is told of a training's steps.</summary>
@@ -12,7 +14,7 @@ internal static class Curves
     public static double? MeanLoss(RunResult run) =>
         run.Divergence is not null || run.Steps.Count == 0 ? null : run.Steps.Average(step => step.Loss);
 
-    public static IEnumerable<MatrixRecord> AtLastStep(IReadOnlyList<MatrixRecord> matrices)
+    public static IEnumerable<MatrixAnalysis> AtLastStep(IReadOnlyList<MatrixAnalysis> matrices)
     {
         int last = matrices.Count == 0 ? 0 : matrices.Max(matrix => matrix.Step);
         return matrices.Where(matrix => matrix.Step == last);

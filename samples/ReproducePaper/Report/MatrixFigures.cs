@@ -1,13 +1,17 @@
 using System.Xml.Linq;
+using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Sweeps;
-using OxyPlot;
 using OxyPlot.Series;
+using OxyPlot;
 
 namespace ReproducePaper.Report;
 
 /// <summary>What training does to the matrices themselves.</summary>
 internal static class MatrixFigures
 {
+    /// <summary>Pixels of a drawing above its plot.</summary>
+    private const int Legend = 80;
+
     /// <summary>Figure 2: ΔD against ΔΣ, a panel a method.</summary>
     public static ReportFigure? OfSteps(StudyResults results)
     {
@@ -56,7 +60,7 @@ internal static class MatrixFigures
             ],
             Ink.Legend(methods.Select(method => (method.Title, Ink.IndexOf(method), false))), []);
 
-        IReadOnlyList<XElement> Panel(string name, string up, Func<MatrixRecord, double> number)
+        IReadOnlyList<XElement> Panel(string name, string up, Func<MatrixAnalysis, double> number)
         {
             PlotModel plot = Ink.Plot("kind of matrix", up);
             foreach (StudyMethod method in methods)
@@ -81,5 +85,15 @@ internal static class MatrixFigures
         }
     }
 
-    private static IReadOnlyList<XElement> Drawings(StudyMethod method, RunResult run, (double Values, double Vectors) axes) => [];
+    private static IReadOnlyList<XElement> Drawings(StudyMethod method, RunResult run, (double Values, double Vectors) axes) =>
+    [
+        .. Ink.Screens.Select(screen =>
+        {
+            (int width, int height) = ((int)screen.Width, (int)screen.Height + Legend);
+            string svg = AnalysisFigure.ToSvg(new SorsaAnalysis(run.Matrices), $"{method.Key} {screen.Screen}", axes, width, height);
+            XElement drawing = Ink.Named(XElement.Parse(svg), method.Key, method.Title, width, height);
+            drawing.SetAttributeValue("class", screen.Screen);
+            return drawing;
+        }),
+    ];
 }

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Analysis;
+
 namespace ReproducePaper.Report;
 
 /// <summary>The paper's claims, beside the figure that each bears on.</summary>
@@ -83,7 +85,7 @@ internal static class PaperClaims
 
     private static double? Orthonormality(RunResult run) => AtEnd(run, matrix => matrix.Orthonormality);
 
-    private static double? AtEnd(RunResult run, Func<MatrixRecord, double?> number) =>
+    private static double? AtEnd(RunResult run, Func<MatrixAnalysis, double?> number) =>
         run.Divergence is null ? Curves.AtLastStep(run.Matrices).Select(number).Average() : null;
 
     private static IReadOnlyList<double?> Accuracies(StudyResults results, string method, string test) =>

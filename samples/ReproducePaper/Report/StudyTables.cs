@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.ML.Sorsa.Analysis;
 
 namespace ReproducePaper.Report;
 
@@ -40,7 +41,7 @@ internal static class StudyTables
         ]);
         Write(folder, "matrices.csv", runs.SelectMany(run => run.Matrices.Select(matrix => (run.Run, matrix))),
         [
-            .. RunColumns<(Run Run, MatrixRecord matrix)>(row => row.Run), new("step", row => row.matrix.Step),
+            .. RunColumns<(Run Run, MatrixAnalysis matrix)>(row => row.Run), new("step", row => row.matrix.Step),
             new("path", row => row.matrix.Path), new("layer", row => row.matrix.Layer), new("module", row => row.matrix.Module),
             new("ΔΣ", row => row.matrix.SingularValueChange), new("ΔD", row => row.matrix.SingularVectorChange),
             new("orthonormality", row => row.matrix.Orthonormality), new("effective rank", row => row.matrix.EffectiveRank),

@@ -9,7 +9,13 @@ namespace Microsoft.ML.Sorsa.Analysis;
 /// </summary>
 public sealed class SorsaAnalysis
 {
-    internal SorsaAnalysis(IReadOnlyList<MatrixAnalysis> matrices) => Matrices = matrices;
+    /// <summary>An analysis of rows that are there: those of several, or some of one.</summary>
+    /// <param name="matrices">By step; copied.</param>
+    public SorsaAnalysis(IEnumerable<MatrixAnalysis> matrices)
+    {
+        ArgumentNullException.ThrowIfNull(matrices);
+        Matrices = [.. matrices];
+    }
 
     /// <summary>A row for every matrix at every step that was looked at: by step, then in the order of the model.</summary>
     public IReadOnlyList<MatrixAnalysis> Matrices { get; }
