@@ -12,9 +12,9 @@ internal static class Table1
         new XElement("p",
             FormattableString.Invariant($"Means over {results.Settings.Seeds} seeds that chose no learning rate. Of right "),
             "answers: the mean ± half of its 95 % interval over the seeds (Student's t: how far trainings differ), then in ",
-            "brackets Wilson's 95 % interval (what other questions would give). Forgotten: general text's loss in nats a token, after minus before. ",
-            "Intruder dimensions: of a matrix's ten leading singular vectors, how many the start has none like, meaned over all ",
-            "matrices (arXiv 2410.21228). Memory is that of the process, .NET and libtorch included."),
+            "brackets Wilson's 95 % interval (what other questions would give). Forgotten: general text's loss in nats a token, after ",
+            "minus before. Intruder dimensions: of a matrix's ten leading singular vectors, how many the start has none like, meaned ",
+            "over all matrices (arXiv 2410.21228). Memory is that of the process, .NET and libtorch included."),
         HtmlTable.Of(Heads(results), TableRow.Of(results).Select(Cells)),
         new XElement("p", Ties(results)),
     ];
