@@ -11,9 +11,6 @@ namespace ReproducePaper;
 /// </summary>
 internal static class PeftProtocol
 {
-    /// <summary>Tokens of a row, at most.</summary>
-    private const int RowLength = 768;
-
     public static PromptTemplate Template { get; } = PromptTemplate.Format("Question: {prompt} Think step by step.\nAnswer:");
 
     public static void Apply(Options options)
@@ -22,7 +19,7 @@ internal static class PeftProtocol
         options.TrainedTokens = TrainedTokens.All;
         options.EndToken = EndToken.WherePadded;
 
-        // Their sum is what a row is cut at.
-        (options.MaxPromptLength, options.MaxResponseLength) = (RowLength / 2, RowLength / 2);
+        // A row is one text, cut at their sum: 768.
+        (options.MaxPromptLength, options.MaxResponseLength) = (512, 256);
     }
 }

@@ -32,6 +32,7 @@ Option<int?> testRows = new("--test-rows") { Description = "Rows to ask, of each
 Option<int?> choiceRows = new("--choice-rows") { Description = "Multiple-choice questions to ask." };
 Option<int?> tuningSeeds = new("--tuning-seeds") { Description = "Seeds that choose the learning rates." };
 Option<int?> seeds = new("--seeds") { Description = "Seeds of what is reported." };
+Option<int?> gpu = new("--gpu") { Description = "The GPU's number, from 0; by default the CPU. Then --processes is 1." };
 Option<int> processes = new("--processes") { Description = "Trainings at a time; a GPU takes one.", DefaultValueFactory = _ => 2 };
 Option<int> threads = new("--threads") { Description = "Threads of a training.", DefaultValueFactory = _ => 1 };
 Option<string> output = new("--out")
@@ -79,7 +80,7 @@ RootCommand root = new(
     "The experiments of the SORSA paper: every method at its own best learning rate, with what it learns and what it forgets.")
 {
     preset, protocol, model, train, promptColumn, responseColumn, gsm8k, math, text, choices, methods, rank, steps, rows, validationRows,
-    testRows, choiceRows, tuningSeeds, seeds, processes, threads, output,
+    testRows, choiceRows, tuningSeeds, seeds, gpu, processes, threads, output,
 };
 // On a thread of its own, so that Ctrl+C is listened to meanwhile.
 root.SetAction((arguments, cancellationToken) => Task.Run(() =>
@@ -106,11 +107,12 @@ root.SetAction((arguments, cancellationToken) => Task.Run(() =>
         ChoiceRows = arguments.GetValue(choiceRows) ?? numbers.ChoiceRows,
         TuningSeeds = arguments.GetValue(tuningSeeds) ?? numbers.TuningSeeds,
         Seeds = arguments.GetValue(seeds) ?? numbers.Seeds,
+        GpuDeviceId = arguments.GetValue(gpu),
     };
     settings.Verify();
     return Study.Do(
-        settings, Path.GetFullPath(arguments.GetValue(output)!), arguments.GetValue(processes), arguments.GetValue(threads),
-        cancellationToken);
+        settings, Path.GetFullPath(arguments.GetValue(output)!), settings.GpuDeviceId is null ? arguments.GetValue(processes) : 1,
+        arguments.GetValue(threads), cancellationToken);
 }));
 
 Argument<string> folder = new("folder");

@@ -31,7 +31,7 @@ internal static class RateSearch
             ILookup<(string, double), RunResult> results = queue.Do($"learning rates, round {round + 1}", runs)
                 .ToLookup(result => (result.Run.Method, result.Run.LearningRate));
             TunedRate[] tuned = [.. methods.Select(method => new TunedRate(method,
-                [.. tried[method].Order().Select(rate => (rate, Loss(results[(method.Key, rate)])))]))];
+                [.. tried[method].Order().Select(rate => Tried(rate, results[(method.Key, rate)]))]))];
             TunedRate[] atEdge = [.. tuned.Where(rate => rate.EdgeOf != 0)];
             if (atEdge.Length == 0 || round == MostRounds)
             {
@@ -40,24 +40,25 @@ internal static class RateSearch
 
             foreach (TunedRate rate in atEdge)
             {
-                tried[rate.Method].Add(RateGrid.Next(rate.Best, rate.EdgeOf));
+                tried[rate.Method].Add(RateGrid.Next(rate.Best!.Value, rate.EdgeOf));
             }
         }
     }
 
     /// <summary>A rate at which one seed diverges is no rate.</summary>
-    private static double Loss(IEnumerable<RunResult> runs) => runs.Average(run => run.ValidationLoss ?? double.PositiveInfinity);
+    private static (double Rate, double Loss, string? Failure) Tried(double rate, IEnumerable<RunResult> runs) => (
+        rate, runs.Average(run => run.ValidationLoss ?? double.PositiveInfinity),
+        runs.Select(run => run.Divergence).FirstOrDefault(failure => failure is not null));
 }
 
 /// <summary>What the search found for a method.</summary>
 /// <param name="Method">The method.</param>
-/// <param name="Losses">In ascending order of the rates; infinite where a run diverged.</param>
-internal sealed record TunedRate(StudyMethod Method, IReadOnlyList<(double Rate, double Loss)> Losses)
+/// <param name="Tried">In ascending order of the rates; where a run failed the loss is infinite, and the failure says why.</param>
+internal sealed record TunedRate(StudyMethod Method, IReadOnlyList<(double Rate, double Loss, string? Failure)> Tried)
 {
-    public double Best => Losses.MinBy(tried => tried.Loss) is { Loss: < double.PositiveInfinity } best
-        ? best.Rate
-        : throw new InvalidOperationException($"{Method.Title} diverged at every learning rate that was tried.");
+    /// <summary>Null where every rate failed.</summary>
+    public double? Best => Tried.MinBy(tried => tried.Loss) is { Loss: < double.PositiveInfinity } best ? best.Rate : null;
 
     /// <summary>-1 where the best rate is the lowest that was tried, 1 where it is the highest, otherwise 0.</summary>
-    public int EdgeOf => Best == Losses[0].Rate ? -1 : Best == Losses[^1].Rate ? 1 : 0;
+    public int EdgeOf => Best is null ? 0 : Best == Tried[0].Rate ? -1 : Best == Tried[^1].Rate ? 1 : 0;
 }

@@ -63,7 +63,7 @@ internal sealed record RunResult
     /// <summary>Of the multiple-choice questions.</summary>
     public Score? Choices { get; init; }
 
-    /// <summary>Why training ended early, or null.</summary>
+    /// <summary>Why training ended early, or did not begin: it diverged, or does not fit in memory; null: neither.</summary>
     public string? Divergence { get; init; }
 
     /// <summary>The score of a set of questions; null where it was not asked.</summary>

@@ -20,23 +20,24 @@ internal static class Study
         var untrained = new Run { Kind = RunKind.Base, Method = StudyMethod.Base.Key, LearningRate = 0, Seed = 0 };
         RunResult before = queue.Do("the model before", [untrained])[0];
         IReadOnlyList<TunedRate> rates = RateSearch.Do(folder.Settings, queue);
-        Dictionary<string, double> best = rates.ToDictionary(rate => rate.Method.Key, rate => rate.Best, StringComparer.Ordinal);
+        (string Method, double Rate)[] best =
+            [.. rates.Where(rate => rate.Best is not null).Select(rate => (rate.Method.Key, rate.Best!.Value))];
 
         // Methods take turns, so that what else the machine does meets all of them.
         RunResult[] reported = queue.Do("methods",
         [
             .. from seed in Enumerable.Range(1, settings.Seeds)
-               from method in settings.Methods
-               select new Run { Kind = RunKind.Reported, Method = method, LearningRate = best[method], Seed = seed },
+               from method in best
+               select new Run { Kind = RunKind.Reported, Method = method.Method, LearningRate = method.Rate, Seed = seed },
         ]);
-        RunResult[] gammas = best.TryGetValue(StudyMethod.Sorsa, out double rate)
-            ? queue.Do("γ",
-            [
-                .. from seed in Enumerable.Range(1, settings.Seeds)
-                   from gamma in settings.Gammas
-                   select new Run { Kind = RunKind.Gamma, Method = StudyMethod.Sorsa, LearningRate = rate, Seed = seed, Gamma = gamma },
-            ])
-            : [];
+        RunResult[] gammas = queue.Do("γ",
+        [
+            .. from seed in Enumerable.Range(1, settings.GammaSeeds)
+               from method in best
+               where method.Method == StudyMethod.Sorsa
+               from gamma in settings.Gammas
+               select new Run { Kind = RunKind.Gamma, Method = method.Method, LearningRate = method.Rate, Seed = seed, Gamma = gamma },
+        ]);
 
         var results = new StudyResults(folder.Settings, before, rates, reported, gammas);
         StudyTables.Write(folder, results);
@@ -54,7 +55,9 @@ internal sealed record StudyResults(
     StudySettings Settings, RunResult Before, IReadOnlyList<TunedRate> Rates, IReadOnlyList<RunResult> Reported,
     IReadOnlyList<RunResult> Gammas)
 {
-    public IReadOnlyList<StudyMethod> Methods { get; } = [.. Settings.Methods.Select(key => StudyMethod.Find(key)!)];
+    /// <summary>Those with runs: a method that failed at every learning rate has none.</summary>
+    public IReadOnlyList<StudyMethod> Methods { get; } =
+        [.. Rates.Where(rate => rate.Best is not null).Select(rate => rate.Method)];
 
     /// <summary>The runs of a method, by seed; none where it is not in the study.</summary>
     public IReadOnlyList<RunResult> Of(string method) =>

@@ -45,6 +45,9 @@ internal sealed record StudyMethod(
     /// <summary>Whether it has a rank.</summary>
     public bool HasRank => Method is not (FineTuningMethod.Full or FineTuningMethod.Partial or FineTuningMethod.Lisa);
 
+    /// <summary>Whether it trains embeddings and norms, too, which the library does in float32 alone.</summary>
+    public bool TrainsEveryWeight => Method is FineTuningMethod.Full or FineTuningMethod.GaLore or FineTuningMethod.Lisa;
+
     /// <summary>Whether γ can be set.</summary>
     public bool HasGamma => Key == Sorsa;
 

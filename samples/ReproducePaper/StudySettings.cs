@@ -88,10 +88,16 @@ internal sealed record StudySettings
     /// <summary>Seeds of what is reported: 1, 2, ...</summary>
     public required int Seeds { get; init; }
 
+    /// <summary>Seeds of the runs with another γ: 1, 2, ...; at most as many as <see cref="Seeds"/>.</summary>
+    public int GammaSeeds => System.Math.Min(Seeds, 3);
+
     /// <summary>How often a training's matrices are analysed.</summary>
     public required int Analyses { get; init; }
 
     public required WeightType ComputeType { get; init; }
+
+    /// <summary>Null: the CPU.</summary>
+    public int? GpuDeviceId { get; init; }
 
     /// <summary>As PEFT's comparison has it: text, cut, order, and loss on all tokens.</summary>
     public bool IsPeftProtocol { get; init; }
@@ -112,6 +118,9 @@ internal sealed record StudySettings
 
     /// <summary>Optimizer steps of a run that is reported.</summary>
     public int WholeSteps => Steps ?? ((Rows + StepRows - 1) / StepRows);
+
+    /// <summary>Optimizer steps of a run that chooses a learning rate.</summary>
+    public int StepsToTune => System.Math.Min(TuningSteps ?? WholeSteps, WholeSteps);
 
     public bool IsBundledTask => Train is null;
 

@@ -17,7 +17,7 @@ internal static class TrainingRun
     public static RunResult Do(StudySettings settings, Run run)
     {
         StudyData data = StudyData.Load(settings);
-        var mlContext = new MLContext();
+        var mlContext = new MLContext { GpuDeviceId = settings.GpuDeviceId };
         if (run.Kind == RunKind.Base)
         {
             using SorsaTransformer model = mlContext.Sorsa().LoadModel(
@@ -40,7 +40,7 @@ internal static class TrainingRun
                 new RunResult { Run = run, PeakMemory = PeakMemory.Read(), Matrices = model.Analysis?.Matrices ?? [] });
             return validates ? result with { Steps = [] } : Asked(mlContext, model, settings, data, result);
         }
-        catch (ArithmeticException e)
+        catch (Exception e) when (e is ArithmeticException or OutOfMemoryException)
         {
             return watch.AddTo(new RunResult { Run = run, Divergence = e.Message }) with { ValidationLoss = null };
         }
@@ -49,7 +49,7 @@ internal static class TrainingRun
     private static Options OptionsOf(StudySettings settings, Run run, StepWatch watch)
     {
         StudyMethod method = StudyMethod.Find(run.Method)!;
-        int steps = run.Kind == RunKind.Tuning ? settings.TuningSteps ?? settings.WholeSteps : settings.WholeSteps;
+        int steps = run.Kind == RunKind.Tuning ? settings.StepsToTune : settings.WholeSteps;
         var options = new Options
         {
             ModelFolder = settings.ModelFolder,
@@ -67,7 +67,7 @@ internal static class TrainingRun
             EvaluationSteps = run.Kind == RunKind.Tuning ? steps : null,
             MaxPromptLength = settings.MaxLength,
             MaxResponseLength = settings.MaxLength,
-            ComputeType = method.Method == FineTuningMethod.Full ? WeightType.Float32 : settings.ComputeType,
+            ComputeType = method.TrainsEveryWeight ? WeightType.Float32 : settings.ComputeType,
             Seed = run.Seed,
             Generation = Generation(settings),
             Progress = watch,

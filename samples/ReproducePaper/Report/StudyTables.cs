@@ -19,7 +19,7 @@ internal static class StudyTables
             new("seconds per step", row => row.SecondsPerStep), new("peak memory bytes", row => row.PeakMemory),
             new("diverged", row => row.Diverged),
         ]);
-        Write(folder, "rates.csv", results.Rates.SelectMany(rate => rate.Losses.Select(tried => (rate, tried))),
+        Write(folder, "rates.csv", results.Rates.SelectMany(rate => rate.Tried.Select(tried => (rate, tried))),
         [
             new("method", row => row.rate.Method.Key), new("learning rate", row => row.tried.Rate),
             new("validation loss", row => row.tried.Loss), new("best", row => row.tried.Rate == row.rate.Best),

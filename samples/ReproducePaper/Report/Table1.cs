@@ -77,11 +77,18 @@ internal static class RateTable
             "best (*): at one rate for all the comparison would be one of rates (arXiv 2602.04998)."),
         HtmlTable.Of(
             ["method", "learning rate: loss"], results.Rates.Select(rate => new[] { rate.Method.Title, Text(rate) }), isText: true),
+        .. LeftOut(results),
     ];
 
-    private static string Text(TunedRate rate) => string.Join("   ", rate.Losses.Select(tried =>
+    /// <summary>Why a method has no runs.</summary>
+    private static IEnumerable<XElement> LeftOut(StudyResults results) =>
+        from rate in results.Rates
+        where rate.Best is null
+        select new XElement("p", $"{rate.Method.Title} is left out; it failed at every rate: {rate.Tried[0].Failure}");
+
+    private static string Text(TunedRate rate) => string.Join("   ", rate.Tried.Select(tried =>
     {
-        string loss = double.IsFinite(tried.Loss) ? tried.Loss.ToString("F4", CultureInfo.InvariantCulture) : "diverged";
+        string loss = double.IsFinite(tried.Loss) ? tried.Loss.ToString("F4", CultureInfo.InvariantCulture) : "failed";
         return string.Create(CultureInfo.InvariantCulture, $"{tried.Rate:0.#e-0}: {loss}{(tried.Rate == rate.Best ? " *" : "")}");
     }));
 }
