@@ -26,7 +26,7 @@ internal sealed class TrainingState : IDisposable
         _adapters = adapters;
         Dropout = adapters.Dropout;
         Trained = adapters.Trainable;
-        Optimizer = adapters.CreateOptimizer(settings.Optimizer);
+        Optimizer = adapters.CreateOptimizer(settings.ToAdamWSettings());
         Best = new BestWeights(Trained);
     }
 
