@@ -60,7 +60,8 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>
         /// How much of each projection trains: the more, the more it can learn, and the larger and slower training is. Raise it (to 32, 64,
         /// 128) where a long training on many rows still ends with a high loss; lower it for few rows, or to save memory. r, the singular
-        /// triplets, or the columns of B, in each projection. Default null: 16; from 1 to the smaller side of the smallest target.
+        /// triplets, or the columns of B, in each projection; in GaLore those of the gradients' projectors. Default null: 16; from 1 to the
+        /// smaller side of the smallest target, but in GaLore to any number.
         /// </summary>
         [OptionRange(1, int.MaxValue, MethodSettings.RankRemedy)]
         public int? Rank { get; set; }
@@ -134,7 +135,7 @@ public sealed partial class SorsaFineTuningTrainer
 
         /// <summary>
         /// The projections that are adapted, by name, in every layer. Default all seven: q_proj, k_proj, v_proj, o_proj, gate_proj,
-        /// up_proj, down_proj. Full fine-tuning trains everything.
+        /// up_proj, down_proj. Full fine-tuning and LISA train everything, GaLore the others, too, without a projection.
         /// </summary>
         [OptionRequired("Name one or more of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj")]
         public IReadOnlyList<string> TargetModules { get; set; } = FineTuningSettings.DefaultTargetModules;
@@ -142,8 +143,9 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>
         /// How far each step moves what trains. Lower it (to a third, say) where the loss jumps or training diverges, and for large models;
         /// raise it where the loss hardly falls. η_d, the peak of the schedule. Default null: the method's own for small models and some
-        /// 100 steps, which docs/options.md lists with where each comes from: 5e-4 for SORSA, PiSSA, full and partial fine-tuning, 1e-3 for
-        /// rsLoRA, 3e-3 for LoRA and DoRA, 2e-2 for AdaLoRA; above 0. The paper's 3e-5 is for SORSA, 7 billion parameters and long runs.
+        /// 100 steps, which docs/options.md lists with where each comes from: 5e-4 for SORSA, PiSSA, full and partial fine-tuning and LISA,
+        /// 1e-3 for rsLoRA, 2e-3 for GaLore, 3e-3 for LoRA and DoRA, 2e-2 for AdaLoRA; above 0. The paper's 3e-5 is for SORSA, 7 billion
+        /// parameters and long runs.
         /// </summary>
         [OptionRange(0, double.MaxValue, "Leave it null for the method's own; SORSA takes 3e-5 for 7 billion parameters",
             MinimumIsExclusive = true)]

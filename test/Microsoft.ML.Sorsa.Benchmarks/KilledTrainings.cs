@@ -8,8 +8,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
 /// Kills trainings (SIGKILL) at random moments and runs them again: the weights must be those of a training that was left alone, to the
-/// last bit: <c>resume [trainings]</c>. Methods and types take turns, but for methods that train every weight in float32 alone; every training has accumulation, validation, early stopping and,
-/// where the method has it, dropout. Ends with an error where one differs.
+/// last bit: <c>resume [trainings]</c>. Methods and types take turns, but for what trains every weight, which float32 alone can; every
+/// training has accumulation, validation, early stopping and, where the method has it, dropout. Ends with an error where one differs.
 /// </summary>
 internal static class KilledTrainings
 {

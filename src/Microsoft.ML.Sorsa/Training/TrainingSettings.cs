@@ -50,7 +50,7 @@ internal sealed record TrainingSettings
     public int PadTokenId { get; init; }
 
     /// <summary>What the optimizer is told.</summary>
-    public AdamWSettings Optimizer => new(AdamBeta1, AdamBeta2, AdamEpsilon, WeightDecay);
+    public AdamWSettings ToAdamWSettings() => new(AdamBeta1, AdamBeta2, AdamEpsilon, WeightDecay);
 
     /// <summary>Refuses options that only validation rows give a meaning, where there are none.</summary>
     /// <exception cref="ArgumentException">Names the option, its value and the remedy.</exception>

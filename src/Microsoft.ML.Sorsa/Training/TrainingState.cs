@@ -27,7 +27,7 @@ internal sealed class TrainingState : IDisposable
         _adapters = adapters;
         Dropout = adapters.Dropout;
         Trained = adapters.Trainable;
-        Optimizer = adapters.CreateOptimizer(settings.Optimizer);
+        Optimizer = adapters.CreateOptimizer(settings.ToAdamWSettings());
         Best = new BestWeights(Trained);
     }
 

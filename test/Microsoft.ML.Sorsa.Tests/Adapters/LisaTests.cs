@@ -174,7 +174,7 @@ public sealed class LisaTests
         KeyValuePair<string, Parameter>[] weights =
             [.. Enumerable.Range(0, 4).Select(i => KeyValuePair.Create($"{i}", new Parameter(ones(3).OnDevice())))];
         using var optimizer = new LisaAdamW(
-            [.. weights[..3].Select(named => new[] { named })], weights[3..], TinyModel.Settings.Optimizer, step => draws[step]);
+            [.. weights[..3].Select(named => new[] { named })], weights[3..], TinyModel.Settings.ToAdamWSettings(), step => draws[step]);
 
         Step(0);
         AreCounts("step: 1, layers.0.step: 1, layers.1.step: 1");

@@ -56,7 +56,7 @@ public sealed class AdamWTests
     {
         using var scope = NewDisposeScope();
         var parameter = new Parameter(ones(3).OnDevice());
-        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings.Optimizer);
+        using var optimizer = new AdamW([KeyValuePair.Create("weight", parameter)], TinyModel.Settings.ToAdamWSettings());
         parameter.grad = ones(3).OnDevice();
 
         optimizer.ZeroGrad();

@@ -40,7 +40,7 @@ public sealed class CollectorTests
         using var scope = NewDisposeScope();
         var parameter = new Parameter(ones(64, ScalarType.Float64));
         using var optimizer = new AdamW(
-            [KeyValuePair.Create("weight", parameter)], TinyModel.Settings.Optimizer with { WeightDecay = 0.1 });
+            [KeyValuePair.Create("weight", parameter)], TinyModel.Settings.ToAdamWSettings() with { WeightDecay = 0.1 });
         for (int step = 0; step < 500; step++)
         {
             parameter.grad = parameter.detach().clone().Shift((double)-step);
