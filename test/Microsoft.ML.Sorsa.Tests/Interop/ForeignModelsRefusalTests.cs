@@ -20,6 +20,11 @@ public sealed class ForeignModelsRefusalTests
         ["Method is Full, and of a model object only the targets can train",
             With(options =>
                 (options.Method, options.Rank, options.TargetModules) = (FineTuningMethod.Full, null, new Options().TargetModules))],
+        ["Method is Lisa, and of a model object only the targets can train",
+            With(options =>
+                (options.Method, options.Rank, options.TargetModules) = (FineTuningMethod.Lisa, null, new Options().TargetModules))],
+        ["Method is GaLore, and of a model object only the targets can train. Set GradientProjection.TargetsOnly",
+            With(options => options.Method = FineTuningMethod.GaLore)],
         ["Dropout is 0.1, and a model object computes with the adapted weight itself", With(options => options.Dropout = 0.1)],
         ["GradientCheckpointing is True, and the layers of a model object", With(options => options.GradientCheckpointing = true)],
         ["Quantization is NF4, and a model object", With(options => options.Quantization = BaseQuantization.NF4)],
