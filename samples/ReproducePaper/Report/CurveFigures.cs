@@ -104,7 +104,7 @@ internal static class CurveFigures
             [
                 .. from matrix in runs.SelectMany(run => run.Matrices)
                    where matrix.Orthonormality is not null
-                   group matrix.Orthonormality!.Value by matrix.Step into values
+                   group matrix.Orthonormality!.Value / 2 by matrix.Step into values
                    orderby values.Key
                    select ((double)values.Key, values.Average()),
             ];

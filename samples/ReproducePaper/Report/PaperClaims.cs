@@ -83,7 +83,8 @@ internal static class PaperClaims
     /// <summary>Singular vectors of the end that the start had none like, mean of all matrices.</summary>
     public static double? Intruders(RunResult run) => AtEnd(run, matrix => matrix.IntruderDimensions);
 
-    private static double? Orthonormality(RunResult run) => AtEnd(run, matrix => matrix.Orthonormality);
+    /// <summary>An adapter's is the sum of its two factors'.</summary>
+    private static double? Orthonormality(RunResult run) => AtEnd(run, matrix => matrix.Orthonormality / 2);
 
     private static double? AtEnd(RunResult run, Func<MatrixAnalysis, double?> number) =>
         run.Divergence is null ? Curves.AtLastStep(run.Matrices).Select(number).Average() : null;

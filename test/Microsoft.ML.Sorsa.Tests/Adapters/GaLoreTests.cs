@@ -85,7 +85,7 @@ public sealed class GaLoreTests
 
             (Tensor u, _, Tensor vt) = linalg.svd(gradient, fullMatrices: false);
             Tensor cosines = gradient.shape[0] >= gradient.shape[1] ? vt[..Rank].mm(projector.t()) : u[.., ..Rank].t().mm(projector);
-            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), TensorDifference.Largest(eye(Rank), cosines.abs()));
+            Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), TensorDifference.Largest(eye(Rank).OnDevice(), cosines.abs()));
         }
     }
 
@@ -224,7 +224,7 @@ public sealed class GaLoreTests
             var weight = new Parameter(randn([170, 200], generator: generator).OnDevice());
             using var optimizer = new GaLoreAdamW(
                 [KeyValuePair.Create("weight", weight)], [], s_settings, new GradientProjection { UpdateSteps = 2 }, 1, seed: run.Item1);
-            using Tensor lost = rand(run.Item2 + 1);
+            using Tensor lost = rand(run.Item2 + 1).OnDevice();
             for (int step = 0; step < 4; step++)
             {
                 optimizer.Prepare(step);

@@ -261,14 +261,20 @@ public sealed class TrainingAnalysisTests
     {
         Options options = TinyTask.Options();
         (options.Method, options.NumberOfEpochs, options.Analysis) = (method, 2, analysis);
-        if (method == FineTuningMethod.Full)
+        if (method is FineTuningMethod.Full or FineTuningMethod.Lisa)
         {
             options.TargetModules = new Options().TargetModules;
         }
 
-        if (method is FineTuningMethod.Full or FineTuningMethod.Partial)
+        if (method is FineTuningMethod.Full or FineTuningMethod.Partial or FineTuningMethod.Lisa)
         {
             options.Rank = null;
+        }
+
+        if (method == FineTuningMethod.Lisa)
+        {
+            // All layers, so that every matrix moves.
+            options.LayerSampling = new LayerSampling { Layers = 6 };
         }
 
         return options;

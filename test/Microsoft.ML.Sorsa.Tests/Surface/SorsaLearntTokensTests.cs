@@ -270,7 +270,8 @@ public sealed class SorsaLearntTokensTests
             {
                 bool ends = end == EndToken.Always || (end == EndToken.WherePadded && ids.Length < longest);
                 long[] whole = [.. ids.Select(id => (long)id), .. ends ? new long[] { endTokenId } : []];
-                Tensor scores = nn.functional.log_softmax(logits(tensor(whole, [1, whole.Length]))[0].to(ScalarType.Float64), 1).cpu();
+                Tensor input = tensor(whole, [1, whole.Length]).OnDevice();
+                Tensor scores = nn.functional.log_softmax(logits(input)[0].to(ScalarType.Float64), 1).cpu();
                 for (int t = Math.Max(unlearnt, 1); t < whole.Length; t++, count++)
                 {
                     sum -= scores[t - 1, whole[t]].item<double>();

@@ -49,8 +49,8 @@ public sealed class GaLoreTrajectoryTests
                 type == ScalarType.Float64 ? 2e-7 : 2e-6, TensorDifference.Largest(value, run.Stored("end", name)!), name);
         }
 
-        double[] losses = run.Golden.Tensors["log.loss"].data<double>().ToArray(),
-            norms = run.Golden.Tensors["log.grad_norm"].data<double>().ToArray();
+        double[] losses = run.Golden.Tensors["log.loss"].cpu().data<double>().ToArray(),
+            norms = run.Golden.Tensors["log.grad_norm"].cpu().data<double>().ToArray();
         Assert.HasCount(run.Steps, log);
         for (int step = 0; step < run.Steps; step++)
         {
