@@ -37,17 +37,18 @@ internal static class RunProcess
     /// <summary>What the other process does; it ends with the one that started it, whose end closes its input.</summary>
     public static int Answer(string folder, string run)
     {
-        var parent = new Thread(() =>
-        {
-            while (Console.In.Read() >= 0)
-            {
-            }
-
-            Environment.Exit(1);
-        }) { IsBackground = true };
-        parent.Start();
+        new Thread(EndWithParent) { IsBackground = true }.Start();
         RunResult result = TrainingRun.Do(StudyFolder.Read(folder).Settings, JsonSerializer.Deserialize<Run>(run, StudyFolder.Json)!);
         Console.WriteLine(JsonSerializer.Serialize(result, StudyFolder.Json));
         return 0;
+    }
+
+    private static void EndWithParent()
+    {
+        while (Console.In.Read() >= 0)
+        {
+        }
+
+        Environment.Exit(1);
     }
 }

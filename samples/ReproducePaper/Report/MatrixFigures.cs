@@ -1,8 +1,8 @@
 using System.Xml.Linq;
 using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Sweeps;
-using OxyPlot.Series;
 using OxyPlot;
+using OxyPlot.Series;
 
 namespace ReproducePaper.Report;
 
