@@ -32,8 +32,9 @@ internal static class MatrixFigures
         return new ReportFigure(
             "matrices", "Figure 2: singular values and vectors over the steps",
             "How far each matrix has moved from its start, seed 1: ΔD (Eq. 4) is the share of the singular vectors' direction that "
-            + "changed, ΔΣ (Eq. 1) the mean change of a singular value. All panels have the same axes.",
-            [.. runs.Select(run => (run.Method.Title, Drawings(run.Method, run.Run, (values, vectors))))], null,
+            + "changed, ΔΣ (Eq. 1) the mean change of a singular value. All panels have the same axes. Lines of the layers are parallel "
+            + "where ΔD / ΔΣ is the same in all of them: its standard deviation over its mean tells how far they are from that.",
+            [.. runs.Select(run => ("", Drawings(run.Method, run.Run, (values, vectors))))], null,
             [.. PaperClaims.OfMatrices(results)]);
     }
 
@@ -58,7 +59,7 @@ internal static class MatrixFigures
                 ("ΔD", Panel("modules-vectors", "ΔD", matrix => matrix.SingularVectorChange)),
                 ("ΔΣ", Panel("modules-values", "ΔΣ", matrix => matrix.SingularValueChange)),
             ],
-            Ink.Legend(methods.Select(method => (method.Title, Ink.IndexOf(method), false))), []);
+            Ink.Legend(methods.Select(method => (method.Title, Ink.IndexOf(method), false))), [.. PaperClaims.OfModules(results)]);
 
         IReadOnlyList<XElement> Panel(string name, string up, Func<MatrixAnalysis, double> number)
         {
@@ -90,8 +91,8 @@ internal static class MatrixFigures
         .. Ink.Screens.Select(screen =>
         {
             (int width, int height) = ((int)screen.Width, (int)screen.Height + Legend);
-            string svg = AnalysisFigure.ToSvg(new SorsaAnalysis(run.Matrices), $"{method.Key} {screen.Screen}", axes, width, height);
-            XElement drawing = Ink.Named(XElement.Parse(svg), method.Key, method.Title, width, height);
+            string svg = AnalysisFigure.ToSvg(new SorsaAnalysis(run.Matrices), method.Title, axes, width, height);
+            XElement drawing = Ink.Named(XElement.Parse(svg), $"{method.Key}-{screen.Screen}", method.Title, width, height);
             drawing.SetAttributeValue("class", screen.Screen);
             return drawing;
         }),

@@ -9,6 +9,7 @@ internal static class PaperClaims
     public static IReadOnlyList<Claim> All(StudyResults results) =>
     [
         .. OfTable1(results), .. OfForgetting(results), .. OfMatrices(results), .. OfGamma(results), .. OfConvergence(results),
+        .. OfModules(results),
     ];
 
     /// <summary>Table 1: SORSA answers more than the others.</summary>
@@ -40,8 +41,25 @@ internal static class PaperClaims
             Claim.Of(
                 $"SORSA changes singular values less (ΔΣ) than {StudyMethod.Find(other)!.Title}.", larger: false,
                 Each(results, StudyMethod.Sorsa, ValueChange), Each(results, other, ValueChange), "in ΔΣ, mean of all matrices"),
+            Claim.Of(
+                $"Layers move less in parallel in SORSA than in {StudyMethod.Find(other)!.Title}.", larger: true,
+                Each(results, StudyMethod.Sorsa, SlopeVariation), Each(results, other, SlopeVariation),
+                "in the variation of ΔD / ΔΣ over layers"),
         }
         select claim;
+
+    /// <summary>Figure 5: it is so everywhere in a layer.</summary>
+    public static IEnumerable<Claim> OfModules(StudyResults results)
+    {
+        IReadOnlyList<RunResult> sorsa = results.Of(StudyMethod.Sorsa), lora = results.Of(StudyMethod.Lora);
+        if (sorsa.Count > 0 && lora.Count > 0)
+        {
+            double?[] largest = [.. sorsa.Zip(lora, LargestDifference)];
+            yield return Claim.Of(
+                "In every kind of matrix SORSA changes singular vectors less (ΔD) than LoRA.", larger: false, largest,
+                [.. largest.Select(_ => (double?)0)], "in ΔD, at the kind of matrix where it is largest");
+        }
+    }
 
     /// <summary>Figure 3 and Eq. (17): the regularizer keeps U and V orthonormal, and a γ beyond its bound does harm.</summary>
     public static IEnumerable<Claim> OfGamma(StudyResults results)
@@ -85,6 +103,31 @@ internal static class PaperClaims
 
     /// <summary>An adapter's is the sum of its two factors'.</summary>
     private static double? Orthonormality(RunResult run) => AtEnd(run, matrix => matrix.Orthonormality / 2);
+
+    /// <summary>
+    /// How far the layers' lines in Figure 2 are from parallel: of each kind of matrix the standard deviation of its slopes ΔD / ΔΣ over
+    /// the layers, divided by their mean; the mean over the kinds.
+    /// </summary>
+    public static double? SlopeVariation(RunResult run) => run.Divergence is not null
+        ? null
+        : Curves.AtLastStep(run.Matrices).Where(row => row.SingularValueChange > 0)
+            .GroupBy(row => row.Module, row => row.SingularVectorChange / row.SingularValueChange, StringComparer.Ordinal)
+            .Select(slopes =>
+            {
+                double mean = slopes.Average();
+                return mean > 0 ? Math.Sqrt(slopes.Average(slope => (slope - mean) * (slope - mean))) / mean : (double?)null;
+            })
+            .Average();
+
+    private static double? LargestDifference(RunResult first, RunResult second)
+    {
+        ILookup<string, MatrixAnalysis> others = Curves.AtLastStep(second.Matrices).ToLookup(row => row.Module, StringComparer.Ordinal);
+        return Curves.AtLastStep(first.Matrices).GroupBy(row => row.Module, StringComparer.Ordinal)
+            .Where(group => others.Contains(group.Key))
+            .Select(group => (double?)(group.Average(row => row.SingularVectorChange)
+                - others[group.Key].Average(row => row.SingularVectorChange)))
+            .Max();
+    }
 
     private static double? AtEnd(RunResult run, Func<MatrixAnalysis, double?> number) =>
         run.Divergence is null ? Curves.AtLastStep(run.Matrices).Select(number).Average() : null;

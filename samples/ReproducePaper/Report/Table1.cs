@@ -59,7 +59,7 @@ internal static class Table1
         ];
         return $"{results.MainTest}: {best.Title} has the highest mean. " + (ties.Length == 0
             ? "No other method's difference from it lies within its interval."
-            : $"Within the interval of the difference, seed by seed, and so not told apart by these data: {string.Join(", ", ties)}.");
+            : $"Within the interval of the difference, seed by seed, and so not told apart by these data: {string.Join("; ", ties)}.");
     }
 
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? None;
