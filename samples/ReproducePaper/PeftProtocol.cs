@@ -15,6 +15,17 @@ internal static class PeftProtocol
 
     public static void Apply(Options options)
     {
+        // Their LoRA: alpha is twice the rank, in two projections of a layer.
+        if (options.Method is FineTuningMethod.Lora or FineTuningMethod.Dora or FineTuningMethod.RsLora)
+        {
+            options.Alpha = 2 * options.Rank;
+        }
+
+        if (options.HasEffect(nameof(options.TargetModules)))
+        {
+            options.TargetModules = ["q_proj", "v_proj"];
+        }
+
         options.RowOrder = RowOrder.SortedBuckets;
         options.TrainedTokens = TrainedTokens.All;
         options.EndToken = EndToken.WherePadded;

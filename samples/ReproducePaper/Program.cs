@@ -1,4 +1,6 @@
 using System.CommandLine;
+using CompareMethods;
+using Microsoft.ML.Sorsa;
 using ReproducePaper;
 
 Option<string?> preset = new("--preset")
@@ -29,9 +31,11 @@ Option<int?> steps = new("--steps") { Description = "Optimizer steps of a run." 
 Option<int?> rows = new("--rows") { Description = "Rows to train on." };
 Option<int?> validationRows = new("--validation-rows") { Description = "Rows that choose the learning rates." };
 Option<int?> testRows = new("--test-rows") { Description = "Rows to ask, of each set." };
+Option<int?> textLength = new("--text-length") { Description = "Characters of the general text, from its start." };
 Option<int?> choiceRows = new("--choice-rows") { Description = "Multiple-choice questions to ask." };
 Option<int?> tuningSeeds = new("--tuning-seeds") { Description = "Seeds that choose the learning rates." };
 Option<int?> seeds = new("--seeds") { Description = "Seeds of what is reported." };
+Option<WeightType?> type = new("--type") { Description = "What the model computes in: Float32 or BFloat16, which pays on GPUs." };
 Option<int?> gpu = new("--gpu") { Description = "The GPU's number, from 0; by default the CPU. Then --processes is 1." };
 Option<int> processes = new("--processes") { Description = "Trainings at a time; a GPU takes one.", DefaultValueFactory = _ => 2 };
 Option<int> threads = new("--threads") { Description = "Threads of a training.", DefaultValueFactory = _ => 1 };
@@ -41,7 +45,7 @@ Option<string> output = new("--out")
     DefaultValueFactory = _ => "paper-output",
 };
 
-foreach (Option<int?> count in new[] { rank, steps, rows, validationRows, testRows, choiceRows, tuningSeeds, seeds })
+foreach (Option<int?> count in new[] { rank, steps, rows, validationRows, testRows, textLength, choiceRows, tuningSeeds, seeds })
 {
     // A run of one step changes nothing: it is the warm-up's.
     int least = count == steps ? 2 : 1;
@@ -53,6 +57,14 @@ foreach (Option<int?> count in new[] { rank, steps, rows, validationRows, testRo
         }
     });
 }
+
+seeds.Validators.Add(result =>
+{
+    if (result.GetValueOrDefault<int?>() > Statistics.MostValues)
+    {
+        result.AddError($"--seeds is {result.GetValueOrDefault<int?>()}; it must be at most {Statistics.MostValues}.");
+    }
+});
 
 foreach (Option<int> count in new[] { processes, threads })
 {
@@ -80,11 +92,16 @@ RootCommand root = new(
     "The experiments of the SORSA paper: every method at its own best learning rate, with what it learns and what it forgets.")
 {
     preset, protocol, model, train, promptColumn, responseColumn, gsm8k, math, text, choices, methods, rank, steps, rows, validationRows,
-    testRows, choiceRows, tuningSeeds, seeds, gpu, processes, threads, output,
+    testRows, textLength, choiceRows, tuningSeeds, seeds, type, gpu, processes, threads, output,
 };
 // On a thread of its own, so that Ctrl+C is listened to meanwhile.
 root.SetAction((arguments, cancellationToken) => Task.Run(() =>
 {
+    if (arguments.GetValue(protocol) is not null && arguments.GetValue(preset) is not null)
+    {
+        throw new ArgumentException("--preset and --protocol both say where the numbers come from: give one of them.");
+    }
+
     string name = arguments.GetValue(protocol) ?? arguments.GetValue(preset)
         ?? (arguments.GetValue(train) is null ? Presets.Bundled : Presets.Files);
     StudySettings numbers = Presets.Get(name);
@@ -104,9 +121,11 @@ root.SetAction((arguments, cancellationToken) => Task.Run(() =>
         Rows = arguments.GetValue(rows) ?? numbers.Rows,
         ValidationRows = arguments.GetValue(validationRows) ?? numbers.ValidationRows,
         TestRows = arguments.GetValue(testRows) ?? numbers.TestRows,
+        TextLength = arguments.GetValue(textLength) ?? numbers.TextLength,
         ChoiceRows = arguments.GetValue(choiceRows) ?? numbers.ChoiceRows,
         TuningSeeds = arguments.GetValue(tuningSeeds) ?? numbers.TuningSeeds,
         Seeds = arguments.GetValue(seeds) ?? numbers.Seeds,
+        ComputeType = arguments.GetValue(type) ?? numbers.ComputeType,
         GpuDeviceId = arguments.GetValue(gpu),
     };
     settings.Verify();
@@ -131,7 +150,8 @@ catch (OperationCanceledException)
     return 130;
 }
 catch (Exception e) when (
-    e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException)
+    e is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException
+        or UnauthorizedAccessException)
 {
     Console.Error.WriteLine(e.Message);
     return 1;

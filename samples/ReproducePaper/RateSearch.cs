@@ -40,7 +40,7 @@ internal static class RateSearch
 
             foreach (TunedRate rate in atEdge)
             {
-                tried[rate.Method].Add(RateGrid.Next(rate.Best!.Value, rate.EdgeOf));
+                tried[rate.Method].Add(RateGrid.Next(rate.Best ?? rate.Tried[0].Rate, rate.EdgeOf));
             }
         }
     }
@@ -59,6 +59,9 @@ internal sealed record TunedRate(StudyMethod Method, IReadOnlyList<(double Rate,
     /// <summary>Null where every rate failed.</summary>
     public double? Best => Tried.MinBy(tried => tried.Loss) is { Loss: < double.PositiveInfinity } best ? best.Rate : null;
 
-    /// <summary>-1 where the best rate is the lowest that was tried, 1 where it is the highest, otherwise 0.</summary>
-    public int EdgeOf => Best is null ? 0 : Best == Tried[0].Rate ? -1 : Best == Tried[^1].Rate ? 1 : 0;
+    /// <summary>
+    /// -1 where the best rate is the lowest that was tried, or all failed; 1 where it is the highest; otherwise 0. At the end of the search
+    /// other than 0: the best may lie beyond.
+    /// </summary>
+    public int EdgeOf => Best is null || Best == Tried[0].Rate ? -1 : Best == Tried[^1].Rate ? 1 : 0;
 }

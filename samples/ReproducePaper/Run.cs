@@ -74,7 +74,12 @@ internal sealed record RunResult
 internal sealed record StepRecord(int Step, double Loss, double GradientNorm, double? Orthonormality);
 
 /// <summary>Right answers of a set.</summary>
-internal sealed record Score(string Name, int Correct, int Total)
+/// <param name="Name">The set's.</param>
+/// <param name="Correct">Right ones.</param>
+/// <param name="Total">Those with a verdict.</param>
+/// <param name="Failed">Those without one.</param>
+/// <param name="Problem">Why the first of them has none.</param>
+internal sealed record Score(string Name, int Correct, int Total, int Failed = 0, string? Problem = null)
 {
     public double Accuracy => (double)Correct / Total;
 }

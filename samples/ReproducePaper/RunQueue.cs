@@ -40,21 +40,33 @@ internal sealed class RunQueue(StudyFolder folder, int processes, int threads, C
 
         void DoAll(Action done)
         {
-            try
+            var failures = new ConcurrentQueue<Exception>();
+            var oneByOne = Partitioner.Create(left, EnumerablePartitionerOptions.NoBuffering);
+            Parallel.ForEach(oneByOne, new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
             {
-                var oneByOne = Partitioner.Create(left, EnumerablePartitionerOptions.NoBuffering);
-                Parallel.ForEach(oneByOne, new ParallelOptions { MaxDegreeOfParallelism = processes }, i =>
+                if (cancellationToken.IsCancellationRequested)
+                {
+                    return;
+                }
+
+                try
                 {
                     RunResult result = RunProcess.Start(folder, runs[i], threads, cancellationToken);
                     folder.Add(result);
                     results[i] = result;
-                    done();
-                });
-            }
-            catch (AggregateException e)
+                }
+                catch (Exception e)
+                {
+                    // The others are done all the same; then it is said.
+                    failures.Enqueue(e);
+                }
+
+                done();
+            });
+            cancellationToken.ThrowIfCancellationRequested();
+            if (failures.TryDequeue(out Exception? first))
             {
-                // Those side by side fail alike; one of them says it.
-                ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+                ExceptionDispatchInfo.Throw(first);
             }
         }
     }

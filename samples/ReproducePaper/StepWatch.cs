@@ -5,7 +5,8 @@ using Microsoft.ML.Sorsa.Training;
 namespace ReproducePaper;
 
 /// <summary>Keeps what the trainer tells of every step.</summary>
-internal sealed class StepWatch : IProgress<SorsaTrainingProgress>
+/// <param name="analysed">The matrices are looked at every so many steps; null: never. Such steps take longer, and are not timed.</param>
+internal sealed class StepWatch(int? analysed) : IProgress<SorsaTrainingProgress>
 {
     private readonly List<StepRecord> _steps = [];
     private readonly List<double> _seconds = [];
@@ -15,7 +16,9 @@ internal sealed class StepWatch : IProgress<SorsaTrainingProgress>
     public void Report(SorsaTrainingProgress value)
     {
         long now = Stopwatch.GetTimestamp();
-        if (_last is not null)
+        bool isAnalysed = analysed is { } every
+            && (value.Step % every == 0 || (value.Step - 1) % every == 0 || value.Step == value.TotalSteps);
+        if (_last is not null && !isAnalysed)
         {
             _seconds.Add(Stopwatch.GetElapsedTime(_lastReport, now).TotalSeconds);
         }

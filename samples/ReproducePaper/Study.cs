@@ -9,17 +9,33 @@ internal static class Study
     public static int Do(StudySettings settings, string output, int processes, int threads, CancellationToken cancellationToken)
     {
         var clock = Stopwatch.StartNew();
-        StudyFolder folder = StudyFolder.Open(output, settings);
 
         // Read once here, so that a file that is wrong is found before the first training.
-        StudyData data = StudyData.Load(folder.Settings);
+        StudyData data = StudyData.Load(settings);
+        if (data.Train.Count < 2 || data.Validation.Count == 0)
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"--train has {data.Train.Count + data.Validation.Count} rows that can be used; some are trained on and some choose the ")
+                + "learning rates: give at least 4.");
+        }
+
+        settings = settings with { Rows = data.Train.Count, ValidationRows = data.Validation.Count };
+        StudyFolder folder = StudyFolder.Open(output, settings);
+        settings = folder.Settings;
         Console.WriteLine(FormattableString.Invariant(
             $"{settings.ModelName}: {settings.Methods.Count} methods, {data.Train.Count} rows to train on, ")
             + FormattableString.Invariant($"{data.Validation.Count} to validate, {data.Tests.Sum(test => test.Rows.Count)} to ask"));
         var queue = new RunQueue(folder, processes, threads, cancellationToken);
-        var untrained = new Run { Kind = RunKind.Base, Method = StudyMethod.Base.Key, LearningRate = 0, Seed = 0 };
-        RunResult before = queue.Do("the model before", [untrained])[0];
-        IReadOnlyList<TunedRate> rates = RateSearch.Do(folder.Settings, queue);
+        StudyMethod[] untrained = settings.HasTwoTypes ? [StudyMethod.Base, StudyMethod.BaseInFloat32] : [StudyMethod.Base];
+        RunResult[] before = queue.Do("the model before",
+            [.. untrained.Select(model => new Run { Kind = RunKind.Base, Method = model.Key, LearningRate = 0, Seed = 0 })]);
+        if (before[0].Scores.FirstOrDefault(score => score.Total == 0) is { } unread)
+        {
+            throw new InvalidDataException(
+                $"{unread.Name}: no row can be judged, so that nothing could be told. The first: {unread.Problem}");
+        }
+
+        IReadOnlyList<TunedRate> rates = RateSearch.Do(settings, queue);
         (string Method, double Rate)[] best =
             [.. rates.Where(rate => rate.Best is not null).Select(rate => (rate.Method.Key, rate.Best!.Value))];
 
@@ -39,7 +55,7 @@ internal static class Study
                select new Run { Kind = RunKind.Gamma, Method = method.Method, LearningRate = method.Rate, Seed = seed, Gamma = gamma },
         ]);
 
-        var results = new StudyResults(folder.Settings, before, rates, reported, gammas);
+        var results = new StudyResults(settings, before[0], before[^1], rates, reported, gammas);
         StudyTables.Write(folder, results);
         string report = folder.PathOf("report.html");
         StudyFolder.Write(report, ReportPage.Of(results));
@@ -52,7 +68,7 @@ internal static class Study
 
 /// <summary>All that the report is made of.</summary>
 internal sealed record StudyResults(
-    StudySettings Settings, RunResult Before, IReadOnlyList<TunedRate> Rates, IReadOnlyList<RunResult> Reported,
+    StudySettings Settings, RunResult Before, RunResult BeforeInFloat32, IReadOnlyList<TunedRate> Rates, IReadOnlyList<RunResult> Reported,
     IReadOnlyList<RunResult> Gammas)
 {
     /// <summary>Those with runs: a method that failed at every learning rate has none.</summary>
@@ -71,5 +87,6 @@ internal sealed record StudyResults(
         run.Find(test)?.Accuracy ?? 0;
 
     /// <summary>Nats per token of general text that were lost; null where that was not measured.</summary>
-    public double? Forgetting(RunResult run) => run.TextLoss - Before.TextLoss;
+    public double? Forgetting(RunResult run) => run.TextLoss
+        - (StudyMethod.Find(run.Run.Method)!.TrainsEveryWeight ? BeforeInFloat32 : Before).TextLoss;
 }

@@ -7,7 +7,11 @@ using QuickStart;
 namespace ReproducePaper;
 
 /// <summary>Questions to ask a model, and who judges the answers.</summary>
-internal sealed record TestSet(string Name, IReadOnlyList<Question> Rows, IAnswerGrader Grader);
+/// <param name="Name">The set's.</param>
+/// <param name="Rows">The questions, with their references.</param>
+/// <param name="Grader">Judges one answer.</param>
+/// <param name="Prompt">What is asked where that is not what was trained; null: the same form.</param>
+internal sealed record TestSet(string Name, IReadOnlyList<Question> Rows, IAnswerGrader Grader, EvaluationPrompt? Prompt = null);
 
 /// <summary>The rows of a study; none that a run trains on chooses a learning rate or is asked.</summary>
 internal sealed record StudyData(
@@ -61,14 +65,18 @@ internal sealed record StudyData(
             if (settings.Gsm8k is { } gsm8k)
             {
                 IAnswerGrader grader = settings.IsPeftProtocol ? new PeftGrader()
-                    : settings.Preset == Presets.Files ? AnswerGraders.Gsm8kFlexible : AnswerGraders.Gsm8kMetaMath;
-                yield return new TestSet("GSM-8K", [.. Read(gsm8k, "question", "answer").Take(settings.TestRows)], grader);
+                    : settings.IsPapers ? AnswerGraders.Gsm8kMetaMath : AnswerGraders.Gsm8kFlexible;
+                yield return new TestSet(
+                    "GSM-8K", [.. Read(gsm8k, "question", "answer").Take(settings.TestRows)], grader,
+                    settings.IsPapers ? EvaluationPrompt.Gsm8kPaper : null);
             }
 
             if (settings.Math is { } math)
             {
-                IAnswerGrader grader = settings.Preset == Presets.Files ? AnswerGraders.MathVerify : AnswerGraders.MathPaper;
-                yield return new TestSet("MATH", [.. Read(math, "problem", "solution").Take(settings.TestRows)], grader);
+                IAnswerGrader grader = settings.IsPapers ? AnswerGraders.MathPaper : AnswerGraders.MathVerify;
+                yield return new TestSet(
+                    "MATH", [.. Read(math, "problem", "solution").Take(settings.TestRows)], grader,
+                    settings.IsPapers ? EvaluationPrompt.MathPaper : null);
             }
         }
 

@@ -98,18 +98,28 @@ internal sealed class StudyFolder
     private string FileOf(Run run) => Path.Combine(_folder, "runs", string.Create(CultureInfo.InvariantCulture,
         $"{run.Kind}-{run.Method}-{run.LearningRate:R}{(run.Gamma is { } gamma ? $"-gamma{gamma:R}" : "")}-{run.Seed}.json"));
 
+    /// <summary>Of every file by what it is for; of the weights their sizes, since they take long to read.</summary>
     private static SortedDictionary<string, string> Checksums(StudySettings settings)
     {
-        string[] files =
+        (string Name, string? Path)[] files =
         [
-            Path.Combine(settings.ModelFolder, "config.json"),
-            .. new[] { settings.Train, settings.Gsm8k, settings.Math, settings.Text, settings.Choices }.OfType<string>(),
+            ("config.json", Path.Combine(settings.ModelFolder, "config.json")), ("train", settings.Train), ("gsm8k", settings.Gsm8k),
+            ("math", settings.Math), ("text", settings.Text), ("choices", settings.Choices),
+            .. Directory.GetFiles(settings.ModelFolder, "tokenizer*").Select(file => (Path.GetFileName(file), (string?)file)),
         ];
         var sums = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        foreach (string file in files)
+        foreach ((string name, string? path) in files)
         {
-            using FileStream stream = File.OpenRead(file);
-            sums[Path.GetFileName(file)] = Convert.ToHexStringLower(SHA256.HashData(stream));
+            if (path is not null)
+            {
+                using FileStream stream = File.OpenRead(path);
+                sums[name] = Convert.ToHexStringLower(SHA256.HashData(stream));
+            }
+        }
+
+        foreach (string weights in Directory.GetFiles(settings.ModelFolder, "*.safetensors"))
+        {
+            sums[Path.GetFileName(weights)] = string.Create(CultureInfo.InvariantCulture, $"{new FileInfo(weights).Length} bytes");
         }
 
         return sums;

@@ -22,6 +22,9 @@ internal sealed record StudyMethod(
     /// <summary>Not a method: the model as it was.</summary>
     public static StudyMethod Base { get; } = new("base", "before", default, 0);
 
+    /// <summary>The same in float32, where the others compute in another type.</summary>
+    public static StudyMethod BaseInFloat32 { get; } = new("base-float32", "before, in float32", default, 0);
+
     public static IReadOnlyList<StudyMethod> All { get; } =
     [
         new(Sorsa, "SORSA", FineTuningMethod.Sorsa, 2e-3),
@@ -38,8 +41,12 @@ internal sealed record StudyMethod(
         new(AdaLora, "AdaLoRA", FineTuningMethod.AdaLora, 5e-2, (options, steps) => options.RankBudget = Budget(steps)),
         new(Full, "full", FineTuningMethod.Full, 1e-3),
         new(Partial, "partial", FineTuningMethod.Partial, 1e-3),
-        new("galore", "GaLore", FineTuningMethod.GaLore, 5e-3),
-        new("lisa", "LISA", FineTuningMethod.Lisa, 1e-3),
+
+        // In a short run as often as in CompareMethods, so that there is more than one projection, and more than two draws.
+        new("galore", "GaLore", FineTuningMethod.GaLore, 5e-3, (options, steps) =>
+            options.GradientProjection = new GradientProjection { UpdateSteps = Math.Clamp(steps / 4, 1, 200) }),
+        new("lisa", "LISA", FineTuningMethod.Lisa, 1e-3, (options, steps) =>
+            options.LayerSampling = new LayerSampling { IntervalSteps = Math.Clamp(steps / 8, 1, 20) }),
     ];
 
     /// <summary>Whether it has a rank.</summary>
@@ -51,7 +58,7 @@ internal sealed record StudyMethod(
     /// <summary>Whether γ can be set.</summary>
     public bool HasGamma => Key == Sorsa;
 
-    public static StudyMethod? Find(string key) => All.Append(Base).FirstOrDefault(method => method.Key == key);
+    public static StudyMethod? Find(string key) => All.Concat([Base, BaseInFloat32]).FirstOrDefault(method => method.Key == key);
 
     /// <summary>Those that a list names, in the table's order.</summary>
     /// <exception cref="ArgumentException">One of them is none, or the list is empty.</exception>
@@ -62,7 +69,8 @@ internal sealed record StudyMethod(
         return named.Length > 0 && unknown.Length == 0
             ? [.. All.Select(method => method.Key).Where(named.Contains)]
             : throw new ArgumentException(
-                $"--methods has '{string.Join(", ", unknown)}', which is none; name some of "
+                (named.Length == 0 ? "--methods names none" : $"--methods has '{string.Join(", ", unknown)}', which is none")
+                + "; name some of "
                 + $"{string.Join(", ", All.Select(method => method.Key))}.");
     }
 

@@ -48,6 +48,9 @@ internal sealed record StudySettings
     /// <summary>Null: the library's, 4e-4.</summary>
     public double? Gamma { get; init; }
 
+    /// <summary>The γ of the table's SORSA.</summary>
+    public double UsualGamma => Gamma ?? 4e-4;
+
     /// <summary>The γ of Figure 3.</summary>
     public required IReadOnlyList<double> Gammas { get; init; }
 
@@ -73,7 +76,7 @@ internal sealed record StudySettings
     /// <summary>Characters of the general text, counted from its start.</summary>
     public required int TextLength { get; init; }
 
-    /// <summary>Tokens of a window over it; null: as many as the model has positions.</summary>
+    /// <summary>Tokens of a window over it; null: 1,024, or as many as the model has positions.</summary>
     public int? TextWindow { get; init; }
 
     public required int ChoiceRows { get; init; }
@@ -122,6 +125,13 @@ internal sealed record StudySettings
     /// <summary>Optimizer steps of a run that chooses a learning rate.</summary>
     public int StepsToTune => System.Math.Min(TuningSteps ?? WholeSteps, WholeSteps);
 
+    /// <summary>Whether some methods compute in float32 and others do not, so that the model before is asked in both types.</summary>
+    public bool HasTwoTypes =>
+        ComputeType != WeightType.Float32 && Methods.Any(method => StudyMethod.Find(method)!.TrainsEveryWeight);
+
+    /// <summary>As the paper's authors ask and judge.</summary>
+    public bool IsPapers => Preset is Presets.Llama2 or Presets.Mistral;
+
     public bool IsBundledTask => Train is null;
 
     /// <summary>Refuses what does not fit together, before anything is trained.</summary>
@@ -137,6 +147,13 @@ internal sealed record StudySettings
         {
             throw new ArgumentException(
                 "--model is given without rows for it: name them with --train. The bundled stories belong to the bundled model.");
+        }
+
+        (string Name, string? Path)[] files = [("--gsm8k", Gsm8k), ("--math", Math), ("--text", Text), ("--choices", Choices)];
+        if (Train is null && Array.Find(files, file => file.Path is not null) is { Name: { } unused })
+        {
+            throw new ArgumentException(
+                $"{unused} is given without a model and rows for it: name them with --model and --train. The bundled model has its own.");
         }
 
         if (Train is not null && Gsm8k is null && Math is null)

@@ -3,7 +3,6 @@ using Microsoft.ML;
 using Microsoft.ML.Sorsa;
 using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
-using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Generation;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
@@ -22,13 +21,15 @@ internal static class TrainingRun
         {
             using SorsaTransformer model = mlContext.Sorsa().LoadModel(
                 settings.ModelFolder, promptTemplate: Template(settings), generation: Generation(settings),
-                computeType: settings.ComputeType, maxPromptLength: settings.MaxLength);
-            return Asked(mlContext, model, settings, data, new RunResult { Run = run });
+                computeType: run.Method == StudyMethod.Base.Key ? settings.ComputeType : WeightType.Float32,
+                maxPromptLength: settings.MaxLength);
+            return ModelScores.AddTo(mlContext, settings, data, model, new RunResult { Run = run });
         }
 
-        var watch = new StepWatch();
+        int? analysed = run.Kind == RunKind.Tuning ? null : Math.Max(1, settings.WholeSteps / settings.Analyses);
+        var watch = new StepWatch(analysed);
         bool validates = run.Kind == RunKind.Tuning;
-        Options options = OptionsOf(settings, run, watch);
+        Options options = OptionsOf(settings, run, watch, analysed);
         IDataView train = mlContext.Data.LoadFromEnumerable(data.Train);
         try
         {
@@ -37,8 +38,8 @@ internal static class TrainingRun
                 ? trainer.Fit(train, mlContext.Data.LoadFromEnumerable(data.Validation))
                 : trainer.Fit(train);
             RunResult result = watch.AddTo(
-                new RunResult { Run = run, PeakMemory = PeakMemory.Read(), Matrices = model.Analysis?.Matrices ?? [] });
-            return validates ? result with { Steps = [] } : Asked(mlContext, model, settings, data, result);
+                new RunResult { Run = run, PeakMemory = MemoryOf(settings), Matrices = model.Analysis?.Matrices ?? [] });
+            return validates ? result with { Steps = [] } : ModelScores.AddTo(mlContext, settings, data, model, result);
         }
         catch (Exception e) when (e is ArithmeticException or OutOfMemoryException)
         {
@@ -46,7 +47,7 @@ internal static class TrainingRun
         }
     }
 
-    private static Options OptionsOf(StudySettings settings, Run run, StepWatch watch)
+    private static Options OptionsOf(StudySettings settings, Run run, StepWatch watch, int? analysed)
     {
         StudyMethod method = StudyMethod.Find(run.Method)!;
         int steps = run.Kind == RunKind.Tuning ? settings.StepsToTune : settings.WholeSteps;
@@ -71,7 +72,7 @@ internal static class TrainingRun
             Seed = run.Seed,
             Generation = Generation(settings),
             Progress = watch,
-            Analysis = run.Kind == RunKind.Tuning ? null : new AnalysisOptions { Steps = Math.Max(1, steps / settings.Analyses) },
+            Analysis = analysed is null ? null : new AnalysisOptions { Steps = analysed },
         };
         if (settings.IsPeftProtocol)
         {
@@ -82,44 +83,8 @@ internal static class TrainingRun
         return options;
     }
 
-    /// <summary>What Table 1 asks, and what was forgotten.</summary>
-    private static RunResult Asked(
-        MLContext mlContext, SorsaTransformer model, StudySettings settings, StudyData data, RunResult result)
-    {
-        Score[] scores =
-        [
-            .. data.Tests.Select(test =>
-            {
-                SorsaEvaluation evaluation = mlContext.Sorsa().Evaluate(
-                    model, mlContext.Data.LoadFromEnumerable(test.Rows), test.Grader);
-                return new Score(test.Name, evaluation.Correct, evaluation.Graded);
-            }),
-        ];
-        return result with
-        {
-            Scores = scores,
-            TextLoss = data.Text.Length == 0 ? null : TextLoss(mlContext, model, data.Text, settings.TextWindow),
-            Choices = data.Choices.Count == 0 ? null : ChoiceScore(
-                mlContext.Sorsa().EvaluateChoices(model, data.Choices, data.ChoiceTemplate)),
-        };
-    }
-
-    private static double TextLoss(MLContext mlContext, SorsaTransformer model, string text, int? window)
-    {
-        string file = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllText(file, text);
-            return mlContext.Sorsa().EvaluateText(model, file, window).Loss;
-        }
-        finally
-        {
-            File.Delete(file);
-        }
-    }
-
-    private static Score ChoiceScore(MultipleChoiceEvaluation evaluation) =>
-        new("choices", evaluation.Correct, evaluation.Questions.Count);
+    /// <summary>0 on a GPU, whose memory the process's does not tell.</summary>
+    private static long MemoryOf(StudySettings settings) => settings.GpuDeviceId is null ? PeakMemory.Read() : 0;
 
     private static PromptTemplate Template(StudySettings settings) => settings switch
     {
@@ -131,5 +96,5 @@ internal static class TrainingRun
     };
 
     private static GenerationOptions Generation(StudySettings settings) =>
-        new() { MaxNewTokens = settings.MaxNewTokens, BatchSize = 50 };
+        new() { MaxNewTokens = settings.MaxNewTokens, BatchSize = ModelScores.BatchSize };
 }

@@ -22,7 +22,7 @@ internal static class CurveFigures
         [
             .. results.Settings.Gammas.Select(gamma => (gamma, PaperClaims.OfGamma(results, gamma)))
                 .Append((
-                    results.Settings.Gamma ?? UsualGamma,
+                    results.Settings.UsualGamma,
                     [.. results.Of(StudyMethod.Sorsa).Where(run => seeds.Contains(run.Run.Seed))]))
                 .OrderBy(line => line.Item1),
         ];
@@ -68,8 +68,6 @@ internal static class CurveFigures
             ],
             Ink.Legend(methods.Select(method => (method.Title, Ink.IndexOf(method), true))), [.. PaperClaims.OfConvergence(results)]);
     }
-
-    private const double UsualGamma = 4e-4;
 
     private static IReadOnlyList<XElement> Panel(
         string name, string up, IEnumerable<IReadOnlyList<(double X, double Y)>> lines, int[]? indices = null,

@@ -27,7 +27,7 @@ internal static class ForgettingFigure
         PlotModel plot = Ink.Plot("forgotten: general text's loss, after minus before (nats a token)", $"{test}: right answers, %");
         (double X, double Y)[] means =
         [
-            .. marks.GroupBy(mark => mark.Method)
+            .. marks.GroupBy(mark => mark.Method).Where(group => Diverged(results, group.Key) == 0)
                 .Select(group => (group.Average(mark => mark.Forgotten), group.Average(mark => mark.Accuracy))),
         ];
         plot.Series.Add(new LineSeries
@@ -52,9 +52,17 @@ internal static class ForgettingFigure
         return new ReportFigure(
             "forgetting", "What is learnt, and what is forgotten",
             "A mark is a method with one seed; upwards is better, to the left is better. The dashed line joins the means of those methods "
-            + "that no other method beats in both (the Pareto front).",
+            + "that no other method beats in both (the Pareto front); a method of which a "
+            + "training diverged is not on it.",
             [("", [.. Ink.Svg("forgetting", "Accuracy against forgetting", plot)])],
-            Ink.Legend(results.Methods.Select(method => (method.Title, Ink.IndexOf(method), false))),
+            Ink.Legend(results.Methods.Select(method => (Title(results, method), Ink.IndexOf(method), false))),
             [.. PaperClaims.OfForgetting(results)]);
     }
+
+    private static int Diverged(StudyResults results, StudyMethod method) =>
+        results.Of(method.Key).Count(run => run.Divergence is not null);
+
+    private static string Title(StudyResults results, StudyMethod method) => Diverged(results, method) is > 0 and var count
+        ? FormattableString.Invariant($"{method.Title} ({count} diverged)")
+        : method.Title;
 }

@@ -18,7 +18,7 @@ internal static class MatrixFigures
         (StudyMethod Method, RunResult Run)[] runs =
         [
             .. from key in new[] { StudyMethod.Partial, StudyMethod.Lora, StudyMethod.NoRegularizer, StudyMethod.Sorsa }
-               let run = results.Of(key).FirstOrDefault(run => run.Matrices.Count > 0)
+               let run = results.Of(key).FirstOrDefault(run => run.Divergence is null && run.Matrices.Count > 0)
                where run is not null
                select (StudyMethod.Find(key)!, run),
         ];
@@ -31,9 +31,10 @@ internal static class MatrixFigures
         double vectors = runs.Max(run => run.Run.Matrices.Max(matrix => matrix.SingularVectorChange));
         return new ReportFigure(
             "matrices", "Figure 2: singular values and vectors over the steps",
-            "How far each matrix has moved from its start, seed 1: ΔD (Eq. 4) is the share of the singular vectors' direction that "
-            + "changed, ΔΣ (Eq. 1) the mean change of a singular value. All panels have the same axes. Lines of the layers are parallel "
-            + "where ΔD / ΔΣ is the same in all of them: its standard deviation over its mean tells how far they are from that.",
+            "How far each matrix has moved from its start, in one training each (the first seed that did not diverge): ΔD (Eq. 4) is the "
+            + "share of the singular vectors' direction that changed, ΔΣ (Eq. 1) the mean change of a singular value. All panels have the "
+            + "same axes. Lines of the layers are parallel where ΔD / ΔΣ is the same in all of them: its standard deviation over its mean "
+            + "tells how far they are from that.",
             [.. runs.Select(run => ("", Drawings(run.Method, run.Run, (values, vectors))))], null,
             [.. PaperClaims.OfMatrices(results)]);
     }

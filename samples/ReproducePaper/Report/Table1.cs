@@ -17,6 +17,8 @@ internal static class Table1
             "over all matrices (arXiv 2410.21228). Memory is that of the process, .NET and libtorch included."),
         HtmlTable.Of(Heads(results), TableRow.Of(results).Select(Cells)),
         new XElement("p", Ties(results)),
+        .. results.Before.Scores.Where(score => score.Failed > 0).Select(score => new XElement("p", FormattableString.Invariant(
+            $"{score.Name}: {score.Failed} rows have no verdict and count for nothing; the first: {score.Problem}"))),
     ];
 
     public static IEnumerable<string> Heads(StudyResults results) =>
@@ -49,12 +51,14 @@ internal static class Table1
 
         double?[] Accuracies(StudyMethod method) =>
             [.. results.Of(method.Key).Select(run => (double?)StudyResults.Accuracy(run, results.MainTest))];
+        int questions = results.Before.Scores[0].Total;
         StudyMethod best = results.Methods.MaxBy(method => Accuracies(method).Average())!;
         string[] ties =
         [
             .. results.Methods
                 .Where(method => method != best
-                    && Claim.Of("", larger: true, Accuracies(best), Accuracies(method), "").Verdict == Verdict.CannotTell)
+                    && Claim.Of("", larger: true, Accuracies(best), Accuracies(method), "", questions: questions)
+                        .Verdict == Verdict.CannotTell)
                 .Select(method => method.Title),
         ];
         return $"{results.MainTest}: {best.Title} has the highest mean. " + (ties.Length == 0
@@ -72,7 +76,8 @@ internal static class RateTable
     [
         new XElement("h2", "Learning rates"),
         new XElement("p",
-            FormattableString.Invariant($"Loss on {results.Settings.ValidationRows} validation rows, meaned over "),
+            FormattableString.Invariant($"Loss on {results.Settings.ValidationRows} validation rows after {results.Settings.StepsToTune} "),
+            FormattableString.Invariant($"steps (of {results.Settings.WholeSteps} in the runs of the table), meaned over "),
             FormattableString.Invariant($"{results.Settings.TuningSeeds} seeds that are used for nothing else. Each method has its own "),
             "best (*): at one rate for all the comparison would be one of rates (arXiv 2602.04998)."),
         HtmlTable.Of(
@@ -90,7 +95,7 @@ internal static class RateTable
     {
         string loss = double.IsFinite(tried.Loss) ? tried.Loss.ToString("F4", CultureInfo.InvariantCulture) : "failed";
         return string.Create(CultureInfo.InvariantCulture, $"{tried.Rate:0.#e-0}: {loss}{(tried.Rate == rate.Best ? " *" : "")}");
-    }));
+    })) + (rate.Best is not null && rate.EdgeOf != 0 ? "   (the search ended here: the best may lie beyond)" : "");
 }
 
 /// <summary>A table that scrolls where the screen is narrower.</summary>
