@@ -4,7 +4,8 @@ namespace Microsoft.ML.Sorsa.Adapters;
 
 /// <summary>
 /// How GaLore projects the gradients of the targets (Zhao et al., arXiv 2403.03507). P are the leading singular vectors of the gradient
-/// G [out, in], on its smaller side, as many as Rank says; a smaller side than that is kept whole.
+/// G [out, in], on its smaller side, as many as Rank says; a smaller side than that is kept whole. Of large matrices they come from the
+/// randomised decomposition, which Seed and step decide.
 /// <code>W ← W − η · α · AdamW(G Pᵀ) P   where out ≥ in, P [r, in];   W ← W − η · α · P AdamW(Pᵀ G)   else, P [out, r]</code>
 /// The defaults are those of the authors' examples.
 /// </summary>

@@ -46,9 +46,38 @@ public sealed class ClaimTests
     public void WhatWasNotMeasuredIsLeftOut() =>
         StringAssert.Contains(Claim.Of("", larger: true, [1, null, 3, 4], [0, 9, null, 1], "points").Evidence, "over 2 seeds");
 
+    /// <summary>Nor does a difference that is the same for every seed: it has no interval.</summary>
     [TestMethod]
-    public void EqualNumbersDecideNothing() =>
-        Assert.AreEqual(Verdict.CannotTell, Claim.Of("", larger: true, [1, 1, 1], [1, 1, 1], "points").Verdict);
+    [DataRow(1.0)]
+    [DataRow(2.0)]
+    public void NumbersThatSeedsDoNotMoveDecideNothing(double second) =>
+        Assert.AreEqual(Verdict.CannotTell, Claim.Of("", larger: false, [1, 1, 1], [second, second, second], "points").Verdict);
+
+    [TestMethod]
+    [DataRow(double.NaN)]
+    [DataRow(double.PositiveInfinity)]
+    public void WhatIsNoNumberDecidesNothing(double value)
+    {
+        Claim claim = Claim.Of("", larger: true, [value, value, value], [1, 1, 1], "points");
+
+        Assert.AreEqual(Verdict.CannotTell, claim.Verdict);
+        StringAssert.Contains(claim.Evidence, "3 of 3 seeds");
+    }
+
+    /// <summary>One more right of 200, for every seed: other questions might give one less.</summary>
+    [TestMethod]
+    public void AShareHasTheIntervalOfItsQuestions()
+    {
+        double?[] first = [0.985, 0.99, 0.995], second = [0.98, 0.985, 0.99];
+
+        Assert.AreEqual(Verdict.CannotTell, Claim.Of("", larger: true, first, second, "points", scale: 100, questions: 200).Verdict);
+
+        // 60 % against 40 % of 200: the standard error of the difference is some five points.
+        double?[] high = [0.595, 0.6, 0.605], low = [0.4, 0.4, 0.4];
+        Claim claim = Claim.Of("", larger: true, high, low, "points", scale: 100, questions: 200);
+        Assert.AreEqual(Verdict.Supports, claim.Verdict);
+        StringAssert.Contains(claim.Evidence, "+20 ± 9.");
+    }
 
     /// <summary>Against the definition: no other point is as far left and as far up.</summary>
     [TestMethod]

@@ -100,15 +100,56 @@ public sealed class StudyFolderTests
         }
     }
 
+    /// <summary>Two files of one name: a change of either is another study.</summary>
+    [TestMethod]
+    public void FilesAreToldApartByWhatTheyAreFor()
+    {
+        using var temporary = new TemporaryFolder();
+        string gsm8k = temporary.File("gsm8k"), math = temporary.File("math"), output = temporary.File("out");
+        foreach (string folder in new[] { gsm8k, math })
+        {
+            Directory.CreateDirectory(folder);
+            File.WriteAllText(Path.Combine(folder, "test.jsonl"), folder);
+        }
+
+        StudySettings settings = Settings() with
+        {
+            Gsm8k = Path.Combine(gsm8k, "test.jsonl"),
+            Math = Path.Combine(math, "test.jsonl"),
+        };
+        StudyFolder.Open(output, settings);
+        File.WriteAllText(settings.Gsm8k, "changed");
+
+        Assert.ThrowsExactly<InvalidOperationException>(() => StudyFolder.Open(output, settings));
+    }
+
+    /// <summary>The rules of PEFT's script: marks in their order, the last place of the first mark, up to the line's end.</summary>
     [TestMethod]
     [DataRow("So 3 + 4.\nThe answer is: 7", "#### 7", true)]
     [DataRow("#### 7\nThe answer is 8", "#### 7", false)]
-    [DataRow("The answer is $1,234.50", "#### 1234.5", true)]
-    [DataRow("The answer is -3.", "#### -3", true)]
+    [DataRow("The answer is: 7\n#### 8", "#### 7", true)]
+    [DataRow("The final answer is 7.", "#### 7", true)]
+    [DataRow("The answer is $12.50", "#### 12.5", true)]
+    [DataRow("The answer is 1,234", "#### 1,234", true)]
+    [DataRow("The answer is 1234", "#### 1,234", false)]
+    [DataRow("The answer is 50%", "#### 50", true)]
+    [DataRow("The answer is: 1/2", "#### 0.5", true)]
+    [DataRow("The answer is: 1/2", "#### 1", false)]
+    [DataRow("The answer is: 1/0", "#### 1", false)]
+    [DataRow("The answer is 12 eggs", "#### 12", false)]
+    [DataRow("The answer is -3.\n\nQuestion: 4", "#### -3", true)]
     [DataRow("7", "#### 7", false)]
-    [DataRow("The answer is unknown", "#### 7", false)]
-    public void PeftsGraderReadsTheLastMark(string text, string gold, bool right) =>
+    public void PeftsGraderJudgesAsPeftsScript(string text, string gold, bool right) =>
         Assert.AreEqual(right, new PeftGrader().Grade(text, gold).Correct);
+
+    [TestMethod]
+    public void ArgumentsThatNothingReadsAreRefused()
+    {
+        var error = Assert.ThrowsExactly<ArgumentException>(() => (Presets.Get(Presets.Bundled) with { Text = "wiki.txt" }).Verify());
+        StringAssert.Contains(error.Message, "--text");
+        Assert.ThrowsExactly<ArgumentException>(() => Presets.Get(Presets.Llama2).Verify());
+        Assert.ThrowsExactly<ArgumentException>(() => (Presets.Get(Presets.Files) with { Model = "m", Train = "t" }).Verify());
+    }
 
     private static StudySettings Settings() => Presets.Get(Presets.Bundled) with
     {

@@ -6,7 +6,7 @@ using Microsoft.ML.Sorsa.Tensors;
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>Gives <see cref="SorsaCatalog"/> its <c>Analyze()</c>.</summary>
-public static class SorsaCatalogAnalysisExtensions
+public static class SorsaAnalysisExtensions
 {
     /// <summary>
     /// Compares the matrices of a model with those of one that was fine-tuned from it, whoever did that: how far singular values and
