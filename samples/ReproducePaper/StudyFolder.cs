@@ -15,7 +15,9 @@ internal sealed class StudyFolder
     {
         Converters = { new JsonStringEnumConverter() },
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-        WriteIndented = false,
+
+        // What follows from the others, such as where the program lies, is no setting.
+        IgnoreReadOnlyProperties = true,
     };
 
     private readonly string _folder;

@@ -24,7 +24,7 @@ internal static class ForgettingFigure
             return null;
         }
 
-        PlotModel plot = Ink.Plot("forgotten: general text's loss, after minus before (nats a token)", $"{test}: right answers, %");
+        PlotModel plot = Ink.Plot("forgotten, nats a token", $"{test}: right answers, %");
         (double X, double Y)[] means =
         [
             .. marks.GroupBy(mark => mark.Method).Where(group => Diverged(results, group.Key) == 0)
@@ -51,9 +51,9 @@ internal static class ForgettingFigure
 
         return new ReportFigure(
             "forgetting", "What is learnt, and what is forgotten",
-            "A mark is a method with one seed; upwards is better, to the left is better. The dashed line joins the means of those methods "
-            + "that no other method beats in both (the Pareto front); a method of which a "
-            + "training diverged is not on it.",
+            "A mark is a method with one seed; upwards is better, to the left is better. Forgotten is general text's loss after training, "
+            + "minus that before. The dashed line joins the means of those methods that no other method beats in both (the Pareto front); "
+            + "a method of which a training diverged is not on it.",
             [("", [.. Ink.Svg("forgetting", "Accuracy against forgetting", plot)])],
             Ink.Legend(results.Methods.Select(method => (Title(results, method), Ink.IndexOf(method), false))),
             [.. PaperClaims.OfForgetting(results)]);

@@ -33,6 +33,19 @@ public sealed class StudyFolderTests
         Assert.IsNull(folder.Find(s_run with { Kind = RunKind.Reported }));
     }
 
+    /// <summary>Of the bundled model the folder is the program's, which may be built elsewhere.</summary>
+    [TestMethod]
+    public void AStudyKnowsNoPlaceOfTheProgram()
+    {
+        using var temporary = new TemporaryFolder();
+        StudyFolder folder = StudyFolder.Open(temporary.Path, Settings());
+
+        string text = File.ReadAllText(folder.PathOf("study.json"));
+        Assert.DoesNotContain(AppContext.BaseDirectory, text);
+        Assert.DoesNotContain(nameof(StudySettings.WholeSteps), text);
+        Assert.AreEqual(folder.Settings.WholeSteps, StudyFolder.Read(temporary.Path).Settings.WholeSteps);
+    }
+
     [TestMethod]
     public void AnotherStudyIsRefused()
     {
