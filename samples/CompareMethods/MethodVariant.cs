@@ -40,9 +40,9 @@ internal sealed record MethodVariant(
         new("full", "full", FineTuningMethod.Full, [2e-4, 5e-4, 1e-3, 2e-3]),
         // Projectors and layers change some times in a run, as they do in a long one.
         new("galore", "GaLore", FineTuningMethod.GaLore, [1e-3, 2e-3, 5e-3, 1e-2],
-            (options, steps) => options.GradientProjection = new GradientProjection { UpdateSteps = Math.Max(1, steps / 4) }),
+            (options, steps) => options.GradientProjection = new GradientProjection { UpdateSteps = Math.Clamp(steps / 4, 1, 200) }),
         new("lisa", "LISA (2 layers)", FineTuningMethod.Lisa, [5e-4, 1e-3, 2e-3, 5e-3],
-            (options, steps) => options.LayerSampling = new LayerSampling { IntervalSteps = Math.Max(1, steps / 8) }),
+            (options, steps) => options.LayerSampling = new LayerSampling { IntervalSteps = Math.Clamp(steps / 8, 1, 20) }),
     ];
 
     /// <summary>Whether it trains a low rank.</summary>

@@ -109,7 +109,7 @@ internal sealed record StudySettings
 
     public double WarmupRatio { get; init; } = 0.03;
 
-    /// <summary>SHA-256 of config.json and of every file of rows, by its name.</summary>
+    /// <summary>SHA-256 of the files that decide a number, by what they are for; of weights their sizes.</summary>
     public IReadOnlyDictionary<string, string> Checksums { get; init; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
 
     public string ModelFolder => Model ?? BundledModel;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using CompareMethods;
+using Microsoft.ML.Sorsa.Evaluation;
 
 namespace ReproducePaper.Report;
 
@@ -76,7 +77,9 @@ internal sealed record TestCell(double Accuracy, double? SeedInterval, (double L
     public static TestCell Of(Score before, IReadOnlyList<RunResult> runs)
     {
         double[] accuracies = [.. runs.Select(run => StudyResults.Accuracy(run, before.Name))];
-        return new TestCell(accuracies.Average(), Statistics.HalfInterval(accuracies), Wilson(accuracies.Average(), before.Total));
+        double mean = accuracies.Average();
+        return new TestCell(
+            mean, Statistics.HalfInterval(accuracies), WilsonInterval.Of((int)Math.Round(mean * before.Total), before.Total));
     }
 
     /// <summary>In percent.</summary>
@@ -85,12 +88,5 @@ internal sealed record TestCell(double Accuracy, double? SeedInterval, (double L
         string half = SeedInterval is { } interval ? string.Create(CultureInfo.InvariantCulture, $" ± {100 * interval:F1}") : "";
         return string.Create(CultureInfo.InvariantCulture,
             $"{100 * Accuracy:F1}{half} [{100 * QuestionInterval.Lower:F1}, {100 * QuestionInterval.Upper:F1}]");
-    }
-
-    private static (double Lower, double Upper) Wilson(double share, int count)
-    {
-        const double Z = 1.959964;
-        double spread = Z * Z / count, centre = share + spread / 2, half = Z * Math.Sqrt((share * (1 - share) + spread / 4) / count);
-        return (Math.Max(0, (centre - half) / (1 + spread)), Math.Min(1, (centre + half) / (1 + spread)));
     }
 }

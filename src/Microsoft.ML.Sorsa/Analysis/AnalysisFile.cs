@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Files;
 
@@ -11,18 +10,14 @@ internal static class AnalysisFile
     private const string Format = "Microsoft.ML.Sorsa analysis";
     private const int Version = 1;
 
-    private const string Header =
-        "step,path,layer,module,singular_value_change,singular_vector_change,orthonormality,effective_rank,intruder_dimensions";
+    private static readonly string[] s_header =
+    [
+        "step", "path", "layer", "module", "singular_value_change", "singular_vector_change", "orthonormality", "effective_rank",
+        "intruder_dimensions",
+    ];
 
-    public static void WriteCsv(Stream stream, IReadOnlyList<MatrixAnalysis> matrices)
-    {
-        using var writer = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true);
-        foreach (string line in matrices.Select(Line).Prepend(Header))
-        {
-            writer.Write(line);
-            writer.Write("\r\n");
-        }
-    }
+    public static void WriteCsv(Stream stream, IReadOnlyList<MatrixAnalysis> matrices) =>
+        CsvLines.Write(stream, matrices.Select(Line).Prepend(s_header));
 
     public static void WriteJson(Stream stream, IReadOnlyList<MatrixAnalysis> matrices)
     {
@@ -77,14 +72,11 @@ internal static class AnalysisFile
 
     private static int Count(JsonReader value) => value.Integer >= 0 ? value.Integer : throw value.Invalid("must be at least 0");
 
-    private static string Line(MatrixAnalysis row) => string.Join(
-        ',',
-        Text(row.Step), Field(row.Path), Text(row.Layer), Field(row.Module), Text(row.SingularValueChange), Text(row.SingularVectorChange),
-        Text(row.Orthonormality), Text(row.EffectiveRank), Text(row.IntruderDimensions));
+    private static string[] Line(MatrixAnalysis row) =>
+    [
+        Text(row.Step), row.Path, Text(row.Layer), row.Module, Text(row.SingularValueChange), Text(row.SingularVectorChange),
+        Text(row.Orthonormality), Text(row.EffectiveRank), Text(row.IntruderDimensions),
+    ];
 
     private static string Text(double? value) => value is { } number ? number.ToString("R", CultureInfo.InvariantCulture) : "";
-
-    /// <summary>Names of a user's own modules may hold anything.</summary>
-    private static string Field(string text) =>
-        text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 }

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Microsoft.ML.Sorsa.Evaluation;
+namespace Microsoft.ML.Sorsa.Files;
 
 /// <summary>CSV as RFC 4180 has it, in UTF-8: a line each, what holds a comma, a quote or a line break in quotes.</summary>
 internal static class CsvLines
