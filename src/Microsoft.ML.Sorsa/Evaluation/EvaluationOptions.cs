@@ -29,7 +29,7 @@ public sealed class EvaluationOptions
 
     /// <summary>
     /// Tokens of a response, the end token included, before its end is cut, as in training: with the training's own number ln(perplexity)
-    /// is its validation loss on the same rows. Default 512; at least 1.
+    /// is its validation loss on the same rows, where it has TrainedTokens and EndToken at their defaults. Default 512; at least 1.
     /// </summary>
     [OptionRange(1, int.MaxValue, "Choose a larger number")]
     public int MaxResponseLength { get; set; } = 512;

@@ -60,7 +60,8 @@ public sealed class SorsaEvaluation
 
     /// <summary>
     /// Mean negative log-likelihood, in nats, of all the responses' tokens, end tokens included, each given the prompt and the tokens
-    /// before it: the validation loss of a training on the same rows. Null and NaN as <see cref="Perplexity"/>.
+    /// before it: the validation loss of a training on the same rows, whose TrainedTokens and EndToken are the defaults. Null and NaN as
+    /// <see cref="Perplexity"/>.
     /// </summary>
     public double? Loss => _perplexity?.Loss;
 

@@ -4,8 +4,8 @@ using Microsoft.ML.Sorsa.Data;
 namespace Microsoft.ML.Sorsa.Evaluation.Likelihoods;
 
 /// <summary>
-/// How likely a model finds the responses of rows behind their prompts: over the labels that training has, so that the mean over all
-/// tokens is its validation loss.
+/// How likely a model finds the responses of rows behind their prompts: over the labels that training has by default, so that the mean
+/// over all tokens is its validation loss.
 /// </summary>
 internal static class ResponseLosses
 {
