@@ -1,4 +1,5 @@
 using System.Reflection;
+using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Mono.Cecil;
@@ -43,8 +44,8 @@ public sealed class NumericTests
     {
         string[] faults = Faults([typeof(Misplaced)]);
 
-        Assert.HasCount(6, faults);
-        foreach (string what in new[] { "CPU", "randn", "data", "bytes", "MLContext", "Linear" })
+        Assert.HasCount(7, faults);
+        foreach (string what in new[] { "CPU", "randn", "data", "bytes", "MLContext", "Linear", "Embed" })
         {
             Assert.IsTrue(faults.Any(fault => fault.Contains($" {what}", StringComparison.Ordinal)), what);
         }
@@ -99,6 +100,8 @@ public sealed class NumericTests
                 " Linear makes a layer on the CPU; put .to(TestDevice.Current) behind it",
             (Torch + "/Tensor", "data" or "get_bytes") when !Calls(instruction.Previous, nameof(Tensor.cpu)) =>
                 $" {member.Name.Replace("get_", "", StringComparison.Ordinal)} is read where the tensor lies; put .cpu() before it",
+            ("Microsoft.ML.Sorsa.Models.CausalLM", nameof(CausalLM.Embed)) when Calls(instruction.Previous, "get_TensorItems") =>
+                " Embed is given ids that lie where they were read; put .to(TestDevice.Current) behind them",
             ("Microsoft.ML.MLContext", ".ctor") => " MLContext is made without the device; use TestDevice.Context()",
             _ => null,
         };
@@ -111,8 +114,9 @@ public sealed class NumericTests
 
     private static class Misplaced
     {
-        public static byte[] Compute()
+        public static byte[] Compute(CausalLM model, Tensor[] stored)
         {
+            model.Embed(stored[0][0]).Dispose();
             _ = new Microsoft.ML.MLContext();
             using Tensor drawn = randn(2), moved = drawn.to(CPU);
             _ = moved.data<float>();

@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -19,6 +20,11 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     [field: ComponentName(Name = WeightName)]
     public Parameter Weight { get; }
 
-    public override Tensor forward(Tensor inputIds) =>
-        Weight.index_select(0, inputIds.flatten()).view(inputIds.shape[0], inputIds.shape[1], -1);
+    public override Tensor forward(Tensor inputIds) => Rows(inputIds.flatten()).view(inputIds.shape[0], inputIds.shape[1], -1);
+
+    /// <summary>
+    /// The gradient sums the tokens of an id. On a GPU that of index_select adds them in whatever order they come, that of an index sorts
+    /// them first; on a CPU it is the other way round.
+    /// </summary>
+    private Tensor Rows(Tensor ids) => Weight.device_type == DeviceType.CPU ? Weight.index_select(0, ids) : Weight.index(ids);
 }

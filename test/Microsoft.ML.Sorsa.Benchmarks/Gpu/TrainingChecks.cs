@@ -31,7 +31,7 @@ internal sealed class TrainingChecks(string folder, Device device)
             rows.Run($"method {name}", () => Learns(name));
         }
 
-        foreach (string name in names.Where(HasSameBits))
+        foreach (string name in names)
         {
             rows.Run($"bits {name}", () => Same(name, Fit(Options(name)), "a second time"));
             rows.Run($"resume {name}", () => Same(name, Interrupt(Options(name)), "interrupted and gone on with"));
@@ -56,9 +56,6 @@ internal sealed class TrainingChecks(string folder, Device device)
             });
         }
     }
-
-    /// <summary>On CUDA the gradient of the embedding is summed by atomic additions, in no fixed order.</summary>
-    private bool HasSameBits(string name) => device.type == DeviceType.CPU || name != nameof(FineTuningMethod.Full);
 
     private string Learns(string name)
     {

@@ -175,10 +175,11 @@ public sealed class Nf4Tests
 
         Tensor rest = linear.weight.to(ScalarType.Float64) - b.to(ScalarType.Float64).mm(a.to(ScalarType.Float64));
         using var expected = new Nf4Weight(rest);
-        Tensor product = WorkingPrecision.Product(b, a);
+        Tensor initial = WorkingPrecision.Product(b, a).add(expected.Dense(ScalarType.Float32)).to(ScalarType.Float32);
 
-        Tensor initial = product.add(expected.Dense(ScalarType.Float32)).to(ScalarType.Float32);
-        Assert.AreEqual(0, Largest(initial - adapter.InitialWeight()));
+        // A GPU's large matrices are float32: one rounding.
+        double limit = TestDevice.Current.type == DeviceType.CPU ? 0 : Math.Pow(2, -23) * Largest(initial);
+        Assert.IsLessThanOrEqualTo(limit, Largest(initial - adapter.InitialWeight()));
         adapter.Free();
     }
 
@@ -205,7 +206,8 @@ public sealed class Nf4Tests
         using var quantized = new Nf4Weight(weight);
 
         Tensor dense = quantized.Dense(ScalarType.Float64);
-        Assert.AreEqual(0, Largest(quantized.ByLoop(ScalarType.Float32) - quantized.ByTensors(ScalarType.Float32)));
+        using var onHost = new Nf4Weight(weight.cpu());
+        Assert.AreEqual(0, Largest(onHost.ByLoop(ScalarType.Float32) - quantized.ByTensors(ScalarType.Float32).cpu()));
 
         // Half the largest gap between two codes, and what 8 bits lose of the scale.
         double[] codes = [.. Nf4Code.Values.ToArray().Select(value => (double)value)];

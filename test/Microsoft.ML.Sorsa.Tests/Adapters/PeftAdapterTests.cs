@@ -41,7 +41,7 @@ public sealed class PeftAdapterTests
         adapters.Use(null);
         Assert.IsTrue(before.cpu().bytes.SequenceEqual(Logits().cpu().bytes));
 
-        Tensor Logits() => model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0])));
+        Tensor Logits() => model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0].to(TestDevice.Current))));
     }
 
     /// <summary>Not only merged: as it trains.</summary>
@@ -64,7 +64,7 @@ public sealed class PeftAdapterTests
 
         Assert.IsLessThanOrEqualTo(1e-5 + noise, Largest(golden.Tensors["start.logits"] - Logits()));
 
-        Tensor Logits() => model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0])));
+        Tensor Logits() => model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0].to(TestDevice.Current))));
     }
 
     /// <summary>

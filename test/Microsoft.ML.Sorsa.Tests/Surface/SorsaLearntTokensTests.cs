@@ -169,7 +169,7 @@ public sealed class SorsaLearntTokensTests
     public void AModelObjectLearnsTheSameTokens(TrainedTokens tokens, EndToken end)
     {
         using var scope = NewDisposeScope();
-        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec);
+        using var model = LookAlikes.Random("llama", ForeignModelsTrainingTests.Config.Spec).to(TestDevice.Current);
         model.eval();
         var log = new List<SorsaTrainingProgress>();
         Options options = ForeignModelsTrainingTests.Settings([]);

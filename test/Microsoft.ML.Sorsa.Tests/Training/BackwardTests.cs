@@ -66,7 +66,7 @@ public sealed class BackwardTests
         {
             for (int i = 0; i < 5; i++)
             {
-                pass.Give(2, () => [ones(3).OnDevice().DetachFromDisposeScope(), ones(3).OnDevice().DetachFromDisposeScope()]);
+                pass.Give(2, () => [Made(), Made()]);
                 alive.Add(Tensor.TotalCount - before);
             }
         });
@@ -74,6 +74,13 @@ public sealed class BackwardTests
         CollectionAssert.AreEqual(new long[] { 2, 2, 2, 2, 2 }, alive);
         pass.Dispose();
         Assert.AreEqual(outside, Tensor.TotalCount);
+
+        // Moving leaves a tensor behind, which is not what is looked for.
+        static Tensor Made()
+        {
+            using var scope = NewDisposeScope();
+            return ones(3).OnDevice().DetachFromDisposeScope();
+        }
     }
 
     [TestMethod]
