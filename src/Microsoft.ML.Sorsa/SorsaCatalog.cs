@@ -274,7 +274,10 @@ public sealed class SorsaCatalog
             config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env), mapWeights);
         network.eval();
         return new SorsaTransformer(
-            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
+            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName))
+        {
+            TemplateIsDefault = promptTemplate is null,
+        };
     }
 
     /// <summary>
