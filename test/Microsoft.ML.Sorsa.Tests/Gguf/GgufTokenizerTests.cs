@@ -79,6 +79,33 @@ public sealed class GgufTokenizerTests
         Assert.AreEqual("exaone", Keys(tokenizer, 96, "exaone").Keys["tokenizer.ggml.pre"]);
     }
 
+    /// <summary>
+    /// The text that is hashed does not see every difference: SmolLM2's vocabulary has the same ids of it without its first stage.
+    /// </summary>
+    [TestMethod]
+    public void StagesDecideBeforeTheHash()
+    {
+        using var folder = new TemporaryFolder();
+        JsonObject json = JsonNode.Parse(File.ReadAllText(TestData.Require(Path.Combine(TestData.SmolLM2, "tokenizer.json"))))!.AsObject();
+        JsonArray stages = json["pre_tokenizer"]!["pretokenizers"]!.AsArray();
+        TextTokenizer smol = Load();
+        stages[0]!["individual_digits"] = false;
+        TextTokenizer runs = Load();
+        stages.RemoveAt(0);
+        TextTokenizer gpt2 = Load();
+
+        Assert.AreEqual(PreTokenizerNames.Hash(smol), PreTokenizerNames.Hash(gpt2));
+        Assert.AreEqual("smollm", PreTokenizerNames.Find(smol));
+        Assert.AreEqual("gpt-2", PreTokenizerNames.Find(gpt2));
+        Assert.ThrowsExactly<NotSupportedException>(() => PreTokenizerNames.Find(runs));
+
+        TextTokenizer Load()
+        {
+            File.WriteAllText(folder.File("tokenizer.json"), json.ToJsonString());
+            return TextTokenizer.Load(folder.Path);
+        }
+    }
+
     [TestMethod]
     public void SentencePieceHasScoresTypesAndBytes()
     {
