@@ -12,6 +12,7 @@ using Microsoft.ML.Sorsa.Evaluation.Likelihoods;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Gguf;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
@@ -209,11 +210,11 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder));
+        Write((model, _) => HuggingFaceFolder.Write(model, folder));
     }
 
     /// <summary>Writes what was trained as an adapter, small and apart from its base.</summary>
-    /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
+    /// <param name="folder">A new folder, or an empty one (Gguf: a file). It appears when everything in it is written.</param>
     /// <param name="format">How.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
     /// <exception cref="InvalidOperationException">
@@ -233,6 +234,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             {
                 AdapterFormat.Peft => PeftFolder.Write,
                 AdapterFormat.LoraDifference => PeftFolder.WriteDifference,
+                AdapterFormat.Gguf => (weights, path) => LoraFile.Write(weights, Model.Network.Config, path),
                 _ => AdapterFolder.Write,
             };
             write(trained, folder);
@@ -326,6 +328,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         nn.Module module = _model?.Network ?? ((ForeignModel)_languageModel).Module;
         return new TokenScorer(_languageModel, network, module, _prompts, act => _turns.Take(() => adapter, act));
     }
+
+    /// <summary>Reads the weights with the adapter that is in use in place.</summary>
+    internal void Write(Action<TextModel, IHost> write) => _turns.TakeActive(() => write(Model, _host));
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
