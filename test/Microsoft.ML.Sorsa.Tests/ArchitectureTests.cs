@@ -37,9 +37,11 @@ public sealed class ArchitectureTests
         ["Gguf"] = ["Persistence", "Generation", "Adapters", "Data", "Models", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],
         ["Memory"] = ["Adapters", "Models"],
+        ["Reports"] = ["Training", "Adapters", "Data", "Checkpoints"],
         ["FineTuning"] =
         [
-            "Training", "Analysis", "Memory", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization",
+            "Training", "Analysis", "Memory", "Reports", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop",
+            "Tokenization",
         ],
     };
 
