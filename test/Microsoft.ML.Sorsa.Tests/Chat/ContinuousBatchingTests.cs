@@ -180,9 +180,11 @@ public sealed class ContinuousBatchingTests
     {
         using var stepped = new ManualResetEventSlim();
         Thread? decoding = null;
+        bool background = false;
         Bench bench = new(_ =>
         {
             decoding = Thread.CurrentThread;
+            background = decoding.IsBackground;
             stepped.Set();
         }, batchSize: 1);
         Task<string> decoded = bench.Start(1, 9000), waiting = bench.Start(2, 9);
@@ -192,7 +194,7 @@ public sealed class ContinuousBatchingTests
         bench.Dispose();
 
         Assert.IsFalse(decoding!.IsAlive);
-        Assert.IsTrue(decoding.IsBackground);
+        Assert.IsTrue(background);
         await Assert.ThrowsExactlyAsync<ObjectDisposedException>(() => decoded.WaitAsync(s_most));
         await Assert.ThrowsExactlyAsync<ObjectDisposedException>(() => waiting.WaitAsync(s_most));
         Assert.ThrowsExactly<ObjectDisposedException>(() => { _ = bench.Start(3, 9); });
