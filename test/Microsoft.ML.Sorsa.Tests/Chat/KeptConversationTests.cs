@@ -93,9 +93,9 @@ public sealed class KeptConversationTests
     [TestMethod]
     public void TheLongestBeginningIsFoundAndTheLeastUsedGoes()
     {
-        using CausalLM model = CausalLM.Load(TestData.TinyLlama, ScalarType.Float32, CPU);
+        using CausalLM model = CausalLM.Load(TestData.TinyLlama, ScalarType.Float32, TestDevice.Current);
         using PrefixCache prefixes = new(10);
-        KVCache Copy(int length) => new(model.Spec, 1, length, ScalarType.Float32, CPU);
+        KVCache Copy(int length) => new(model.Spec, 1, length, ScalarType.Float32, TestDevice.Current);
         Assert.IsNull(prefixes.Find([1, 2]));
         prefixes.Store([1, 2, 3], Copy);
         prefixes.Store([1, 2, 4, 5], Copy);
