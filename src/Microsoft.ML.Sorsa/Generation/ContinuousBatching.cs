@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace Microsoft.ML.Sorsa.Generation;
 
 /// <summary>
@@ -11,7 +13,7 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// </remarks>
 internal sealed class ContinuousBatching : IDisposable
 {
-    /// <summary>Prompt tokens that are read between two steps at most: so long do those under way wait for a new one.</summary>
+    /// <summary>Prompt tokens that are read between two steps: so long do those under way wait for a new one.</summary>
     private const int PromptTokens = 512;
 
     /// <summary>For so many tokens behind the longest text memory is taken at a time.</summary>
@@ -30,10 +32,11 @@ internal sealed class ContinuousBatching : IDisposable
     private Thread? _thread;
     private bool _disposed;
 
-    // The decoding thread's, from the first to the last thing that happens to a text.
+    // The decoding thread's: a text waits, is admitted, read and decoded.
     private readonly Queue<GenerationRequest> _waiting = [];
+    private readonly List<GenerationRequest> _admitted = [];
+    private (GenerationRequest[] Requests, IPromptReading Prompts)? _read;
     private readonly Dictionary<GenerationRow, GenerationRequest> _decoded = [];
-    private readonly List<(GenerationRequest Request, IPromptReading Prompt)> _read = [];
     private GenerationBatch? _batch;
 
     /// <param name="model">Not owned.</param>
@@ -104,12 +107,14 @@ internal sealed class ContinuousBatching : IDisposable
         }
     }
 
+    private int UnderWay => _admitted.Count + (_read?.Requests.Length ?? 0) + _decoded.Count;
+
     /// <summary>Takes what is new, and waits where there is nothing to do; false: it stays so, and the thread ends.</summary>
     private bool Receive()
     {
         lock (_gate)
         {
-            while (!_disposed && _decoded.Count + _read.Count + _waiting.Count + _new.Count == 0)
+            while (!_disposed && UnderWay + _waiting.Count + _new.Count == 0)
             {
                 if (!Monitor.Wait(_gate, s_idle))
                 {
@@ -140,55 +145,46 @@ internal sealed class ContinuousBatching : IDisposable
             request.Cancel();
         }
 
-        foreach ((GenerationRequest request, IPromptReading prompt) in _read.Where(text => text.Request.IsUnwanted).ToArray())
+        foreach (GenerationRequest request in _admitted.Where(request => request.IsUnwanted).ToArray())
         {
-            _read.Remove((request, prompt));
-            prompt.Dispose();
+            _admitted.Remove(request);
             request.Cancel();
+        }
+
+        if (_read is { } read && read.Requests.All(request => request.IsUnwanted))
+        {
+            Array.ForEach(read.Requests, request => request.Cancel());
+            read.Prompts.Dispose();
+            _read = null;
         }
     }
 
     private void Admit()
     {
-        while (_decoded.Count + _read.Count < _batchSize && _waiting.TryPeek(out GenerationRequest? first))
+        while (UnderWay < _batchSize && _waiting.TryPeek(out GenerationRequest? first))
         {
-            if (!first.IsUnwanted && _decoded.Count + _read.Count > 0 && first.Adapter != _prefixes.Adapter)
+            if (first.IsUnwanted)
+            {
+                first.Cancel();
+            }
+            else if (UnderWay == 0 || first.Adapter == _prefixes.Adapter)
+            {
+                _prefixes.Adapter = first.Adapter;
+                _admitted.Add(first);
+            }
+            else
             {
                 return;
             }
 
             _waiting.Dequeue();
-            if (first.IsUnwanted)
-            {
-                first.Cancel();
-            }
-            else
-            {
-                Begin(first);
-            }
-        }
-    }
-
-    private void Begin(GenerationRequest request)
-    {
-        try
-        {
-            _prefixes.Adapter = request.Adapter;
-            _batch ??= new GenerationBatch(_model.Model.Start(Room, _prefixes), Fail);
-            IPromptReading prompt = _batch.Begin(request.Row);
-            request.KeptTokens = prompt.KeptTokens;
-            _read.Add((request, prompt));
-        }
-        catch (Exception error)
-        {
-            request.Fail(error);
         }
     }
 
     /// <summary>One token more for every text.</summary>
     private void Advance()
     {
-        if (_decoded.Count + _read.Count == 0)
+        if (UnderWay == 0)
         {
             return;
         }
@@ -197,12 +193,12 @@ internal sealed class ContinuousBatching : IDisposable
         {
             _model.Take(_prefixes.Adapter, () =>
             {
-                if (_batch!.Rows.Count > 0)
+                _batch ??= new GenerationBatch(_model.Model.Start(Room, _prefixes), Fail);
+                ReadPrompts(_batch);
+                if (_batch.Rows.Count > 0)
                 {
                     _batch.Step();
                 }
-
-                ReadPrompts();
             });
         }
         catch (Exception error)
@@ -220,29 +216,59 @@ internal sealed class ContinuousBatching : IDisposable
         }
     }
 
-    private void ReadPrompts()
+    /// <summary>Reads a piece of the prompts that came first: short ones together, a long one alone and in several pieces.</summary>
+    private void ReadPrompts(GenerationBatch batch)
     {
-        int tokens = PromptTokens;
-        while (tokens > 0 && _read.Count > 0)
+        if (_read is null && _admitted.Count > 0)
         {
-            (GenerationRequest request, IPromptReading prompt) = _read[0];
-            try
+            Begin(batch);
+        }
+
+        if (_read is not { } read)
+        {
+            return;
+        }
+
+        Tensor? scores;
+        try
+        {
+            scores = read.Prompts.Read(PromptTokens);
+        }
+        catch (Exception error)
+        {
+            // Too long for the memory, say: those that are decoded go on.
+            Array.ForEach(read.Requests, request => request.Fail(error));
+            read.Prompts.Dispose();
+            _read = null;
+            return;
+        }
+
+        if (scores is not null)
+        {
+            _read = null;
+            Array.ForEach(read.Requests, request => _decoded.Add(request.Row, request));
+            batch.Join([.. read.Requests.Select(request => request.Row)], read.Prompts, scores);
+        }
+    }
+
+    private void Begin(GenerationBatch batch)
+    {
+        try
+        {
+            IPromptReading prompts = batch.Begin([.. _admitted.Select(request => request.Row)], PromptTokens);
+            GenerationRequest[] requests = [.. _admitted.Take(prompts.KeptTokens.Count)];
+            _admitted.RemoveRange(0, requests.Length);
+            foreach ((GenerationRequest request, int kept) in requests.Zip(prompts.KeptTokens))
             {
-                if (prompt.Read(ref tokens) is { } scores)
-                {
-                    _read.RemoveAt(0);
-                    _decoded.Add(request.Row, request);
-                    _batch!.Join(request.Row, prompt, scores);
-                }
+                request.KeptTokens = kept;
             }
-            catch (Exception error)
-            {
-                // Too long for the memory, say: the others go on.
-                _read.Remove((request, prompt));
-                prompt.Dispose();
-                Fail(request.Row, error);
-                request.Fail(error);
-            }
+
+            _read = (requests, prompts);
+        }
+        catch (Exception error)
+        {
+            _admitted[0].Fail(error);
+            _admitted.RemoveAt(0);
         }
     }
 
@@ -256,16 +282,16 @@ internal sealed class ContinuousBatching : IDisposable
 
     private void FailUnderWay(Exception error)
     {
-        foreach (GenerationRequest request in _decoded.Values.Concat(_read.Select(text => text.Request)))
+        foreach (GenerationRequest request in _decoded.Values.Concat(_read?.Requests ?? []).Concat(_admitted))
         {
             request.Fail(error);
         }
 
-        _read.ForEach(text => text.Prompt.Dispose());
-        _read.Clear();
         _decoded.Clear();
+        _admitted.Clear();
+        _read?.Prompts.Dispose();
         _batch?.Dispose();
-        _batch = null;
+        (_read, _batch) = (null, null);
     }
 
     private void FailAll(Exception error)

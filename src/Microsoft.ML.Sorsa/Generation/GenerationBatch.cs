@@ -21,20 +21,20 @@ internal sealed class GenerationBatch(IDecoding decoding, Action<GenerationRow, 
     /// <summary>Reads the prompts of rows together; they get their first token, and join.</summary>
     public void Add(IReadOnlyList<GenerationRow> rows)
     {
-        Tensor scores = decoding.Add([.. rows.Select(row => row.Prompt)]);
-        _rows.AddRange(rows);
-        Extend(rows, scores);
+        using IPromptReading prompts = Begin(rows);
+        Join(rows, prompts, prompts.Read(int.MaxValue)!);
     }
 
-    /// <summary>Begins to read the prompt of one row, piece by piece.</summary>
-    public IPromptReading Begin(GenerationRow row) => decoding.Begin(row.Prompt);
+    /// <inheritdoc cref="IDecoding.Begin"/>
+    public IPromptReading Begin(IReadOnlyList<GenerationRow> rows, int? tokens = null) =>
+        decoding.Begin([.. rows.Select(row => row.Prompt)], tokens);
 
-    /// <summary>A row whose prompt was read gets its first token, and joins.</summary>
-    public void Join(GenerationRow row, IPromptReading reading, Tensor scores)
+    /// <summary>Rows whose prompts were read get their first token, and join.</summary>
+    public void Join(IReadOnlyList<GenerationRow> rows, IPromptReading prompts, Tensor scores)
     {
-        decoding.Join(reading);
-        _rows.Add(row);
-        Extend([row], scores);
+        decoding.Join(prompts);
+        _rows.AddRange(rows);
+        Extend(rows, scores);
     }
 
     /// <summary>One token more for every row.</summary>

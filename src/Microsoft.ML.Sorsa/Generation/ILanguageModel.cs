@@ -28,21 +28,17 @@ internal interface ILanguageModel
 /// <summary>Texts that are decoded together, token by token. They join and leave between two tokens.</summary>
 internal interface IDecoding : IDisposable
 {
-    /// <summary>
-    /// Reads prompts together; they join as the last rows. The scores of each one's first new token, float32 [prompts, vocabulary] in main
-    /// memory; the caller owns them.
-    /// </summary>
+    /// <summary>Begins to read prompts together, apart from the rows.</summary>
     /// <param name="prompts">Token ids, at least one prompt of at least one each.</param>
-    Tensor Add(IReadOnlyList<int[]> prompts);
+    /// <param name="tokens">Of the first prompts those are taken that are well read together in so many tokens, one at least; null: all.
+    /// </param>
+    IPromptReading Begin(IReadOnlyList<int[]> prompts, int? tokens = null);
 
-    /// <summary>Begins to read one prompt apart from the rows; <see cref="Join"/> makes it one.</summary>
-    /// <param name="prompt">Token ids, at least one.</param>
-    IPromptReading Begin(int[] prompt);
+    /// <summary>Prompts that were read to their end join as the last rows. It is used up.</summary>
+    void Join(IPromptReading prompts);
 
-    /// <summary>A prompt that was read to its end joins as the last row, and is used up.</summary>
-    void Join(IPromptReading prompt);
-
-    /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="Add"/> does.</summary>
+    /// <summary>Reads one more token of every row and gives the scores of the one behind it, as <see cref="IPromptReading.Read"/> does.
+    /// </summary>
     /// <param name="ids">[B].</param>
     Tensor Next(long[] ids);
 
@@ -51,14 +47,17 @@ internal interface IDecoding : IDisposable
     void Remove(IReadOnlyList<(int Row, int[]? Kept)> rows);
 }
 
-/// <summary>One prompt that is read piece by piece.</summary>
+/// <summary>Prompts that are read together, piece by piece.</summary>
 internal interface IPromptReading : IDisposable
 {
-    /// <summary>Tokens at its beginning that need not be read: their keys and values were kept.</summary>
-    int KeptTokens { get; }
+    /// <summary>For each prompt how many tokens at its beginning need not be read, because their keys and values were kept.</summary>
+    IReadOnlyList<int> KeptTokens { get; }
 
     /// <summary>Reads on.</summary>
-    /// <param name="tokens">How many tokens at most, at least one; what was not read of them is taken off.</param>
-    /// <returns>At the end the scores of the first new token, [1, vocabulary], as <see cref="IDecoding.Add"/>'s; before it null.</returns>
-    Tensor? Read(ref int tokens);
+    /// <param name="tokens">How many tokens at most, all prompts together; one of each is always read.</param>
+    /// <returns>
+    /// At the end the scores of each prompt's first new token, float32 [prompts, vocabulary] in main memory, which the caller owns; before
+    /// it null.
+    /// </returns>
+    Tensor? Read(int tokens);
 }

@@ -136,17 +136,9 @@ internal sealed class ForeignDecoding(ForeignModel model) : IDecoding
 {
     private readonly List<List<long>> _texts = [];
 
-    public Tensor Add(IReadOnlyList<int[]> prompts)
-    {
-        List<long>[] texts = [.. prompts.Select(prompt => prompt.Select(id => (long)id).ToList())];
-        Tensor scores = Scores(texts);
-        _texts.AddRange(texts);
-        return scores;
-    }
+    public IPromptReading Begin(IReadOnlyList<int[]> prompts, int? tokens = null) => new Reading(this, prompts);
 
-    public IPromptReading Begin(int[] prompt) => new Reading(this, prompt);
-
-    public void Join(IPromptReading prompt) => _texts.Add(((Reading)prompt).Text);
+    public void Join(IPromptReading prompts) => _texts.AddRange(((Reading)prompts).Texts);
 
     public Tensor Next(long[] ids)
     {
@@ -204,21 +196,17 @@ internal sealed class ForeignDecoding(ForeignModel model) : IDecoding
     }
 
     /// <summary>There are no pieces: the whole text is read for every token anyway.</summary>
-    private sealed class Reading(ForeignDecoding decoding, int[] prompt) : IPromptReading
+    private sealed class Reading(ForeignDecoding decoding, IReadOnlyList<int[]> prompts) : IPromptReading
     {
-        public List<long> Text { get; } = [.. prompt.Select(id => (long)id)];
+        public List<long>[] Texts { get; } = [.. prompts.Select(prompt => prompt.Select(id => (long)id).ToList())];
 
-        public int KeptTokens => 0;
+        public IReadOnlyList<int> KeptTokens => new int[Texts.Length];
 
-        public Tensor? Read(ref int tokens)
-        {
-            tokens -= Math.Min(tokens, prompt.Length);
-            return decoding.Scores([Text]);
-        }
+        public Tensor? Read(int tokens) => decoding.Scores(Texts);
 
         public void Dispose()
         {
-            // A list.
+            // Lists.
         }
     }
 }

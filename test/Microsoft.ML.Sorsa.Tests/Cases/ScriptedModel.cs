@@ -19,15 +19,9 @@ internal sealed class ScriptedModel(int vocabularySize, params int[] script) : I
         private int _rows;
         private int _said;
 
-        public Tensor Add(IReadOnlyList<int[]> prompts)
-        {
-            _rows += prompts.Count;
-            return Say(prompts.Count);
-        }
+        public IPromptReading Begin(IReadOnlyList<int[]> prompts, int? tokens = null) => new Reading(this, prompts.Count);
 
-        public IPromptReading Begin(int[] prompt) => new Reading(this);
-
-        public void Join(IPromptReading prompt) => _rows++;
+        public void Join(IPromptReading prompts) => _rows += prompts.KeptTokens.Count;
 
         public Tensor Next(long[] ids) => Say(_rows);
 
@@ -49,11 +43,11 @@ internal sealed class ScriptedModel(int vocabularySize, params int[] script) : I
             return tensor(scores);
         }
 
-        private sealed class Reading(Decoding decoding) : IPromptReading
+        private sealed class Reading(Decoding decoding, int rows) : IPromptReading
         {
-            public int KeptTokens => 0;
+            public IReadOnlyList<int> KeptTokens => new int[rows];
 
-            public Tensor? Read(ref int tokens) => decoding.Say(1);
+            public Tensor? Read(int tokens) => decoding.Say(rows);
 
             public void Dispose()
             {

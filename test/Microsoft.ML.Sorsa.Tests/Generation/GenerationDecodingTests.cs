@@ -154,7 +154,9 @@ public sealed class GenerationDecodingTests
         using var noGrad = no_grad();
         using CausalLM model = Load(folder);
         using DecodingBatch batch = new(model, 5);
-        batch.Add(Prompts(model)[..Batch]);
+        IPromptReading prompts = batch.Begin(Prompts(model)[..Batch]);
+        prompts.Read(int.MaxValue);
+        batch.Join(prompts);
         (Tensor Keys, Tensor Values)[] before = [.. Enumerable.Range(0, model.Spec.LayerCount)
             .Select(layer => PastOf(model.Spec, batch.Cache, layer))];
         Tensor[] keptKeys = [.. before.Select(past => past.Keys.clone())], keptValues = [.. before.Select(past => past.Values.clone())];
