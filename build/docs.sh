@@ -16,6 +16,12 @@ cp -r docs/site/{docfx.json,index.md,toc.yml,template} "$stage"
 cp docs/site/guides.yml "$stage/docs/toc.yml"
 rm -r "$stage/docs/site"
 
+# A page that no list names is found by nobody.
+for page in docs/*.md; do
+    name=$(basename "$page")
+    grep -qF "href: $name" docs/site/guides.yml || { echo "$page is not in docs/site/guides.yml: add a line with its name"; exit 1; }
+done
+
 # The reference comes from the libraries and their XML files; beside them it wants what they refer to.
 for name in Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation; do
     dotnet build "src/$name" -c Release -p:CopyLocalLockFileAssemblies=true -v q --nologo > "$stage/build.log" \

@@ -65,7 +65,8 @@ check() {
     nuspec=$(unzip -p "$package" "$name.nuspec")
     same "$name, dependencies" "$(printf '%s\n' $dependencies)" "$(sed -nE 's/.*<dependency id="([^"]+)".*/\1/p' <<< "$nuspec")"
     for element in "<version>$version</version>" '<license type="expression">MIT</license>' '<readme>README.md</readme>' \
-        '<icon>icon.png</icon>' '<description>' '<tags>' "<repository type=\"git\" url=\"$address.git\" commit=\""; do
+        '<icon>icon.png</icon>' '<description>' '<tags>' "<repository type=\"git\" url=\"$address.git\"" \
+        ' commit="'; do
         grep -qF "$element" <<< "$nuspec" || { echo "$name: the nuspec has no $element"; status=1; }
     done
     [ "$(unzip -p "$package" README.md | sed -n 1p)" = "# $name" ] || { echo "$name: its README.md is another one"; status=1; }
@@ -99,5 +100,7 @@ same "packages" "$(printf '%s\n' Microsoft.ML.Sorsa{,.Sweeps,.Hangfire,.AIEvalua
 # The version stands in one place.
 same "files with a version" build/Common.props \
     "$(git ls-files --cached --others --exclude-standard -- '*.props' '*.targets' '*.csproj' | xargs grep -lE '<(Package|Assembly|File)?Version>')"
+grep -qF "Include=\"Microsoft.ML.Sorsa\" Version=\"$version\"" docs/your-own-data.md \
+    || { echo "docs/your-own-data.md names another version than $version"; status=1; }
 [ $status -eq 0 ] && echo "The packages hold what they should."
 exit $status
