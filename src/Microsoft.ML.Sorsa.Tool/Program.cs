@@ -1,4 +1,3 @@
-using Microsoft.ML;
-using Microsoft.ML.Sorsa;
-Console.WriteLine(TorchSharp.torch.zeros(2).sum().item<float>());
-using var model = new MLContext().Sorsa().LoadModel(args[0]);
+using Microsoft.ML.Sorsa.Tool;
+
+return CommandLine.Run(args, Console.In, Console.Out, Console.Error);

@@ -1,0 +1,112 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Tool.Options;
+using Microsoft.ML.Sorsa.Tool.Verbs;
+
+namespace Microsoft.ML.Sorsa.Tool;
+
+/// <summary>The command <c>sorsa</c>: parses, runs a verb, and tells errors.</summary>
+internal static class CommandLine
+{
+    /// <summary>Runs one command line.</summary>
+    /// <returns>One of <see cref="ExitCode"/>.</returns>
+    public static int Run(IReadOnlyList<string> arguments, TextReader input, TextWriter output, TextWriter error)
+    {
+        var shell = new Shell(input);
+        RootCommand root = Create(shell);
+
+        // A prompt may begin with @.
+        ParseResult parse = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        try
+        {
+            if (parse.Action is ParseErrorAction)
+            {
+                throw new CommandException(ExitCode.Usage, $"{parse.Errors[0].Message} {Remedy(parse, shell)}");
+            }
+
+            if (parse.Action is HelpAction)
+            {
+                Documentation.Describe(shell.Options);
+            }
+
+            return parse.Invoke(new InvocationConfiguration
+            {
+                Output = output,
+                Error = error,
+                EnableDefaultExceptionHandler = false,
+                // Session answers signals: a training has a checkpoint to write.
+                ProcessTerminationTimeout = null,
+            });
+        }
+#pragma warning disable CA1031 // Every error ends in one line and an exit code.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Failure failure = Failure.Of(e);
+            error.WriteLine($"sorsa: {failure.Message}");
+            if (parse.GetResult(shell.Json) is { Implicit: false })
+            {
+                output.WriteLine(new JsonObject { ["error"] = failure.Message, ["exitCode"] = failure.ExitCode }.ToJsonString(Session.Json));
+            }
+
+            return failure.ExitCode;
+        }
+    }
+
+    /// <summary>All verbs.</summary>
+    internal static RootCommand Create(Shell shell)
+    {
+        var root = new RootCommand("Fine-tunes language models with SORSA and other methods, asks them, and hands them on.")
+        {
+            shell.Json, shell.GpuDeviceId,
+        };
+        foreach (Verb verb in (Verb[])
+        [
+            new TrainVerb(shell), new ResumeVerb(shell), new GenerateVerb(shell), new EvalVerb(shell),
+            new SweepVerb(shell), new AnalyzeVerb(shell), new MergeVerb(shell), new ExportVerb(shell), new InspectVerb(shell),
+            new EstimateVerb(shell), new CompletionVerb(shell),
+        ])
+        {
+            root.Subcommands.Add(verb);
+        }
+
+        return root;
+    }
+
+    /// <summary>The option that was meant, if one is near; and where all of them are listed.</summary>
+    private static string Remedy(ParseResult parse, Shell shell)
+    {
+        string command = parse.CommandResult.Command is Verb verb ? $"sorsa {verb.Name}" : "sorsa";
+        string? unknown = parse.UnmatchedTokens.FirstOrDefault();
+        IEnumerable<string> names = parse.CommandResult.Command is Verb
+            ? parse.CommandResult.Command.Options.Concat([shell.Json, shell.GpuDeviceId]).Select(option => option.Name)
+            : parse.CommandResult.Command.Subcommands.Select(known => known.Name);
+        string? near = unknown is null ? null : Spelling.Nearest(unknown, names);
+        return near is null ? $"'{command} --help' lists what there is." : $"Did you mean {near}? '{command} --help' lists what there is.";
+    }
+}
+
+/// <summary>What all verbs share.</summary>
+internal sealed class Shell(TextReader input)
+{
+    public TextReader Input => input;
+
+    public Option<bool> Json { get; } = new("--json")
+    {
+        Description = "One JSON object on the standard output, and nothing else there.",
+        Recursive = true,
+    };
+
+    public Option<int?> GpuDeviceId { get; } = new("--gpu-device-id")
+    {
+        Description = "The GPU to compute on, as MLContext.GpuDeviceId; without it the CPU computes.",
+        HelpName = "N",
+        Recursive = true,
+    };
+
+    /// <summary>Those that are the library's; help asks its documentation for them.</summary>
+    public List<OptionEntry> Options { get; } = [];
+}

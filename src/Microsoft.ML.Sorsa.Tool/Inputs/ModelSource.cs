@@ -1,0 +1,132 @@
+using System.CommandLine;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tool.Options;
+using Microsoft.ML.Sorsa.Tool.Outputs;
+
+namespace Microsoft.ML.Sorsa.Tool.Inputs;
+
+/// <summary>How a model that is a folder is opened; the names and defaults are the library's.</summary>
+internal sealed class ModelOptions
+{
+    public string PromptColumnName { get; set; } = "Prompt";
+
+    public string OutputColumnName { get; set; } = "Reply";
+
+    public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
+
+    public WeightType ComputeType { get; set; } = WeightType.Float32;
+
+    public bool MapWeights { get; set; } = true;
+
+    public int? MaxPromptLength { get; set; }
+}
+
+/// <summary>A model to ask: a folder in the Hugging Face layout, what train wrote, or a model zip; with an adapter or without.</summary>
+internal sealed class ModelSource
+{
+    private const string AdapterName = "adapter";
+
+    private readonly Argument<string> _model = new("model")
+    {
+        Description = "A model: a folder in the Hugging Face layout, a folder that train wrote, or a model zip.",
+    };
+
+    private readonly Option<string?> _adapter = new("--adapter")
+    {
+        HelpName = "FOLDER",
+        Description = "An adapter onto the model: a folder that train or PEFT wrote.",
+    };
+
+    private readonly OptionTable<ModelOptions> _options;
+    private readonly OptionTable<GenerationOptions> _generation;
+
+    /// <param name="command">Gets the argument and the options.</param>
+    /// <param name="shell">Told of options.</param>
+    /// <param name="skip">Names of options that the verb has no use for.</param>
+    public ModelSource(Command command, Shell shell, params string[] skip)
+    {
+        (_options, _generation) = (new OptionTable<ModelOptions>(skip), new OptionTable<GenerationOptions>(skip));
+        command.Arguments.Add(_model);
+        command.Options.Add(_adapter);
+        _options.AddTo(command);
+        _generation.AddTo(command);
+        shell.Options.AddRange([.. _options.Entries, .. _generation.Entries]);
+    }
+
+    /// <summary>The model's own path, which was named.</summary>
+    public string Named(Session session) => session.Arguments.GetValue(_model)!;
+
+    /// <summary>The names of the columns that the model reads and adds.</summary>
+    public ModelOptions Options(Session session) => Settings(session).Options;
+
+    /// <summary>Opens it, with its adapter in use.</summary>
+    public SorsaTransformer Open(Session session)
+    {
+        string path = Named(session);
+        if (File.Exists(path))
+        {
+            Refuse(session, path);
+            SorsaTransformer zip = session.Sorsa.LoadZip(path);
+            return Adapted(session, zip);
+        }
+
+        (string folder, ModelOptions options, GenerationOptions generation) = Settings(session);
+        return Adapted(session, session.Sorsa.LoadModel(
+            folder, options.PromptColumnName, options.OutputColumnName, options.PromptTemplate, generation, options.ComputeType,
+            options.MapWeights, options.MaxPromptLength));
+    }
+
+    /// <summary>A folder that train wrote brings its prompts, its lengths and its generation; the command line comes before it.</summary>
+    private (string Folder, ModelOptions Options, GenerationOptions Generation) Settings(Session session)
+    {
+        string path = Named(session);
+        var options = new ModelOptions();
+        var generation = new GenerationOptions();
+        if (RunFolder.Is(path))
+        {
+            SorsaFineTuningTrainer.Options trained = RunFile.Read(RunFolder.Config(path)).Options;
+            options = new ModelOptions
+            {
+                PromptColumnName = trained.PromptColumnName,
+                OutputColumnName = trained.OutputColumnName,
+                PromptTemplate = trained.PromptTemplate,
+                MaxPromptLength = trained.MaxPromptLength,
+                MapWeights = trained.MapWeights,
+            };
+            generation = trained.Generation with { };
+            path = RunFolder.FinishedModel(path);
+        }
+
+        return (path, _options.Apply(session.Arguments, options), _generation.Apply(session.Arguments, generation));
+    }
+
+    /// <summary>A zip brings everything with it.</summary>
+    private void Refuse(Session session, string zip)
+    {
+        if ((_options.FirstSet(session.Arguments) ?? _generation.FirstSet(session.Arguments)) is { } set)
+        {
+            throw new CommandException(ExitCode.Usage,
+                $"{set.Name} does not go with '{zip}': a model zip brings its own. Leave it out, or name the model's folder.");
+        }
+    }
+
+    private SorsaTransformer Adapted(Session session, SorsaTransformer model)
+    {
+        try
+        {
+            if (session.Arguments.GetValue(_adapter) is { } adapter)
+            {
+                model.LoadAdapter(AdapterName, adapter);
+                model.UseAdapter(AdapterName);
+            }
+
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+}
