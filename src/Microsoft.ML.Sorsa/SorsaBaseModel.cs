@@ -113,11 +113,11 @@ public sealed class SorsaBaseModel : IDisposable
         using IChannel channel = _host.Start("Fine-tuning");
         var run = new FineTuningRun(channel, settings, _folder) { Decomposition = _decompositions, Evaluations = evaluations };
         var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
-        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = _rows.Of(
+        (EncodedExamples train, EncodedExamples? validation) = _rows.Of(
             trainData,
             validationData,
             EncodedRows.Settings.Of(settings),
-            (rows, argument) => run.Encode(prompts, rows, argument));
+            (rows, argument, trained) => run.Encode(prompts, rows, argument, trained));
         FineTunedModel model = run.Train(train, validation);
         return (SorsaTransformer.Over(_host, model, prompts, settings), model.Orthonormality);
     }

@@ -1,5 +1,7 @@
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Files;
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
@@ -274,7 +276,10 @@ public sealed class SorsaCatalog
             config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env), mapWeights);
         network.eval();
         return new SorsaTransformer(
-            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName));
+            _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName)
+            {
+                Origin = new ModelOrigin(BaseModelName.Of(modelFolder, config.Json), ModelLicense.Of(modelFolder)),
+            });
     }
 
     /// <summary>

@@ -335,6 +335,14 @@ public sealed partial class SorsaFineTuningTrainer
         [OptionDefined]
         public ResumeMode Resume { get; set; }
 
+        /// <summary>
+        /// Where TensorBoard reads what training is doing, step by step: loss, validation loss, learning rate, gradient norm,
+        /// orthonormality, tokens/s, by the names that transformers' trainer gives them (train/loss, eval/loss). One folder for each
+        /// training; made if it is not there. A training that goes on from a checkpoint continues the series; one that begins anew in the
+        /// same folder takes their place. Default null: none.
+        /// </summary>
+        public string? TensorBoardFolder { get; set; }
+
         /// <summary>Table 2: Llama 2 7B. r = 128, η_d = 3e-5, γ = 4e-4, 128 rows a step (as 8 × 16), bfloat16.</summary>
         public static Options Llama2_7B(string modelFolder) => Paper(modelFolder, rank: 128);
 

@@ -61,7 +61,43 @@ public sealed partial class SorsaFineTuningTrainer
                 Analysis = Analysis?.Verified($"{nameof(Analysis)}."),
                 MemoryCheck = MemoryCheck,
                 Checkpoints = ToCheckpointSettings(),
+                TensorBoardFolder = string.IsNullOrWhiteSpace(TensorBoardFolder) ? null : Path.GetFullPath(TensorBoardFolder),
+                Options = ToTexts(),
             };
+        }
+
+        /// <summary>Those that decide a run, with the values that null stands for. No paths: a model card shows them.</summary>
+        private IReadOnlyList<TrainingOption> ToTexts()
+        {
+            Dictionary<string, string> defaults = new Options { Method = Method }.Texts().ToDictionary(StringComparer.Ordinal);
+            return
+            [
+                .. Texts().Select(option => new TrainingOption(
+                    option.Key, option.Value,
+                    option.Value == defaults.GetValueOrDefault(option.Key) || GetType().GetProperty(option.Key)!.GetValue(this) is null)),
+            ];
+        }
+
+        private IEnumerable<KeyValuePair<string, string>> Texts()
+        {
+            string[] local =
+            [
+                nameof(ModelFolder), nameof(MapWeights), nameof(PromptColumnName), nameof(ResponseColumnName), nameof(OutputColumnName),
+                nameof(MemoryCheck), nameof(Progress), nameof(Analysis), nameof(CancellationToken), nameof(CheckpointFolder),
+                nameof(CheckpointSteps), nameof(KeepCheckpoints), nameof(Resume), nameof(TensorBoardFolder),
+            ];
+            MethodDescriptor method = MethodCatalog.Get(Method);
+            int rank = Rank ?? DefaultRank;
+            var shown = new Dictionary<string, object?>(StringComparer.Ordinal)
+            {
+                [nameof(LearningRate)] = LearningRate ?? method.DefaultLearningRate,
+                [nameof(Rank)] = rank,
+                [nameof(Alpha)] = Alpha ?? rank,
+                [nameof(Gamma)] = Gamma ?? method.DefaultGamma,
+                [nameof(PromptTemplate)] = PromptTemplate.ToString(),
+            };
+            return OptionTexts.Of(this, shown)
+                .Where(option => !local.Contains(option.Key, StringComparer.Ordinal) && HasEffect(option.Key));
         }
 
         private CheckpointSettings? ToCheckpointSettings()

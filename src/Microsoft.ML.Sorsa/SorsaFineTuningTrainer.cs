@@ -87,9 +87,19 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         }
 
         var run = new FineTuningRun(channel, _settings, start);
-        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = Encode(
+        (EncodedExamples train, EncodedExamples? validation) = Encode(
             run, Prompts(start), trainData, nameof(trainData), validationData);
-        return run.Estimate(train, validation)!;
+        return run.Estimate(train.Examples, validation?.Examples ?? [])!;
+    }
+
+    /// <summary>What these rows are like in tokens.</summary>
+    internal (DataStatistics Train, DataStatistics? Validation) Describe(IDataView trainData, IDataView? validationData)
+    {
+        using IChannel channel = _host.Start("Data statistics");
+        using IPretrainedModel start = _open(_host);
+        (EncodedExamples train, EncodedExamples? validation) = Encode(
+            new FineTuningRun(channel, _settings, start), Prompts(start), trainData, nameof(trainData), validationData);
+        return (train.Statistics, validation?.Statistics);
     }
 
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
@@ -101,20 +111,19 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
         using IPretrainedModel start = _open(_host);
         var run = new FineTuningRun(channel, _settings, start);
         PromptEncoder prompts = Prompts(start);
-        (IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) = Encode(
-            run, prompts, trainData, trainArgument, validationData);
+        (EncodedExamples train, EncodedExamples? validation) = Encode(run, prompts, trainData, trainArgument, validationData);
         return SorsaTransformer.Over(_host, run.Train(train, validation), prompts, _settings);
     }
 
     private PromptEncoder Prompts(IPretrainedModel start) => new(start.Tokenizer, _settings.PromptTemplate, _settings.MaxPromptLength);
 
-    private (IReadOnlyList<SupervisedExample> Train, IReadOnlyList<SupervisedExample> Validation) Encode(
+    private (EncodedExamples Train, EncodedExamples? Validation) Encode(
         FineTuningRun run, PromptEncoder prompts, IDataView trainData, string trainArgument, IDataView? validationData)
     {
         var trainRows = ReadRows(trainData);
         var validationRows = validationData is null ? null : ReadRows(validationData);
-        IReadOnlyList<SupervisedExample> train = run.Encode(prompts, trainRows, trainArgument);
-        return (train, validationRows is null ? [] : run.Encode(prompts, validationRows, nameof(validationData)));
+        EncodedExamples train = run.Encode(prompts, trainRows, trainArgument);
+        return (train, validationRows is null ? null : run.Encode(prompts, validationRows, nameof(validationData), train));
     }
 
     private IEnumerable<(string Prompt, string Response)> ReadRows(IDataView data) =>

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -15,7 +14,9 @@ using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
+using Microsoft.ML.Sorsa.Reports;
 using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
 
 [assembly: LoadableClass(typeof(SorsaTransformer), null, typeof(SignatureLoadModel), "", SorsaTransformer.LoaderSignature)]
@@ -43,7 +44,6 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private readonly ILanguageModel _languageModel;
     private readonly PromptEncoder _prompts;
     private readonly string? _whyNotSaved;
-    private bool _cutPrompt;
 
     internal SorsaTransformer(IHostEnvironment env, TextModel model)
         : this(env, new CachedModel(model.Network), model, model.Prompts, model.Generation, model.PromptColumnName, model.OutputColumnName)
@@ -78,6 +78,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         _whyNotSaved = model.WhyNotSaved;
         MergeReport = model.Report;
         Analysis = model.Analysis;
+        Training = model.Training;
         Trained = model.Adapter;
     }
 
@@ -90,7 +91,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         _languageModel = model;
         _prompts = prompts;
         _turns = new AdapterTurns(typeof(SorsaTransformer), saved?.Network, saved?.SavedType ?? default);
-        _generator = new TextGenerator(model, prompts, generation, length => WarnOfCut(length, prompts.MaxLength));
+        _generator = new TextGenerator(model, prompts, generation, new CutPromptWarning(_host, prompts.MaxLength).Tell);
         _mapper = new TextColumnMapper(
             outputColumnName, promptColumnName, generation.BatchSize, OfActive, nameof(FineTuningSettings.PromptColumnName));
     }
@@ -107,6 +108,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// model was loaded: it is no part of what is saved.
     /// </summary>
     public SorsaAnalysis? Analysis { get; }
+
+    /// <summary>What the training was: base, data, options and curves; null where the model was loaded: no part of what is saved.</summary>
+    public SorsaTrainingRecord? Training { get; }
 
     /// <summary>The adapters that were loaded onto this base, in ordinal order.</summary>
     public IReadOnlyList<string> AdapterNames => _turns.Names;
@@ -202,17 +206,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
                 _host, this, inputSchema ?? TextColumns.Schema(Model.PromptColumnName), path, Model.WeightBytes));
     }
 
-    /// <summary>Writes the model as a folder that any Hugging Face tool reads: config.json, safetensors, the tokenizer's files.</summary>
+    /// <summary>Writes the model as a folder that any Hugging Face tool reads, with a model card (README.md) in it.</summary>
     /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
     /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder));
+        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder, Card()));
     }
 
-    /// <summary>Writes what was trained as an adapter, small and apart from its base.</summary>
+    /// <summary>Writes what was trained as an adapter, small and apart from its base, with a model card beside it.</summary>
     /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
     /// <param name="format">How.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
@@ -229,13 +233,13 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             AdapterWeights trained = Trained ?? throw new InvalidOperationException(
                 "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
                 "partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
-            Action<AdapterWeights, string> write = format switch
+            Action<AdapterWeights, string, byte[]?> write = format switch
             {
                 AdapterFormat.Peft => PeftFolder.Write,
                 AdapterFormat.LoraDifference => PeftFolder.WriteDifference,
                 _ => AdapterFolder.Write,
             };
-            write(trained, folder);
+            write(trained, folder, Card(format));
         });
     }
 
@@ -346,18 +350,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
     }
 
-    /// <summary>Once: data with one long prompt mostly has many.</summary>
-    private void WarnOfCut(int length, int? maxLength)
-    {
-        if (!_cutPrompt)
-        {
-            _cutPrompt = true;
-            using IChannel channel = _host.Start("Generation");
-            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
-                $"A prompt of {length} tokens, its template included, was cut at the end of its own text, as in training: MaxPromptLength "
-                + $"is {maxLength}. Further ones will be cut without a word."));
-        }
-    }
+    /// <summary>What README.md says in a folder of it, or of its adapter in this format.</summary>
+    private byte[] Card(AdapterFormat? adapter = null) => new ModelCard(
+        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, Model.Prompts.Template, Model.SavedType).ToUtf8(adapter);
 
     private string Generate(string prompt, Func<string?> adapter)
     {

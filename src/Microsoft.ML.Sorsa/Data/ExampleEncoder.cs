@@ -10,8 +10,19 @@ namespace Microsoft.ML.Sorsa.Data;
 /// <param name="Responses">What was cut of the responses, their end token first, where they are.</param>
 /// <param name="Texts">What was cut of prompt and response, their end token first, where they are one text.</param>
 /// <param name="Rows">Which rows of the data the examples are, counted from 1.</param>
+/// <param name="Counts">What was counted on the way.</param>
 internal sealed record EncodedExamples(
-    IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses, CutTexts Texts, IReadOnlyList<int> Rows);
+    IReadOnlyList<SupervisedExample> Examples, int Dropped, CutTexts Prompts, CutTexts Responses, CutTexts Texts, IReadOnlyList<int> Rows,
+    RowStatistics Counts)
+{
+    public required DataStatistics Statistics { get; init; }
+
+    /// <summary>As validation rows: how many of them are trained on, too.</summary>
+    public EncodedExamples Beside(EncodedExamples train) => this with
+    {
+        Statistics = Statistics with { SharedWithTraining = Counts.Rows.Count(train.Counts.Rows.Contains) },
+    };
+}
 
 /// <summary>Texts that were longer than they may be.</summary>
 /// <param name="Count">How many.</param>
@@ -42,13 +53,14 @@ internal sealed class ExampleEncoder(
     {
         var examples = new List<SupervisedExample>();
         var kept = new List<int>();
+        var counts = new RowStatistics();
         CutTexts cutPrompts = default, cutResponses = default, cutTexts = default;
         int row = 0, dropped = 0;
         foreach ((string prompt, string response) in rows)
         {
             cancellationToken.ThrowIfCancellationRequested();
             row++;
-            if (string.IsNullOrWhiteSpace(prompt) || string.IsNullOrWhiteSpace(response))
+            if (!counts.Add(prompt, response))
             {
                 dropped++;
                 continue;
@@ -78,10 +90,15 @@ internal sealed class ExampleEncoder(
 
             examples.Add(example);
             kept.Add(row);
+            counts.Add(prompt, response, front.Length, behind.Length, example);
         }
 
+        bool isOneText = trainedTokens == TrainedTokens.All;
         return examples.Count > 0
-            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses, cutTexts, kept)
+            ? new EncodedExamples(examples, dropped, cutPrompts, cutResponses, cutTexts, kept, counts)
+            {
+                Statistics = counts.ToStatistics(isOneText, prompts.MaxLength, isOneText ? _maxTextLength : maxResponseLength),
+            }
             : throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
                 $"{argument}: no row is left to work with: of {row} rows, {dropped} have an empty prompt or response. " +
                 $"Give data whose prompt and response columns hold text."));

@@ -9,8 +9,7 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 internal sealed class EncodedRows
 {
     private readonly Lock _turn = new();
-    private readonly Dictionary<
-        (object, object?, Settings), (IReadOnlyList<SupervisedExample> Train, IReadOnlyList<SupervisedExample> Validation)> _known = [];
+    private readonly Dictionary<(object, object?, Settings), (EncodedExamples Train, EncodedExamples? Validation)> _known = [];
 
     /// <summary>Rows that were turned into tokens.</summary>
     public long Encoded { get; private set; }
@@ -20,14 +19,14 @@ internal sealed class EncodedRows
 
     /// <summary>The examples of two lists of rows; the lists themselves are the key, not what is in them.</summary>
     /// <param name="trainData">Rows to train on.</param>
-    /// <param name="validationData">Others; null: none, and no examples.</param>
+    /// <param name="validationData">Others; null: none.</param>
     /// <param name="settings">What decides the tokens.</param>
-    /// <param name="encode">From rows and the name of their argument to examples.</param>
-    public (IReadOnlyList<SupervisedExample> Train, IReadOnlyList<SupervisedExample> Validation) Of(
+    /// <param name="encode">From rows, the name of their argument, and for others those that are trained on, to examples.</param>
+    public (EncodedExamples Train, EncodedExamples? Validation) Of(
         IReadOnlyList<(string Prompt, string Response)> trainData,
         IReadOnlyList<(string Prompt, string Response)>? validationData,
         Settings settings,
-        Func<IReadOnlyList<(string Prompt, string Response)>, string, IReadOnlyList<SupervisedExample>> encode)
+        Func<IReadOnlyList<(string Prompt, string Response)>, string, EncodedExamples?, EncodedExamples> encode)
     {
         lock (_turn)
         {
@@ -38,7 +37,8 @@ internal sealed class EncodedRows
                 return known;
             }
 
-            known = (encode(trainData, nameof(trainData)), validationData is null ? [] : encode(validationData, nameof(validationData)));
+            EncodedExamples train = encode(trainData, nameof(trainData), null);
+            known = (train, validationData is null ? null : encode(validationData, nameof(validationData), train));
             Encoded += rows;
             _known.Add((trainData, validationData, settings), known);
             return known;

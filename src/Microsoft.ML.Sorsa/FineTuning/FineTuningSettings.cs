@@ -68,6 +68,12 @@ internal sealed record FineTuningSettings
     /// <summary>Null: no checkpoints are written.</summary>
     public required CheckpointSettings? Checkpoints { get; init; }
 
+    /// <summary>Where the series for TensorBoard go, as a whole path; null: nowhere.</summary>
+    public required string? TensorBoardFolder { get; init; }
+
+    /// <summary>The options that decide the run, as texts for people.</summary>
+    public required IReadOnlyList<TrainingOption> Options { get; init; }
+
     /// <summary>Refuses what this model does not have or allow; looks at sizes only.</summary>
     /// <exception cref="ArgumentException">Names the option, its value, the limit and the remedy.</exception>
     public void VerifyFor(DecoderConfig config)

@@ -56,6 +56,7 @@ internal sealed class FolderModel : IPretrainedModel
     {
         string folder = settings.ModelFolder;
         _folder = folder;
+        Origin = new ModelOrigin(BaseModelName.Of(folder, config.Json), ModelLicense.Of(folder));
         Device = device;
         TextTokenizer tokenizer = TextTokenizer.Load(folder, config.Spec.VocabularySize);
         Tokenizer = tokenizer;
@@ -96,6 +97,8 @@ internal sealed class FolderModel : IPretrainedModel
     public int MaxPositions => _stored.Config.Spec.MaxPositions;
 
     public Device Device { get; }
+
+    public ModelOrigin? Origin { get; }
 
     /// <summary>The token that ends a text: the tokenizer's own, and config.json's first only where it names none.</summary>
     /// <exception cref="InvalidDataException">Neither names one, or the model has no row for it.</exception>
@@ -151,7 +154,7 @@ internal sealed class FolderModel : IPretrainedModel
             // Before an adapter takes a part of a weight.
             string? fingerprint = isNamed || method.Method?.Restore is not null ? model.Fingerprint : null;
             AdapterSet adapters = AdapterSet.Inject(model, targetModules, method, cancellationToken);
-            return new AdaptedNetwork(model, adapters, _savedType, fingerprint, BaseModelName.Of(_folder, _stored.Config.Json), _object);
+            return new AdaptedNetwork(model, adapters, _savedType, fingerprint, Origin!.Name, _object);
         }
         catch
         {

@@ -1,10 +1,12 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Analysis;
+using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
+using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
@@ -25,6 +27,9 @@ internal interface IPretrainedModel : IDisposable
 
     /// <summary>Where it computes.</summary>
     Device Device { get; }
+
+    /// <summary>Where it comes from; null for an object without a folder.</summary>
+    ModelOrigin? Origin { get; }
 
     /// <summary>The model in sizes, as settings would have it; null where its layers are not known here.</summary>
     ModelSizes? Sizes(FineTuningSettings settings);
@@ -101,6 +106,9 @@ internal sealed record FineTunedModel(ILanguageModel Model, CausalLM? Network, S
 
     /// <summary>How singular values and vectors moved in training; null where nobody asked for it.</summary>
     public SorsaAnalysis? Analysis { get; init; }
+
+    /// <summary>What the training was.</summary>
+    public SorsaTrainingRecord? Training { get; init; }
 
     /// <summary>Frees it; a model object of the user's stays.</summary>
     public void Dispose()

@@ -55,6 +55,8 @@ internal sealed class ModuleModel : IPretrainedModel
 
     public Device Device => _model.Device;
 
+    public ModelOrigin? Origin => null;
+
     /// <summary>With a tokenizer that the user has in hand, as the object is now.</summary>
     /// <param name="module">Stays the user's.</param>
     /// <param name="tokenizer">The model's.</param>

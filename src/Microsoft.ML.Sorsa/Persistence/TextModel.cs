@@ -18,6 +18,9 @@ internal sealed record TextModel(
     CausalLM Network, PromptEncoder Prompts, GenerationOptions Generation, ScalarType SavedType, string PromptColumnName,
     string OutputColumnName)
 {
+    /// <summary>The folder that it was loaded from; null: a zip, which does not say.</summary>
+    public ModelOrigin? Origin { get; init; }
+
     /// <summary>The tokenizer's, which are saved as they were read: that of a model of ours is always from files.</summary>
     public TokenizerFiles TokenizerFiles => Prompts.Tokenizer.Files!;
 

@@ -206,6 +206,6 @@ public sealed class EstimateRefusalTests
         using var start = new FolderModel(settings, DecoderConfig.Load(settings.ModelFolder), CPU);
         var run = new FineTuningRun(channel, settings, start) { Available = _ => free };
         var prompts = new PromptEncoder(start.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
-        return run.Train(run.Encode(prompts, TinyTask.Rows.Select(row => (row.Prompt, row.Response)), "rows"), []);
+        return run.Train(run.Encode(prompts, TinyTask.Rows.Select(row => (row.Prompt, row.Response)), "rows"), null);
     }
 }

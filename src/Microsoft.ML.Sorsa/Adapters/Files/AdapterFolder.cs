@@ -28,9 +28,11 @@ internal static class AdapterFolder
 
     /// <param name="weights">The adapter.</param>
     /// <param name="folder">A new folder, or an empty one; it appears when everything in it is written.</param>
-    public static void Write(AdapterWeights weights, string folder)
+    /// <param name="card">README.md; null: none.</param>
+    public static void Write(AdapterWeights weights, string folder, byte[]? card = null)
     {
         using var target = new NewFolder(folder, nameof(folder));
+        WriteCard(target, card);
         WriteFiles(weights, target.WriteFile);
         target.Commit();
     }
@@ -80,6 +82,15 @@ internal static class AdapterFolder
             hash = hashed.Hash;
         });
         return hash;
+    }
+
+    /// <summary>Writes README.md, if there is one.</summary>
+    public static void WriteCard(NewFolder target, byte[]? card)
+    {
+        if (card is not null)
+        {
+            target.WriteFile(ModelLicense.CardFile, stream => stream.Write(card));
+        }
     }
 
     /// <summary>Writes what says what the tensors are.</summary>

@@ -13,7 +13,7 @@ internal static class PeftFolder
 
     /// <summary>Writes the adapter as what it is.</summary>
     /// <exception cref="NotSupportedException">PEFT has no such method, or would start it otherwise.</exception>
-    public static void Write(AdapterWeights weights, string folder)
+    public static void Write(AdapterWeights weights, string folder, byte[]? card = null)
     {
         PeftForm form = weights.Method.Peft ?? throw new NotSupportedException(
             $"PEFT's format has no method '{weights.Method.Name}'. "
@@ -25,12 +25,12 @@ internal static class PeftFolder
             from known in weights.Method.Tensors.OrderBy(known => known.Name, StringComparer.Ordinal)
             where known.PeftName is not null
             select KeyValuePair.Create($"{PeftTensorNames.Prefix}{named.Key}.{known.PeftName}", named.Value[known.Name]);
-        Write(folder, weights, weights.Rank, alpha, form, [.. tensors]);
+        Write(folder, weights, weights.Rank, alpha, form, [.. tensors], card);
     }
 
     /// <summary>Writes the update as an ordinary LoRA adapter over the untouched base, of rank 2r for SORSA and PiSSA.</summary>
     /// <exception cref="NotSupportedException">The update is no product of two factors.</exception>
-    public static void WriteDifference(AdapterWeights weights, string folder)
+    public static void WriteDifference(AdapterWeights weights, string folder, byte[]? card = null)
     {
         string? reason = weights.IsQuantized
             ? "The adapter was trained beside a quantised base; over the untouched one it is another model. "
@@ -51,7 +51,7 @@ internal static class PeftFolder
         }
 
         int rank = (int)tensors[0].Value.shape[0];
-        Write(folder, weights, rank, rank, new PeftForm(), tensors);
+        Write(folder, weights, rank, rank, new PeftForm(), tensors, card);
     }
 
     /// <exception cref="FileNotFoundException">The tensors' file is not there; the message says what is.</exception>
@@ -111,7 +111,7 @@ internal static class PeftFolder
 
     private static void Write(
         string folder, AdapterWeights weights, int rank, double alpha, PeftForm form,
-        IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors)
+        IReadOnlyCollection<KeyValuePair<string, Tensor>> tensors, byte[]? card)
     {
         var config = new
         {
@@ -130,6 +130,7 @@ internal static class PeftFolder
             use_rslora = form.UseRsLora,
         };
         using var target = new NewFolder(folder, nameof(folder));
+        AdapterFolder.WriteCard(target, card);
         AdapterFolder.WriteTensors(target.WriteFile, WeightsFile, tensors);
         AdapterFolder.WriteConfig(target.WriteFile, PeftConfig.FileName, config);
         target.Commit();

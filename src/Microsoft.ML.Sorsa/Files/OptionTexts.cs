@@ -1,0 +1,30 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Microsoft.ML.Sorsa.Files;
+
+/// <summary>Options as texts for people: the same in every culture.</summary>
+internal static class OptionTexts
+{
+    /// <summary>Every property that can be set, in the order in which they stand.</summary>
+    /// <param name="options">Any object with properties.</param>
+    /// <param name="shown">What stands in the place of a property's value, by its name.</param>
+    public static IEnumerable<KeyValuePair<string, string>> Of(object options, IReadOnlyDictionary<string, object?> shown) =>
+        from property in options.GetType().GetProperties()
+        where property.SetMethod is { IsPublic: true }
+        orderby property.MetadataToken
+        select KeyValuePair.Create(
+            property.Name, Text(shown.TryGetValue(property.Name, out object? value) ? value : property.GetValue(options)));
+
+    private static string Text(object? value) => value switch
+    {
+        null => "null",
+        string text => text,
+        bool flag => flag ? "true" : "false",
+        double number => number.ToString("R", CultureInfo.InvariantCulture),
+        Enum name => name.ToString(),
+        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
+        IEnumerable<string> names => string.Join(", ", names),
+        _ => JsonSerializer.Serialize(value, value.GetType()),
+    };
+}
