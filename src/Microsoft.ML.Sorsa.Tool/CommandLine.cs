@@ -80,7 +80,7 @@ internal static class CommandLine
     private static string Remedy(ParseResult parse, Shell shell)
     {
         string command = parse.CommandResult.Command is Verb verb ? $"sorsa {verb.Name}" : "sorsa";
-        string? unknown = parse.UnmatchedTokens.FirstOrDefault();
+        string? unknown = parse.UnmatchedTokens is [var first, ..] ? first : null;
         IEnumerable<string> names = parse.CommandResult.Command is Verb
             ? parse.CommandResult.Command.Options.Concat([shell.Json, shell.GpuDeviceId]).Select(option => option.Name)
             : parse.CommandResult.Command.Subcommands.Select(known => known.Name);

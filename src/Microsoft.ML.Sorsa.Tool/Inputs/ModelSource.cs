@@ -6,6 +6,9 @@ using Microsoft.ML.Sorsa.Tool.Outputs;
 
 namespace Microsoft.ML.Sorsa.Tool.Inputs;
 
+// Microsoft.ML.Command is a namespace.
+using Command = System.CommandLine.Command;
+
 /// <summary>How a model that is a folder is opened; the names and defaults are the library's.</summary>
 internal sealed class ModelOptions
 {
@@ -64,17 +67,45 @@ internal sealed class ModelSource
     public SorsaTransformer Open(Session session)
     {
         string path = Named(session);
+        string? adapter = session.Arguments.GetValue(_adapter);
         if (File.Exists(path))
         {
             Refuse(session, path);
-            SorsaTransformer zip = session.Sorsa.LoadZip(path);
-            return Adapted(session, zip);
+            return Adapted(session.Sorsa.LoadZip(path), adapter);
         }
 
         (string folder, ModelOptions options, GenerationOptions generation) = Settings(session);
-        return Adapted(session, session.Sorsa.LoadModel(
+        return Adapted(session.Sorsa.LoadModel(
             folder, options.PromptColumnName, options.OutputColumnName, options.PromptTemplate, generation, options.ComputeType,
-            options.MapWeights, options.MaxPromptLength));
+            options.MapWeights, options.MaxPromptLength), adapter);
+    }
+
+    /// <summary>Opens the base with its adapter in use, apart from each other: of a folder that train wrote, both are known.</summary>
+    /// <exception cref="CommandException">No adapter is named, and none is known.</exception>
+    public SorsaTransformer OpenWithAdapter(Session session)
+    {
+        string path = Named(session), folder = path;
+        string? adapter = session.Arguments.GetValue(_adapter);
+        if (RunFolder.Is(path) && adapter is null)
+        {
+            RunFolder.FinishedModel(path);
+            adapter = RunFolder.Adapter(path);
+            folder = RunFile.Read(RunFolder.Config(path)).Options.ModelFolder;
+            if (!Directory.Exists(adapter))
+            {
+                throw new CommandException(
+                    ExitCode.Input, $"The training in '{path}' has no adapter: its method trains the weights themselves. Export it as hf or zip.");
+            }
+        }
+
+        if (adapter is null)
+        {
+            throw new CommandException(ExitCode.Usage,
+                "No adapter is named. Name a folder that train wrote, or the base and, with --adapter, the adapter's folder.");
+        }
+
+        SorsaTransformer model = session.Sorsa.LoadModel(folder);
+        return Adapted(model, adapter);
     }
 
     /// <summary>A folder that train wrote brings its prompts, its lengths and its generation; the command line comes before it.</summary>
@@ -104,18 +135,21 @@ internal sealed class ModelSource
     /// <summary>A zip brings everything with it.</summary>
     private void Refuse(Session session, string zip)
     {
-        if ((_options.FirstSet(session.Arguments) ?? _generation.FirstSet(session.Arguments)) is { } set)
+        // The name of a column of rows says where these have their prompts.
+        OptionEntry? given = _options.Entries.Concat(_generation.Entries).FirstOrDefault(
+            entry => OptionTable<ModelOptions>.IsSet(session.Arguments, entry) && entry.Key != nameof(ModelOptions.PromptColumnName));
+        if (given is { } set)
         {
             throw new CommandException(ExitCode.Usage,
                 $"{set.Name} does not go with '{zip}': a model zip brings its own. Leave it out, or name the model's folder.");
         }
     }
 
-    private SorsaTransformer Adapted(Session session, SorsaTransformer model)
+    private static SorsaTransformer Adapted(SorsaTransformer model, string? adapter)
     {
         try
         {
-            if (session.Arguments.GetValue(_adapter) is { } adapter)
+            if (adapter is not null)
             {
                 model.LoadAdapter(AdapterName, adapter);
                 model.UseAdapter(AdapterName);

@@ -74,22 +74,22 @@ internal static class RowFile
 
     private static bool IsTable(string file) => s_tables.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase);
 
-    private static IDataView Load(MLContext context, string[] files, IReadOnlyList<string> columns)
+    private static IDataView Load(MLContext context, string[] files, string[] columns)
     {
         if (files is [var single] && !IsTable(single))
         {
-            return context.Data.LoadFromJsonLines(single, [.. columns]);
+            return context.Data.LoadFromJsonLines(single, columns);
         }
 
-        if (columns.Count > MostColumns)
+        if (columns.Length > MostColumns)
         {
-            throw new ArgumentException($"There are {columns.Count} columns; at most {MostColumns} are read.", nameof(columns));
+            throw new ArgumentException($"There are {columns.Length} columns; at most {MostColumns} are read.", nameof(columns));
         }
 
         // What can be seen at once is seen at once: the columns of every file.
         IEnumerable<string[]>[] rows = [.. files.Select(file => Rows(context, file, columns))];
         SchemaDefinition schema = SchemaDefinition.Create(typeof(Row));
-        schema.RemoveRange(columns.Count, MostColumns - columns.Count);
+        schema.RemoveRange(columns.Length, MostColumns - columns.Length);
         foreach ((string column, int i) in columns.Select((column, i) => (column, i)))
         {
             schema[i].ColumnName = column;
@@ -98,11 +98,11 @@ internal static class RowFile
         return context.Data.LoadFromEnumerable(rows.SelectMany(file => file).Select(Row.Of), schema);
     }
 
-    private static IEnumerable<string[]> Rows(MLContext context, string file, IReadOnlyList<string> columns)
+    private static IEnumerable<string[]> Rows(MLContext context, string file, string[] columns)
     {
         if (!IsTable(file))
         {
-            IDataView view = context.Data.LoadFromJsonLines(file, [.. columns]);
+            IDataView view = context.Data.LoadFromJsonLines(file, columns);
             return Cells(view);
         }
 

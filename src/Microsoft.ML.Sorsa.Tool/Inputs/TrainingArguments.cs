@@ -3,6 +3,9 @@ using Microsoft.ML.Sorsa.Tool.Options;
 
 namespace Microsoft.ML.Sorsa.Tool.Inputs;
 
+// Microsoft.ML.Command is a namespace.
+using Command = System.CommandLine.Command;
+
 /// <summary>What train, sweep and estimate are told: rows, and every option of the trainer.</summary>
 internal sealed class TrainingArguments
 {

@@ -1,17 +1,21 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using Microsoft.ML.Sorsa.Sweeps;
 
 namespace Microsoft.ML.Sorsa.Tool.Options;
 
 /// <summary>What help says of options: the library's own documentation, which lies beside it.</summary>
 internal static partial class Documentation
 {
+    private static readonly Type[] s_documented = [typeof(SorsaFineTuningTrainer), typeof(SorsaExperiment)];
+
     /// <summary>Describes options from the documentation of their properties.</summary>
     public static void Describe(IEnumerable<OptionEntry> entries)
     {
-        string path = Path.ChangeExtension(typeof(SorsaFineTuningTrainer).Assembly.Location, ".xml");
-        Dictionary<string, string> summaries = !File.Exists(path) ? [] : XDocument.Load(path).Descendants("member")
+        Dictionary<string, string> summaries = s_documented
+            .Select(type => Path.ChangeExtension(type.Assembly.Location, ".xml")).Where(File.Exists)
+            .SelectMany(path => XDocument.Load(path).Descendants("member"))
             .Where(member => member.Attribute("name")!.Value.StartsWith("P:", StringComparison.Ordinal))
             .ToDictionary(member => member.Attribute("name")!.Value[2..], member => Text(member.Element("summary")), StringComparer.Ordinal);
         foreach (OptionEntry entry in entries)

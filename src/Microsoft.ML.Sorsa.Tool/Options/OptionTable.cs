@@ -6,6 +6,9 @@ using System.Text.Json.Nodes;
 
 namespace Microsoft.ML.Sorsa.Tool.Options;
 
+// Microsoft.ML.Command is a namespace.
+using Command = System.CommandLine.Command;
+
 /// <summary>
 /// The options of a type of the library, found by its properties: on the command line under the same names, and as JSON. A property that
 /// is new appears by itself; one whose type cannot be written is an error of the first run.
@@ -159,7 +162,7 @@ internal sealed class OptionTable<T>
         _ => [value.GetRawText()],
     };
 
-    private static bool IsSet(ParseResult arguments, OptionEntry entry) => arguments.GetResult(entry.Option) is { Implicit: false };
+    public static bool IsSet(ParseResult arguments, OptionEntry entry) => arguments.GetResult(entry.Option) is { Implicit: false };
 
     private static IEnumerable<OptionEntry> Find(Type type, PropertyInfo[] before)
     {

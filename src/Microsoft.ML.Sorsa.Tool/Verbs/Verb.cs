@@ -3,6 +3,9 @@ using System.Text.Json.Nodes;
 
 namespace Microsoft.ML.Sorsa.Tool.Verbs;
 
+// Microsoft.ML.Command is a namespace.
+using Command = System.CommandLine.Command;
+
 /// <summary>One verb of the command line: options, what it calls of the library, and what came out.</summary>
 internal abstract class Verb : Command
 {
