@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.ExceptionServices;
 using Microsoft.ML.Sorsa.Training;
@@ -114,6 +115,13 @@ public sealed class TrialRunner : IDisposable
         {
             options = SweptOptions.Apply(_trainer, plan.Settings.Parameters);
             options.CancellationToken = end.Token;
+            if (_trainer.TensorBoardFolder is { } folder)
+            {
+                // A folder for each, which TensorBoard shows side by side.
+                options.TensorBoardFolder = Path.Combine(
+                    folder, string.Create(CultureInfo.InvariantCulture, $"trial-{plan.Settings.TrialId}"));
+            }
+
             options.Progress = new EachStep(progress =>
             {
                 if (progress.ValidationLoss is { } loss)

@@ -338,8 +338,8 @@ public sealed partial class SorsaFineTuningTrainer
         /// <summary>
         /// Where TensorBoard reads what training is doing, step by step: loss, validation loss, learning rate, gradient norm,
         /// orthonormality, tokens/s, by the names that transformers' trainer gives them (train/loss, eval/loss). One folder for each
-        /// training; made if it is not there. A training that goes on from a checkpoint continues the series; one that begins anew in the
-        /// same folder takes their place. Default null: none.
+        /// training, and in it one for each trial of a sweep; made if it is not there. A training that goes on from a checkpoint continues
+        /// the series; one that begins anew in the same folder takes their place. Default null: none.
         /// </summary>
         public string? TensorBoardFolder { get; set; }
 

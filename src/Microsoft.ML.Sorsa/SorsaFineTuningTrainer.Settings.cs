@@ -96,8 +96,7 @@ public sealed partial class SorsaFineTuningTrainer
                 [nameof(Gamma)] = Gamma ?? method.DefaultGamma,
                 [nameof(PromptTemplate)] = PromptTemplate.ToString(),
             };
-            return OptionTexts.Of(this, shown)
-                .Where(option => !local.Contains(option.Key, StringComparer.Ordinal) && HasEffect(option.Key));
+            return OptionTexts.Of(this, name => !local.Contains(name, StringComparer.Ordinal) && HasEffect(name), shown);
         }
 
         private CheckpointSettings? ToCheckpointSettings()

@@ -35,9 +35,10 @@ public sealed class ArchitectureTests
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],
         ["Memory"] = ["Adapters", "Models"],
+        ["Reports"] = ["Training", "Adapters", "Data", "Checkpoints"],
         ["FineTuning"] =
         [
-            "Training", "Analysis", "Memory", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization",
+            "Training", "Analysis", "Memory", "Reports", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization",
         ],
     };
 

@@ -54,7 +54,7 @@ public sealed record DataStatistics
 
         Add(Duplicates, "that an earlier row equals");
         Add(RepeatedPrompts, "with the prompt of an earlier row and another response");
-        Add(SharedWithTraining ?? 0, "that are trained on, too");
+        Add(SharedWithTraining ?? 0, SharedWithTraining == 1 ? "that is trained on, too" : "that are trained on, too");
         return line.Append('.').ToString();
 
         void Add(int count, string what)

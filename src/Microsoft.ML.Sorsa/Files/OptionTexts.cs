@@ -6,12 +6,14 @@ namespace Microsoft.ML.Sorsa.Files;
 /// <summary>Options as texts for people: the same in every culture.</summary>
 internal static class OptionTexts
 {
-    /// <summary>Every property that can be set, in the order in which they stand.</summary>
+    /// <summary>Properties that can be set, in the order in which they stand.</summary>
     /// <param name="options">Any object with properties.</param>
+    /// <param name="isMeant">Which of them, by name.</param>
     /// <param name="shown">What stands in the place of a property's value, by its name.</param>
-    public static IEnumerable<KeyValuePair<string, string>> Of(object options, IReadOnlyDictionary<string, object?> shown) =>
+    public static IEnumerable<KeyValuePair<string, string>> Of(
+        object options, Func<string, bool> isMeant, IReadOnlyDictionary<string, object?> shown) =>
         from property in options.GetType().GetProperties()
-        where property.SetMethod is { IsPublic: true }
+        where property.SetMethod is { IsPublic: true } && isMeant(property.Name)
         orderby property.MetadataToken
         select KeyValuePair.Create(
             property.Name, Text(shown.TryGetValue(property.Name, out object? value) ? value : property.GetValue(options)));

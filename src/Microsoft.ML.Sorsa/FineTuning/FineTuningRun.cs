@@ -93,9 +93,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         int evaluationSteps = training.EvaluationSteps
             ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
         training = training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId };
-        using var state = new TrainingState(model.Adapters, training);
         var steps = new List<SorsaTrainingProgress>();
-        SorsaAnalysis? analysis = Train(model, state, checkpoints, tensorBoard, plan, totalSteps, training, train, validation, steps.Add);
+        TrainedSteps trained = Train(model, checkpoints, tensorBoard, plan, totalSteps, training, train, validation, steps.Add);
 
         // In the log before anything is written: what a merge that fails was about.
         MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
@@ -110,15 +109,15 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             ValidationData = validationRows?.Statistics,
             TrainableParameters = parameters,
             TotalSteps = totalSteps,
-            Losses = [.. state.Losses],
-            ValidationLosses = [.. state.Evaluations],
+            Losses = trained.Losses,
+            ValidationLosses = trained.Evaluations,
             Steps = steps,
             Orthonormality = orthonormality,
             Device = start.Device.type.ToString(),
             Begun = begun,
             Duration = clock.Elapsed,
         };
-        return model.Merge() with { Report = report, Orthonormality = orthonormality, Analysis = analysis, Training = record };
+        return model.Merge() with { Report = report, Orthonormality = orthonormality, Analysis = trained.Analysis, Training = record };
     }
 
     /// <summary>What this run will need of memory; null for a model of a class that is not ours.</summary>
@@ -152,11 +151,12 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     }
 
     /// <summary>The steps that are left: all, or those behind the newest checkpoint.</summary>
-    private SorsaAnalysis? Train(
-        AdaptedModel model, TrainingState state, TrainingCheckpoints? checkpoints, TensorBoardLog? tensorBoard, BatchPlan plan,
+    private TrainedSteps Train(
+        AdaptedModel model, TrainingCheckpoints? checkpoints, TensorBoardLog? tensorBoard, BatchPlan plan,
         int totalSteps, TrainingSettings training, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation,
         Action<SorsaTrainingProgress> keep)
     {
+        using var state = new TrainingState(model.Adapters, training);
         if (checkpoints is not null)
         {
             var identity = RunFingerprint.Of(
@@ -180,7 +180,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             state, plan.Steps(state.Step, totalSteps), totalSteps,
             validation.Count == 0 ? null : Validate,
             Report, settings.CancellationToken);
-        return settings.Analysis is null ? null : new SorsaAnalysis([.. state.Analysis]);
+        return new TrainedSteps(
+            [.. state.Losses], [.. state.Evaluations], settings.Analysis is null ? null : new SorsaAnalysis([.. state.Analysis]));
 
         void Report(SorsaTrainingProgress progress)
         {
@@ -206,4 +207,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         _log.Info($"Singular vectors: L_reg of Eq. (9) is {deviation:G3} at the end.");
         return deviation;
     }
+
+    /// <summary>What is left of the state of a training that is done.</summary>
+    private sealed record TrainedSteps(
+        IReadOnlyList<double> Losses, IReadOnlyList<(int Step, double Loss)> Evaluations, SorsaAnalysis? Analysis);
 }

@@ -23,6 +23,13 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
         int count = encoded.Examples.Count;
         Info($"{argument}: {count} rows; {encoded.Dropped} dropped for an empty prompt or response.");
         Info($"{argument}: {encoded.Statistics}");
+        if (encoded.Statistics.SharedWithTraining is { } shared && shared >= count * ManyRows)
+        {
+            Warn(string.Create(CultureInfo.InvariantCulture,
+                $"{argument}: {shared} of {count} rows are trained on, too, so that the validation loss says little of other rows. Split ")
+                + "the data with TrainTestSplit, after rows that are there twice are taken out.");
+        }
+
         Cut(
             encoded.Prompts, count, $"{argument}: {encoded.Prompts.Count} of {count} prompts were cut, at the end of their own text",
             nameof(settings.MaxPromptLength), settings.MaxPromptLength, maxPositions);

@@ -21,20 +21,27 @@ internal sealed class EventFile : IDisposable
 
     private static int s_files;
 
-    private readonly FileStream _stream;
+    private readonly Stream _stream;
+
+    /// <param name="stream">Takes every record at once; owned.</param>
+    public EventFile(Stream stream)
+    {
+        _stream = stream;
+        Write(new Message().Add(FileVersion, "brain.Event:2"));
+    }
 
     /// <summary>A new file in a folder, which is made if it is not there.</summary>
     /// <exception cref="IOException">It cannot be made.</exception>
     /// <exception cref="UnauthorizedAccessException">It must not be made.</exception>
-    public EventFile(string folder)
+    public static EventFile Create(string folder)
     {
         Directory.CreateDirectory(folder);
         string name = string.Create(CultureInfo.InvariantCulture,
             $"{Prefix}{Second(folder):D10}.{Environment.MachineName}.{Environment.ProcessId}.{Interlocked.Increment(ref s_files)}");
 
-        // Without a buffer, which a full disk would keep from being emptied: every record goes to the file at once.
-        _stream = new FileStream(Path.Combine(folder, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0);
-        Write(new Message().Add(FileVersion, "brain.Event:2"));
+        // Without a buffer, which a full disk would keep from being emptied.
+        return new EventFile(
+            new FileStream(Path.Combine(folder, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0));
     }
 
     /// <summary>What other files of the folder have at this step and behind it does not count any more.</summary>

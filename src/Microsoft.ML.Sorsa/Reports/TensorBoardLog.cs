@@ -16,13 +16,14 @@ internal sealed class TensorBoardLog : IDisposable
     /// <param name="folder">A whole path.</param>
     /// <param name="option">What errors call it.</param>
     /// <param name="warn">Told once, where it cannot be written any more.</param>
+    /// <param name="create">Makes the file; null: in the folder.</param>
     /// <exception cref="IOException">The folder cannot be written.</exception>
-    public TensorBoardLog(string folder, string option, Action<string> warn)
+    public TensorBoardLog(string folder, string option, Action<string> warn, Func<EventFile>? create = null)
     {
         (_folder, _warn) = (folder, warn);
         try
         {
-            _file = new EventFile(folder);
+            _file = create is null ? EventFile.Create(folder) : create();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -19,7 +19,8 @@ public sealed class SweepsOptionTextTests
                 (nameof(Options.ModelFolder) or nameof(Options.MapWeights) or nameof(Options.Progress)
                 or nameof(Options.CancellationToken) or nameof(Options.CheckpointFolder) or nameof(Options.CheckpointSteps)
                 or nameof(Options.KeepCheckpoints) or nameof(Options.Resume)
-                or nameof(Options.MemoryCheck) or nameof(Options.Analysis)))];
+                or nameof(Options.MemoryCheck) or nameof(Options.Analysis)
+                or nameof(Options.TensorBoardFolder)))];
 
     private static readonly string[] s_modules = ["q_proj", "v_proj"];
 
