@@ -22,14 +22,13 @@ internal static class CommandLine
         ParseResult parse = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try
         {
-            if (parse.Action is ParseErrorAction)
-            {
-                throw new CommandException(ExitCode.Usage, $"{parse.Errors[0].Message} {Remedy(parse, shell)}");
-            }
-
             if (parse.Action is HelpAction)
             {
                 Documentation.Describe(shell.Options);
+            }
+            else if (parse.Action is ParseErrorAction || parse.CommandResult.Command is Verb)
+            {
+                UnknownNames.Verify(parse);
             }
 
             return parse.Invoke(new InvocationConfiguration
@@ -49,7 +48,8 @@ internal static class CommandLine
             error.WriteLine($"sorsa: {failure.Message}");
             if (parse.GetResult(shell.Json) is { Implicit: false })
             {
-                output.WriteLine(new JsonObject { ["error"] = failure.Message, ["exitCode"] = failure.ExitCode }.ToJsonString(Session.Json));
+                var json = new JsonObject { ["error"] = failure.Message, ["exitCode"] = failure.ExitCode };
+                output.WriteLine(json.ToJsonString(Session.Json));
             }
 
             return failure.ExitCode;
@@ -74,18 +74,6 @@ internal static class CommandLine
         }
 
         return root;
-    }
-
-    /// <summary>The option that was meant, if one is near; and where all of them are listed.</summary>
-    private static string Remedy(ParseResult parse, Shell shell)
-    {
-        string command = parse.CommandResult.Command is Verb verb ? $"sorsa {verb.Name}" : "sorsa";
-        string? unknown = parse.UnmatchedTokens is [var first, ..] ? first : null;
-        IEnumerable<string> names = parse.CommandResult.Command is Verb
-            ? parse.CommandResult.Command.Options.Concat([shell.Json, shell.GpuDeviceId]).Select(option => option.Name)
-            : parse.CommandResult.Command.Subcommands.Select(known => known.Name);
-        string? near = unknown is null ? null : Spelling.Nearest(unknown, names);
-        return near is null ? $"'{command} --help' lists what there is." : $"Did you mean {near}? '{command} --help' lists what there is.";
     }
 }
 

@@ -8,7 +8,9 @@ internal static class ExitCode
     /// <summary>Something that should not happen.</summary>
     public const int Failure = 1;
 
-    /// <summary>The command line: an unknown option, a value outside its range, options that do not fit together, the model or the data.</summary>
+    /// <summary>
+    /// The command line: an unknown option, a value outside its range, options that do not fit together, the model or the data.
+    /// </summary>
     public const int Usage = 2;
 
     /// <summary>What was named is not there, is damaged, is something else, or does not fit.</summary>

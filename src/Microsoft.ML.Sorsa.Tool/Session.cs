@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Tool.Options;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
@@ -29,7 +30,7 @@ internal sealed class Session : IDisposable
         {
             if (message.Kind == ChannelMessageKind.Warning)
             {
-                Warn(message.RawMessage);
+                Warn(OptionName.In(message.RawMessage));
             }
         };
     }

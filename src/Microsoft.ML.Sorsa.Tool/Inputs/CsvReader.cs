@@ -104,7 +104,8 @@ internal static class CsvReader
         }
 
         return isQuoted
-            ? throw new CommandException(ExitCode.Input, $"'{path}' has a quote in line {begun} that is never closed. Close it, or double it.")
+            ? throw new CommandException(
+                ExitCode.Input, $"'{path}' has a quote in line {begun} that is never closed. Close it, or double it.")
             : any ? [.. cells, cell.ToString()] : null;
     }
 

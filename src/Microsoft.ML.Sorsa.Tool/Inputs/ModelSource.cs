@@ -63,6 +63,10 @@ internal sealed class ModelSource
     /// <summary>The names of the columns that the model reads and adds.</summary>
     public ModelOptions Options(Session session) => Settings(session).Options;
 
+    /// <summary>The options of the training that it comes from, where train wrote it; null: not known.</summary>
+    public SorsaFineTuningTrainer.Options? Trained(Session session) =>
+        RunFolder.Is(Named(session)) ? RunFile.Read(RunFolder.Config(Named(session))).Options : null;
+
     /// <summary>Opens it, with its adapter in use.</summary>
     public SorsaTransformer Open(Session session)
     {
@@ -93,8 +97,8 @@ internal sealed class ModelSource
             folder = RunFile.Read(RunFolder.Config(path)).Options.ModelFolder;
             if (!Directory.Exists(adapter))
             {
-                throw new CommandException(
-                    ExitCode.Input, $"The training in '{path}' has no adapter: its method trains the weights themselves. Export it as hf or zip.");
+                throw new CommandException(ExitCode.Input,
+                    $"The training in '{path}' has no adapter: its method trains the weights themselves. Export it as hf or zip.");
             }
         }
 
@@ -114,9 +118,8 @@ internal sealed class ModelSource
         string path = Named(session);
         var options = new ModelOptions();
         var generation = new GenerationOptions();
-        if (RunFolder.Is(path))
+        if (Trained(session) is { } trained)
         {
-            SorsaFineTuningTrainer.Options trained = RunFile.Read(RunFolder.Config(path)).Options;
             options = new ModelOptions
             {
                 PromptColumnName = trained.PromptColumnName,

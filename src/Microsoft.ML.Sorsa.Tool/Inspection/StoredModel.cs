@@ -12,8 +12,8 @@ internal static class StoredModel
 
     private static readonly string[] s_modelKeys =
     [
-        "model_type", "architectures", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
-        "head_dim", "vocab_size", "max_position_embeddings", "rope_theta", "tie_word_embeddings",
+        "model_type", "architectures", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads",
+        "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings", "rope_theta", "tie_word_embeddings",
     ];
 
     private static readonly string[] s_adapterKeys =
@@ -78,7 +78,7 @@ internal static class StoredModel
             ZipArchiveEntry Entry(string name) =>
                 zip.Entries.FirstOrDefault(entry => Path.GetFileName(entry.FullName.Replace('\\', '/')) == name)
                 ?? throw new CommandException(ExitCode.Input,
-                    $"'{file}' is a zip without a model of this library: there is no {name} in it. Name one that train's model was exported to.");
+                    $"'{file}' is a zip without a model of this library: there is no {name} in it. Name one that was exported as zip.");
             using Stream config = Entry(Config).Open();
             using JsonDocument document = JsonDocument.Parse(config);
             var tensors = new StoredTensors();

@@ -49,12 +49,14 @@ internal sealed class StoredTensors
                 long[] shape = [.. tensor.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
                 JsonElement offsets = tensor.Value.GetProperty("data_offsets");
                 string type = tensor.Value.GetProperty("dtype").GetString()!;
-                (int count, long values, long size) = _types.GetValueOrDefault(type);
-                _types[type] = (count + 1, values + shape.Aggregate(1L, (a, b) => a * b), size + offsets[1].GetInt64() - offsets[0].GetInt64());
+                (int count, long values, long bytesOfType) = _types.GetValueOrDefault(type);
+                long size = offsets[1].GetInt64() - offsets[0].GetInt64();
+                _types[type] = (count + 1, values + shape.Aggregate(1L, (a, b) => a * b), bytesOfType + size);
                 Shapes[tensor.Name] = shape;
             }
         }
-        catch (Exception e) when (e is JsonException or EndOfStreamException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception e) when (
+            e is JsonException or EndOfStreamException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
             throw new CommandException(
                 ExitCode.Input, $"'{file}' is no safetensors file, or damaged: {e.Message} Fetch or write it again.", e);

@@ -17,7 +17,9 @@ internal static partial class Documentation
             .Select(type => Path.ChangeExtension(type.Assembly.Location, ".xml")).Where(File.Exists)
             .SelectMany(path => XDocument.Load(path).Descendants("member"))
             .Where(member => member.Attribute("name")!.Value.StartsWith("P:", StringComparison.Ordinal))
-            .ToDictionary(member => member.Attribute("name")!.Value[2..], member => Text(member.Element("summary")), StringComparer.Ordinal);
+            .DistinctBy(member => member.Attribute("name")!.Value, StringComparer.Ordinal)
+            .ToDictionary(
+                member => member.Attribute("name")!.Value[2..], member => Text(member.Element("summary")), StringComparer.Ordinal);
         foreach (OptionEntry entry in entries)
         {
             entry.Option.Description ??= summaries.GetValueOrDefault(Member(entry.Property))
@@ -44,7 +46,8 @@ internal static partial class Documentation
             _ => "",
         }));
         string[] sentences = SentenceEnd.Split(WhiteSpace.Replace(text.Trim(), " "));
-        return string.Join(' ', sentences.Where((sentence, i) => i == 0 || sentence.StartsWith("Default", StringComparison.Ordinal)));
+        return OptionName.In(string.Join(
+            ' ', sentences.Where((sentence, i) => i == 0 || sentence.StartsWith("Default", StringComparison.Ordinal))));
     }
 
     private static string Reference(XElement see)

@@ -20,7 +20,7 @@ internal static class Numbers
             value /= 1000;
         }
 
-        return FormattableString.Invariant($"{(unit == 0 ? $"{bytes}" : value.ToString("G3", System.Globalization.CultureInfo.InvariantCulture))} {s_units[unit]}");
+        return unit == 0 ? $"{bytes} B" : FormattableString.Invariant($"{value:G3} {s_units[unit]}");
     }
 
     /// <summary>1 h 05 min, 2 min 30 s, 4.5 s.</summary>

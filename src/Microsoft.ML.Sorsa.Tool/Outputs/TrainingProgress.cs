@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.ML.Sorsa.Training;
 using Spectre.Console;
 
@@ -26,8 +25,10 @@ internal sealed class TrainingProgress(Session session) : IProgress<SorsaTrainin
         }
 
         SorsaTransformer? model = null;
-        console.Progress().Columns(
-            new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+        console.Progress()
+            .Columns(
+                new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
+                new RemainingTimeColumn())
             .Start(context =>
             {
                 _bar = context.AddTask("reading the rows, preparing the weights");
@@ -59,9 +60,9 @@ internal sealed class TrainingProgress(Session session) : IProgress<SorsaTrainin
         if (part > _part || value.Step == 1 || value.ValidationLoss is not null)
         {
             _part = part;
-            string validation = value.ValidationLoss is { } found ? string.Create(CultureInfo.InvariantCulture, $"  validation {found:F4}") : "";
-            session.Note(
-                $"step {value.Step} of {value.TotalSteps}  loss {value.Loss:F4}{validation}  {value.TokensPerSecond:F0} tokens/s");
+            string line = FormattableString.Invariant($"step {value.Step} of {value.TotalSteps}  loss {value.Loss:F4}");
+            line += value.ValidationLoss is { } validation ? FormattableString.Invariant($"  validation {validation:F4}") : "";
+            session.Note($"{line}  {value.TokensPerSecond:F0} tokens/s");
         }
     }
 }

@@ -11,7 +11,10 @@ namespace Microsoft.ML.Sorsa.Tool.Verbs;
 /// <summary>How far a fine-tuned model's matrices moved from those of its base.</summary>
 internal sealed class AnalyzeVerb : Verb
 {
-    private readonly Argument<string> _base = new("base") { Description = "The model that it was made from: a folder, or one safetensors file." };
+    private readonly Argument<string> _base = new("base")
+    {
+        Description = "The model that it was made from: a folder, or one safetensors file.",
+    };
 
     private readonly Argument<string> _tuned = new("tuned") { Description = "The fine-tuned model, or a folder that train wrote." };
 

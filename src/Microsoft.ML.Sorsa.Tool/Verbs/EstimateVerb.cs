@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Tool.Inputs;
+using Microsoft.ML.Sorsa.Tool.Options;
 using Microsoft.ML.Sorsa.Tool.Outputs;
 using Microsoft.ML.Sorsa.Training;
 
@@ -45,7 +46,7 @@ internal sealed class EstimateVerb : Verb
             (null, defaults.CheckpointSteps, defaults.KeepCheckpoints, defaults.Resume);
         (IDataView? train, IDataView? validation) = settings.Data is null ? (null, null) : RowFile.Load(session.Context, settings);
         SorsaMemoryEstimate memory = session.Sorsa.Estimate(options, train, validation);
-        session.Say($"{memory.ToString().TrimEnd()}");
+        session.Say($"{OptionName.In(memory.ToString().TrimEnd())}");
         var result = new JsonObject { ["memory"] = Json(memory) };
         if (steps > 0)
         {
@@ -72,8 +73,8 @@ internal sealed class EstimateVerb : Verb
         }
 
         TimeSpan all = clock.Start + (clock.Step * clock.TotalSteps);
-        session.Say($"Time: {clock.TotalSteps} steps of {clock.Step.TotalSeconds:G3} s, {Numbers.Time(clock.Start)} to load and to begin: ");
-        session.Say($"  {Numbers.Time(all)} in all, validation not counted ({clock.Seen} steps were measured)");
+        session.Say($"Time: {Numbers.Time(all)}, validation not counted: {Numbers.Time(clock.Start)} to load and to begin, and");
+        session.Say($"  {clock.TotalSteps} steps of {clock.Step.TotalSeconds:G3} s, of which {clock.Seen} were measured");
         return new JsonObject
         {
             ["totalSteps"] = clock.TotalSteps,
@@ -106,7 +107,9 @@ internal sealed class EstimateVerb : Verb
             new JsonObject { ["change"] = remedy.Change, ["peak"] = remedy.Peak })]),
     };
 
-    /// <summary>Ends a training after some steps, and knows how long they took; the first, which warms up, counts if it is the only one.</summary>
+    /// <summary>
+    /// Ends a training after some steps, and knows how long they took; the first, which warms up, counts if it is the only one.
+    /// </summary>
     private sealed class StepClock(int steps, CancellationTokenSource end) : IProgress<SorsaTrainingProgress>
     {
         private readonly Stopwatch _clock = Stopwatch.StartNew();

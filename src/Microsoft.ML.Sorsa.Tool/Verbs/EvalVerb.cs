@@ -71,7 +71,10 @@ internal sealed class EvalVerb : Verb
             throw new CommandException(ExitCode.Usage, $"{set} is about rows, and none are named. Name a file behind the model.");
         }
 
-        EvaluationOptions options = _options.Apply(arguments, new EvaluationOptions());
+        // Of what train wrote, the references are what was to be learnt.
+        var defaults = new EvaluationOptions();
+        defaults.GoldColumnName = _model.Trained(session)?.ResponseColumnName ?? defaults.GoldColumnName;
+        EvaluationOptions options = _options.Apply(arguments, defaults);
         options.CancellationToken = session.CancellationToken;
         Output.VerifyFile(report);
         Output.VerifyFile(csv);

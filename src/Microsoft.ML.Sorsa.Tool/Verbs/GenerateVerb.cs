@@ -67,7 +67,8 @@ internal sealed class GenerateVerb : Verb
         string[] replies = Replies(session, model, prompts);
         if (file is not null)
         {
-            Output.Write(file, () => File.WriteAllLines(file, prompts.Zip(replies, (prompt, reply) => Row(prompt, reply).ToJsonString(Session.Json))));
+            Output.Write(file, () => File.WriteAllLines(
+                file, prompts.Zip(replies, (prompt, reply) => Row(prompt, reply).ToJsonString(Session.Json))));
             session.Say($"{replies.Length} replies: {file}");
             return new JsonObject { ["out"] = file, ["count"] = replies.Length };
         }
@@ -87,18 +88,33 @@ internal sealed class GenerateVerb : Verb
             ExitCode.Usage, "There is no prompt. Write one behind the model, name a file with --data, or pipe one in.");
     }
 
-    /// <summary>Batch by batch: the model's own columns say where prompts are read from.</summary>
-    private static string[] Replies(Session session, SorsaTransformer model, string[] prompts)
+    /// <summary>Batch by batch where the model's columns are known; a zip's are its own.</summary>
+    private string[] Replies(Session session, SorsaTransformer model, string[] prompts)
     {
-        var replies = new List<string>();
-        foreach (string prompt in prompts)
+        IEnumerable<string> replies = prompts.Select(model.Generate);
+        if (!File.Exists(_model.Named(session)))
         {
-            session.CancellationToken.ThrowIfCancellationRequested();
-            replies.Add(model.Generate(prompt));
+            ModelOptions options = _model.Options(session);
+            SchemaDefinition schema = SchemaDefinition.Create(typeof(PromptRow));
+            schema[0].ColumnName = options.PromptColumnName;
+            IDataView view = session.Context.Data.LoadFromEnumerable(prompts.Select(prompt => new PromptRow { Prompt = prompt }), schema);
+            replies = model.Transform(view).GetColumn<string>(options.OutputColumnName);
         }
 
-        return [.. replies];
+        var all = new List<string>(prompts.Length);
+        foreach (string reply in replies)
+        {
+            session.CancellationToken.ThrowIfCancellationRequested();
+            all.Add(reply);
+        }
+
+        return [.. all];
     }
 
     private static JsonObject Row(string prompt, string reply) => new() { ["prompt"] = prompt, ["reply"] = reply };
+
+    private sealed class PromptRow
+    {
+        public string Prompt { get; set; } = "";
+    }
 }

@@ -100,7 +100,8 @@ internal sealed class SweepVerb : Verb
         string report = Path.Combine(folder, "report.html");
         Output.Write(report, () => found.SaveReport(report));
         Output.Write(model, () => found.Model.SaveHuggingFace(model));
-        session.Say($"best: trial {found.BestRun.TrialSettings.TrialId}, {found.Metric.Name} {found.BestRun.Metric:G5}, {Text(found.BestRun)}");
+        session.Say(
+            $"best: trial {found.BestRun.TrialSettings.TrialId}, {found.Metric.Name} {found.BestRun.Metric:G5}, {Text(found.BestRun)}");
         session.Say($"model: {model}");
         session.Say($"report: {report}");
         return new JsonObject
@@ -184,13 +185,13 @@ internal sealed class SweepVerb : Verb
         }
         catch (FormatException e)
         {
-            throw new CommandException(
-                ExitCode.Usage, $"--metric {e.Message.Replace("one of ", $"{ValidationLoss}, {ExactMatch}, or one of ", StringComparison.Ordinal)}", e);
+            string message = e.Message.Replace("one of ", $"{ValidationLoss}, {ExactMatch}, or one of ", StringComparison.Ordinal);
+            throw new CommandException(ExitCode.Usage, $"--metric {message}", e);
         }
     }
 
-    private static string Text(TrialResult trial) =>
-        string.Join(", ", trial.TrialSettings.Parameters.Select(value => FormattableString.Invariant($"{value.Key} {value.Value ?? "null"}")));
+    private static string Text(TrialResult trial) => string.Join(", ", trial.TrialSettings.Parameters.Select(
+        value => FormattableString.Invariant($"{OptionName.Of(value.Key)[2..]} {value.Value ?? "null"}")));
 
     private static JsonObject Json(TrialResult trial) => new()
     {
@@ -220,7 +221,8 @@ internal sealed class SweepVerb : Verb
         {
         }
 
-        private static string Outcome(TrialResult result) => FormattableString.Invariant(
-            $"{(result.Metric is { } metric ? $"metric {metric:G5}" : $"validation loss {result.Curve.Select(point => point.Loss).DefaultIfEmpty(double.NaN).Min():G5}")}");
+        private static string Outcome(TrialResult result) => result.Metric is { } metric
+            ? FormattableString.Invariant($"metric {metric:G5}")
+            : FormattableString.Invariant($"validation loss {result.Curve.Select(point => point.Loss).DefaultIfEmpty(double.NaN).Min():G5}");
     }
 }

@@ -1,0 +1,50 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Microsoft.ML.Sorsa.Tool.Verbs;
+
+namespace Microsoft.ML.Sorsa.Tool;
+
+/// <summary>What the command line has and sorsa has not: said with the name that was meant, if one is near.</summary>
+internal static class UnknownNames
+{
+    /// <exception cref="CommandException">The command line is none that can be run.</exception>
+    public static void Verify(ParseResult parse)
+    {
+        string verb = parse.CommandResult.Command is Verb known ? $"sorsa {known.Name}" : "sorsa", help = $"'{verb} --help' lists what there is.";
+        string? unknown = OptionsTakenForArguments(parse).Concat(parse.UnmatchedTokens).FirstOrDefault();
+        if (unknown is not null)
+        {
+            bool isOption = unknown.StartsWith('-');
+            string name = unknown.Split('=', 2)[0];
+            string? near = Spelling.Nearest(name, isOption ? Options(parse) : parse.CommandResult.Command.Subcommands.Select(verb => verb.Name));
+            throw new CommandException(ExitCode.Usage, string.Join(' ', new[]
+            {
+                isOption ? $"There is no option {name}."
+                    : parse.CommandResult.Command is Verb ? $"'{unknown}' is one argument too many." : $"There is no verb {unknown}.",
+                near is null ? null : $"Did you mean {near}?",
+                help,
+            }.Where(part => part is not null)));
+        }
+
+        if (parse.Errors.Count > 0)
+        {
+            throw new CommandException(ExitCode.Usage, $"{parse.Errors[0].Message.TrimEnd('.')}. {help}");
+        }
+    }
+
+    /// <summary>Behind -- everything is an argument; before it, what begins with a dash and a letter is meant to be an option.</summary>
+    private static IEnumerable<string> OptionsTakenForArguments(ParseResult parse)
+    {
+        int behind = parse.Tokens.Reverse().TakeWhile(token => token.Type != TokenType.DoubleDash).Count();
+        bool hasDashes = behind < parse.Tokens.Count;
+        Token[] arguments = [.. parse.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens)];
+        return arguments.SkipLast(hasDashes ? behind : 0).Select(token => token.Value)
+            .Where(value => value is ['-', '-', var second, ..] && char.IsAsciiLetter(second) && !value.Contains(' ', StringComparison.Ordinal));
+    }
+
+    private static IEnumerable<string> Options(ParseResult parse)
+    {
+        IEnumerable<Option> options = parse.CommandResult.Command.Options;
+        return options.Concat(parse.RootCommandResult.Command.Options).SelectMany(option => option.Aliases.Append(option.Name));
+    }
+}
