@@ -28,6 +28,8 @@ internal static class ReportPage
         dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0 0 14px; font-size: 13.5px; }
         dt { color: var(--quiet); }
         dd { margin: 0; overflow-wrap: anywhere; }
+        dl.answer { padding-top: 8px; border-top: 1px solid var(--line); }
+        dl.answer dd { white-space: pre-wrap; }
         code { display: inline-block; max-width: 100%; padding: 1px 4px; border-radius: 3px; background: var(--code);
             font: 13px Menlo, Consolas, monospace; overflow-wrap: anywhere; }
         .figures { display: grid; grid-template-columns: 1fr 1fr; grid-auto-flow: dense; gap: 28px 24px; margin: 24px 0; }
@@ -73,15 +75,19 @@ internal static class ReportPage
             stream, title,
             ReportHead.Of(report),
             ReportSummary.Of(report),
-            new XElement("div", new XAttribute("class", "figures"), figures.Where(figure => figure.Plot is not null).Select(Figure)),
+            Figures(figures),
             figures.Where(figure => figure.Plot is null)
                 .Select(figure => new XElement("p", new XElement("strong", figure.Title), ". " + PlainText.Of(figure.Note))),
             new XElement("h2", "All trials"),
             new XElement("div", new XAttribute("class", "scroll"), TrialTable.Of(report)));
     }
 
+    /// <summary>Those figures that are there, beside each other where there is room.</summary>
+    public static XElement Figures(IEnumerable<ReportFigure> figures) => new(
+        "div", new XAttribute("class", "figures"), figures.Where(figure => figure.Plot is not null).Select(Figure));
+
     /// <summary>A page of the same look with other content.</summary>
-    public static void Write(Stream stream, string title, params object[] content)
+    public static void Write(Stream stream, string title, params object?[] content)
     {
         var page = new XDocument(
             new XDocumentType("html", null, null, null),

@@ -56,7 +56,7 @@ internal sealed partial record ModelLicense(IReadOnlyList<string> Ids, string? N
             string[] there = [.. Directory.EnumerateFiles(folder)];
             string? Find(string name) => Array.Find(
                 there, path => Path.GetFileName(path).Equals(name, StringComparison.OrdinalIgnoreCase));
-            return (Find(CardFile) is { } card ? OfCard(Text(card)) : null)
+            return (Find(CardFile) is { } card ? OfCard(Path.GetFileName(card), Text(card)) : null)
                 ?? (s_files.Select(Find).FirstOrDefault(path => path is not null) is { } file
                     ? OfText(Path.GetFileName(file), Text(file)) : null)
                 ?? Unknown;
@@ -68,7 +68,7 @@ internal sealed partial record ModelLicense(IReadOnlyList<string> Ids, string? N
     }
 
     /// <summary>Of the front matter: the lines between two of "---" at the beginning.</summary>
-    private static ModelLicense? OfCard(string card)
+    private static ModelLicense? OfCard(string file, string card)
     {
         string[] lines = card.ReplaceLineEndings("\n").Split('\n');
         int end = lines[0].TrimEnd() == "---" ? Array.FindIndex(lines, 1, line => line.TrimEnd() == "---") : -1;
@@ -82,7 +82,7 @@ internal sealed partial record ModelLicense(IReadOnlyList<string> Ids, string? N
         return ids.Length == 0 || ids is ["unknown"]
             ? null
             : new ModelLicense(
-                ids, Values(front, "license_name").FirstOrDefault(), Values(front, "license_link").FirstOrDefault(), CardFile);
+                ids, Values(front, "license_name").FirstOrDefault(), Values(front, "license_link").FirstOrDefault(), file);
     }
 
     private static ModelLicense? OfText(string file, string text)
