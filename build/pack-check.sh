@@ -54,7 +54,8 @@ check() {
     fi
 }
 
-check Microsoft.ML.Sorsa "Microsoft.ML Microsoft.ML.Tokenizers System.IO.Hashing System.Numerics.Tensors TorchSharp" \
+check Microsoft.ML.Sorsa \
+    "Microsoft.Extensions.AI.Abstractions Microsoft.ML Microsoft.ML.Tokenizers System.IO.Hashing System.Numerics.Tensors TorchSharp" \
     buildTransitive/Microsoft.ML.Sorsa.targets
 check Microsoft.ML.Sorsa.Sweeps "Microsoft.ML.Sorsa Microsoft.Data.Sqlite OxyPlot.Core" ""
 check Microsoft.ML.Sorsa.Hangfire "Microsoft.ML.Sorsa.Sweeps Hangfire.Core Hangfire.PostgreSql Npgsql" ""

@@ -279,7 +279,10 @@ public sealed class SorsaCatalog
             _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName)
             {
                 Origin = new ModelOrigin(BaseModelName.Of(modelFolder, config.Json), ModelLicense.Of(modelFolder)),
-            });
+            })
+        {
+            TemplateIsDefault = promptTemplate is null,
+        };
     }
 
     /// <summary>

@@ -316,6 +316,14 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         _model?.Network.Dispose();
     });
 
+    /// <summary>Nobody chose what stands around a prompt: it is the library's default.</summary>
+    internal bool TemplateIsDefault { get; init; }
+
+    /// <summary>For those who decode side by side, in turns with everybody else.</summary>
+    internal SharedModel Share() => new(
+        _languageModel, _prompts, _generator.Options, TemplateIsDefault, () => (AdapterNames, ActiveAdapter),
+        (adapter, act) => _turns.Take(() => adapter, act));
+
     /// <summary>Asks how likely texts are with the adapter that is in use now, batch by batch, in turns with everybody else.</summary>
     internal TokenScorer CreateScorer()
     {
@@ -359,12 +367,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private byte[] Card(AdapterFormat? adapter = null) => new ModelCard(
         Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, Model.Prompts.Template, Model.SavedType).ToUtf8(adapter);
 
-    private string Generate(string prompt, Func<string?> adapter)
-    {
-        string answer = "";
-        _turns.Take(adapter, () => answer = _generator.Generate([prompt])[0]);
-        return answer;
-    }
+    private string Generate(string prompt, Func<string?> adapter) => _turns.Take(adapter, () => _generator.Generate([prompt])[0]);
 
     private IEnumerable<string> Stream(string prompt, Func<string?> adapter, CancellationToken cancellationToken)
     {
@@ -384,11 +387,6 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
         // The turn is one token's, not the whole text's: a reader that dawdles keeps nobody waiting. The keys and values of the tokens
         // before are of the stream's own adapter, and so must the weights be at every one.
-        bool MoveNext(IEnumerator<string> next, Lazy<string?> own)
-        {
-            bool moved = false;
-            _turns.Take(() => own.Value, () => moved = next.MoveNext());
-            return moved;
-        }
+        bool MoveNext(IEnumerator<string> next, Lazy<string?> own) => _turns.Take(() => own.Value, next.MoveNext);
     }
 }

@@ -13,6 +13,10 @@ try
             GenerationSpeed.Run(args[1..]);
             return 0;
 
+        case "chat":
+            ChatSpeed.Run(args[1..]);
+            return 0;
+
         case "step":
             StepSpeed.Run(args[1..]);
             return 0;
@@ -102,6 +106,7 @@ try
                     checkpointing [model folder] [rounds]
                     service [model folder] [kinds...]
                     generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
+                    chat [model folder] [callers] [new tokens] [rounds]
                     estimate [config.json] [tokens]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]

@@ -24,6 +24,7 @@ public sealed class ArchitectureTests
         ["Checkpoints"] = [],
         ["Tokenization"] = [],
         ["Data"] = ["Tokenization"],
+        ["Chat"] = ["Generation", "Data", "Models", "Tokenization"],
         ["DataViews"] = [],
         ["Evaluation"] = ["Generation", "Training", "Data", "DataViews", "Models", "Tokenization"],
         ["Models"] = ["Checkpoints"],

@@ -49,6 +49,19 @@ internal sealed class PromptEncoder
     /// <summary>The token that the template puts behind an answer, where that is one and not the tokenizer's EOS token.</summary>
     public int? EndOfTurnId { get; }
 
+    /// <summary>The name of the chat template; null: the template is a format.</summary>
+    public string? ChatTemplateName => _chat?.Name;
+
+    /// <summary>How the chat template has tools; null: it has no place for them.</summary>
+    public ToolFormat? Tools => _chat?.Tools;
+
+    /// <summary>The token ids of a conversation before the next answer, never cut.</summary>
+    /// <param name="messages">At least one.</param>
+    /// <param name="tools">What the model may call.</param>
+    /// <exception cref="InvalidDataException">The template refuses the messages; the text is its reason.</exception>
+    public int[] Encode(IReadOnlyList<ChatMessage> messages, IReadOnlyList<ChatTool> tools) =>
+        Encode(Template.Apply(messages, tools, _chat, Tokenizer.BosToken, Tokenizer.EosToken));
+
     /// <inheritdoc cref="Encode(string, out int)"/>
     public int[] Encode(string prompt) => Encode(prompt, out _);
 

@@ -105,6 +105,62 @@ public sealed record PromptTemplate
                 nameof(chat));
     }
 
+    /// <summary>
+    /// The text of a conversation before the next answer. In a format each message of the user stands where a row's prompt stands, and each
+    /// answer behind it with the token that ends one, as one row after the other; what the system says stands in front of the first message
+    /// of the user, with an empty line between.
+    /// </summary>
+    /// <param name="messages">At least one.</param>
+    /// <param name="tools">What the model may call; only a chat template has a place for it.</param>
+    /// <param name="chat">The tokenizer's chat template, null where it has none; only <see cref="Chat"/> needs it.</param>
+    /// <param name="bosToken">The tokenizer's BOS token.</param>
+    /// <param name="eosToken">The tokenizer's EOS token.</param>
+    /// <exception cref="InvalidDataException">The template refuses the messages; the text is its reason.</exception>
+    internal TemplatedText Apply(
+        IReadOnlyList<ChatMessage> messages, IReadOnlyList<ChatTool> tools, ChatTemplate? chat, string? bosToken, string? eosToken)
+    {
+        if (format is null)
+        {
+            return chat is null
+                ? Apply("", chat, bosToken, eosToken)
+                : chat.Render(messages, addGenerationPrompt: true, bosToken, eosToken, tools);
+        }
+
+        var text = new TemplatedText();
+        string? system = null;
+        bool user = true;
+        foreach (ChatMessage message in messages)
+        {
+            if (message.Role == "system" && system is null && ReferenceEquals(message, messages[0]))
+            {
+                system = message.Content;
+                continue;
+            }
+
+            if (message.Role != (user ? "user" : "assistant"))
+            {
+                throw new InvalidDataException(
+                    "After the optional system message, the roles must be user, assistant, user and so on, as the rows of a training are.");
+            }
+
+            if (user)
+            {
+                text.Append(Apply(system is null ? message.Content : $"{system}\n\n{message.Content}", null, bosToken, eosToken));
+                system = null;
+            }
+            else
+            {
+                text.AppendContent(message.Content).Append(EndOfTurn(chat) ?? eosToken);
+            }
+
+            user = !user;
+        }
+
+        return user
+            ? throw new InvalidDataException("The last message must be the user's.")
+            : text;
+    }
+
     /// <summary>The token that a response ends with where that is another one than the tokenizer's EOS token; otherwise null.</summary>
     /// <param name="chat">The tokenizer's chat template, null where it has none.</param>
     internal string? EndOfTurn(ChatTemplate? chat) => format is null

@@ -21,6 +21,15 @@ internal sealed class TemplatedText
         return this;
     }
 
+    /// <summary>Appends another text, with what in it is whose.</summary>
+    public TemplatedText Append(TemplatedText other)
+    {
+        int start = _text.Length;
+        _contents.AddRange(other._contents.Select(range => (start + range.Start.Value)..(start + range.End.Value)));
+        _text.Append(other._text);
+        return this;
+    }
+
     /// <summary>Appends somebody's words.</summary>
     public TemplatedText AppendContent(string words)
     {

@@ -99,6 +99,12 @@ public sealed record GenerationOptions
     /// </summary>
     public int Seed { get; init; }
 
+    /// <summary>What a token's score loses each time that it stands in the text so far: <see cref="Sampling.CountPenalty"/>.</summary>
+    internal double FrequencyPenalty { get; init; }
+
+    /// <summary>What a token's score loses where it stands in the text so far.</summary>
+    internal double PresencePenalty { get; init; }
+
     /// <summary>Refuses options that do not fit together.</summary>
     internal void Validate()
     {

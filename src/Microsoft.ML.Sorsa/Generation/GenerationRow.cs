@@ -6,11 +6,15 @@ namespace Microsoft.ML.Sorsa.Generation;
 /// <param name="prompt">Its token ids.</param>
 /// <param name="limit">How many tokens may follow.</param>
 /// <param name="seed">See <see cref="GenerationOptions.Seed"/>.</param>
+/// <param name="sampler">How a token is chosen.</param>
+/// <param name="endTokens">Ids that end the text.</param>
 /// <param name="text">Takes the new tokens and says when a stop string is met; null: only ids are wanted.</param>
-internal sealed class GenerationRow(int[] prompt, int limit, int seed, GeneratedText? text)
+internal sealed class GenerationRow(
+    int[] prompt, int limit, long seed, TokenSampler sampler, IReadOnlySet<int> endTokens, GeneratedText? text)
 {
     private readonly RowRandom _random = new(seed, prompt);
     private readonly HashSet<int> _seen = [.. prompt];
+    private readonly Dictionary<int, int> _counts = [];
     private readonly List<int> _newIds = [];
 
     public int[] Prompt => prompt;
@@ -25,15 +29,17 @@ internal sealed class GenerationRow(int[] prompt, int limit, int seed, Generated
     /// <summary>Null: more is to come.</summary>
     public StopReason? Stopped { get; private set; }
 
+    /// <summary>The tokens that the model has read: all but the newest.</summary>
+    public int[] ReadIds => [.. prompt, .. _newIds.SkipLast(1)];
+
     /// <summary>Chooses the next token.</summary>
     /// <param name="logits">Its scores; used up.</param>
-    /// <param name="sampler">How it is chosen.</param>
-    /// <param name="endTokens">Ids that end the text.</param>
-    public void Extend(Span<float> logits, TokenSampler sampler, IReadOnlySet<int> endTokens)
+    public void Extend(Span<float> logits)
     {
-        int id = sampler.Choose(logits, _seen, _random.Uniform(_newIds.Count));
+        int id = sampler.Choose(logits, _seen, _random.Uniform(_newIds.Count), _counts);
         _newIds.Add(id);
         _seen.Add(id);
+        _counts[id] = _counts.GetValueOrDefault(id) + 1;
         if (endTokens.Contains(id))
         {
             Stopped = StopReason.EndToken;

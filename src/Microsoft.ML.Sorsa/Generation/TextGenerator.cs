@@ -32,6 +32,18 @@ internal sealed class TextGenerator
         ]);
     }
 
+    private TextGenerator(TextGenerator other, GenerationOptions options)
+    {
+        (_prompts, _cut, _options, _generator) = (other._prompts, other._cut, options, other._generator.With(options));
+    }
+
+    /// <summary>How it generates.</summary>
+    public GenerationOptions Options => _options;
+
+    /// <summary>The same model and tokenizer with other options.</summary>
+    /// <exception cref="ArgumentException">Options that do not fit together.</exception>
+    public TextGenerator With(GenerationOptions options) => new(this, options);
+
     /// <summary>The new texts, without the prompts, in the order of the prompts.</summary>
     /// <param name="prompts">The rows' prompts, without their template.</param>
     /// <param name="cancellationToken">Checked before every token.</param>
@@ -111,13 +123,18 @@ internal sealed class TextGenerator
 
     private GenerationRow CreateRow(string prompt, int? index) => CreateRow(Encode(prompt), index);
 
-    private GenerationRow CreateRow(int[] ids, int? index)
+    /// <summary>A row whose new tokens become text.</summary>
+    /// <param name="ids">Its prompt.</param>
+    /// <param name="index">Its place among the prompts, for errors; null: it comes alone.</param>
+    /// <param name="seed">Null: the options' own.</param>
+    /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
+    public GenerationRow CreateRow(int[] ids, int? index = null, long? seed = null)
     {
         ITextStream stream = _prompts.Tokenizer.CreateStream();
 
         // Some models have more rows than tokens, so that their sizes are round: such an id has no text.
         string Push(int id) => id >= _prompts.Tokenizer.VocabularySize ? "" : stream.Push(id);
         return _generator.CreateRow(
-            ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings, _prompts.Tokenizer.SpecialText));
+            ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings, _prompts.Tokenizer.SpecialText), seed);
     }
 }

@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Generation.Sampling;
-using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Generation;
 
@@ -10,28 +8,39 @@ internal sealed class TokenGenerator
     private readonly ILanguageModel _model;
     private readonly GenerationOptions _options;
     private readonly TokenSampler _sampler;
-    private readonly HashSet<int> _endTokens;
+    private readonly IReadOnlySet<int> _endTokens;
 
     /// <param name="model">Not owned. Adapters with dropout must have been put into evaluation mode.</param>
     /// <param name="options">Checked here.</param>
     /// <param name="endTokens">Ids that end a text.</param>
     public TokenGenerator(ILanguageModel model, GenerationOptions options, IEnumerable<int> endTokens)
+        : this(model, options, endTokens.ToHashSet())
+    {
+    }
+
+    private TokenGenerator(ILanguageModel model, GenerationOptions options, IReadOnlySet<int> endTokens)
     {
         _model = model;
         _options = options;
         _sampler = new TokenSampler(options);
-        _endTokens = [.. endTokens];
+        _endTokens = endTokens;
     }
+
+    /// <summary>The same model with other options.</summary>
+    public TokenGenerator With(GenerationOptions options) => new(_model, options, _endTokens);
 
     /// <summary>Makes a row of a prompt that nothing is wrong with.</summary>
     /// <param name="prompt">Token ids.</param>
     /// <param name="index">Its place among the prompts, for errors; null: it comes alone.</param>
     /// <param name="text">See <see cref="GenerationRow"/>.</param>
-    public GenerationRow CreateRow(int[] prompt, int? index, GeneratedText? text = null)
+    /// <param name="seed">Null: the options' own.</param>
+    public GenerationRow CreateRow(int[] prompt, int? index, GeneratedText? text = null, long? seed = null)
     {
         return Refuse(prompt) is { } problem
             ? throw new ArgumentException($"{(index is null ? "The prompt" : $"Prompt {index}")} {problem}", nameof(prompt))
-            : new GenerationRow(prompt, Math.Min(_options.MaxNewTokens, _model.MaxPositions - prompt.Length), _options.Seed, text);
+            : new GenerationRow(
+                prompt, Math.Min(_options.MaxNewTokens, _model.MaxPositions - prompt.Length), seed ?? _options.Seed, _sampler, _endTokens,
+                text);
     }
 
     /// <summary>What is wrong with a prompt of these ids, as the end of a sentence about it; null: nothing.</summary>
@@ -66,31 +75,17 @@ internal sealed class TokenGenerator
     public IEnumerable<GenerationRow[]> Steps(GenerationRow[] rows, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using IDecoding batch = _model.Start([.. rows.Select(row => row.Prompt)], rows.Max(row => row.Limit));
-        Extend(rows, batch.Prefill());
+
+        // The last new token is never read.
+        using var batch = new GenerationBatch(_model.Start(rows.Max(row => row.Limit) - 1));
+        batch.Add(rows);
         yield return rows;
 
-        while (rows.Any(row => row.Stopped is null))
+        while (batch.Rows.Count > 0)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Extend(rows, batch.Next([.. rows.Select(row => (long)row.NewIds[^1])], [.. rows.Select(row => row.Stopped is not null)]));
+            batch.Step();
             yield return rows;
-        }
-    }
-
-    private void Extend(GenerationRow[] rows, Tensor scores)
-    {
-        using (scores)
-        {
-            Span<float> logits = MemoryMarshal.Cast<byte, float>(scores.bytes);
-            int vocabulary = logits.Length / rows.Length;
-            for (int row = 0; row < rows.Length; row++)
-            {
-                if (rows[row].Stopped is null)
-                {
-                    rows[row].Extend(logits.Slice(row * vocabulary, vocabulary), _sampler, _endTokens);
-                }
-            }
         }
     }
 }

@@ -115,7 +115,7 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 
     public void train(bool on = true) => Module.train(on);
 
-    public IDecoding Start(IReadOnlyList<int[]> prompts, int maxNewTokens) => new ForeignDecoding(this, prompts);
+    public IDecoding Start(int room, PrefixCache? prefixes = null) => new ForeignDecoding(this);
 
     /// <summary>max_position_embeddings, by the name that it has in the configuration classes of ML.NET GenAI.</summary>
     private static int? PositionsOf(nn.Module module)
@@ -132,20 +132,30 @@ internal sealed class ForeignModel : ILanguageModel, ITrainedModel
 }
 
 /// <summary>Decodes without a cache: each row alone, its whole text anew for every token. Slow, and right for any model.</summary>
-internal sealed class ForeignDecoding(ForeignModel model, IReadOnlyList<int[]> prompts) : IDecoding
+internal sealed class ForeignDecoding(ForeignModel model) : IDecoding
 {
-    private readonly List<long>[] _texts = [.. prompts.Select(prompt => prompt.Select(id => (long)id).ToList())];
+    private readonly List<List<long>> _texts = [];
 
-    public Tensor Prefill() => Scores(new bool[_texts.Length]);
+    public IPromptReading Begin(IReadOnlyList<int[]> prompts, int? tokens = null) => new Reading(this, prompts);
 
-    public Tensor Next(long[] ids, bool[] finished)
+    public void Join(IPromptReading prompts) => _texts.AddRange(((Reading)prompts).Texts);
+
+    public Tensor Next(long[] ids)
     {
         for (int row = 0; row < ids.Length; row++)
         {
             _texts[row].Add(ids[row]);
         }
 
-        return Scores(finished);
+        return Scores(_texts);
+    }
+
+    public void Remove(IReadOnlyList<(int Row, int[]? Kept)> rows)
+    {
+        foreach ((int row, _) in rows.Reverse())
+        {
+            _texts.RemoveAt(row);
+        }
     }
 
     public void Dispose()
@@ -153,8 +163,8 @@ internal sealed class ForeignDecoding(ForeignModel model, IReadOnlyList<int[]> p
         // The texts are lists; the model is the user's.
     }
 
-    /// <summary>What follows the last token of every row; zeros for a row that is finished.</summary>
-    private Tensor Scores(bool[] finished)
+    /// <summary>What follows the last token of every text.</summary>
+    private Tensor Scores(IReadOnlyList<List<long>> texts)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -164,7 +174,7 @@ internal sealed class ForeignDecoding(ForeignModel model, IReadOnlyList<int[]> p
         model.train(false);
         try
         {
-            return scope.MoveToOuter(ScoresInEvaluation(finished));
+            return scope.MoveToOuter(ScoresInEvaluation(texts));
         }
         finally
         {
@@ -172,19 +182,31 @@ internal sealed class ForeignDecoding(ForeignModel model, IReadOnlyList<int[]> p
         }
     }
 
-    private Tensor ScoresInEvaluation(bool[] finished)
+    private Tensor ScoresInEvaluation(IReadOnlyList<List<long>> texts)
     {
-        Tensor scores = zeros(_texts.Length, model.VocabularySize, ScalarType.Float32);
-        for (int row = 0; row < _texts.Length; row++)
+        Tensor scores = zeros(texts.Count, model.VocabularySize, ScalarType.Float32);
+        for (int row = 0; row < texts.Count; row++)
         {
-            if (!finished[row])
-            {
-                using var one = NewDisposeScope();
-                Tensor ids = tensor(_texts[row].ToArray(), [1, _texts[row].Count], device: model.Device);
-                scores[row].copy_(model.Logits(ids)[0, -1]);
-            }
+            using var one = NewDisposeScope();
+            Tensor ids = tensor(texts[row].ToArray(), [1, texts[row].Count], device: model.Device);
+            scores[row].copy_(model.Logits(ids)[0, -1]);
         }
 
         return scores;
+    }
+
+    /// <summary>There are no pieces: the whole text is read for every token anyway.</summary>
+    private sealed class Reading(ForeignDecoding decoding, IReadOnlyList<int[]> prompts) : IPromptReading
+    {
+        public List<long>[] Texts { get; } = [.. prompts.Select(prompt => prompt.Select(id => (long)id).ToList())];
+
+        public IReadOnlyList<int> KeptTokens => new int[Texts.Length];
+
+        public Tensor? Read(int tokens) => decoding.Scores(Texts);
+
+        public void Dispose()
+        {
+            // Lists.
+        }
     }
 }

@@ -22,6 +22,11 @@ internal sealed class KVCache : IDisposable
             empty([batchSize, spec.Attention.KeyValueHeadCount, capacity, spec.Attention.HeadDim], type, device).DetachFromDisposeScope())];
     }
 
+    private KVCache(Tensor[] keys, Tensor[] values, int capacity, int length)
+    {
+        (_keys, _values, Capacity, Length) = (keys, values, capacity, length);
+    }
+
     /// <summary>Tokens that fit.</summary>
     public int Capacity { get; }
 
@@ -43,6 +48,54 @@ internal sealed class KVCache : IDisposable
     /// <summary>Every layer has appended these tokens.</summary>
     public void Advance(int tokens) => Length += tokens;
 
+    /// <summary>
+    /// Copies rows of some caches, one below the other, so that all of them end in the same column; what is free in front of a shorter one
+    /// is zeros.
+    /// </summary>
+    /// <param name="blocks">At least one.</param>
+    /// <param name="capacity">Tokens that fit, at least the longest block's.</param>
+    /// <param name="consume">Frees the caches that were copied, layer by layer, so that little is there twice.</param>
+    public static KVCache Stack(IReadOnlyList<KVCacheBlock> blocks, int capacity, bool consume)
+    {
+        using var noGrad = no_grad();
+        long rows = blocks.Sum(block => block.RowCount);
+        int length = blocks.Max(block => block.Length);
+        return new KVCache(Stacked(cache => cache._keys), Stacked(cache => cache._values), capacity, length);
+
+        Tensor[] Stacked(Func<KVCache, Tensor[]> of)
+        {
+            var stacked = new Tensor[of(blocks[0].Cache).Length];
+            for (int layer = 0; layer < stacked.Length; layer++)
+            {
+                using var scope = NewDisposeScope();
+                Tensor first = of(blocks[0].Cache)[layer];
+                Tensor all = empty([rows, first.shape[1], capacity, first.shape[3]], first.dtype, first.device);
+                long row = 0;
+                foreach (KVCacheBlock block in blocks)
+                {
+                    Tensor place = all.narrow(0, row, block.RowCount);
+                    int free = length - block.Length;
+                    if (free > 0)
+                    {
+                        place.narrow(2, 0, free).zero_();
+                    }
+
+                    place.narrow(2, free, block.Length).copy_(
+                        of(block.Cache)[layer].narrow(0, block.FirstRow, block.RowCount).narrow(2, block.Start, block.Length));
+                    row += block.RowCount;
+                }
+
+                stacked[layer] = all.DetachFromDisposeScope();
+                foreach (KVCache cache in consume ? blocks.Select(block => block.Cache) : [])
+                {
+                    of(cache)[layer].Dispose();
+                }
+            }
+
+            return stacked;
+        }
+    }
+
     public void Dispose()
     {
         foreach (Tensor tensor in _keys.Concat(_values))
@@ -51,3 +104,11 @@ internal sealed class KVCache : IDisposable
         }
     }
 }
+
+/// <summary>Some rows of a cache, and some of their tokens.</summary>
+/// <param name="Cache">Whose.</param>
+/// <param name="FirstRow">The first of the rows.</param>
+/// <param name="RowCount">How many rows.</param>
+/// <param name="Start">The column of the first token.</param>
+/// <param name="Length">How many tokens.</param>
+internal readonly record struct KVCacheBlock(KVCache Cache, int FirstRow, int RowCount, int Start, int Length);

@@ -12,21 +12,26 @@ internal sealed class ScriptedModel(int vocabularySize, params int[] script) : I
 
     public IReadOnlyList<int> EndTokenIds => [];
 
-    public IDecoding Start(IReadOnlyList<int[]> prompts, int maxNewTokens) => new Decoding(this, prompts.Count, script);
+    public IDecoding Start(int room, PrefixCache? prefixes = null) => new Decoding(this, script);
 
-    private sealed class Decoding(ScriptedModel model, int rows, int[] script) : IDecoding
+    private sealed class Decoding(ScriptedModel model, int[] script) : IDecoding
     {
+        private int _rows;
         private int _said;
 
-        public Tensor Prefill() => Say();
+        public IPromptReading Begin(IReadOnlyList<int[]> prompts, int? tokens = null) => new Reading(this, prompts.Count);
 
-        public Tensor Next(long[] ids, bool[] finished) => Say();
+        public void Join(IPromptReading prompts) => _rows += prompts.KeptTokens.Count;
+
+        public Tensor Next(long[] ids) => Say(_rows);
+
+        public void Remove(IReadOnlyList<(int Row, int[]? Kept)> rows) => _rows -= rows.Count;
 
         public void Dispose()
         {
         }
 
-        private Tensor Say()
+        private Tensor Say(int rows)
         {
             var scores = new float[rows, model.VocabularySize];
             for (int row = 0; row < rows; row++)
@@ -36,6 +41,17 @@ internal sealed class ScriptedModel(int vocabularySize, params int[] script) : I
 
             _said++;
             return tensor(scores);
+        }
+
+        private sealed class Reading(Decoding decoding, int rows) : IPromptReading
+        {
+            public IReadOnlyList<int> KeptTokens => new int[rows];
+
+            public Tensor? Read(int tokens) => decoding.Say(rows);
+
+            public void Dispose()
+            {
+            }
         }
     }
 }

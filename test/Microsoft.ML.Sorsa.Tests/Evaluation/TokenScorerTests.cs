@@ -128,7 +128,7 @@ public sealed class TokenScorerTests
 
         public void train(bool on = true) => Module.train(on);
 
-        public IDecoding Start(IReadOnlyList<int[]> prompts, int maxNewTokens) => throw new NotSupportedException("It only scores.");
+        public IDecoding Start(int room, PrefixCache? prefixes = null) => throw new NotSupportedException("It only scores.");
 
         public void Dispose() => Module.Dispose();
     }

@@ -153,15 +153,17 @@ public sealed class GenerationDecodingTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using CausalLM model = Load(folder);
-        using DecodingBatch batch = new(model, Prompts(model)[..Batch], 6);
-        batch.Prefill();
+        using DecodingBatch batch = new(model, 5);
+        IPromptReading prompts = batch.Begin(Prompts(model)[..Batch]);
+        prompts.Read(int.MaxValue);
+        batch.Join(prompts);
         (Tensor Keys, Tensor Values)[] before = [.. Enumerable.Range(0, model.Spec.LayerCount)
             .Select(layer => PastOf(model.Spec, batch.Cache, layer))];
         Tensor[] keptKeys = [.. before.Select(past => past.Keys.clone())], keptValues = [.. before.Select(past => past.Values.clone())];
 
         for (int step = 0; step < 5; step++)
         {
-            batch.Next([1, 2, 3], new bool[3]);
+            batch.Next([1, 2, 3]);
         }
 
         for (int layer = 0; layer < before.Length; layer++)

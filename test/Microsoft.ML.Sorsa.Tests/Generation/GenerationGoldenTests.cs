@@ -38,14 +38,14 @@ public sealed class GenerationGoldenTests
         foreach (Row[] rows in ReadRows().Chunk(8))
         {
             int steps = rows.Max(row => row.NewIds.Length);
-            using DecodingBatch batch = new(model, [.. rows.Select(row => row.PromptIds)], steps);
+            using DecodingBatch batch = new(model, steps - 1);
             for (int step = 0; step < steps; step++)
             {
                 // The reference's tokens are fed, so that one wrong token would not hide what follows.
                 using var scope = NewDisposeScope();
                 Tensor logits = step == 0
-                    ? batch.Prefill()
-                    : batch.Next([.. rows.Select(row => (long)row.NewIds[Math.Min(step, row.NewIds.Length) - 1])], new bool[rows.Length]);
+                    ? Read(batch, [.. rows.Select(row => row.PromptIds)])
+                    : batch.Next([.. rows.Select(row => (long)row.NewIds[Math.Min(step, row.NewIds.Length) - 1])]);
                 Tensor logProbabilities = logits.to(ScalarType.Float64).log_softmax(-1);
                 for (int i = 0; i < rows.Length; i++)
                 {
@@ -167,6 +167,14 @@ public sealed class GenerationGoldenTests
         .Where(line => line.Length > 0)
         .Select(line => JsonSerializer.Deserialize<Row>(line, Json)!)
         .Where(row => row.PromptIds is not null)];          // other files there have rows of their own
+
+    private static Tensor Read(DecodingBatch batch, int[][] prompts)
+    {
+        IPromptReading reading = batch.Begin(prompts);
+        Tensor scores = reading.Read(int.MaxValue)!;
+        batch.Join(reading);
+        return scores;
+    }
 
     private static GenerationRow[] Generate(CausalLM model, TextTokenizer tokenizer, int maxNewTokens, int[][] prompts)
     {

@@ -73,6 +73,14 @@ internal sealed class AdapterTurns(Type owner, CausalLM? network, ScalarType sav
         act();
     });
 
+    /// <inheritdoc cref="Take(Func{string?}, Action)"/>
+    public T Take<T>(Func<string?> adapter, Func<T> act)
+    {
+        T result = default!;
+        Take(adapter, () => { result = act(); });
+        return result;
+    }
+
     /// <summary>With the weights of the adapter that is in use.</summary>
     public void TakeActive(Action act) => Take(() => Active, act);
 

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Microsoft.ML.Sorsa.Data.Chat;
 
 /// <summary>What a chat template is given; <see cref="Messages"/> is never empty.</summary>
@@ -7,6 +9,9 @@ internal sealed record ChatConversation(
     string? BosToken,
     string? EosToken)
 {
+    /// <summary>What the model may call, for templates that have a place for it.</summary>
+    public IReadOnlyList<ChatTool> Tools { get; init; } = [];
+
     /// <summary>The first message's text where that is the system's (it may be empty), otherwise null.</summary>
     public string? SystemMessage => Messages[0].Role == "system" ? Messages[0].Content : null;
 
@@ -29,7 +34,26 @@ internal sealed record ChatConversation(
 /// <summary>One message of a conversation.</summary>
 /// <param name="Role">Who speaks: <c>system</c>, <c>user</c>, <c>assistant</c>; what others mean is the template's affair.</param>
 /// <param name="Content">The text, taken as it is: what looks like Jinja or like a special token stays.</param>
-internal sealed record ChatMessage(string Role, string Content);
+internal sealed record ChatMessage(string Role, string Content)
+{
+    /// <summary>What an assistant's message calls instead of answering.</summary>
+    public IReadOnlyList<ChatToolCall> ToolCalls { get; init; } = [];
+
+    /// <summary>The call that a tool's message is the result of; null: it is none, or has none.</summary>
+    public string? ToolCallId { get; init; }
+}
+
+/// <summary>Something that a model may call.</summary>
+/// <param name="Name">By which it is called.</param>
+/// <param name="Description">What it does.</param>
+/// <param name="Parameters">What it takes, as a JSON schema.</param>
+internal sealed record ChatTool(string Name, string Description, JsonElement Parameters);
+
+/// <summary>A call of a tool.</summary>
+/// <param name="Id">What its result is known by; null: the model gave it none.</param>
+/// <param name="Name">The tool's.</param>
+/// <param name="Arguments">A JSON object.</param>
+internal sealed record ChatToolCall(string? Id, string Name, JsonElement Arguments);
 
 /// <summary>Text as Jinja, that is Python, handles it.</summary>
 internal static class JinjaText

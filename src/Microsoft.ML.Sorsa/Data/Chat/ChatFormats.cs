@@ -140,14 +140,14 @@ internal static class MistralFormat
     }
 
     /// <summary>
-    /// v0.3: the system message stands before the last user message, and only if the conversation ends with that. Tool results
-    /// do not count as turns, and are refused as the template refuses any that has no call id, which no message of ours has.
+    /// v0.3: the system message stands before the last user message, and only if the conversation ends with that; what may be called stands
+    /// before the last user message and any that says the same. Calls of tools and their results do not count as turns.
     /// </summary>
     public static TemplatedText V03(ChatConversation chat)
     {
         IReadOnlyList<ChatMessage> turns = chat.Turns;
         bool user = true;
-        foreach (ChatMessage turn in turns.Where(turn => !IsToolResult(turn)))
+        foreach (ChatMessage turn in turns.Where(turn => !IsToolResult(turn) && turn.ToolCalls.Count == 0))
         {
             if ((turn.Role == "user") != user)
             {
@@ -158,18 +158,24 @@ internal static class MistralFormat
             user = !user;
         }
 
+        string? lastUser = turns.LastOrDefault(turn => turn.Role == "user")?.Content;
         TemplatedText text = new TemplatedText().Append(chat.BosToken);
         for (int i = 0; i < turns.Count; i++)
         {
             string content = turns[i].Content;
+            if (turns[i].Role == "user" && chat.Tools.Count > 0 && content == lastUser)
+            {
+                text.Append(MistralTools.Offer(chat.Tools));
+            }
+
             _ = turns[i].Role switch
             {
                 "user" when i == turns.Count - 1 && chat.SystemMessage is { } system =>
                     text.Append("[INST] ").AppendContent(system).Append("\n\n").AppendContent(content).Append("[/INST]"),
                 "user" => text.Append("[INST] ").AppendContent(content).Append("[/INST]"),
+                _ when turns[i].ToolCalls.Count > 0 => text.Append(MistralTools.Calls(turns[i], chat.RequiredEosToken)),
                 "assistant" => text.Append(" ").AppendContent(JinjaText.Strip(content)).Append(chat.RequiredEosToken),
-                _ when IsToolResult(turns[i]) => throw new InvalidDataException(
-                    "Tool call IDs should be alphanumeric strings with length 9!"),
+                _ when IsToolResult(turns[i]) => text.Append(MistralTools.Result(turns[i])),
                 _ => throw new InvalidDataException(
                     "Only user and assistant roles are supported, with the exception of an initial optional system message!"),
             };

@@ -18,7 +18,8 @@ internal sealed class ChatTemplate
         new("llama-3-instruct", "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122", LlamaFormat.Llama3,
             LlamaFormat.EndOfTurn),
         new("mistral-instruct-v0.1", "7e995b379ec01747807246483647cd99030abf331653f1119e16d7ac041a3495", MistralFormat.V01),
-        new("mistral-instruct-v0.3", "cafb64e0e9e5fd2503054b3479593fae39cbdfd52338ce8af9bb4664a8eb05bd", MistralFormat.V03),
+        new("mistral-instruct-v0.3", "cafb64e0e9e5fd2503054b3479593fae39cbdfd52338ce8af9bb4664a8eb05bd", MistralFormat.V03,
+            tools: MistralTools.Format),
         new("smollm2-instruct", "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", ChatMLFormat.SmolLM2,
             ChatMLFormat.EndOfTurn),
         new("tinyllama-chat", "66291cf0045c2425a3a667cf3cbb7af2b11f09e025c02f97245323ab79119362", ZephyrFormat.TinyLlama),
@@ -31,9 +32,12 @@ internal sealed class ChatTemplate
     /// <param name="hash">SHA-256 of its UTF-8 text without a final newline, in lower-case hexadecimal.</param>
     /// <param name="render">The template's work.</param>
     /// <param name="endOfTurn">See <see cref="EndOfTurn"/>.</param>
-    private ChatTemplate(string name, string hash, Func<ChatConversation, TemplatedText> render, string? endOfTurn = null)
+    /// <param name="tools">See <see cref="Tools"/>.</param>
+    private ChatTemplate(
+        string name, string hash, Func<ChatConversation, TemplatedText> render, string? endOfTurn = null, ToolFormat? tools = null)
     {
         EndOfTurn = endOfTurn;
+        Tools = tools;
         Name = name;
         this.hash = hash;
         this.render = render;
@@ -46,6 +50,9 @@ internal sealed class ChatTemplate
     /// out: none of the templates' models has anything to say there.)
     /// </summary>
     public string? EndOfTurn { get; }
+
+    /// <summary>How the model calls tools; null: the template has no place for them.</summary>
+    public ToolFormat? Tools { get; }
 
     /// <summary>The template with this text. One newline at its end makes no difference, as to Jinja it makes none.</summary>
     /// <exception cref="NotSupportedException">The text is none of the known templates'.</exception>
@@ -65,12 +72,15 @@ internal sealed class ChatTemplate
     /// <param name="addGenerationPrompt">Whether the text ends with the start of the assistant's reply, in templates that mark it.</param>
     /// <param name="bosToken">The tokenizer's BOS token, null where it has none.</param>
     /// <param name="eosToken">The tokenizer's EOS token, null where it has none.</param>
+    /// <param name="tools">What the model may call; null: nothing.</param>
     /// <exception cref="InvalidDataException">The template refuses the conversation; the message is the template's own.</exception>
-    public TemplatedText Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt, string? bosToken, string? eosToken)
+    public TemplatedText Render(
+        IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt, string? bosToken, string? eosToken,
+        IReadOnlyList<ChatTool>? tools = null)
     {
         ArgumentNullException.ThrowIfNull(messages);
         return messages.Count == 0
             ? throw new InvalidDataException("Cannot apply chat template to an empty conversation. Provide at least one message.")
-            : render(new ChatConversation(messages, addGenerationPrompt, bosToken, eosToken));
+            : render(new ChatConversation(messages, addGenerationPrompt, bosToken, eosToken) { Tools = tools ?? [] });
     }
 }

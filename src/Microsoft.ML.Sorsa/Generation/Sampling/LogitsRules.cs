@@ -100,6 +100,22 @@ internal sealed record TopP(double Mass) : ILogitsRule
     }
 }
 
+/// <summary>
+/// OpenAI's penalties: z − n · Frequency − Presence for every token that stands n times in the text so far; the prompt does not count.
+/// </summary>
+internal sealed record CountPenalty(double Frequency, double Presence)
+{
+    /// <param name="logits">One score per token of the vocabulary, changed in place.</param>
+    /// <param name="counts">How often each token stands in the text so far.</param>
+    public void Apply(Span<float> logits, IReadOnlyDictionary<int, int> counts)
+    {
+        foreach ((int id, int count) in counts)
+        {
+            logits[id] -= (float)((count * Frequency) + Presence);
+        }
+    }
+}
+
 /// <summary>p_i = exp(z_i) / Σ exp(z_j), in float64.</summary>
 internal static class Softmax
 {

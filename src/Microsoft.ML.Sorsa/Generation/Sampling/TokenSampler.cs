@@ -7,26 +7,37 @@ namespace Microsoft.ML.Sorsa.Generation.Sampling;
 internal sealed class TokenSampler
 {
     private readonly ILogitsRule[] _rules;
+    private readonly CountPenalty? _penalty;
     private readonly bool _greedy;
 
     public TokenSampler(GenerationOptions options)
     {
         options.Validate();
         _greedy = options.Temperature == 0;
+        _penalty = options.FrequencyPenalty != 0 || options.PresencePenalty != 0
+            ? new CountPenalty(options.FrequencyPenalty, options.PresencePenalty)
+            : null;
         _rules = [.. Rules(options)];
     }
 
     /// <param name="logits">One score per token of the vocabulary; used up.</param>
     /// <param name="seen">The tokens of the prompt and of the text so far.</param>
     /// <param name="uniform">A random number of [0, 1).</param>
+    /// <param name="counts">How often each token stands in the text so far, without the prompt; null: there is none.</param>
     /// <returns>The id of the token.</returns>
-    public int Choose(Span<float> logits, IReadOnlySet<int> seen, double uniform)
+    public int Choose(
+        Span<float> logits, IReadOnlySet<int> seen, double uniform, IReadOnlyDictionary<int, int>? counts = null)
     {
         if (!float.IsFinite(TensorPrimitives.Max<float>(logits)))
         {
             throw new InvalidDataException(
                 "The model's scores for the next token are not finite numbers: its weights are damaged, or its compute type is too " +
                 "narrow. Check the checkpoint, or compute in float32.");
+        }
+
+        if (counts is not null)
+        {
+            _penalty?.Apply(logits, counts);
         }
 
         foreach (ILogitsRule rule in _rules)
@@ -92,7 +103,7 @@ internal sealed class RowRandom
 {
     private readonly ulong _key;
 
-    public RowRandom(int seed, ReadOnlySpan<int> prompt)
+    public RowRandom(long seed, ReadOnlySpan<int> prompt)
     {
         _key = SplitMix64.Mix((ulong)seed + SplitMix64.Step);
         foreach (int id in prompt)
