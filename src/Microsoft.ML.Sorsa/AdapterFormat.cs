@@ -21,4 +21,10 @@ public enum AdapterFormat
     /// difference of what was trained and what it started from; AdaLoRA, LoRA and rsLoRA at their own rank.
     /// </summary>
     LoraDifference,
+
+    /// <summary>
+    /// The same as <see cref="LoraDifference"/>, as one file that llama.cpp, Ollama and LLamaSharp load beside the base's GGUF file
+    /// (<see cref="SorsaGgufExtensions.SaveGguf"/>): DoRA, and what was trained beside a quantised base, are refused.
+    /// </summary>
+    Gguf,
 }

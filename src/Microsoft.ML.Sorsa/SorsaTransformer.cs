@@ -11,6 +11,7 @@ using Microsoft.ML.Sorsa.Evaluation.Likelihoods;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Gguf;
 using Microsoft.ML.Sorsa.Interop;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
@@ -213,13 +214,13 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     public void SaveHuggingFace(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        _turns.TakeActive(() => HuggingFaceFolder.Write(Model, folder, Card()));
+        Write((model, _) => HuggingFaceFolder.Write(model, folder, Card()));
     }
 
     /// <summary>
     /// Writes what was trained, or the loaded adapter that is in use, apart from its base, with a model card beside it.
     /// </summary>
-    /// <param name="folder">A new folder, or an empty one. It appears when everything in it is written.</param>
+    /// <param name="folder">A new folder, or an empty one (Gguf: a file). It appears when everything in it is written.</param>
     /// <param name="format">How.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
     /// <exception cref="InvalidOperationException">
@@ -239,6 +240,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
             {
                 AdapterFormat.Peft => PeftFolder.Write,
                 AdapterFormat.LoraDifference => PeftFolder.WriteDifference,
+                AdapterFormat.Gguf => (adapter, path, _) => LoraFile.Write(adapter, Model.Network.Config, path),
                 _ => AdapterFolder.Write,
             };
             write(weights, folder, Card(format));
@@ -332,6 +334,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         nn.Module module = _model?.Network ?? ((ForeignModel)_languageModel).Module;
         return new TokenScorer(_languageModel, network, module, _prompts, act => _turns.Take(() => adapter, act));
     }
+
+    /// <summary>Reads the weights with the adapter that is in use in place.</summary>
+    internal void Write(Action<TextModel, IHost> write) => _turns.TakeActive(() => write(Model, _host));
 
     /// <summary>ML.NET calls this when it loads a zip.</summary>
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)

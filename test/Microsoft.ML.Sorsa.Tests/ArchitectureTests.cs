@@ -34,6 +34,7 @@ public sealed class ArchitectureTests
         ["Training"] = ["Adapters", "Analysis", "Data", "Models", "Checkpoints", "Optimizers"],
         ["Generation"] = ["Data", "Models", "Tokenization"],
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
+        ["Gguf"] = ["Persistence", "Generation", "Adapters", "Models", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],
         ["Memory"] = ["Adapters", "Models"],
         ["Reports"] = ["Training", "Adapters", "Data", "Checkpoints"],
@@ -165,11 +166,12 @@ public sealed class ArchitectureTests
     [TestMethod]
     public void PackagesAreNotFriends()
     {
-        string[] known = ["Microsoft.ML.Sorsa.Tests", "Microsoft.ML.Sorsa.Benchmarks"];
+        string[] known = ["Microsoft.ML.Sorsa.Tests", "Microsoft.ML.Sorsa.Benchmarks", "Microsoft.ML.Sorsa.LLamaSharp.Tests"];
         string[] friends = [.. PackageAssemblies.SelectMany(package => package.GetCustomAttributes<InternalsVisibleToAttribute>())
             .Select(friend => friend.AssemblyName)];
 
-        Assert.HasCount(2 * PackageAssemblies.Length, friends);
+        // The last is the library's alone.
+        Assert.HasCount((2 * PackageAssemblies.Length) + 1, friends);
         Assert.IsEmpty(friends.Except(known, StringComparer.Ordinal));
     }
 

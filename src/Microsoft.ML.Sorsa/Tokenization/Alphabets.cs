@@ -50,6 +50,10 @@ internal sealed class CharacterAlphabet : SymbolAlphabet
         }
     }
 
+    public override int? UnknownId => _unknown.Id;
+
+    public override bool HasEveryByte => _idOfByte is not null;
+
     /// <summary>How the vocabulary writes a single byte.</summary>
     public static string ByteToken(byte value) => string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>");
 
@@ -111,6 +115,10 @@ internal sealed class ByteAlphabet : SymbolAlphabet
             _idOfByte[i] = vocabulary.TryFind([s_charOfByte[i]], out int id) ? id : Missing;
         }
     }
+
+    public override int? UnknownId => _unknown.Id;
+
+    public override bool HasEveryByte => !_idOfByte.Contains(Missing);
 
     /// <summary>How the vocabulary writes these bytes.</summary>
     public static string Write(ReadOnlySpan<byte> bytes) => string.Create(bytes.Length, bytes, static (chars, bytes) =>
@@ -199,6 +207,12 @@ internal sealed class ByteAlphabet : SymbolAlphabet
 /// <summary>What the merges of a word start from: its bytes or its characters.</summary>
 internal abstract class SymbolAlphabet
 {
+    /// <summary>The token for what the vocabulary lacks; null where there is none.</summary>
+    public abstract int? UnknownId { get; }
+
+    /// <summary>Whether every text can be spelled, by bytes where the vocabulary has nothing else.</summary>
+    public abstract bool HasEveryByte { get; }
+
     /// <summary>The most symbols that a UTF-16 unit can become: its bytes in UTF-8.</summary>
     public const int MaxSymbolsPerChar = 3;
 

@@ -15,6 +15,13 @@ internal sealed class BpeModel(Vocabulary vocabulary, SymbolAlphabet alphabet, M
 
     private readonly WordCache _cache = new();
 
+    public SymbolAlphabet Alphabet => alphabet;
+
+    public MergeTable Merges => merges;
+
+    /// <summary>A word that is a token as a whole is that token, whatever the merges say (ignore_merges).</summary>
+    public bool WholeWordsFirst => wholeWordsFirst;
+
     /// <summary>
     /// Whether a text may be cut in front of every <paramref name="mark"/> that follows another character: no token reaches across such a
     /// place, so the ids stay the same. That is what keeps a text without a pre-tokenizer from being a single word of megabytes.

@@ -20,6 +20,11 @@ internal sealed class MergeTable
 
     private MergeTable(Dictionary<Pair, Merge> merges) => _merges = merges;
 
+    /// <summary>All of them, the first to be made first; of equal rank those of the lower ids.</summary>
+    public IEnumerable<(int Left, int Right, int Product)> InOrder => _merges
+        .OrderBy(merge => merge.Value.Rank).ThenBy(merge => merge.Key.Left).ThenBy(merge => merge.Key.Right)
+        .Select(merge => (merge.Key.Left, merge.Key.Right, merge.Value.Id));
+
     /// <summary>The ids that merges lead to.</summary>
     public IEnumerable<int> Products => _merges.Values.Select(merge => merge.Id);
 
@@ -60,6 +65,9 @@ internal sealed class MergeTable
 
         return new MergeTable(merges);
     }
+
+    /// <summary>Whether these two neighbours can become one.</summary>
+    public bool Has(int left, int right) => _merges.ContainsKey(new Pair(left, right));
 
     /// <summary>Merges symbols in place and returns how many are left.</summary>
     public int Apply(Span<int> symbols) => symbols.Length <= ShortWord ? ApplyToShort(symbols) : ApplyToLong(symbols);

@@ -5,7 +5,11 @@ namespace Microsoft.ML.Sorsa.Tokenization;
 /// <summary>Reads the pre-tokenizer of tokenizer.json: the stages that cut a text into words.</summary>
 internal sealed class PreTokenizerReader
 {
+    /// <summary>Names of stages that are no regular expression: each digit alone, runs of digits, in front of every mark.</summary>
+    public const string EachDigit = "Digits, one by one", DigitRuns = "Digits", EveryMark = "Metaspace";
+
     private readonly List<Func<IPieceSink, IPieceSink>> _stages = [];
+    private readonly List<string> _names = [];
     private readonly List<TextRewrite> _rewrites = [];
 
     private PreTokenizerReader()
@@ -14,6 +18,9 @@ internal sealed class PreTokenizerReader
 
     /// <summary>What happens to the text before the first cut (Metaspace's marks).</summary>
     public IReadOnlyList<TextRewrite> Rewrites => _rewrites;
+
+    /// <summary>The stages by name: their pattern, where they have one.</summary>
+    public IReadOnlyList<string> Stages => _names;
 
     /// <summary>Whether words are bytes to the model.</summary>
     public bool ByteLevel { get; private set; }
@@ -64,7 +71,7 @@ internal sealed class PreTokenizerReader
             case "Digits":
                 json.AllowOnly("type", "individual_digits");
                 bool individual = json.Find("individual_digits")?.Flag ?? false;
-                _stages.Add(next => new DigitSplitter(individual, next));
+                Add(individual ? EachDigit : DigitRuns, next => new DigitSplitter(individual, next));
                 break;
 
             case "Split":
@@ -82,6 +89,12 @@ internal sealed class PreTokenizerReader
             default:
                 throw json["type"].Unsupported("supported pre-tokenizers are Digits, Split, ByteLevel, Metaspace and Sequence");
         }
+    }
+
+    private void Add(string name, Func<IPieceSink, IPieceSink> stage)
+    {
+        _names.Add(name);
+        _stages.Add(stage);
     }
 
     private void AddSplit(JsonReader json)
@@ -105,7 +118,7 @@ internal sealed class PreTokenizerReader
             throw pattern["Regex"].Unsupported(error.Message);
         }
 
-        _stages.Add(next => new PatternSplitter(compiled, next));
+        Add(pattern["Regex"].Text, next => new PatternSplitter(compiled, next));
     }
 
     private void AddByteLevel(JsonReader json)
@@ -120,7 +133,7 @@ internal sealed class PreTokenizerReader
         if (json.Find("use_regex")?.Flag ?? true)
         {
             SplitPattern pattern = new(SplitPattern.Gpt2, json.Place);
-            _stages.Add(next => new PatternSplitter(pattern, next));
+            Add(SplitPattern.Gpt2, next => new PatternSplitter(pattern, next));
         }
 
         ByteLevel = true;
@@ -153,7 +166,7 @@ internal sealed class PreTokenizerReader
         _rewrites.Add(new MetaspaceRewrite(mark[0], prefix));
         if (json.Find("split")?.Flag ?? true)
         {
-            _stages.Add(next => new MarkSplitter(mark[0], everyMark: true, next));
+            Add(EveryMark, next => new MarkSplitter(mark[0], everyMark: true, next));
         }
     }
 }

@@ -53,6 +53,8 @@ internal static class SentencePieceReader
             AddedTokens = [.. ReadAddedTokens(model)],
             // SentencePiece marks the beginning of each stretch between special tokens, whatever it begins with.
             Rewrites = prefix ? [new PrependRewrite(mark.New), mark] : [mark],
+            Model = bpe,
+            Scores = [.. model.Pieces.Select(piece => piece.Score)],
             Encoder = bpe.AllowsCutAt(MarkSplitter.Space) ? new MarkSplitter(MarkSplitter.Space, everyMark: false, bpe) : bpe,
             Decoder = new ByteFallbackDecoder([new ReplaceRewrite(mark.New, mark.Old)], ' ', prefix ? 1 : 0),
             AddsBos = true,

@@ -25,7 +25,7 @@ internal sealed class TextTokenizer : ITextTokenizer
     {
         Files = files;
         TokenizerSettings settings = TokenizerSettings.Read(files);
-        TokenizerPipeline pipeline = ReadPipeline(files, settings);
+        TokenizerPipeline pipeline = Pipeline = ReadPipeline(files, settings);
         AddedVocabulary added = _added = new(pipeline, settings);
         if (added.OwnSize() is var own && own > rows)
         {
@@ -106,6 +106,18 @@ internal sealed class TextTokenizer : ITextTokenizer
 
     /// <summary>Whether <see cref="Encode"/> with special tokens begins with <see cref="BosTokenId"/>.</summary>
     public bool AddsBos => BosTokenId is int bos && _prefix.Length > 0 && _prefix[0] == bos;
+
+    /// <summary>What its file says.</summary>
+    internal TokenizerPipeline Pipeline { get; }
+
+    /// <summary>The tokens that are found in a text as a whole.</summary>
+    internal IEnumerable<AddedToken> AddedTokens => _added.Tokens;
+
+    /// <summary>What stands in front of every text.</summary>
+    internal IReadOnlyList<int> Prefix => _prefix;
+
+    /// <summary>What stands behind every text.</summary>
+    internal IReadOnlyList<int> Suffix => _suffix;
 
     /// <summary>Reads the tokenizer of a model folder.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>

@@ -41,6 +41,8 @@ internal static class TiktokenReader
             File = File,
             Vocabulary = vocabulary,
             AddedTokens = [.. special],
+            Model = bpe,
+            Stages = [SplitPattern.Llama3],
             Encoder = new PatternSplitter(new SplitPattern(SplitPattern.Llama3, File), bpe),
             Decoder = new ByteLevelDecoder(),
             AddsBos = true,

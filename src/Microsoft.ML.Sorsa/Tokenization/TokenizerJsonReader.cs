@@ -32,6 +32,8 @@ internal static class TokenizerJsonReader
             AddedTokens = [.. AddedTokenReader.ReadList(root.Find("added_tokens"))],
             Normalizer = NormalizerReader.Read(root.Find("normalizer")).Rewrites,
             Rewrites = preTokenizer.Rewrites,
+            Model = bpe,
+            Stages = preTokenizer.Stages,
             Encoder = preTokenizer.Chain(bpe),
             Decoder = DecoderReader.Read(root.Find("decoder") ?? throw new NotSupportedException(
                 $"{File}: without a 'decoder' tokens cannot become text again; supported are ByteLevel and Sequence.")),

@@ -18,6 +18,17 @@ internal sealed record TokenizerPipeline
     /// <summary>What happens to what is left then (Metaspace's marks).</summary>
     public IReadOnlyList<TextRewrite> Rewrites { get; init; } = [];
 
+    /// <summary>What the chain ends with.</summary>
+    public required BpeModel Model { get; init; }
+
+    /// <summary>
+    /// How the chain cuts a text into words, stage by stage: a regular expression, or one of <see cref="PreTokenizerReader"/>'s names.
+    /// </summary>
+    public IReadOnlyList<string> Stages { get; init; } = [];
+
+    /// <summary>The score of each token of the vocabulary, where the file has scores: a higher one merges before a lower one.</summary>
+    public IReadOnlyList<float>? Scores { get; init; }
+
     /// <summary>The chain from a rewritten text to ids.</summary>
     public required IPieceSink Encoder { get; init; }
 

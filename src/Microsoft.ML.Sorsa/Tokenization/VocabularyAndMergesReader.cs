@@ -29,6 +29,7 @@ internal static class VocabularyAndMergesReader
         }
 
         Vocabulary tokens = TokenizerJsonReader.ReadVocabulary(JsonReader.Parse(VocabJson, vocabulary), VocabJson);
+        string pattern = qwen ? SplitPattern.Qwen2 : SplitPattern.Gpt2;
         BpeModel bpe = new(
             tokens, new ByteAlphabet(tokens, new UnknownToken(null, Fuse: false)), ReadMerges(merges, tokens), wholeWordsFirst: false);
         return new TokenizerPipeline
@@ -36,7 +37,9 @@ internal static class VocabularyAndMergesReader
             File = VocabJson,
             Vocabulary = tokens,
             Normalizer = qwen ? [new UnicodeRewrite(Composes: true, Compatibility: false)] : [],
-            Encoder = new PatternSplitter(new SplitPattern(qwen ? SplitPattern.Qwen2 : SplitPattern.Gpt2, VocabJson), bpe),
+            Model = bpe,
+            Stages = [pattern],
+            Encoder = new PatternSplitter(new SplitPattern(pattern, VocabJson), bpe),
             Decoder = new ByteLevelDecoder(),
             ImpliedBos = qwen ? null : EndOfText,
             ImpliedEos = EndOfText,

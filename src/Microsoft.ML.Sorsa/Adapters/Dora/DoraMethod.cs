@@ -30,7 +30,8 @@ internal sealed class DoraMethod : AdapterMethod
         Restore = saved => new DoraLinear(
             saved.Freeze(), saved.Copy("lora_A"), saved.Copy("lora_B"), saved.Copy(Magnitude), saved.Bias, saved.Scale),
         Peft = new PeftForm(UseDora: true),
-        NoLoraDifference = "DoRA scales whole rows, which no LoRA adapter does. Choose AdapterFormat.Peft, which has DoRA.",
+        NoLoraDifference = "DoRA scales whole rows, which no LoRA adapter does. Choose AdapterFormat.Peft, which has DoRA, "
+            + "or save the merged model with SaveHuggingFace or SaveGguf.",
     };
 
     public override MethodDescriptor Method => Descriptor;

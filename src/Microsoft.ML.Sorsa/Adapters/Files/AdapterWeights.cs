@@ -38,6 +38,12 @@ internal sealed record AdapterWeights(
     /// <summary>r: the largest of the projections'.</summary>
     public int Rank => (int)Tensors.Values.Max(tensors => Method.SizeOf(Axis.Rank, tensors));
 
+    /// <summary>Why the update is no LoRA over the untouched base, and what to choose instead; null where it is one.</summary>
+    public string? WhyNoDifference => IsQuantized
+        ? "The adapter was trained beside a quantised base; over the untouched one it is another model. "
+            + "Choose AdapterFormat.Sorsa, or save the merged model with SaveHuggingFace or SaveGguf."
+        : Method.NoLoraDifference;
+
     /// <summary>Copies what the adapters hold; null where there is nothing but trained weights.</summary>
     public static AdapterWeights? Of(AdapterSet adapters, string? baseFingerprint) =>
         Of(adapters, baseFingerprint, tensor => tensor.to(ScalarType.Float32, CPU, copy: true));

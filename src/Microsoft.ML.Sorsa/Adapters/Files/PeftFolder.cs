@@ -32,11 +32,7 @@ internal static class PeftFolder
     /// <exception cref="NotSupportedException">The update is no product of two factors.</exception>
     public static void WriteDifference(AdapterWeights weights, string folder, byte[]? card = null)
     {
-        string? reason = weights.IsQuantized
-            ? "The adapter was trained beside a quantised base; over the untouched one it is another model. "
-                + "Choose AdapterFormat.Sorsa, or SaveHuggingFace for the merged model."
-            : weights.Method.NoLoraDifference;
-        if (reason is not null)
+        if (weights.WhyNoDifference is { } reason)
         {
             throw new NotSupportedException(reason);
         }

@@ -1,0 +1,43 @@
+namespace Microsoft.ML.Sorsa.LLamaSharp.Tests;
+
+/// <summary>The likeliest continuations in float32 are the same, token by token and as text.</summary>
+[TestClass]
+[TestCategory("Gguf")]
+public sealed class GreedyTests
+{
+    private const int Tokens = 64;
+
+    [TestMethod]
+    [DataRow("Tom has 3 apples. He buys 5 more. How many apples does Tom have?")]
+    [DataRow("A ball costs 59 dollars. Nora pays with 88 dollars.")]
+    public void TheBundledModel(string prompt) => Compare(TestData.TinyLlama, prompt);
+
+    [TestMethod]
+    [DataRow("The capital of France is")]
+    [DataRow("<|im_start|>user\nWrite a short story about a robot.<|im_end|>\n<|im_start|>assistant\n")]
+    public void SmolLM2(string prompt) => Compare(TestData.Require(TestData.SmolLM2), prompt);
+
+    [TestMethod]
+    [DataRow("mistral-headdim")]
+    [DataRow("llama3-rope")]
+    public void AGoldenModel(string name)
+    {
+        using var folder = new TemporaryFolder();
+        Compare(ModelFolders.Golden(name, folder.Path), "Some words.");
+    }
+
+    private static void Compare(string folder, string prompt)
+    {
+        using var temporary = new TemporaryFolder();
+        using OwnModel own = OwnModel.Load(folder);
+        own.Transformer.SaveGguf(temporary.File("model.gguf"), GgufType.F32);
+        using var client = new LlamaClient(temporary.File("model.gguf"));
+        int[] ids = own.Tokenize(prompt, addSpecial: true, parseSpecial: true);
+        CollectionAssert.AreEqual(ids, client.Tokenize(prompt, addSpecial: true, parseSpecial: true));
+
+        int[] ours = own.Continue(ids, Tokens), theirs = client.Continue(ids, Tokens);
+
+        CollectionAssert.AreEqual(ours, theirs);
+        Assert.AreEqual(own.Tokenizer.Decode(ours, skipSpecialTokens: true), client.Text(theirs));
+    }
+}

@@ -1,0 +1,98 @@
+using System.Text;
+using LLama;
+using LLama.Common;
+using LLama.Native;
+
+namespace Microsoft.ML.Sorsa.LLamaSharp.Tests;
+
+/// <summary>A GGUF file as LLamaSharp runs it: keys and values in float32, so that nothing but the weights' type is rounded.</summary>
+internal sealed class LlamaClient : IDisposable
+{
+    private readonly LLamaWeights _weights;
+    private readonly LLamaContext _context;
+
+    /// <summary>What llama.cpp has to say besides errors is for those who debug it. It is told before the library is loaded.</summary>
+    static LlamaClient() => NativeLibraryConfig.All.WithLogCallback((level, message) =>
+    {
+        if (level == LLamaLogLevel.Error)
+        {
+            Console.Error.Write(message);
+        }
+    });
+
+    public LlamaClient(string path, uint contextSize = 512)
+    {
+        var parameters = new ModelParams(path)
+        {
+            ContextSize = contextSize,
+            BatchSize = contextSize,
+            UBatchSize = contextSize,
+            GpuLayerCount = 0,
+            Threads = 2,
+            BatchThreads = 2,
+            TypeK = GGMLType.GGML_TYPE_F32,
+            TypeV = GGMLType.GGML_TYPE_F32,
+            FlashAttention = false,
+        };
+        _weights = LLamaWeights.LoadFromFile(parameters);
+        _context = _weights.CreateContext(parameters);
+    }
+
+    public LLamaWeights Weights => _weights;
+
+    public int[] Tokenize(string text, bool addSpecial, bool parseSpecial) =>
+        [.. _weights.Tokenize(text, addSpecial, parseSpecial, Encoding.UTF8).Select(token => (int)token)];
+
+    /// <summary>The logits behind every id.</summary>
+    public float[][] Logits(IReadOnlyList<int> ids)
+    {
+        _context.NativeHandle.MemoryClear(true);
+        var batch = new LLamaBatch();
+        int[] places = [.. ids.Select((id, at) => batch.Add(id, at, LLamaSeqId.Zero, logits: true))];
+        Assert.AreEqual(DecodeResult.Ok, _context.NativeHandle.Decode(batch));
+        return [.. places.Select(place => _context.NativeHandle.GetLogitsIth(place).ToArray())];
+    }
+
+    /// <summary>The likeliest continuation, id by id.</summary>
+    public int[] Continue(IReadOnlyList<int> prompt, int count)
+    {
+        var continued = new List<int>();
+        float[] logits = Logits(prompt)[^1];
+        for (int i = 0; i < count; i++)
+        {
+            int best = Array.IndexOf(logits, logits.Max());
+            continued.Add(best);
+            var batch = new LLamaBatch();
+            int place = batch.Add(best, prompt.Count + i, LLamaSeqId.Zero, logits: true);
+            Assert.AreEqual(DecodeResult.Ok, _context.NativeHandle.Decode(batch));
+            logits = _context.NativeHandle.GetLogitsIth(place).ToArray();
+        }
+
+        return [.. continued];
+    }
+
+    /// <summary>The text of ids, with LLamaSharp's own decoder.</summary>
+    public string Text(IEnumerable<int> ids)
+    {
+        var decoder = new StreamingTokenDecoder(Encoding.UTF8, _weights);
+        foreach (int id in ids)
+        {
+            decoder.Add(id);
+        }
+
+        return decoder.Read();
+    }
+
+    /// <summary>Puts an adapter's file over the model.</summary>
+    public void UseAdapter(string path)
+    {
+        LoraAdapter adapter = _weights.NativeHandle.LoadLoraFromFile(path);
+        _context.NativeHandle.SetLoraAdapters([(adapter, 1f)]);
+    }
+
+    public void Dispose()
+    {
+        _context.Dispose();
+        _weights.Dispose();
+    }
+}
