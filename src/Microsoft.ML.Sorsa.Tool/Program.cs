@@ -1,3 +1,3 @@
 using Microsoft.ML.Sorsa.Tool;
 
-return CommandLine.Run(args, Console.In, Console.Out, Console.Error);
+return SorsaTool.Run(args, Console.In, Console.Out, Console.Error);

@@ -10,13 +10,15 @@ internal static class UnknownNames
     /// <exception cref="CommandException">The command line is none that can be run.</exception>
     public static void Verify(ParseResult parse)
     {
-        string verb = parse.CommandResult.Command is Verb known ? $"sorsa {known.Name}" : "sorsa", help = $"'{verb} --help' lists what there is.";
+        string verb = parse.CommandResult.Command is Verb known ? $"sorsa {known.Name}" : "sorsa";
+        string help = $"'{verb} --help' lists what there is.";
         string? unknown = OptionsTakenForArguments(parse).Concat(parse.UnmatchedTokens).FirstOrDefault();
         if (unknown is not null)
         {
             bool isOption = unknown.StartsWith('-');
             string name = unknown.Split('=', 2)[0];
-            string? near = Spelling.Nearest(name, isOption ? Options(parse) : parse.CommandResult.Command.Subcommands.Select(verb => verb.Name));
+            string? near = Spelling.Nearest(
+                name, isOption ? Options(parse) : parse.CommandResult.Command.Subcommands.Select(verb => verb.Name));
             throw new CommandException(ExitCode.Usage, string.Join(' ', new[]
             {
                 isOption ? $"There is no option {name}."
@@ -39,7 +41,7 @@ internal static class UnknownNames
         bool hasDashes = behind < parse.Tokens.Count;
         Token[] arguments = [.. parse.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens)];
         return arguments.SkipLast(hasDashes ? behind : 0).Select(token => token.Value)
-            .Where(value => value is ['-', '-', var second, ..] && char.IsAsciiLetter(second) && !value.Contains(' ', StringComparison.Ordinal));
+            .Where(value => value is ['-', '-', var first, ..] && char.IsAsciiLetter(first) && !value.Contains(' '));
     }
 
     private static IEnumerable<string> Options(ParseResult parse)

@@ -16,7 +16,8 @@ internal sealed class ModelOptions
 
     public string OutputColumnName { get; set; } = "Reply";
 
-    public PromptTemplate PromptTemplate { get; set; } = PromptTemplate.Alpaca;
+    /// <summary>Null: nobody chose one. Then Alpaca, and in a chat the tokenizer's own, if it has one.</summary>
+    public PromptTemplate? PromptTemplate { get; set; }
 
     public WeightType ComputeType { get; set; } = WeightType.Float32;
 

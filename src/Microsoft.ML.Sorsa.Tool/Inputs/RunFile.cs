@@ -17,8 +17,8 @@ internal sealed class RunSettings
     /// <summary>The share of the rows that are not trained on; 0: none.</summary>
     public double ValidationFraction { get; set; }
 
-    /// <summary>Checkpoints lie in the run's own folder; false where CheckpointFolder is said, null included, which is none.</summary>
-    public bool HasOwnCheckpoints { get; set; } = true;
+    /// <summary>Folders of the options that are said, null included, which is none; the others lie in the run's own folder.</summary>
+    public HashSet<string> SaidFolders { get; } = new(StringComparer.Ordinal);
 
     public SorsaFineTuningTrainer.Options Options { get; init; } = new();
 }
@@ -27,6 +27,10 @@ internal sealed class RunSettings
 internal static class RunFile
 {
     public const string Name = "run.json";
+
+    /// <summary>Options whose folders train makes in its own, where they are not said.</summary>
+    public static readonly IReadOnlyList<string> OwnFolders =
+        [nameof(SorsaFineTuningTrainer.Options.CheckpointFolder), nameof(SorsaFineTuningTrainer.Options.TensorBoardFolder)];
 
     private static readonly JsonSerializerOptions s_indented =
         new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -80,9 +84,9 @@ internal static class RunFile
             json[name] = isPath && value is not null ? JsonValue.Create(Whole(value.GetValue<string>())) : value?.DeepClone();
         }
 
-        if (settings.HasOwnCheckpoints)
+        foreach (string own in OwnFolders.Where(name => !settings.SaidFolders.Contains(name)))
         {
-            json.Remove(nameof(settings.Options.CheckpointFolder));
+            json.Remove(own);
         }
 
         File.WriteAllText(path, json.ToJsonString(s_indented) + "\n");
@@ -109,15 +113,16 @@ internal static class RunFile
                 + "'sorsa train --help' lists them.");
         }
 
-        return new RunSettings
+        var settings = new RunSettings
         {
             Data = rows.Data,
             ValidationData = rows.ValidationData,
             ValidationFraction = rows.ValidationFraction,
-            HasOwnCheckpoints = !json.EnumerateObject().Any(
-                option => OptionName.Bare(option.Name) == OptionName.Bare(nameof(options.CheckpointFolder))),
             Options = options,
         };
+        settings.SaidFolders.UnionWith(OwnFolders.Where(
+            name => json.EnumerateObject().Any(option => OptionName.Bare(option.Name) == OptionName.Bare(name))));
+        return settings;
     }
 
     private static string? Whole(string? path) => string.IsNullOrWhiteSpace(path) ? path : Path.GetFullPath(path);

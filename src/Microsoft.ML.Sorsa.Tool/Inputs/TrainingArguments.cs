@@ -60,7 +60,7 @@ internal sealed class TrainingArguments
         }
 
         _trainer.Apply(arguments, settings.Options);
-        settings.HasOwnCheckpoints &= !_trainer.Has(arguments, nameof(settings.Options.CheckpointFolder));
+        settings.SaidFolders.UnionWith(RunFile.OwnFolders.Where(name => _trainer.Has(arguments, name)));
         if (settings.ValidationFraction is not (>= 0 and < 1))
         {
             throw new CommandException(ExitCode.Usage, FormattableString.Invariant(

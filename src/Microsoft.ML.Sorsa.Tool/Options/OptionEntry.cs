@@ -91,8 +91,9 @@ internal sealed class OptionEntry
         }
     }
 
-    private static object Copy(PropertyInfo property, object? value) => value is null
-        ? Activator.CreateInstance(property.PropertyType)!
+    private object Copy(PropertyInfo property, object? value) => value is null
+        ? property.PropertyType.GetConstructor([])?.Invoke([]) ?? throw new CommandException(
+            ExitCode.Usage, $"{Name} belongs to {OptionName.Of(property.Name)}, which is not set. Set both.")
         : property.PropertyType.GetMethod("<Clone>$")?.Invoke(value, null) ?? value;
 
     private Option Create()

@@ -11,6 +11,10 @@ internal static class RunFolder
 
     public static string Checkpoints(string folder) => Path.Combine(folder, "checkpoints");
 
+    public static string TensorBoard(string folder) => Path.Combine(folder, "tensorboard");
+
+    public static string Report(string folder) => Path.Combine(folder, "report.html");
+
     public static string Model(string folder) => Path.Combine(folder, "model");
 
     public static string Adapter(string folder) => Path.Combine(folder, "adapter");

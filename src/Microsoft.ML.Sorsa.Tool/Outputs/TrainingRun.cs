@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tool.Inputs;
 
 namespace Microsoft.ML.Sorsa.Tool.Outputs;
@@ -26,12 +27,16 @@ internal static class TrainingRun
             double seconds = clock.Elapsed.TotalSeconds;
             JsonObject result = Report(progress, seconds);
             Save(model, HasAdapter(options), folder, result);
+            string page = RunFolder.Report(folder);
+            Output.Write(page, () => model.SaveReport(page));
+            result["report"] = page;
             session.Say($"model: {result["model"]!}");
             if (result["adapter"] is { } adapter)
             {
                 session.Say($"adapter: {adapter}");
             }
 
+            session.Say($"report: {page}");
             session.Say($"Ask it: sorsa generate {folder} \"...\"");
             return result;
         }
@@ -41,13 +46,14 @@ internal static class TrainingRun
         }
     }
 
-    /// <summary>Checkpoints go into the run's folder, unless others are named, or none.</summary>
-    public static void SetCheckpoints(RunSettings settings, string folder)
+    /// <summary>Checkpoints and TensorBoard's files go into the run's folder, unless others are named, or none.</summary>
+    public static void SetFolders(RunSettings settings, string folder)
     {
-        if (settings.HasOwnCheckpoints)
-        {
-            settings.Options.CheckpointFolder = Path.GetFullPath(RunFolder.Checkpoints(folder));
-        }
+        SorsaFineTuningTrainer.Options options = settings.Options;
+        options.CheckpointFolder = Own(nameof(options.CheckpointFolder), options.CheckpointFolder, RunFolder.Checkpoints(folder));
+        options.TensorBoardFolder = Own(nameof(options.TensorBoardFolder), options.TensorBoardFolder, RunFolder.TensorBoard(folder));
+
+        string? Own(string name, string? said, string own) => settings.SaidFolders.Contains(name) ? said : Path.GetFullPath(own);
     }
 
     /// <summary>

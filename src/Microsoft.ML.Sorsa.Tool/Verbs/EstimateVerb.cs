@@ -42,8 +42,8 @@ internal sealed class EstimateVerb : Verb
         SorsaFineTuningTrainer.Options options = settings.Options, defaults = new();
 
         // Nothing is written.
-        (options.CheckpointFolder, options.CheckpointSteps, options.KeepCheckpoints, options.Resume) =
-            (null, defaults.CheckpointSteps, defaults.KeepCheckpoints, defaults.Resume);
+        (options.TensorBoardFolder, options.CheckpointFolder, options.CheckpointSteps, options.KeepCheckpoints, options.Resume) =
+            (null, null, defaults.CheckpointSteps, defaults.KeepCheckpoints, defaults.Resume);
         (IDataView? train, IDataView? validation) = settings.Data is null ? (null, null) : RowFile.Load(session.Context, settings);
         SorsaMemoryEstimate memory = session.Sorsa.Estimate(options, train, validation);
         session.Say($"{OptionName.In(memory.ToString().TrimEnd())}");

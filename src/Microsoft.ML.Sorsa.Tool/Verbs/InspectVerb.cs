@@ -14,7 +14,7 @@ internal sealed class InspectVerb : Verb
 {
     private readonly Argument<string> _path = new("path")
     {
-        Description = "A model, an adapter, a model zip, a checkpoint, a folder that train wrote, or rows.",
+        Description = "A model, an adapter, a model zip, a GGUF file, a checkpoint, a folder that train wrote, or rows.",
     };
 
     private readonly OptionTable<SorsaFineTuningTrainer.Options> _trainer = RunFile.TrainerOptions();
@@ -51,6 +51,7 @@ internal sealed class InspectVerb : Verb
             return Path.GetExtension(path).ToLowerInvariant() switch
             {
                 ".zip" => StoredModel.Zip(path),
+                ".gguf" => GgufSummary.Of(path),
                 ".safetensors" => StoredModel.Safetensors(path),
                 _ => StoredRows.Of(session, path, options),
             };

@@ -33,7 +33,7 @@ internal sealed class ResumeVerb : Verb
 
         // One that ended before its first checkpoint begins anew.
         settings.Options.Resume = ResumeMode.Auto;
-        TrainingRun.SetCheckpoints(settings, folder);
+        TrainingRun.SetFolders(settings, folder);
         return TrainingRun.Go(session, settings, folder);
     }
 }

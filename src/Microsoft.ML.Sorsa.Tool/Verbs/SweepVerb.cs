@@ -223,6 +223,6 @@ internal sealed class SweepVerb : Verb
 
         private static string Outcome(TrialResult result) => result.Metric is { } metric
             ? FormattableString.Invariant($"metric {metric:G5}")
-            : FormattableString.Invariant($"validation loss {result.Curve.Select(point => point.Loss).DefaultIfEmpty(double.NaN).Min():G5}");
+            : FormattableString.Invariant($"validation loss {result.Curve.Select(point => point.Loss).Min():G5}");
     }
 }

@@ -28,7 +28,7 @@ internal sealed class TrainVerb : Verb
     {
         RunSettings settings = _training.Read(session.Arguments);
         string folder = session.Arguments.GetValue(_out)!;
-        TrainingRun.SetCheckpoints(settings, folder);
+        TrainingRun.SetFolders(settings, folder);
 
         // Whatever can be refused is refused before a file is written.
         _ = session.Sorsa.FineTune(settings.Options);

@@ -9,7 +9,7 @@ using Microsoft.ML.Sorsa.Tool.Verbs;
 namespace Microsoft.ML.Sorsa.Tool;
 
 /// <summary>The command <c>sorsa</c>: parses, runs a verb, and tells errors.</summary>
-internal static class CommandLine
+internal static class SorsaTool
 {
     /// <summary>Runs one command line.</summary>
     /// <returns>One of <see cref="ExitCode"/>.</returns>
@@ -65,7 +65,7 @@ internal static class CommandLine
         };
         foreach (Verb verb in (Verb[])
         [
-            new TrainVerb(shell), new ResumeVerb(shell), new GenerateVerb(shell), new EvalVerb(shell),
+            new TrainVerb(shell), new ResumeVerb(shell), new ChatVerb(shell), new GenerateVerb(shell), new EvalVerb(shell),
             new SweepVerb(shell), new AnalyzeVerb(shell), new MergeVerb(shell), new ExportVerb(shell), new InspectVerb(shell),
             new EstimateVerb(shell), new CompletionVerb(shell),
         ])
@@ -75,26 +75,4 @@ internal static class CommandLine
 
         return root;
     }
-}
-
-/// <summary>What all verbs share.</summary>
-internal sealed class Shell(TextReader input)
-{
-    public TextReader Input => input;
-
-    public Option<bool> Json { get; } = new("--json")
-    {
-        Description = "One JSON object on the standard output, and nothing else there.",
-        Recursive = true,
-    };
-
-    public Option<int?> GpuDeviceId { get; } = new("--gpu-device-id")
-    {
-        Description = "The GPU to compute on, as MLContext.GpuDeviceId; without it the CPU computes.",
-        HelpName = "N",
-        Recursive = true,
-    };
-
-    /// <summary>Those that are the library's; help asks its documentation for them.</summary>
-    public List<OptionEntry> Options { get; } = [];
 }
