@@ -46,7 +46,7 @@ internal static class SorsaTool
         {
             Failure failure = Failure.Of(e);
             error.WriteLine($"sorsa: {failure.Message}");
-            if (parse.GetResult(shell.Json) is { Implicit: false })
+            if (arguments.TakeWhile(argument => argument != "--").Contains(shell.Json.Name))
             {
                 var json = new JsonObject { ["error"] = failure.Message, ["exitCode"] = failure.ExitCode };
                 output.WriteLine(json.ToJsonString(Session.Json));

@@ -3,10 +3,10 @@ namespace Microsoft.ML.Sorsa.Tool;
 /// <summary>Which name was meant.</summary>
 internal static class Spelling
 {
-    /// <summary>The name with the fewest letters to change, at most a third of them; null where none is that near.</summary>
+    /// <summary>The name with the fewest letters to change, at most a third of them, rounded up; null where none is that near.</summary>
     public static string? Nearest(string text, IEnumerable<string> names) =>
         names.Select(name => (Name: name, Distance: Distance(text, name)))
-            .Where(near => near.Distance <= Math.Max(1, text.TrimStart('-').Length / 3))
+            .Where(near => near.Distance <= (text.TrimStart('-').Length + 2) / 3)
             .OrderBy(near => near.Distance).ThenBy(near => near.Name, StringComparer.Ordinal)
             .Select(near => near.Name).FirstOrDefault();
 

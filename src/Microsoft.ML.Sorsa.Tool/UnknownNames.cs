@@ -28,6 +28,20 @@ internal static class UnknownNames
             }.Where(part => part is not null)));
         }
 
+        if (parse.CommandResult.Command is not Verb)
+        {
+            throw new CommandException(ExitCode.Usage,
+                $"No verb is named. Use one of {string.Join(", ", parse.CommandResult.Command.Subcommands.Select(verb => verb.Name))}.");
+        }
+
+        // None, or the next option taken for one.
+        if (parse.CommandResult.Children.OfType<OptionResult>().FirstOrDefault(
+            option => !option.Implicit && (option.Tokens.Count < option.Option.Arity.MinimumNumberOfValues
+                || option.Tokens.Any(token => Options(parse).Contains(token.Value)))) is { } empty)
+        {
+            throw new CommandException(ExitCode.Usage, $"{empty.Option.Name} has no value. {help}");
+        }
+
         if (parse.Errors.Count > 0)
         {
             throw new CommandException(ExitCode.Usage, $"{parse.Errors[0].Message.TrimEnd('.')}. {help}");

@@ -12,11 +12,11 @@ internal static class TrainingRun
     /// <param name="session">Where it is told.</param>
     /// <param name="settings">What run.json holds.</param>
     /// <param name="folder">The run's folder.</param>
+    /// <param name="progress">Told of the steps.</param>
     /// <exception cref="CommandException">It was interrupted: the message says how to go on.</exception>
-    public static JsonObject Go(Session session, RunSettings settings, string folder)
+    public static JsonObject Go(Session session, RunSettings settings, string folder, TrainingProgress progress)
     {
         SorsaFineTuningTrainer.Options options = settings.Options;
-        var progress = new TrainingProgress(session);
         (options.Progress, options.CancellationToken) = (progress, session.CancellationToken);
         SorsaFineTuningTrainer trainer = session.Sorsa.FineTune(options);
         (IDataView train, IDataView? validation) = RowFile.Load(session.Context, settings);

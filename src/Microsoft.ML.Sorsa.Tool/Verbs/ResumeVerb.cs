@@ -34,6 +34,6 @@ internal sealed class ResumeVerb : Verb
         // One that ended before its first checkpoint begins anew.
         settings.Options.Resume = ResumeMode.Auto;
         TrainingRun.SetFolders(settings, folder);
-        return TrainingRun.Go(session, settings, folder);
+        return TrainingRun.Go(session, settings, folder, new TrainingProgress(session));
     }
 }

@@ -39,6 +39,16 @@ internal sealed class TrainVerb : Verb
             Directory.CreateDirectory(folder);
             RunFile.Write(RunFolder.Config(folder), settings);
         });
-        return TrainingRun.Go(session, settings, folder);
+        var progress = new TrainingProgress(session);
+        try
+        {
+            return TrainingRun.Go(session, settings, folder, progress);
+        }
+        catch when (progress.Last is null && !session.CancellationToken.IsCancellationRequested)
+        {
+            // Refused: the same command is to work once it is mended.
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
     }
 }

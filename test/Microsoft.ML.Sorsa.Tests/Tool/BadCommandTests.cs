@@ -12,14 +12,14 @@ public sealed class BadCommandTests
     public static IEnumerable<object[]> Cases =>
     [
         // The command line.
-        ["", ExitCode.Usage, "verb"],
+        ["", ExitCode.Usage, "No verb is named"],
         ["trian", ExitCode.Usage, "Did you mean train?"],
         ["train {rows} --model-folder {model} --rnak 3", ExitCode.Usage, "Did you mean --rank?"],
         ["train {rows} --model-folder {model} --rank=abc", ExitCode.Usage, "--rank is 'abc'; it must be a whole number"],
-        ["train {rows} --model-folder {model} --rank", ExitCode.Usage, "--rank"],
+        ["train {rows} --model-folder {model} --out {folder}/out --rank", ExitCode.Usage, "--rank has no value"],
         ["train {rows} --model-folder {model} --rank 0", ExitCode.Usage, "--rank is 0; it must be at least 1"],
         ["train {rows} --model-folder {model} --rank 99999999999", ExitCode.Usage, "--rank is '99999999999'"],
-        ["train {rows} --model-folder {model} --rank 1000", ExitCode.Usage, "--rank is 1000"],
+        ["train {rows} --model-folder {model} --rank 1000", ExitCode.Usage, "--rank: "],
         ["train {rows} --model-folder {model} --method foo", ExitCode.Usage, "--method is 'foo'; it must be one of Sorsa, Lora"],
         ["train {rows} --model-folder {model} --method 3", ExitCode.Usage, "--method is '3'"],
         ["train {rows} --model-folder {model} --learning-rate NaN", ExitCode.Usage, "--learning-rate is NaN"],
@@ -103,6 +103,10 @@ public sealed class BadCommandTests
     public void TheErrorIsOneLineWithAnExitCode(string command, int exitCode, string expected)
     {
         using var folder = new TemporaryFolder();
+
+        // Where nothing else is said, nothing must be written either.
+        bool trains = command.StartsWith("train ", StringComparison.Ordinal) && !command.Contains("--out", StringComparison.Ordinal);
+        command += trains ? " --out {folder}/out" : "";
         string[] arguments = [.. command.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => Filled(word, folder))];
         string[] before = Write(folder);
 
