@@ -41,7 +41,8 @@ public sealed class ArchitectureTests
         ["Reports"] = ["Training", "Adapters", "Data", "Checkpoints"],
         ["FineTuning"] =
         [
-            "Training", "Analysis", "Memory", "Reports", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop", "Tokenization",
+            "Training", "Analysis", "Memory", "Reports", "Adapters", "Data", "Models", "Generation", "Checkpoints", "Interop",
+            "Tokenization",
         ],
     };
 

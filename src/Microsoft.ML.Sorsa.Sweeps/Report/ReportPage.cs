@@ -30,6 +30,7 @@ internal static class ReportPage
         dd { margin: 0; overflow-wrap: anywhere; }
         dl.answer { padding-top: 8px; border-top: 1px solid var(--line); }
         dl.answer dd { white-space: pre-wrap; }
+        dd.nothing { color: var(--quiet); font-style: italic; }
         code { display: inline-block; max-width: 100%; padding: 1px 4px; border-radius: 3px; background: var(--code);
             font: 13px Menlo, Consolas, monospace; overflow-wrap: anywhere; }
         .figures { display: grid; grid-template-columns: 1fr 1fr; grid-auto-flow: dense; gap: 28px 24px; margin: 24px 0; }

@@ -32,14 +32,14 @@ internal static class TrainingFigures
             yield break;
         }
 
-        yield return Curve("rate", "Learning rate", "Learning rate", "What each step was taken with.", step => step.LearningRate);
+        yield return Curve("rate", "Learning rate", "", "What each step was taken with.", step => step.LearningRate);
         yield return Curve(
             "norm", "Gradient norm", "Norm", "Of the loss's gradient, before it is clipped.", step => step.GradientNorm);
         if (training.Steps.Any(step => step.Orthonormality is not null))
         {
             yield return Curve(
-                "orthonormality", "Orthonormality", "L_reg", "How far the singular vectors are from orthonormal: Eq. (9), before each step.",
-                step => step.Orthonormality);
+                "orthonormality", "Orthonormality", "L_reg",
+                "How far the singular vectors are from orthonormal: Eq. (9), before each step.", step => step.Orthonormality);
         }
 
         yield return Curve(
@@ -60,14 +60,15 @@ internal static class TrainingFigures
     }
 
     private static ReportFigure Plot(
-        string name, string title, string axis, string note, (int Step, double Value)[] values, (int Step, double Value)[] marks, bool isWide)
+        string name, string title, string axis, string note, (int Step, double Value)[] values, (int Step, double Value)[] marks,
+        bool isWide)
     {
         double[] all = [.. values.Concat(marks).Select(point => point.Value)];
         bool isLogarithmic = all.Min() > 0 && all.Max() / all.Min() > WideRange && name is not "rate";
         PlotScale<double> across = PlotScale.Of(
             values.Concat(marks).Select(point => (double)point.Step), isLogarithmic: false, isWhole: true);
         PlotScale<double> up = PlotScale.Of(name is "rate" or "speed" ? all.Prepend(0) : all, isLogarithmic);
-        PlotModel plot = PlotInk.Empty(left: 82, top: 12, right: 12, bottom: 52);
+        PlotModel plot = PlotInk.Empty(left: 66, top: 12, right: 12, bottom: 52);
         plot.Axes.Add(new ScaleAxis(AxisPosition.Bottom, "Optimizer step", across.Ticks, margin: 0.03));
         plot.Axes.Add(new ScaleAxis(AxisPosition.Left, isLogarithmic ? $"{axis} (logarithmic)" : axis, up.Ticks, margin: 0.04));
         bool isSmoothed = values.Length >= Smoothed && name is "loss" or "norm";

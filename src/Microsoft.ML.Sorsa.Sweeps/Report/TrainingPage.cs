@@ -29,9 +29,10 @@ internal static class TrainingPage
             Section("Options", Options(training), "What was set stands out; the others have their defaults."));
     }
 
-    private const string MergeNote = "What was trained is merged into the weights, and these are rounded to the type that is saved. Largest "
-        + "rounding error: of one value. Relative: of a whole matrix, by its norm. Effective rank: in how many directions training moved a "
-        + "matrix. NF4: the relative error of quantising, where the base was quantised.";
+    private const string MergeNote =
+        "What was trained is merged into the weights, and these are rounded to the type that is saved. Largest rounding error: of one "
+        + "value. Relative: of a whole matrix, by its norm. Effective rank: in how many directions training moved a matrix. NF4: the "
+        + "relative error of quantising, where the base was quantised.";
 
     private static object[] Section(string heading, XElement table, string note) =>
     [
@@ -151,7 +152,9 @@ internal static class TrainingPage
     private static XElement[] Text(string name, string text) =>
     [
         new XElement("dt", name),
-        new XElement("dd", string.IsNullOrWhiteSpace(text) ? new XElement("em", "nothing") : PlainText.Of(text)),
+        string.IsNullOrWhiteSpace(text)
+            ? new XElement("dd", new XAttribute("class", "nothing"), "nothing")
+            : new XElement("dd", PlainText.Of(text)),
     ];
 
     private static XElement Options(SorsaTrainingRecord training) => Table(

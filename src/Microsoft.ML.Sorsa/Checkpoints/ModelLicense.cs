@@ -47,7 +47,9 @@ internal sealed partial record ModelLicense(IReadOnlyList<string> Ids, string? N
     /// <summary>The identifiers, and the name of what is called other.</summary>
     public override string ToString() => string.Join(", ", Ids) + (Name is null ? "" : $" ({Name})");
 
-    /// <summary>Reads what a folder says. A file that cannot be read says nothing: a license is not worth a model that does not open.</summary>
+    /// <summary>
+    /// Reads what a folder says. A file that cannot be read says nothing: a license is not worth a model that does not open.
+    /// </summary>
     public static ModelLicense Of(string folder)
     {
         try

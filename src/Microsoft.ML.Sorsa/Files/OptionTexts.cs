@@ -1,11 +1,15 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.Sorsa.Files;
 
 /// <summary>Options as texts for people: the same in every culture.</summary>
 internal static class OptionTexts
 {
+    /// <summary>Infinity is no number of JSON's, and a wrong option that is refused later.</summary>
+    private static readonly JsonSerializerOptions s_named = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+
     /// <summary>Properties that can be set, in the order in which they stand.</summary>
     /// <param name="options">Any object with properties.</param>
     /// <param name="isMeant">Which of them, by name.</param>
@@ -27,6 +31,6 @@ internal static class OptionTexts
         Enum name => name.ToString(),
         IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
         IEnumerable<string> names => string.Join(", ", names),
-        _ => JsonSerializer.Serialize(value, value.GetType()),
+        _ => JsonSerializer.Serialize(value, value.GetType(), s_named),
     };
 }

@@ -68,7 +68,9 @@ internal static partial class CardFrontMatter
 
     /// <summary>Plain words as they are; what is left in quotation marks, where YAML reads JSON's text.</summary>
     private static string Scalar(string text) =>
-        PlainPattern.IsMatch(text) && !s_words.Contains(text, StringComparer.OrdinalIgnoreCase) ? text : JsonSerializer.Serialize(text, s_quoted);
+        PlainPattern.IsMatch(text) && !s_words.Contains(text, StringComparer.OrdinalIgnoreCase)
+            ? text
+            : JsonSerializer.Serialize(text, s_quoted);
 
     [GeneratedRegex(@"\A[A-Za-z][A-Za-z0-9._/-]*\z")]
     private static partial Regex PlainPattern { get; }

@@ -44,8 +44,8 @@ internal sealed class Markdown
     }
 
     /// <summary>Lines as they are, whatever is in them: each is indented by four blanks.</summary>
-    public Markdown Literal(string text) => Block(string.Join(
-        '\n', text.ReplaceLineEndings("\n").Split('\n').Select(line => $"    {string.Concat(line.Where(letter => !char.IsControl(letter)))}")));
+    public Markdown Literal(string text) => Block(string.Join('\n', text.ReplaceLineEndings("\n").Split('\n')
+        .Select(line => $"    {string.Concat(line.Where(letter => !char.IsControl(letter)))}")));
 
     /// <summary>A table of cells that are Markdown already.</summary>
     public Markdown Table(IReadOnlyList<string> headings, IEnumerable<IReadOnlyList<string>> rows)

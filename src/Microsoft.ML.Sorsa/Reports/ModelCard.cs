@@ -190,12 +190,12 @@ internal sealed record ModelCard(
     private static string Code(AdapterFormat? format) => format is null
         ? """
           using var model = new MLContext().Sorsa().LoadModel("this folder", promptTemplate: template);
-          Console.WriteLine(model.Generate("..."));
+          string answer = model.Generate("...");
           """
         : """
           using var model = new MLContext().Sorsa().LoadModel("the base's folder", promptTemplate: template);
           model.LoadAdapter("name", "this folder");
           model.UseAdapter("name");
-          Console.WriteLine(model.Generate("..."));
+          string answer = model.Generate("...");
           """;
 }

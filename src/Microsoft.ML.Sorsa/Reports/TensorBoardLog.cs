@@ -28,7 +28,8 @@ internal sealed class TensorBoardLog : IDisposable
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new IOException(
-                $"{option} '{folder}' cannot be written: {error.Message} Name a folder that this process may write, or leave it null.", error);
+                $"{option} '{folder}' cannot be written: {error.Message} Name a folder that this process may write, or leave it null.",
+                error);
         }
     }
 

@@ -19,7 +19,9 @@ public sealed record SorsaTrainingRecord
     /// <summary>What trained.</summary>
     public required FineTuningMethod Method { get; init; }
 
-    /// <summary>The options that decide a run, in the order of the trainer's, without paths; what was null has the value that counted.</summary>
+    /// <summary>
+    /// The options that decide a run, in the order of the trainer's, without paths; what was null has the value that counted.
+    /// </summary>
     public required IReadOnlyList<TrainingOption> Options { get; init; }
 
     /// <summary>The rows that were trained on.</summary>

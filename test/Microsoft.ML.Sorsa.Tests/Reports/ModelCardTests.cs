@@ -163,7 +163,7 @@ public sealed partial class ModelCardTests
     [DataRow("README.md", "---\nlicense: <script>\n---\n", "unknown")]
     [DataRow("README.md", "---\nlicense: unknown\n---\n", "unknown")]
     [DataRow("readme.md", "---\nlicense: mit\n---\n", "mit")]
-    [DataRow("LICENSE", "                                 Apache License\n                           Version 2.0, January 2004\n", "apache-2.0")]
+    [DataRow("LICENSE", "                      Apache License\n                Version 2.0, January 2004\n", "apache-2.0")]
     [DataRow("LICENSE.txt", "MIT License\n\nCopyright (c) 2020 X\n", "mit")]
     [DataRow("LICENSE", "LLAMA 3.2 COMMUNITY LICENSE AGREEMENT\nLlama 3.2 Version Release Date: ...", "llama3.2")]
     [DataRow("LICENSE.md", "# The licence of nobody\n\nNo.", "other (The licence of nobody)")]
@@ -205,7 +205,7 @@ public sealed partial class ModelCardTests
 
         Assert.AreEqual("unknown", trained.Training!.BaseLicense);
         Assert.AreEqual("unknown", FrontMatter(card)["license"].Single());
-        Assert.Contains("unknown: no file in the base's folder says under which license it stands. Find out before you pass this on.", card);
+        Assert.Contains("unknown: no file in the base's folder says under which license it stands.", card);
     }
 
     private static SorsaTransformer Fit(

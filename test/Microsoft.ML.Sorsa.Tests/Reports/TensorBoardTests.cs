@@ -1,7 +1,9 @@
 using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Reports;
+using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Tests.Sweeps;
 using Microsoft.ML.Sorsa.Training;
 using Tensorboard;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
@@ -133,6 +135,26 @@ public sealed class TensorBoardTests
 
         Assert.HasCount(2, Directory.GetFiles(folder.Path));
         Assert.AreEqual("1 2", string.Join(' ', EventRecords.Series(folder.Path)["train/loss"].Select(point => point.Step)));
+    }
+
+    /// <summary>TensorBoard shows the folders of a folder side by side.</summary>
+    [TestMethod]
+    public void ASweepsTrialsHaveAFolderEach()
+    {
+        using var folder = new TemporaryFolder();
+        Options trainer = SweepTask.Trainer;
+        trainer.TensorBoardFolder = folder.Path;
+        using ExperimentResult result = SweepTask.Experiment.SetTrainer(trainer).SetMaxModelToExplore(2).Run();
+
+        CollectionAssert.AreEqual(
+            result.Trials.Select(trial => $"trial-{trial.TrialSettings.TrialId}").ToArray(),
+            Directory.GetDirectories(folder.Path).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal).ToArray());
+        foreach (TrialResult trial in result.Trials)
+        {
+            CollectionAssert.AreEqual(
+                trial.Curve.Select(point => ((long)point.Step, (float)point.Loss)).ToArray(),
+                EventRecords.Series(folder.File($"trial-{trial.TrialSettings.TrialId}"))["eval/loss"].ToArray());
+        }
     }
 
     [TestMethod]
