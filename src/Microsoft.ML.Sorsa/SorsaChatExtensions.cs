@@ -1,5 +1,6 @@
 using Microsoft.Extensions.AI;
 using Microsoft.ML.Sorsa.Chat;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -27,5 +28,27 @@ public static class SorsaChatExtensions
     {
         ArgumentNullException.ThrowIfNull(model);
         return new SorsaChatClient(model.Share(), model, options ?? new SorsaChatOptions());
+    }
+
+    /// <summary>
+    /// The model's hidden states as vectors of texts: what its last layer, behind the final norm, makes of the text's tokens. No prompt
+    /// template stands around a text; BOS stands in front where the tokenizer puts one.
+    /// </summary>
+    /// <param name="model">Stays the caller's. A text is read with the adapter that is in use.</param>
+    /// <param name="pooling">From the text's tokens to one vector, as long as the model's hidden size and not normalised.</param>
+    /// <param name="modelId">What the model is called in metadata and results.</param>
+    /// <remarks>
+    /// They are the states of a model that was trained to predict the next token, not of one that was trained so that texts of like meaning
+    /// have like vectors: good to compare texts within a narrow field, or as input of a classifier; worse than a trained embedding model in
+    /// search.
+    /// </remarks>
+    /// <exception cref="NotSupportedException">The model is an object of the user's own class.</exception>
+    public static IEmbeddingGenerator<string, Embedding<float>> AsEmbeddingGenerator(
+        this SorsaTransformer model, EmbeddingPooling pooling = EmbeddingPooling.Mean, string modelId = "sorsa")
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrWhiteSpace(modelId);
+        OptionRange.VerifyDefined(pooling, nameof(pooling));
+        return new SorsaEmbeddingGenerator(model.Share(), model, pooling, modelId);
     }
 }

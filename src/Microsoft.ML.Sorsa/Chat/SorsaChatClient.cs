@@ -50,9 +50,13 @@ internal sealed class SorsaChatClient : IChatClient
         // What is wrong with a request is said here and not at the first word of the answer.
         string? adapter = AdapterOf(options);
         (GenerationOptions generation, long seed) = ChatSettings.Read(options, _model.Generation, this);
-        int[] prompt = Encode(messages, options?.Instructions, Tools(options));
-        GenerationRow CreateRow() => _generator.With(generation).CreateRow(prompt, seed: seed);
-        return Stream(CreateRow, adapter, cancellationToken);
+        IReadOnlyList<ChatTool> tools = Tools(options);
+        ToolFormat? format = tools.Count > 0 ? _prompts.Tools : null;
+        int[] prompt = Encode(messages, options?.Instructions, tools);
+        TextGenerator generator = _generator.With(generation);
+        return Stream(
+            () => generator.CreateRow(prompt, seed: seed, shown: format?.Openings),
+            () => new AnswerReader(format, options?.AllowMultipleToolCalls ?? true), adapter, cancellationToken);
     }
 
     public object? GetService(Type serviceType, object? serviceKey = null)
@@ -71,25 +75,33 @@ internal sealed class SorsaChatClient : IChatClient
 
     /// <summary>Lines the request up when the first piece is asked for; each enumeration is an answer of its own.</summary>
     private async IAsyncEnumerable<ChatResponseUpdate> Stream(
-        Func<GenerationRow> createRow, string? adapter, [EnumeratorCancellation] CancellationToken cancellationToken)
+        Func<GenerationRow> createRow, Func<AnswerReader> createReader, string? adapter,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         GenerationRow row = createRow();
+        AnswerReader answer = createReader();
         GenerationRequest request = _batching.Start(row, () => adapter ?? _model.Adapters().Active, cancellationToken);
         string id = Guid.NewGuid().ToString("N");
         await foreach (string piece in request.Pieces().ConfigureAwait(false))
         {
-            yield return Update([new TextContent(piece)]);
+            if (answer.Push(piece) is { Length: > 0 } text)
+            {
+                yield return Update([new TextContent(text)]);
+            }
         }
 
-        ChatResponseUpdate last = Update([new UsageContent(new UsageDetails
+        (IReadOnlyList<AIContent> rest, bool isCall) = answer.Complete();
+        ChatResponseUpdate last = Update([.. rest, new UsageContent(new UsageDetails
         {
             InputTokenCount = row.Prompt.Length,
             CachedInputTokenCount = request.KeptTokens,
             OutputTokenCount = row.NewIds.Count,
             TotalTokenCount = row.Prompt.Length + row.NewIds.Count,
         })]);
-        last.FinishReason = row.Stopped == StopReason.Length ? ChatFinishReason.Length : ChatFinishReason.Stop;
+        last.FinishReason = isCall ? ChatFinishReason.ToolCalls
+            : row.Stopped == StopReason.Length ? ChatFinishReason.Length
+            : ChatFinishReason.Stop;
         yield return last;
 
         ChatResponseUpdate Update(IList<AIContent> contents) => new(ChatRole.Assistant, contents)
@@ -122,15 +134,30 @@ internal sealed class SorsaChatClient : IChatClient
             return [];
         }
 
-        throw new NotSupportedException(
-            $"ChatOptions.Tools has {NameList.Join([.. tools.Select(tool => tool.Name)])}, and "
-            + (_prompts.ChatTemplateName is { } name ? $"the chat template {name}" : "the model's prompt template")
-            + " has no place for tools. Leave them out, or use a model whose template has: mistral-instruct-v0.3.");
+        if (_prompts.Tools is null)
+        {
+            throw new NotSupportedException(
+                $"ChatOptions.Tools has {NameList.Join([.. tools.Select(tool => tool.Name)])}, and {TemplateName} has no place for tools. "
+                + $"Leave them out, or use a model whose template has: {string.Join(", ", ChatTemplate.WithTools)}.");
+        }
+
+        return options.ToolMode is not RequiredChatToolMode ? ConversationReader.Tools(tools) : throw new NotSupportedException(
+            "ChatOptions.ToolMode requires a call, and this client does not constrain what the model writes. Use ChatToolMode.Auto, and "
+            + "ask for the call in the messages.");
     }
+
+    private string TemplateName => _prompts.ChatTemplateName is { } name ? $"the chat template {name}" : "the model's prompt template";
 
     private int[] Encode(IEnumerable<ChatMessage> messages, string? instructions, IReadOnlyList<ChatTool> tools)
     {
         IReadOnlyList<Data.Chat.ChatMessage> conversation = ConversationReader.Messages(messages, instructions);
+        if (_prompts.Tools is null && conversation.FirstOrDefault(message => message.ToolCalls.Count > 0) is { } calling)
+        {
+            throw new NotSupportedException(
+                $"A message calls the tool {calling.ToolCalls[0].Name}, and {TemplateName} has no place for calls: the model would not see "
+                + "it. Leave calls and their results out, or say in words what they gave.");
+        }
+
         int[] ids;
         try
         {
@@ -139,9 +166,8 @@ internal sealed class SorsaChatClient : IChatClient
         catch (InvalidDataException refusal)
         {
             throw new ArgumentException(
-                $"{(_prompts.ChatTemplateName is { } name ? $"The chat template {name}" : "The model's prompt template")} refuses the "
-                + $"messages ({NameList.Join([.. conversation.Select(message => message.Role)])}): "
-                + $"{refusal.Message}", nameof(messages), refusal);
+                $"{char.ToUpperInvariant(TemplateName[0])}{TemplateName[1..]} refuses the messages, whose roles are "
+                + $"{NameList.Join([.. conversation.Select(message => message.Role)])}: {refusal.Message}", nameof(messages), refusal);
         }
 
         int positions = _model.Model.MaxPositions;

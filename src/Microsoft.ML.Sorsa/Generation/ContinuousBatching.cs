@@ -194,12 +194,11 @@ internal sealed class ContinuousBatching : IDisposable
             _model.Take(_prefixes.Adapter, () =>
             {
                 _batch ??= new GenerationBatch(_model.Model.Start(Room, _prefixes), Fail);
+                ReadPrompts(_batch);
                 if (_batch.Rows.Count > 0)
                 {
                     _batch.Step();
                 }
-
-                ReadPrompts(_batch);
             });
         }
         catch (Exception error)

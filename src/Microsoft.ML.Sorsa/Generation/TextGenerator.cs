@@ -127,14 +127,19 @@ internal sealed class TextGenerator
     /// <param name="ids">Its prompt.</param>
     /// <param name="index">Its place among the prompts, for errors; null: it comes alone.</param>
     /// <param name="seed">Null: the options' own.</param>
+    /// <param name="shown">Special tokens that are not left out of the text; null: none.</param>
     /// <exception cref="ArgumentException">The prompt leaves no room in the model's positions.</exception>
-    public GenerationRow CreateRow(int[] ids, int? index = null, long? seed = null)
+    public GenerationRow CreateRow(int[] ids, int? index = null, long? seed = null, IReadOnlyList<string>? shown = null)
     {
-        ITextStream stream = _prompts.Tokenizer.CreateStream();
+        ITextTokenizer tokenizer = _prompts.Tokenizer;
+        ITextStream stream = tokenizer.CreateStream();
+        return _generator.CreateRow(ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings, Hidden), seed);
 
         // Some models have more rows than tokens, so that their sizes are round: such an id has no text.
-        string Push(int id) => id >= _prompts.Tokenizer.VocabularySize ? "" : stream.Push(id);
-        return _generator.CreateRow(
-            ids, index, new GeneratedText(Push, stream.Flush, _options.StopStrings, _prompts.Tokenizer.SpecialText), seed);
+        string Push(int id) => id >= tokenizer.VocabularySize ? "" : IsShown(id) ? tokenizer.SpecialText(id)! : stream.Push(id);
+
+        string? Hidden(int id) => IsShown(id) ? null : tokenizer.SpecialText(id);
+
+        bool IsShown(int id) => shown is { Count: > 0 } && tokenizer.SpecialText(id) is { } text && shown.Contains(text);
     }
 }

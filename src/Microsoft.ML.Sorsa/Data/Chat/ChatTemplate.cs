@@ -54,6 +54,10 @@ internal sealed class ChatTemplate
     /// <summary>How the model calls tools; null: the template has no place for them.</summary>
     public ToolFormat? Tools { get; }
 
+    /// <summary>Those that have a place for tools.</summary>
+    public static IReadOnlyList<string> WithTools { get; } =
+        [.. Known.Where(template => template.Tools is not null).Select(template => template.Name)];
+
     /// <summary>The template with this text. One newline at its end makes no difference, as to Jinja it makes none.</summary>
     /// <exception cref="NotSupportedException">The text is none of the known templates'.</exception>
     public static ChatTemplate FromText(string jinja)
@@ -64,7 +68,8 @@ internal sealed class ChatTemplate
         return Array.Find(Known, template => template.hash == found) ?? throw new NotSupportedException(
             $"This chat template (SHA-256 {found}) is not one that can be rendered. Known are: " +
             $"{string.Join(", ", Known.Select(template => template.Name))}. With another, pass the prompt template of your own " +
-            $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\").");
+            $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\"), " +
+            "which a chat client takes as SorsaChatOptions.Template.");
     }
 
     /// <summary>The conversation as the one text that the model reads; the messages' contents are not the template's words.</summary>

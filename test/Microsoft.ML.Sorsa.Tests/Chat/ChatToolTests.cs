@@ -1,0 +1,165 @@
+using System.Text.Json;
+using Microsoft.Extensions.AI;
+using Microsoft.ML.Sorsa.Chat;
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Data.Chat;
+using TemplateMessage = Microsoft.ML.Sorsa.Data.Chat.ChatMessage;
+
+namespace Microsoft.ML.Sorsa.Tests.Chat;
+
+/// <summary>Tools in the one known template that has them, Mistral v0.3's.</summary>
+[TestClass]
+[TestCategory("Chat")]
+public sealed class ChatToolTests
+{
+    private const string Template = "mistral-instruct-v0.3";
+    private const string Call = """[TOOL_CALLS] [{"name": "get_weather", "arguments": {"city": "Zürich", "days": 2}}]""";
+
+    private static string CasesPath => TestData.Golden("chat", "tools.jsonl");
+
+    public static IEnumerable<object[]> Cases => File.ReadLines(CasesPath).Select(line => new object[] { line });
+
+    /// <summary>Rendered by Jinja, set up as transformers does: test/data/golden/README.md.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void ToolsAreRenderedAsJinjaDoes(string json)
+    {
+        using JsonDocument document = JsonDocument.Parse(json);
+        JsonElement row = document.RootElement;
+        ChatTemplate template = ChatTemplate.FromText(File.ReadAllText(TestData.Golden("chat", "templates", Template + ".jinja")));
+        TemplateMessage[] messages = [.. row.GetProperty("messages").EnumerateArray().Select(Message)];
+        ChatTool[] tools = row.GetProperty("tools").ValueKind == JsonValueKind.Null
+            ? []
+            : [.. row.GetProperty("tools").EnumerateArray().Select(tool => Tool(tool.GetProperty("function")))];
+
+        string Render() => template.Render(messages, addGenerationPrompt: true, "<s>", "</s>", tools).Text;
+        if (row.TryGetProperty("error", out JsonElement error))
+        {
+            Assert.AreEqual(error.GetString(), Assert.ThrowsExactly<InvalidDataException>(Render).Message);
+        }
+        else
+        {
+            Assert.AreEqual(row.GetProperty("rendered").GetString(), Render());
+        }
+    }
+
+    [TestMethod]
+    public async Task ACallIsReadAndItsWordsAreNotText()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaChatClient client = Client(folder, Call);
+
+        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync("Weather?", Options()).ToListAsync();
+        ChatResponse response = updates.ToChatResponse();
+
+        Assert.AreEqual(ChatFinishReason.ToolCalls, response.FinishReason);
+        FunctionCallContent call = response.Messages.Single().Contents.OfType<FunctionCallContent>().Single();
+        Assert.AreEqual("get_weather", call.Name);
+        Assert.AreEqual("Zürich", call.Arguments!["city"]!.ToString());
+        Assert.AreEqual("2", call.Arguments["days"]!.ToString());
+        Assert.HasCount(9, call.CallId);
+        Assert.AreEqual("", string.Concat(updates.Select(update => update.Text)));
+    }
+
+    [TestMethod]
+    [DataRow("It is sunny.")]
+    [DataRow("[TOOL_CALL")]
+    [DataRow("""[TOOL_CALLS] [{"name": "get_weather", "arg""")]
+    [DataRow("""[TOOL_CALLS] {"name": "get_weather"}""")]
+    [DataRow("""[TOOL_CALLS] [{"name": 1, "arguments": {}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "a", "arguments": [1]}]""")]
+    [DataRow("[TOOL_CALLS] []")]
+    public async Task WhatIsNoWholeCallIsText(string answer)
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaChatClient client = Client(folder, answer);
+
+        ChatResponse response = await client.GetResponseAsync("Weather?", Options());
+
+        Assert.AreEqual(answer, response.Text);
+        Assert.AreEqual(ChatFinishReason.Stop, response.FinishReason);
+    }
+
+    [TestMethod]
+    public async Task WithoutToolsACallIsText()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaChatClient client = Client(folder, Call);
+
+        Assert.AreEqual(Call, (await client.GetResponseAsync("Weather?")).Text);
+    }
+
+    [TestMethod]
+    public async Task OneCallAloneWhereSeveralAreNotAllowed()
+    {
+        const string Two = """[TOOL_CALLS] [{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}, "id": "123456789"}]""";
+        using var folder = new TemporaryFolder();
+        using SorsaChatClient client = Client(folder, Two, Two);
+        ChatOptions options = Options();
+
+        ChatResponse both = await client.GetResponseAsync("Weather?", options);
+        options.AllowMultipleToolCalls = false;
+        ChatResponse one = await client.GetResponseAsync("Weather?", options);
+
+        Assert.AreEqual("a b", string.Join(' ', Calls(both).Select(call => call.Name)));
+        Assert.AreEqual("123456789", Calls(both)[1].CallId);
+        Assert.AreEqual("a", Calls(one).Single().Name);
+
+        static List<FunctionCallContent> Calls(ChatResponse response) =>
+            [.. response.Messages.SelectMany(message => message.Contents).OfType<FunctionCallContent>()];
+    }
+
+    [TestMethod]
+    public void ARequiredCallIsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaChatClient client = Client(folder, Call);
+        ChatOptions options = Options();
+        options.ToolMode = ChatToolMode.RequireAny;
+
+        Assert.Contains("ToolMode requires a call", Assert.ThrowsExactly<NotSupportedException>(
+            () => client.GetStreamingResponseAsync("a", options)).Message);
+    }
+
+    /// <summary>The whole way round, by Microsoft.Extensions.AI's own loop: call, function, result, answer.</summary>
+    [TestMethod]
+    public async Task FunctionInvocationCallsAndAnswers()
+    {
+        using var folder = new TemporaryFolder();
+        using IChatClient client = Client(folder, Call, "Clear for 2 days.").AsBuilder().UseFunctionInvocation().Build();
+        var asked = new List<string>();
+        AIFunction weather = AIFunctionFactory.Create((string city, int days) =>
+        {
+            asked.Add($"{city} {days}");
+            return "clear";
+        }, "get_weather", "The weather in a city");
+
+        ChatResponse response = await client.GetResponseAsync("Weather in Zürich?", new() { Tools = [weather], MaxOutputTokens = 150 });
+
+        Assert.AreEqual("Zürich 2", asked.Single());
+        Assert.AreEqual("Clear for 2 days.", response.Text);
+        Assert.AreEqual("assistant tool assistant", string.Join(' ', response.Messages.Select(message => message.Role.Value)));
+    }
+
+    private static SorsaChatClient Client(TemporaryFolder folder, params string[] answers) => new(
+        ScriptedChat.Of(TemplateFolder.Create(folder.Path, Template), PromptTemplate.Chat, answers), new object(), new SorsaChatOptions());
+
+    private static ChatOptions Options() => new()
+    {
+        Tools = [AIFunctionFactory.Create((string city, int days) => city + days, "get_weather", "The weather in a city")],
+        MaxOutputTokens = 150,
+    };
+
+    private static TemplateMessage Message(JsonElement message) => new(
+        message.GetProperty("role").GetString()!, message.GetProperty("content").GetString()!)
+    {
+        ToolCallId = message.TryGetProperty("tool_call_id", out JsonElement id) ? id.GetString() : null,
+        ToolCalls = !message.TryGetProperty("tool_calls", out JsonElement calls) ? [] : [.. calls.EnumerateArray().Select(call =>
+            new ChatToolCall(
+                call.GetProperty("id").GetString(), call.GetProperty("function").GetProperty("name").GetString()!,
+                call.GetProperty("function").GetProperty("arguments")))],
+    };
+
+    private static ChatTool Tool(JsonElement function) => new(
+        function.GetProperty("name").GetString()!, function.GetProperty("description").GetString()!, function.GetProperty("parameters"));
+}

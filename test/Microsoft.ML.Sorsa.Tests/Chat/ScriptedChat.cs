@@ -1,0 +1,24 @@
+using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tests.Cases;
+using Microsoft.ML.Sorsa.Tokenization;
+
+namespace Microsoft.ML.Sorsa.Tests.Chat;
+
+/// <summary>Models that say what they are told to, behind a real tokenizer.</summary>
+internal static class ScriptedChat
+{
+    /// <summary>Answers one request with the first text, the next with the second, and so on.</summary>
+    public static SharedModel Of(string tokenizerFolder, PromptTemplate template, params string[] answers)
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(tokenizerFolder);
+        int[] script = [.. answers.SelectMany(answer =>
+            tokenizer.Encode(answer, addSpecialTokens: false).Append(tokenizer.EosTokenId!.Value))];
+        return Of(new ScriptedModel(tokenizer.VocabularySize, script), tokenizer, template);
+    }
+
+    /// <summary>Any model behind a tokenizer, without adapters.</summary>
+    public static SharedModel Of(ILanguageModel model, TextTokenizer tokenizer, PromptTemplate template) => new(
+        model, new PromptEncoder(tokenizer, template), new GenerationOptions(), TemplateIsDefault: false, () => ([], null),
+        (_, act) => act());
+}
