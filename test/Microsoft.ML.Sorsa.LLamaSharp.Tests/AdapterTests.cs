@@ -27,7 +27,7 @@ public sealed class AdapterTests
         client.UseAdapter(folder.File("adapter.gguf"));
         float[][] theirs = client.Logits(ids), ours = merged.Logits(ids);
 
-        Assert.IsGreaterThan(0.5, Difference(before, ours), "the training changed too little to see");
+        Assert.IsGreaterThan(0.05, Difference(before, ours), "the training changed too little to see");
         Assert.IsLessThanOrEqualTo(2e-3, Difference(theirs, ours));
     }
 

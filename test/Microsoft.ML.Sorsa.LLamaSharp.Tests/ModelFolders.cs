@@ -44,11 +44,20 @@ internal static class ModelFolders
     }
 
     /// <summary>A tokenizer's files beside a model of one small layer that has a row for each of its tokens.</summary>
-    public static string WithTokenizer(string tokenizer, string[] files, int rows, string into)
+    public static string WithTokenizer(string tokenizer, string[] files, int rows, string into, Action<JsonObject>? change = null)
     {
         foreach (string file in files)
         {
             File.Copy(TestData.Require(Path.Combine(tokenizer, file)), Path.Combine(into, file));
+        }
+
+        if (change is not null)
+        {
+            string path = Path.Combine(into, "tokenizer.json");
+            JsonObject json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+            change(json);
+            File.Delete(path);
+            File.WriteAllText(path, json.ToJsonString());
         }
 
         var config = new JsonObject

@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tokenization;
 using TorchSharp;
@@ -33,14 +34,11 @@ internal sealed class OwnModel(SorsaTransformer transformer) : IDisposable
     /// <summary>The likeliest continuation, id by id.</summary>
     public int[] Continue(IReadOnlyList<int> prompt, int count)
     {
-        List<int> ids = [.. prompt];
-        for (int i = 0; i < count; i++)
-        {
-            float[] logits = Logits(ids)[^1];
-            ids.Add(Array.IndexOf(logits, logits.Max()));
-        }
-
-        return [.. ids.Skip(prompt.Count)];
+        using DisposeScope scope = NewDisposeScope();
+        var generator = new TokenGenerator(new CachedModel(Network), new GenerationOptions { MaxNewTokens = count }, endTokens: []);
+        GenerationRow row = generator.CreateRow([.. prompt], index: null);
+        generator.Complete([row], CancellationToken.None);
+        return [.. row.NewIds];
     }
 
     public void Dispose() => transformer.Dispose();

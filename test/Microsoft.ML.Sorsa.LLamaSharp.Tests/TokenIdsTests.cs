@@ -1,5 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.LLamaSharp.Tests;
 
@@ -8,8 +10,19 @@ namespace Microsoft.ML.Sorsa.LLamaSharp.Tests;
 [TestCategory("Gguf")]
 public sealed class TokenIdsTests
 {
+    private const string ByteLevel = """{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}""";
+
     private static readonly bool[] s_flags = [true, false];
     private static readonly string[] s_json = ["tokenizer.json", "tokenizer_config.json"];
+
+    private static readonly SearchValues<string> s_specialOfMistral =
+        SearchValues.Create(["<s>", "</s>", "<unk>"], StringComparison.Ordinal);
+
+    /// <summary>
+    /// SmolLM2 has no token for these bytes. Both leave them out: Hugging Face's tokenizers before merges, so that what stood beside one
+    /// is merged, and llama.cpp after them. docs/gguf.md says so.
+    /// </summary>
+    private static readonly SearchValues<char> s_withoutToken = SearchValues.Create("\u0004\u0006\u0013\u0014\u0016\u001D");
 
     [TestMethod]
     public void TheBundledModel() => Compare(TestData.TinyLlama, Cases("smollm2"));
@@ -36,15 +49,55 @@ public sealed class TokenIdsTests
     [TestMethod]
     public void MistralSentencePiece() => CompareTokenizer("mistral-v1-legacy", ["tokenizer.model", "tokenizer_config.json"], 32000);
 
+    /// <summary>
+    /// Where tokenizer.json puts a blank in front of the first word only (Metaspace "first"), llama.cpp differs in texts that begin with
+    /// one and behind special tokens, and a warning says so. All others have the same ids.
+    /// </summary>
+    [TestMethod]
+    public void MistralMetaspace()
+    {
+        using var folder = new TemporaryFolder();
+        ModelFolders.WithTokenizer(TestData.Tokenizers("mistral-v1"), s_json, 32000, folder.Path);
+
+        Compare(folder.Path, Cases("mistral-v1").Where(text =>
+            !text.StartsWith(' ') && !text.StartsWith('▁') && !text.AsSpan().ContainsAny(s_specialOfMistral)));
+    }
+
+    /// <summary>A vocabulary that no hash knows, cut as a known tokenizer cuts.</summary>
+    [TestMethod]
+    [DataRow(ByteLevel, false, "gpt-2")]
+    [DataRow(SplitPattern.Qwen2, false, "qwen2")]
+    [DataRow(SplitPattern.Llama3, false, "smaug-bpe")]
+    [DataRow(SplitPattern.Llama3, true, "llama-bpe")]
+    public void AVocabularyOfItsOwn(string preTokenizer, bool ignoreMerges, string name)
+    {
+        using var folder = new TemporaryFolder();
+        ModelFolders.WithTokenizer(TestData.Require(TestData.SmolLM2), s_json, 49152, folder.Path, json =>
+        {
+            json["model"]!["ignore_merges"] = ignoreMerges;
+            json["pre_tokenizer"] = preTokenizer.StartsWith('{') ? JsonNode.Parse(preTokenizer) : new JsonObject
+            {
+                ["type"] = "Sequence",
+                ["pretokenizers"] = new JsonArray(
+                    new JsonObject
+                    {
+                        ["type"] = "Split",
+                        ["pattern"] = new JsonObject { ["Regex"] = preTokenizer },
+                        ["behavior"] = "Isolated",
+                        ["invert"] = false,
+                    },
+                    JsonNode.Parse(ByteLevel.Replace("\"use_regex\": true", "\"use_regex\": false", StringComparison.Ordinal))),
+            };
+        });
+
+        string used = Compare(folder.Path, Cases("smollm2").Where(text => !text.AsSpan().ContainsAny(s_withoutToken)));
+
+        Assert.AreEqual(name, used);
+    }
+
     /// <summary>Rows that no token has, as models have whose sizes are round.</summary>
     [TestMethod]
     public void MoreRowsThanTokens() => CompareTokenizer("mistral-v1-legacy", s_json, 32064);
-
-    /// <summary>
-    /// SmolLM2 has no token for these bytes. Both leave them out: Hugging Face's tokenizers before merges, so that what stood beside one
-    /// is merged, and llama.cpp after them. docs/gguf.md says so.
-    /// </summary>
-    private static readonly SearchValues<char> s_withoutToken = SearchValues.Create("\u0004\u0006\u0013\u0014\u0016\u001D");
 
     private static void CompareTokenizer(string name, string[] files, int rows)
     {
@@ -52,7 +105,8 @@ public sealed class TokenIdsTests
         Compare(ModelFolders.WithTokenizer(TestData.Tokenizers(name), files, rows, folder.Path), Cases(name));
     }
 
-    private static void Compare(string folder, IEnumerable<string> cases)
+    /// <returns>The name of the pre-tokenizer in the file.</returns>
+    private static string Compare(string folder, IEnumerable<string> cases)
     {
         using var temporary = new TemporaryFolder();
         using OwnModel own = OwnModel.Load(folder);
@@ -72,6 +126,7 @@ public sealed class TokenIdsTests
                select $"{JsonSerializer.Serialize(text)} ({add}, {parse}): {string.Join(' ', ours)} <> {string.Join(' ', theirs)}",
         ];
         Assert.IsEmpty(differences, $"{differences.Length}: " + string.Join(Environment.NewLine, differences.Take(20)));
+        return client.Weights.Metadata["tokenizer.ggml.pre"];
     }
 
     private static IReadOnlyList<string> Cases(string tokenizer) =>

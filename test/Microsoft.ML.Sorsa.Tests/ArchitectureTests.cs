@@ -35,7 +35,7 @@ public sealed class ArchitectureTests
         ["Training"] = ["Adapters", "Analysis", "Data", "Models", "Checkpoints", "Optimizers"],
         ["Generation"] = ["Data", "Models", "Tokenization"],
         ["Persistence"] = ["Generation", "Data", "Models", "Checkpoints", "Tokenization"],
-        ["Gguf"] = ["Persistence", "Generation", "Adapters", "Models", "Tokenization"],
+        ["Gguf"] = ["Persistence", "Generation", "Adapters", "Data", "Models", "Tokenization"],
         ["Interop"] = ["Generation", "Models", "Tokenization"],
         ["Memory"] = ["Adapters", "Models"],
         ["Reports"] = ["Training", "Adapters", "Data", "Checkpoints"],

@@ -11,7 +11,9 @@ internal sealed class SentencePieceTokens
 {
     private const char Space = MarkSplitter.Space;
 
-    /// <summary>Looked at where runs of a character may merge in two orders: several times the longest token of blanks that there is.</summary>
+    /// <summary>
+    /// Looked at where runs of a character may merge in two orders: several times the longest token of blanks that there is.
+    /// </summary>
     private const int LongestRun = 200;
 
     private readonly TokenizerPipeline _pipeline;
@@ -131,8 +133,8 @@ internal sealed class SentencePieceTokens
             if (!own.Has(left, right))
             {
                 throw Refused(
-                    $"'{NameList.Short(vocabulary[product]!)}' is a token and so are '{vocabulary[left]}' and '{vocabulary[right]}', which it "
-                    + "does not merge, and llama.cpp would");
+                    $"'{NameList.Short(vocabulary[product]!)}' is a token and so are '{vocabulary[left]}' and '{vocabulary[right]}', which "
+                    + "it does not merge, and llama.cpp would");
             }
         }
 

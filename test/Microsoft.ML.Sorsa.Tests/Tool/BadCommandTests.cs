@@ -125,6 +125,37 @@ public sealed class BadCommandTests
         CollectionAssert.AreEqual(before, Listing(folder));
     }
 
+    /// <summary>Of what went wrong in training, the run stays: it may say what to change.</summary>
+    [TestMethod]
+    public void ATrainingThatDivergesHasAnExitCode()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = SorsaCommand.WriteRows(folder), run = folder.File("run");
+
+        CommandResult result = SorsaCommand.Run(
+            ["train", rows, .. SorsaCommand.Training, "--number-of-epochs", "9", "--learning-rate", "1e30", "--out", run]);
+
+        Assert.AreEqual(ExitCode.Diverged, result.ExitCode, result.Error);
+        Assert.Contains("Lower --learning-rate", result.Error);
+        Assert.IsTrue(File.Exists(Path.Combine(run, "run.json")));
+    }
+
+    /// <summary>Two hundred thousand rows at a time, each as long as the model allows, fit into no memory: it is seen before the weights.</summary>
+    [TestMethod]
+    public void ATrainingThatDoesNotFitHasAnExitCode()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.File("rows.csv"), run = folder.File("run");
+        File.WriteAllLines(rows, ["Prompt,Response", .. Enumerable.Repeat($"{new string('a', 2000)},b", 200_000)]);
+
+        CommandResult result = SorsaCommand.Run(
+            "train", rows, "--model-folder", TestData.TinyLlama, "--batch-size", "200000", "--max-prompt-length", "400", "--out", run);
+
+        Assert.AreEqual(ExitCode.Memory, result.ExitCode, result.Error);
+        Assert.Contains("--gradient-checkpointing", result.Error);
+        Assert.IsFalse(Directory.Exists(run));
+    }
+
     [TestMethod]
     public void HelpAndVersionAreNoErrors()
     {
