@@ -140,7 +140,9 @@ public sealed class BadCommandTests
         Assert.IsTrue(File.Exists(Path.Combine(run, "run.json")));
     }
 
-    /// <summary>Two hundred thousand rows at a time, each as long as the model allows, fit into no memory: it is seen before the weights.</summary>
+    /// <summary>
+    /// Two hundred thousand rows at a time, each as long as the model allows, fit into no memory: it is seen before the weights.
+    /// </summary>
     [TestMethod]
     public void ATrainingThatDoesNotFitHasAnExitCode()
     {
