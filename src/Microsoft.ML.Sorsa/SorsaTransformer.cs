@@ -217,12 +217,14 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         Write((model, _) => HuggingFaceFolder.Write(model, folder, Card()));
     }
 
-    /// <summary>Writes what was trained as an adapter, small and apart from its base, with a model card beside it.</summary>
+    /// <summary>
+    /// Writes what was trained, or the loaded adapter that is in use, apart from its base, with a model card beside it.
+    /// </summary>
     /// <param name="folder">A new folder, or an empty one (Gguf: a file). It appears when everything in it is written.</param>
     /// <param name="format">How.</param>
     /// <exception cref="ArgumentException">The folder exists and is not empty.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The model was not trained here, or by full or partial fine-tuning, which has no adapter.
+    /// The model was not trained here, or by full or partial fine-tuning, which has no adapter; and no loaded one is in use.
     /// </exception>
     /// <exception cref="NotSupportedException">The format does not have the method.</exception>
     public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
@@ -231,17 +233,17 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         OptionRange.VerifyDefined(format, nameof(format));
         _turns.Take(() =>
         {
-            AdapterWeights trained = Trained ?? throw new InvalidOperationException(
-                "There is no adapter to save: only a transformer that Fit gave has one, of a model from a folder, and not from full or " +
-                "partial fine-tuning. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
+            AdapterWeights weights = Trained ?? InUse() ?? throw new InvalidOperationException(
+                "There is no adapter to save: a transformer that Fit gave has one, of a model from a folder and not from full or partial " +
+                "fine-tuning, and one with a loaded adapter in use. Save the whole model with SaveHuggingFace or mlContext.Model.Save.");
             Action<AdapterWeights, string, byte[]?> write = format switch
             {
                 AdapterFormat.Peft => PeftFolder.Write,
                 AdapterFormat.LoraDifference => PeftFolder.WriteDifference,
-                AdapterFormat.Gguf => (weights, path, _) => LoraFile.Write(weights, Model.Network.Config, path),
+                AdapterFormat.Gguf => (adapter, path, _) => LoraFile.Write(adapter, Model.Network.Config, path),
                 _ => AdapterFolder.Write,
             };
-            write(trained, folder, Card(format));
+            write(weights, folder, Card(format));
         });
     }
 
@@ -362,6 +364,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         _turns.Take(() => adapter, () => answers = _generator.GenerateEach(prompts, (row, problem) => refusals[row] = problem));
         return [.. answers.Zip(refusals, (answer, refusal) => new ComputedText(answer, refusal))];
     }
+
+    /// <summary>The loaded adapter that is in use, for this base; null: none.</summary>
+    private AdapterWeights? InUse() => _turns.InUse is { } loaded ? loaded with { BaseName = Model.Origin?.Name } : null;
 
     /// <summary>What README.md says in a folder of it, or of its adapter in this format.</summary>
     private byte[] Card(AdapterFormat? adapter = null) => new ModelCard(

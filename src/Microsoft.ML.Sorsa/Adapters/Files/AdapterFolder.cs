@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Checkpoints;
 using Microsoft.ML.Sorsa.Files;
 using static TorchSharp.torch;
@@ -120,10 +121,15 @@ internal static class AdapterFolder
             VerifyChecksum(config, content, path, tensors);
         }
 
-        return new AdapterWeights(
-            method, content.Scale, content.Quantized, content.BaseFingerprint, AdapterTensorFile.Read(tensors, Places))
+        var read = new AdapterWeights(
+            method, content.Scale, content.Quantized, content.BaseFingerprint, AdapterTensorFile.Read(tensors, Places));
+        return read with
         {
             StatedRank = content.Rank,
+
+            // The file does not say; a decomposition that was kept at a larger rank was randomised for larger matrices alone.
+            StartIsRandomized = read.Tensors.Values.Any(projection => TruncatedSvd.IsRandomizedCheaper(
+                Math.Min(method.SizeOf(Axis.Out, projection), method.SizeOf(Axis.In, projection)), content.Rank)),
             Targets = projection => content.TargetModules.Contains(LastName(projection), StringComparer.Ordinal),
         };
     }

@@ -22,6 +22,9 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
     /// <summary>The one that is used where none is named; null: the base alone.</summary>
     public string? Active { get; private set; }
 
+    /// <summary>The weights of that one.</summary>
+    public AdapterWeights? InUse => Active is null ? null : _adapters[Active];
+
     /// <summary>Takes an adapter over, once it is certain that it fits.</summary>
     /// <exception cref="ArgumentException">The name is taken.</exception>
     /// <exception cref="InvalidDataException">It belongs to another base.</exception>

@@ -36,6 +36,18 @@ internal sealed class AdapterTurns(Type owner, CausalLM? network, ScalarType sav
         }
     }
 
+    /// <summary>The weights of the one that is in use where none is named; they stay this object's. Null: the base alone.</summary>
+    public AdapterWeights? InUse
+    {
+        get
+        {
+            lock (_turn)
+            {
+                return _adapters?.InUse;
+            }
+        }
+    }
+
     private AdapterSwitch Adapters => _adapters ??= network is null
         ? throw new NotSupportedException(
             "The model is an object of your own class, and adapters are loaded onto models from a folder: mlContext.Sorsa().LoadModel.")

@@ -1,0 +1,54 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+using Microsoft.ML.Sorsa.Tool.Options;
+
+namespace Microsoft.ML.Sorsa.Tool;
+
+/// <summary>What went wrong, as the command line says it: one line and an exit code.</summary>
+internal sealed partial record Failure(int ExitCode, string Message)
+{
+    public static Failure Of(Exception thrown)
+    {
+        // ML.NET wraps what a model's loader throws, and reflection what a setter does.
+        Exception e = thrown;
+        while (e is not CommandException && e.InnerException is { } inner && (e is TargetInvocationException || IsOfMLNet(e)))
+        {
+            e = inner;
+        }
+
+        int exitCode = e switch
+        {
+            CommandException known => known.ExitCode,
+            UnauthorizedAccessException => Tool.ExitCode.Output,
+            IOException when e.Message.StartsWith("CheckpointFolder", StringComparison.Ordinal) => Tool.ExitCode.Output,
+            ArgumentException or FormatException => Tool.ExitCode.Usage,
+            InsufficientMemoryException or OutOfMemoryException => Tool.ExitCode.Memory,
+            IOException or InvalidDataException or NotSupportedException or InvalidOperationException => Tool.ExitCode.Input,
+            ArithmeticException => Tool.ExitCode.Diverged,
+            OperationCanceledException => Tool.ExitCode.Interrupted,
+            _ => Tool.ExitCode.Failure,
+        };
+        string message = exitCode == Tool.ExitCode.Failure ? $"{e.GetType().Name}: {e.Message}" : Text(e);
+        return new Failure(exitCode, LineBreak.Replace(message.Trim(), " "));
+    }
+
+    /// <summary>The library's words, with the options called as they are here.</summary>
+    private static string Text(Exception e)
+    {
+        string text = e.Message;
+        if (e is ArgumentException { ParamName: { } parameter } argument)
+        {
+            int end = text.IndexOf($" (Parameter '{parameter}')", StringComparison.Ordinal);
+            text = end < 0 ? text : text[..end];
+            return OptionName.In(text, argument.ParamName);
+        }
+
+        return OptionName.In(text);
+    }
+
+    private static bool IsOfMLNet(Exception e) =>
+        e.TargetSite?.DeclaringType?.Assembly.GetName().Name is "Microsoft.ML.Core" or "Microsoft.ML.Data";
+
+    [GeneratedRegex(@"\s*[\r\n]+\s*")]
+    private static partial Regex LineBreak { get; }
+}

@@ -1,0 +1,74 @@
+namespace Microsoft.ML.Sorsa.Tool.Outputs;
+
+/// <summary>What a verb is to write: looked at before the work, and written after it.</summary>
+internal static class Output
+{
+    /// <summary>Refuses a folder that is not empty or cannot be made, before anything is computed.</summary>
+    /// <exception cref="CommandException">It cannot be written.</exception>
+    public static void VerifyFolder(string folder)
+    {
+        if (File.Exists(folder))
+        {
+            throw Refused($"'{folder}' is a file. Name a new folder.");
+        }
+
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
+        {
+            throw Refused(RunFolder.Is(folder)
+                ? $"'{folder}' holds a training. 'sorsa resume {folder}' goes on with it; --out names another folder for a new one."
+                : $"'{folder}' is not empty. Name a new folder.");
+        }
+
+        Write(folder, () => Probe(folder));
+    }
+
+    /// <summary>Refuses a file that cannot be written, before anything is computed.</summary>
+    /// <exception cref="CommandException">It cannot be written.</exception>
+    public static void VerifyFile(string? path)
+    {
+        if (path is null)
+        {
+            return;
+        }
+
+        if (path.Length == 0 || Directory.Exists(path))
+        {
+            throw Refused($"'{path}' is a folder. Name a file.");
+        }
+
+        Write(path, () => Probe(Path.GetDirectoryName(Path.GetFullPath(path))!));
+    }
+
+    /// <summary>Writes, and says of what cannot be written that it is the output.</summary>
+    public static void Write(string path, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCode.Output, $"'{path}' cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Whether a file can be made in it, or in the folder that it will be made in.</summary>
+    private static void Probe(string folder)
+    {
+        string? there = Path.GetFullPath(folder);
+        while (there is not null && !Directory.Exists(there))
+        {
+            there = File.Exists(there)
+                ? throw new IOException($"'{there}' is a file.")
+                : Path.GetDirectoryName(there);
+        }
+
+        string probe = Path.Combine(there!, $".sorsa-{Environment.ProcessId}-{Guid.NewGuid():N}");
+        using FileStream made = new(probe, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew, Access = FileAccess.Write, Options = FileOptions.DeleteOnClose,
+        });
+    }
+
+    private static CommandException Refused(string message) => new(ExitCode.Output, message);
+}

@@ -1,0 +1,3 @@
+using Microsoft.ML.Sorsa.Tool;
+
+return SorsaTool.Run(args, Console.In, Console.Out, Console.Error);

@@ -1,0 +1,147 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Evaluation;
+using Microsoft.ML.Sorsa.Tool.Inputs;
+using Microsoft.ML.Sorsa.Tool.Options;
+using Microsoft.ML.Sorsa.Tool.Outputs;
+
+namespace Microsoft.ML.Sorsa.Tool.Verbs;
+
+/// <summary>How good a model is: answers that are right, perplexity of responses and of a text, multiple choice.</summary>
+internal sealed class EvalVerb : Verb
+{
+    private readonly ModelSource _model;
+    private readonly OptionTable<EvaluationOptions> _options = new();
+
+    private readonly Argument<string?> _data = new("data")
+    {
+        Arity = ArgumentArity.ZeroOrOne, Description = "Rows with prompts and references.",
+    };
+
+    private readonly Option<string?> _text = new("--text")
+    {
+        HelpName = "FILE", Description = "A text whose perplexity is measured.",
+    };
+
+    private readonly Option<int?> _windowLength = new("--window-length")
+    {
+        HelpName = "N", Description = "Tokens of a window over --text. Default 1024, or the model's positions.",
+    };
+
+    private readonly Option<int?> _stride = new("--stride")
+    {
+        HelpName = "N", Description = "Tokens from one window over --text to the next. Default half a window.",
+    };
+
+    private readonly Option<string?> _choices = new("--choices")
+    {
+        HelpName = "FILE", Description = "Multiple-choice questions: JSON lines with question, choices and answer.",
+    };
+
+    private readonly Option<string?> _report = new("--report") { HelpName = "FILE.html", Description = "A page with every row." };
+
+    private readonly Option<string?> _csv = new("--csv") { HelpName = "FILE.csv", Description = "A table with every row." };
+
+    public EvalVerb(Shell shell)
+        : base(shell, "eval", "Measures how good a model is.")
+    {
+        _model = new ModelSource(this, shell);
+        Arguments.Add(_data);
+        _options.AddTo(this);
+        shell.Options.AddRange(_options.Entries);
+        foreach (Option option in (Option[])[_text, _windowLength, _stride, _choices, _report, _csv])
+        {
+            Options.Add(option);
+        }
+    }
+
+    protected override JsonObject Run(Session session)
+    {
+        ParseResult arguments = session.Arguments;
+        string? data = arguments.GetValue(_data), text = arguments.GetValue(_text), choices = arguments.GetValue(_choices);
+        string? report = arguments.GetValue(_report), csv = arguments.GetValue(_csv);
+        if ((data ?? text ?? choices) is null)
+        {
+            throw new CommandException(ExitCode.Usage, "Nothing is named to measure on. Name rows behind the model, --text or --choices.");
+        }
+
+        if (data is null && ((report ?? csv) is not null || _options.FirstSet(arguments) is not null))
+        {
+            string set = report is not null ? _report.Name : csv is not null ? _csv.Name : _options.FirstSet(arguments)!.Name;
+            throw new CommandException(ExitCode.Usage, $"{set} is about rows, and none are named. Name a file behind the model.");
+        }
+
+        // Of what train wrote, the references are what was to be learnt.
+        var defaults = new EvaluationOptions();
+        defaults.GoldColumnName = _model.Trained(session)?.ResponseColumnName ?? defaults.GoldColumnName;
+        EvaluationOptions options = _options.Apply(arguments, defaults);
+        options.CancellationToken = session.CancellationToken;
+        Output.VerifyFile(report);
+        Output.VerifyFile(csv);
+        IDataView? rows = data is null ? null : RowFile.Load(
+            session.Context, data, _model.Options(session).PromptColumnName, options.GoldColumnName,
+            options.ResponseColumnName ?? options.GoldColumnName);
+        IReadOnlyList<MultipleChoiceQuestion>? questions = choices is null ? null : MultipleChoiceQuestion.Read(choices);
+        using SorsaTransformer model = _model.Open(session);
+        var result = new JsonObject();
+        if (rows is not null)
+        {
+            SorsaEvaluation evaluation = session.Sorsa.Evaluate(model, rows, options);
+            session.Say($"{evaluation}");
+            result["rows"] = Json(evaluation);
+            Save(report, evaluation.SaveReport);
+            Save(csv, evaluation.SaveCsv);
+        }
+
+        if (text is not null)
+        {
+            TextPerplexity perplexity = session.Sorsa.EvaluateText(
+                model, text, arguments.GetValue(_windowLength), arguments.GetValue(_stride), session.CancellationToken);
+            session.Say($"{text}: {perplexity}");
+            result["text"] = new JsonObject
+            {
+                ["perplexity"] = Numbers.Of(perplexity.Perplexity), ["loss"] = Numbers.Of(perplexity.Loss), ["tokens"] = perplexity.Tokens,
+            };
+        }
+
+        if (questions is not null)
+        {
+            MultipleChoiceEvaluation evaluation =
+                session.Sorsa.EvaluateChoices(model, questions, cancellationToken: session.CancellationToken);
+            session.Say($"{evaluation}");
+            result["choices"] = new JsonObject
+            {
+                ["questions"] = evaluation.Questions.Count,
+                ["correct"] = evaluation.Correct,
+                ["accuracy"] = Numbers.Of(evaluation.Accuracy),
+                ["normalizedAccuracy"] = Numbers.Of(evaluation.NormalizedAccuracy),
+            };
+        }
+
+        return result;
+    }
+
+    private static void Save(string? path, Action<string> save)
+    {
+        if (path is not null)
+        {
+            Output.Write(path, () => save(path));
+        }
+    }
+
+    private static JsonObject Json(SorsaEvaluation evaluation) => new()
+    {
+        ["count"] = evaluation.Answers.Count,
+        ["grader"] = evaluation.Grader,
+        ["correct"] = evaluation.Correct,
+        ["graded"] = evaluation.Graded,
+        ["failed"] = evaluation.Failed,
+        ["accuracy"] = Numbers.Of(evaluation.Accuracy),
+        ["intervalLower"] = Numbers.Of(evaluation.Interval.Lower),
+        ["intervalUpper"] = Numbers.Of(evaluation.Interval.Upper),
+        ["perplexity"] = Numbers.Of(evaluation.Perplexity),
+        ["loss"] = Numbers.Of(evaluation.Loss),
+        ["responseTokens"] = evaluation.ResponseTokens,
+        ["answersPerSecond"] = Numbers.Of(evaluation.Throughput),
+    };
+}

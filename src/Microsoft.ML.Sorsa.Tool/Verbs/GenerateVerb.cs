@@ -1,0 +1,120 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.ML.Data;
+using Microsoft.ML.Sorsa.Tool.Inputs;
+using Microsoft.ML.Sorsa.Tool.Outputs;
+
+namespace Microsoft.ML.Sorsa.Tool.Verbs;
+
+/// <summary>Lets a model answer prompts: from the command line, a file of rows, or the standard input.</summary>
+internal sealed class GenerateVerb : Verb
+{
+    private readonly ModelSource _model;
+
+    private readonly Argument<string[]> _prompts = new("prompts")
+    {
+        Arity = ArgumentArity.ZeroOrMore,
+        Description = "What to answer, each in quotes; without any, and without --data, the standard input is one prompt.",
+    };
+
+    private readonly Option<string?> _data = new("--data")
+    {
+        HelpName = "FILE", Description = "Rows with prompts in --prompt-column-name.",
+    };
+
+    private readonly Option<string?> _out = new("--out", "-o")
+    {
+        HelpName = "FILE", Description = "A file for prompts and replies as JSON lines, in the place of the standard output.",
+    };
+
+    public GenerateVerb(Shell shell)
+        : base(shell, "generate", "Lets a model answer prompts.")
+    {
+        _model = new ModelSource(this, shell);
+        Arguments.Add(_prompts);
+        Options.Add(_data);
+        Options.Add(_out);
+    }
+
+    protected override JsonObject Run(Session session)
+    {
+        string[] prompts = session.Arguments.GetValue(_prompts) ?? [];
+        string? data = session.Arguments.GetValue(_data), file = session.Arguments.GetValue(_out);
+        if (prompts.Length > 0 && data is not null)
+        {
+            throw new CommandException(ExitCode.Usage, "Prompts and --data do not go together. Leave one out.");
+        }
+
+        Output.VerifyFile(file);
+        string column = _model.Options(session).PromptColumnName;
+        prompts = data is not null
+            ? [.. RowFile.Load(session.Context, data, column).GetColumn<string>(column)]
+            : prompts.Length > 0 ? prompts : [Typed(session)];
+        using SorsaTransformer model = _model.Open(session);
+        if (prompts is [var single] && file is null && !session.IsJson)
+        {
+            foreach (string piece in model.Stream(single, session.CancellationToken))
+            {
+                session.Output.Write(piece);
+                session.Output.Flush();
+            }
+
+            session.Output.WriteLine();
+            return [];
+        }
+
+        string[] replies = Replies(session, model, prompts);
+        if (file is not null)
+        {
+            Output.Write(file, () => File.WriteAllLines(
+                file, prompts.Zip(replies, (prompt, reply) => Row(prompt, reply).ToJsonString(Session.Json))));
+            session.Say($"{replies.Length} replies: {file}");
+            return new JsonObject { ["out"] = file, ["count"] = replies.Length };
+        }
+
+        foreach (string reply in replies)
+        {
+            session.Say($"{reply}");
+        }
+
+        return new JsonObject { ["replies"] = new JsonArray([.. prompts.Zip(replies, Row)]) };
+    }
+
+    private static string Typed(Session session)
+    {
+        string text = session.Input.ReadToEnd().TrimEnd('\r', '\n');
+        return text.Length > 0 ? text : throw new CommandException(
+            ExitCode.Usage, "There is no prompt. Write one behind the model, name a file with --data, or pipe one in.");
+    }
+
+    /// <summary>Batch by batch where the model's columns are known; a zip's are its own.</summary>
+    private string[] Replies(Session session, SorsaTransformer model, string[] prompts)
+    {
+        IEnumerable<string> replies = prompts.Select(model.Generate);
+        if (!File.Exists(_model.Named(session)))
+        {
+            ModelOptions options = _model.Options(session);
+            SchemaDefinition schema = SchemaDefinition.Create(typeof(PromptRow));
+            schema[0].ColumnName = options.PromptColumnName;
+            IDataView view = session.Context.Data.LoadFromEnumerable(prompts.Select(prompt => new PromptRow { Prompt = prompt }), schema);
+            replies = model.Transform(view).GetColumn<string>(options.OutputColumnName);
+        }
+
+        var all = new List<string>(prompts.Length);
+        foreach (string reply in replies)
+        {
+            session.CancellationToken.ThrowIfCancellationRequested();
+            all.Add(reply);
+        }
+
+        return [.. all];
+    }
+
+    private static JsonObject Row(string prompt, string reply) => new() { ["prompt"] = prompt, ["reply"] = reply };
+
+    private sealed class PromptRow
+    {
+        public string Prompt { get; set; } = "";
+    }
+}

@@ -1,0 +1,114 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Tool.Inputs;
+using Microsoft.ML.Sorsa.Tool.Inspection;
+using Microsoft.ML.Sorsa.Tool.Options;
+using Microsoft.ML.Sorsa.Tool.Outputs;
+using Spectre.Console;
+
+namespace Microsoft.ML.Sorsa.Tool.Verbs;
+
+/// <summary>Says what a file or a folder is, and how large.</summary>
+internal sealed class InspectVerb : Verb
+{
+    private readonly Argument<string> _path = new("path")
+    {
+        Description = "A model, an adapter, a model zip, a GGUF file, a checkpoint, a folder that train wrote, or rows.",
+    };
+
+    private readonly OptionTable<SorsaFineTuningTrainer.Options> _trainer = RunFile.TrainerOptions();
+
+    public InspectVerb(Shell shell)
+        : base(shell, "inspect", "Says what a model, adapter, zip, checkpoint or data set holds. With --model-folder: rows in tokens.")
+    {
+        Arguments.Add(_path);
+        _trainer.AddTo(this);
+        shell.Options.AddRange(_trainer.Entries);
+    }
+
+    protected override JsonObject Run(Session session)
+    {
+        string path = session.Arguments.GetValue(_path)!;
+        var json = new JsonObject { ["path"] = path };
+        foreach ((string name, JsonNode? value) in Described(session, path))
+        {
+            json[name] = value?.DeepClone();
+        }
+
+        Table table = new Table { ShowHeaders = false, Border = TableBorder.None }.AddColumns("", "");
+        AddRows(table, "", json);
+        session.Show(table);
+        json.Remove("summary");
+        return json;
+    }
+
+    private JsonObject Described(Session session, string path)
+    {
+        SorsaFineTuningTrainer.Options options = _trainer.Apply(session.Arguments, new SorsaFineTuningTrainer.Options());
+        if (File.Exists(path))
+        {
+            return Path.GetExtension(path).ToLowerInvariant() switch
+            {
+                ".zip" => StoredModel.Zip(path),
+                ".gguf" => GgufSummary.Of(path),
+                ".safetensors" => StoredModel.Safetensors(path),
+                _ => StoredRows.Of(session, path, options),
+            };
+        }
+
+        return !Directory.Exists(path)
+            ? throw new CommandException(ExitCode.Input, $"There is no file or folder '{path}'. Correct the path.")
+            : RunFolder.Is(path) ? Run(path)
+            : StoredModel.IsCheckpoint(path) ? StoredModel.Checkpoint(path)
+            : StoredModel.IsAdapter(path) ? StoredModel.Adapter(path)
+            : StoredModel.IsModel(path) ? StoredModel.Model(path)
+            : StoredModel.Checkpoints(path) is [.., var newest] ? StoredModel.Checkpoint(newest)
+            : StoredRows.Of(session, path, options);
+    }
+
+    private static JsonObject Run(string folder)
+    {
+        RunSettings settings = RunFile.Read(RunFolder.Config(folder));
+        var json = new JsonObject
+        {
+            ["kind"] = "run",
+            ["data"] = settings.Data,
+            ["base"] = settings.Options.ModelFolder,
+            ["method"] = settings.Options.Method.ToString(),
+            ["done"] = Directory.Exists(RunFolder.Model(folder)),
+            ["checkpoints"] = new JsonArray(
+                [.. StoredModel.Checkpoints(RunFolder.Checkpoints(folder)).Select(found => JsonValue.Create(Path.GetFileName(found)))]),
+        };
+        if (Directory.Exists(RunFolder.Model(folder)))
+        {
+            json["model"] = StoredModel.Model(RunFolder.Model(folder));
+        }
+
+        return json;
+    }
+
+    private static void AddRows(Table table, string prefix, JsonObject json)
+    {
+        foreach ((string name, JsonNode? value) in json)
+        {
+            // Weights have a line of their own for people.
+            if (value is JsonObject inner && name != "weights")
+            {
+                AddRows(table, $"{prefix}{name}.", inner);
+            }
+            else if (name != "weights" && value is not null)
+            {
+                table.AddRow(new Text($"{prefix}{(name == "summary" ? "weights" : name)}"), new Text(Cell(value)));
+            }
+        }
+    }
+
+    private static string Cell(JsonNode value) => value switch
+    {
+        JsonArray list => string.Join(", ", list.Select(item => item?.ToString())),
+        JsonValue number when number.TryGetValue(out double exact) && !number.TryGetValue(out long _) =>
+            exact.ToString("G5", CultureInfo.InvariantCulture),
+        _ => value.ToString(),
+    };
+}

@@ -1,0 +1,223 @@
+using System.Text.Json;
+using Microsoft.ML.Sorsa.Tool;
+
+namespace Microsoft.ML.Sorsa.Tests.Tool;
+
+/// <summary>What is wrong is said in one line, with an exit code, before anything is written.</summary>
+[TestClass]
+[TestCategory("Tool")]
+public sealed class BadCommandTests
+{
+    // In the arguments: {rows} and {table} are good rows, {model} the bundled model, {folder} the test's own, {file} a file in it.
+    public static IEnumerable<object[]> Cases =>
+    [
+        // The command line.
+        ["", ExitCode.Usage, "No verb is named"],
+        ["trian", ExitCode.Usage, "Did you mean train?"],
+        ["train {rows} --model-folder {model} --rnak 3", ExitCode.Usage, "Did you mean --rank?"],
+        ["train {rows} --model-folder {model} --rank=abc", ExitCode.Usage, "--rank is 'abc'; it must be a whole number"],
+        ["train {rows} --model-folder {model} --out {folder}/out --rank", ExitCode.Usage, "--rank has no value"],
+        ["train {rows} --model-folder {model} --rank 0", ExitCode.Usage, "--rank is 0; it must be at least 1"],
+        ["train {rows} --model-folder {model} --rank 99999999999", ExitCode.Usage, "--rank is '99999999999'"],
+        ["train {rows} --model-folder {model} --rank 1000", ExitCode.Usage, "--rank: "],
+        ["train {rows} --model-folder {model} --method foo", ExitCode.Usage, "--method is 'foo'; it must be one of Sorsa, Lora"],
+        ["train {rows} --model-folder {model} --method 3", ExitCode.Usage, "--method is '3'"],
+        ["train {rows} --model-folder {model} --learning-rate NaN", ExitCode.Usage, "--learning-rate is NaN"],
+        ["train {rows} --model-folder {model} --generation-top-p 2", ExitCode.Usage, "--generation-top-p is 2"],
+        ["train {rows} --model-folder {model} --prompt-template none", ExitCode.Usage, "a text with {prompt} in it"],
+        ["train {rows} --model-folder {model} --prompt-template @nowhere", ExitCode.Usage, "nowhere"],
+        ["train {rows} --model-folder {model} --map-weights maybe", ExitCode.Usage, "maybe"],
+        ["train {rows} --model-folder {model} --method lora --gamma 1", ExitCode.Usage, "--gamma"],
+        ["train {rows} --model-folder {model} --evaluation-steps 5", ExitCode.Usage, "--evaluation-steps"],
+        ["train {rows} --model-folder {model} --validation-fraction 1.5", ExitCode.Usage, "--validation-fraction is 1.5"],
+        ["train {rows} --model-folder {model} --validation-fraction .1 --validation-data {rows}", ExitCode.Usage, "do not go together"],
+        ["train {rows}", ExitCode.Usage, "--model-folder is not set"],
+        ["train --model-folder {model}", ExitCode.Usage, "No rows are named"],
+        ["train {rows} {rows} --model-folder {model}", ExitCode.Usage, "one argument too many"],
+        ["train {rows} --model-folder {model} --prompt-column-name Frage", ExitCode.Input, "Frage"],
+        ["train {table} --model-folder {model} --prompt-column-name Frage", ExitCode.Usage, "has no column 'Frage'; it has Prompt"],
+        ["train {rows} --model-folder {model} --gpu-device-id one", ExitCode.Usage, "one"],
+        ["generate {model}", ExitCode.Usage, "There is no prompt"],
+        ["generate {model} hi --top-k 3", ExitCode.Usage, "--top-k is 3"],
+        ["generate {model} hi --data {rows}", ExitCode.Usage, "do not go together"],
+        ["eval {model}", ExitCode.Usage, "Nothing is named to measure on"],
+        ["eval {model} --text {file} --grader last-number", ExitCode.Usage, "--grader is about rows"],
+        ["eval {model} {rows} --grader best", ExitCode.Usage, "--grader is 'best'; it must be one of ExactMatch"],
+        ["export {model} --format onnx --out {folder}/x", ExitCode.Usage, "onnx"],
+        ["export {model} --format peft --out {folder}/x", ExitCode.Usage, "No adapter is named"],
+        ["export {model} --format hf --gguf-type F16 --out {folder}/x", ExitCode.Usage, "--gguf-type belongs to"],
+        ["export {model} --format hf", ExitCode.Usage, "--out"],
+        ["sweep {rows} --model-folder {model} --vary hue=1,2", ExitCode.Usage, "hue"],
+        ["sweep {rows} --model-folder {model} --metric best", ExitCode.Usage, "--metric is 'best'"],
+        ["sweep {rows} --model-folder {model} --trials 0", ExitCode.Usage, "0"],
+        ["estimate {rows} --model-folder {model} --measured-steps -1", ExitCode.Usage, "--measured-steps is -1"],
+        ["completion fish", ExitCode.Usage, "fish"],
+
+        // What is named.
+        ["train {folder}/nowhere.jsonl --model-folder {model}", ExitCode.Input, "nowhere.jsonl"],
+        ["train {rows} --model-folder {folder}/nowhere", ExitCode.Input, "nowhere"],
+        ["train {rows} --model-folder {folder}", ExitCode.Input, "config.json"],
+        ["train {folder}/empty --model-folder {model}", ExitCode.Input, "has no file with rows"],
+        ["train {folder}/rows.parquet --model-folder {model}", ExitCode.Input, "JSON lines"],
+        ["train {folder}/bad.jsonl --model-folder {model}", ExitCode.Input, "bad.jsonl"],
+        ["train {folder}/bad.csv --model-folder {model}", ExitCode.Input, "3 cells in line 3, and 2 columns"],
+        ["train {folder}/open.csv --model-folder {model}", ExitCode.Input, "line 2 that is never closed"],
+        ["train {folder}/latin1.csv --model-folder {model}", ExitCode.Input, "UTF-8"],
+        ["train --config {folder}/nowhere.json", ExitCode.Input, "nowhere.json"],
+        ["train --config {file}", ExitCode.Input, "is no JSON"],
+        ["train --config {folder}/list.json", ExitCode.Input, "is no JSON object"],
+        ["train --config {folder}/unknown.json", ExitCode.Usage, "Did you mean Rank?"],
+        ["train --config {folder}/wrong.json", ExitCode.Usage, "--rank is 'two'"],
+        ["train --config {folder}/twice.json", ExitCode.Usage, "is there twice"],
+        ["resume {folder}", ExitCode.Input, "there is no run.json"],
+        ["resume {folder}/nowhere", ExitCode.Input, "There is no folder"],
+        ["generate {folder} hi", ExitCode.Input, "config.json"],
+        ["generate {folder}/unfinished hi", ExitCode.Input, "sorsa resume"],
+        ["generate {file} hi", ExitCode.Input, ""],
+        ["generate {model} hi --adapter {folder}", ExitCode.Input, "adapter.json"],
+        ["merge {model} {folder} --out {folder}/x", ExitCode.Input, "adapter.json"],
+        ["analyze {model} {folder}/nowhere", ExitCode.Input, "nowhere"],
+        ["inspect {folder}/nowhere", ExitCode.Input, "There is no file or folder"],
+        ["inspect {folder}/empty", ExitCode.Input, "has no file with rows"],
+        ["inspect {folder}/bad.zip", ExitCode.Input, "is no zip"],
+        ["inspect {folder}/bad.safetensors", ExitCode.Input, "is no safetensors file"],
+        ["inspect {folder}/bad.gguf", ExitCode.Input, "is no GGUF file"],
+
+        // What is to be written: seen before anything is trained.
+        ["train {rows} --model-folder {model} --out {file}/run", ExitCode.Output, "cannot be written"],
+        ["train {rows} --model-folder {model} --out {file}", ExitCode.Output, "is a file"],
+        ["train {rows} --model-folder {model} --out {folder}", ExitCode.Output, "is not empty"],
+        ["train {rows} --model-folder {model} --checkpoint-folder {file}/c --out {folder}/x", ExitCode.Output, "--checkpoint-folder"],
+        ["train {rows} --model-folder {model} --out {folder}/unfinished", ExitCode.Output, "sorsa resume"],
+        ["generate {model} hi --out {file}/replies.jsonl", ExitCode.Output, "cannot be written"],
+        ["generate {model} hi --out {folder}", ExitCode.Output, "is a folder"],
+        ["eval {model} {rows} --report {file}/x.html", ExitCode.Output, "cannot be written"],
+        ["export {model} --format hf --out {folder}", ExitCode.Output, "is not empty"],
+        ["export {model} --format zip --out {file}/x.zip", ExitCode.Output, "cannot be written"],
+        ["merge {model} {folder}/nowhere --out {folder}", ExitCode.Output, "is not empty"],
+        ["sweep {rows} --model-folder {model} --out {folder}", ExitCode.Output, "is not empty"],
+    ];
+
+    [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void TheErrorIsOneLineWithAnExitCode(string command, int exitCode, string expected)
+    {
+        using var folder = new TemporaryFolder();
+
+        // Where nothing else is said, nothing must be written either.
+        bool trains = command.StartsWith("train ", StringComparison.Ordinal) && !command.Contains("--out", StringComparison.Ordinal);
+        command += trains ? " --out {folder}/out" : "";
+        string[] arguments = [.. command.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => Filled(word, folder))];
+        string[] before = Write(folder);
+
+        CommandResult result = SorsaCommand.Run(arguments);
+        CommandResult json = SorsaCommand.Run([.. arguments, "--json"]);
+
+        string[] lines = [.. result.Error.TrimEnd('\n').Split('\n').Where(line => !line.StartsWith("warning: ", StringComparison.Ordinal))];
+        Assert.AreEqual(exitCode, result.ExitCode, result.Error);
+        Assert.AreEqual("", result.Output);
+        Assert.HasCount(1, lines, result.Error);
+        Assert.StartsWith("sorsa: ", lines[0]);
+        Assert.Contains(expected, lines[0]);
+        Assert.IsFalse(lines[0].Contains("(Parameter", StringComparison.Ordinal), lines[0]);
+        Assert.AreEqual(lines[0], $"sorsa: {json.Json.GetProperty("error").GetString()}");
+        Assert.AreEqual(exitCode, json.Json.GetProperty("exitCode").GetInt32());
+        CollectionAssert.AreEqual(before, Listing(folder));
+    }
+
+    /// <summary>Of what went wrong in training, the run stays: it may say what to change.</summary>
+    [TestMethod]
+    public void ATrainingThatDivergesHasAnExitCode()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = SorsaCommand.WriteRows(folder), run = folder.File("run");
+
+        CommandResult result = SorsaCommand.Run(
+            ["train", rows, .. SorsaCommand.Training, "--number-of-epochs", "9", "--learning-rate", "1e30", "--out", run]);
+
+        Assert.AreEqual(ExitCode.Diverged, result.ExitCode, result.Error);
+        Assert.Contains("Lower --learning-rate", result.Error);
+        Assert.IsTrue(File.Exists(Path.Combine(run, "run.json")));
+    }
+
+    /// <summary>
+    /// Two hundred thousand rows at a time, each as long as the model allows, fit into no memory: it is seen before the weights.
+    /// </summary>
+    [TestMethod]
+    public void ATrainingThatDoesNotFitHasAnExitCode()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.File("rows.csv"), run = folder.File("run");
+        File.WriteAllLines(rows, ["Prompt,Response", .. Enumerable.Repeat($"{new string('a', 2000)},b", 200_000)]);
+
+        CommandResult result = SorsaCommand.Run(
+            "train", rows, "--model-folder", TestData.TinyLlama, "--batch-size", "200000", "--max-prompt-length", "400", "--out", run);
+
+        Assert.AreEqual(ExitCode.Memory, result.ExitCode, result.Error);
+        Assert.Contains("--gradient-checkpointing", result.Error);
+        Assert.IsFalse(Directory.Exists(run));
+    }
+
+    [TestMethod]
+    public void HelpAndVersionAreNoErrors()
+    {
+        Assert.Contains("estimate", SorsaCommand.Run("--help").Succeeds().Output);
+        Assert.Contains(".", SorsaCommand.Run("--version").Succeeds().Output);
+    }
+
+    /// <summary>A prompt may look like an option, behind two dashes, and begin with @.</summary>
+    [TestMethod]
+    public void APromptMayLookLikeAnything()
+    {
+        JsonElement json = SorsaCommand.Run(
+            "generate", TestData.TinyLlama, "--max-new-tokens", "2", "--json", "--", "--what", "@who", "-1").Succeeds().Json;
+
+        string?[] prompts = [.. json.GetProperty("replies").EnumerateArray().Select(reply => reply.GetProperty("prompt").GetString())];
+        Assert.AreEqual("--what @who -1", string.Join(' ', prompts));
+    }
+
+    /// <summary>The numbers of the page, one by one.</summary>
+    [TestMethod]
+    public void ExitCodesAreThoseOfThePage()
+    {
+        string page = File.ReadAllText(Path.Combine(TestData.Root, "docs", "command-line.md"));
+
+        foreach (int code in (int[])[0, 1, 2, 3, 4, 5, 6, 130, 143])
+        {
+            Assert.Contains($"| {code} |", page);
+        }
+    }
+
+    private static string Filled(string word, TemporaryFolder folder) => word
+        .Replace("{rows}", folder.File("rows.jsonl"), StringComparison.Ordinal)
+        .Replace("{table}", folder.File("rows.csv"), StringComparison.Ordinal)
+        .Replace("{model}", TestData.TinyLlama, StringComparison.Ordinal)
+        .Replace("{folder}", folder.Path, StringComparison.Ordinal)
+        .Replace("{file}", folder.File("file.txt"), StringComparison.Ordinal);
+
+    /// <summary>Good and bad files; their names.</summary>
+    private static string[] Write(TemporaryFolder folder)
+    {
+        SorsaCommand.WriteRows(folder);
+        (string Name, string Text)[] files =
+        [
+            ("rows.csv", "Prompt,Response\na,b\n"), ("file.txt", "some words"), ("rows.parquet", "PAR1"), ("bad.jsonl", "{\"Prompt\": 1\n"),
+            ("bad.csv", "Prompt,Response\na,b\nc,d,e\n"), ("open.csv", "Prompt,Response\n\"a,b\n"), ("list.json", "[1]"),
+            ("unknown.json", "{\"Rnak\": 1}"), ("wrong.json", "{\"Rank\": \"two\"}"), ("twice.json", "{\"Rank\": 1, \"rank\": 2}"),
+            ("bad.zip", "no zip"), ("bad.safetensors", "no tensors"), ("bad.gguf", "no model"),
+            ("unfinished/run.json", "{\"Data\": \"rows.jsonl\"}"),
+        ];
+        Directory.CreateDirectory(folder.File("empty"));
+        Directory.CreateDirectory(folder.File("unfinished"));
+        foreach ((string name, string text) in files)
+        {
+            File.WriteAllText(folder.File(name), text);
+        }
+
+        File.WriteAllBytes(folder.File("latin1.csv"), [.. "Prompt,Response\na,"u8, 0xE4, (byte)'\n']);
+        return Listing(folder);
+    }
+
+    private static string[] Listing(TemporaryFolder folder) =>
+        [.. Directory.EnumerateFileSystemEntries(folder.Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+}
