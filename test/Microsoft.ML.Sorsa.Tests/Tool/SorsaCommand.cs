@@ -54,11 +54,13 @@ internal static class SorsaCommand
         return new CommandResult(exitCode, output.ToString(), error.ToString());
     }
 
-    /// <summary>The command in a process of its own, with signals as a terminal's processes have them.</summary>
+    /// <summary>
+    /// The command in a process of its own, with signals as a terminal's processes have them, and one thread, as other tests have.
+    /// </summary>
     public static Process Start(params IEnumerable<string> arguments)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "sorsa.dll");
-        string[] all = ["--default-signal=INT", "dotnet", program, .. arguments];
+        string[] all = ["--default-signal=INT", "OMP_NUM_THREADS=1", "dotnet", program, .. arguments];
         return Process.Start(new ProcessStartInfo("env", all)
         {
             RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
