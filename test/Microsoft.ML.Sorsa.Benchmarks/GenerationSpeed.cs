@@ -45,13 +45,15 @@ internal static class GenerationSpeed
         return (Statistics.Median(times.Select(time => time.Prefill)), Statistics.Median(times.Select(time => time.Decode)));
     }
 
-    private static (double Prefill, double Decode) Measure(CausalLM model, int batch, int newTokens, int round)
+    /// <summary>Seconds until the first token, and for the others, of one round.</summary>
+    public static (double Prefill, double Decode) Measure(
+        CausalLM model, int batch, int newTokens, int round, int promptLength = PromptLength)
     {
         TokenGenerator generator = new(
             new CachedModel(model), new GenerationOptions { MaxNewTokens = newTokens, BatchSize = batch }, endTokens: []);
         Random random = new(round);
         GenerationRow[] rows = [.. Enumerable.Range(0, batch).Select(row =>
-            generator.CreateRow([.. Enumerable.Range(0, PromptLength).Select(_ => random.Next(model.Spec.VocabularySize))], row))];
+            generator.CreateRow([.. Enumerable.Range(0, promptLength).Select(_ => random.Next(model.Spec.VocabularySize))], row))];
         Stopwatch watch = Stopwatch.StartNew();
         double prefill = 0;
         foreach (GenerationRow[] _ in generator.Steps(rows, CancellationToken.None))

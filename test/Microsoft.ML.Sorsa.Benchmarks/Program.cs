@@ -17,6 +17,14 @@ try
             ChatSpeed.Run(args[1..]);
             return 0;
 
+        case "gguf":
+            GgufSpeed.Run(args[1..]);
+            return 0;
+
+        case "llama":
+            LlamaSpeed.Run(args[1..]);
+            return 0;
+
         case "step":
             StepSpeed.Run(args[1..]);
             return 0;
@@ -107,6 +115,8 @@ try
                     service [model folder] [kinds...]
                     generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     chat [model folder] [callers] [new tokens] [rounds]
+                    gguf [model folder] [rounds]
+                    llama [model folder] [new tokens] [rounds] [--type float32|bfloat16]
                     estimate [config.json] [tokens]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]

@@ -28,8 +28,10 @@ internal sealed class LlamaClient : IDisposable
             BatchSize = contextSize,
             UBatchSize = contextSize,
             GpuLayerCount = 0,
-            Threads = 2,
-            BatchThreads = 2,
+
+            // As libtorch here: test classes run side by side, and llama.cpp's threads wait for each other without sleeping.
+            Threads = 1,
+            BatchThreads = 1,
             TypeK = GGMLType.GGML_TYPE_F32,
             TypeV = GGMLType.GGML_TYPE_F32,
             FlashAttention = false,

@@ -26,7 +26,13 @@ internal static class ModelFolders
             version = "1.0",
             added_tokens = special.Select((content, id) => new
             {
-                id, content, single_word = false, lstrip = false, rstrip = false, normalized = false, special = true,
+                id,
+                content,
+                single_word = false,
+                lstrip = false,
+                rstrip = false,
+                normalized = false,
+                special = true,
             }),
             pre_tokenizer = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = true },
             decoder = new { type = "ByteLevel", add_prefix_space = true, trim_offsets = true, use_regex = true },

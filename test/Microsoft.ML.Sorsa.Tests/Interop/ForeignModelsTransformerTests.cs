@@ -51,6 +51,7 @@ public sealed class ForeignModelsTransformerTests
         {
             () => model.SaveHuggingFace(folder.File("new")), () => s_ml.Model.Save(model, TinyTask.Data(s_ml).Schema, zip),
             () => s_ml.Model.Save(model, null, folder.File("stock.zip")), () => model.Save(folder.File("own.zip")),
+            () => model.SaveGguf(folder.File("model.gguf")),
             () => s_ml.Sorsa().SaveZip(new TransformerChain<ITransformer>(model), null, folder.File("chain.zip")),
         })
         {
