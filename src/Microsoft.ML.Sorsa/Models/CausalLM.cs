@@ -176,7 +176,11 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     public Tensor Head(Tensor hidden) => Logits(hidden);
 
     /// <summary>Hidden states [..., hidden] to logits [..., vocabulary].</summary>
-    public Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _head?.weight ?? _model.Embedding.Weight);
+    public Tensor Logits(Tensor hidden)
+    {
+        Tensor head = _head?.weight ?? _model.Embedding.Weight;
+        return FewRowsProduct.Fits(hidden, head) ? FewRowsProduct.Compute(hidden, head, null) : nn.functional.linear(hidden, head);
+    }
 
     /// <summary>What it held goes back to the operating system.</summary>
     protected override void Dispose(bool disposing)

@@ -1,3 +1,5 @@
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -46,7 +48,12 @@ internal sealed class ProjectionSlot
     /// <summary>The projection of x [..., in].</summary>
     /// <param name="x">The input.</param>
     /// <param name="isRead">See <see cref="IUnreadProjection"/>.</param>
-    public Tensor Apply(Tensor x, bool isRead = true) => !isRead && Module is IUnreadProjection unread ? unread.Unread(x) : Module.call(x);
+    public Tensor Apply(Tensor x, bool isRead = true) => Module switch
+    {
+        IUnreadProjection unread when !isRead => unread.Unread(x),
+        Linear linear when FewRowsProduct.Fits(x, linear.weight!) => FewRowsProduct.Compute(x, linear.weight!, linear.bias),
+        _ => Module.call(x),
+    };
 
     /// <summary>Puts another map in; the one that was here is the caller's.</summary>
     public nn.Module<Tensor, Tensor> Exchange(nn.Module<Tensor, Tensor> module)
