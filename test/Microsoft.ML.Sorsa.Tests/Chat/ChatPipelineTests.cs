@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Agents.AI;
 using Microsoft.Extensions.AI;
 using Microsoft.ML.Sorsa.Chat;
+using Microsoft.ML.Sorsa.Tests.Surface;
 using OpenTelemetry;
 using OpenTelemetry.Trace;
 
@@ -14,6 +15,7 @@ public sealed class ChatPipelineTests
 {
     private const string Source = "chat-pipeline-tests";
 
+    private static readonly MLContext s_ml = new(seed: 1);
     private static readonly Lazy<SorsaTransformer> s_model = new(() => ChatClientTests.Load());
 
     [ClassCleanup]
@@ -97,6 +99,36 @@ public sealed class ChatPipelineTests
         ChatResponse[] together = await Task.WhenAll(options.Select(one => client.GetResponseAsync(ChatClientTests.Question, one)));
 
         CollectionAssert.AreEqual(alone, together.Select(response => response.Text).ToArray());
+    }
+
+    /// <summary>A request names its adapter as its model; one that names none has the adapter in use. All come at once.</summary>
+    [TestMethod]
+    public async Task AdaptersAreModelsOfTheirOwn()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer trained = TinyTask.Fit(s_ml);
+        trained.SaveAdapter(folder.File("adapter"));
+        using SorsaTransformer model = ChatClientTests.Load();
+        model.LoadAdapter("sums", folder.File("adapter"));
+        string[] questions = ["2 + 3", ChatClientTests.Question, "7 + 1"];
+        string[] plain = [.. questions.Select(question => model.Generate(question, null))];
+        string[] sums = [.. questions.Select(question => model.Generate(question, "sums"))];
+        using IChatClient client = model.AsChatClient();
+        ChatOptions adapted = new() { ModelId = "sums" };
+
+        for (int round = 0; round < 2; round++)
+        {
+            ChatResponse[] answers = await Task.WhenAll(questions.SelectMany(question =>
+                new[] { client.GetResponseAsync(question), client.GetResponseAsync(question, adapted) }));
+
+            CollectionAssert.AreEqual(plain, answers.Where((_, at) => at % 2 == 0).Select(answer => answer.Text).ToArray());
+            CollectionAssert.AreEqual(sums, answers.Where((_, at) => at % 2 == 1).Select(answer => answer.Text).ToArray());
+            Assert.AreEqual("sums", answers[1].ModelId);
+        }
+
+        Assert.AreNotEqual(plain[1], sums[1]);
+        model.UseAdapter("sums");
+        Assert.AreEqual(sums[0], (await client.GetResponseAsync(questions[0])).Text);
     }
 
     /// <summary>ML.NET's own calls and the client's take turns.</summary>
