@@ -11,15 +11,6 @@ internal sealed class LlamaClient : IDisposable
     private readonly LLamaWeights _weights;
     private readonly LLamaContext _context;
 
-    /// <summary>What llama.cpp has to say besides errors is for those who debug it. It is told before the library is loaded.</summary>
-    static LlamaClient() => NativeLibraryConfig.All.WithLogCallback((level, message) =>
-    {
-        if (level == LLamaLogLevel.Error)
-        {
-            Console.Error.Write(message);
-        }
-    });
-
     public LlamaClient(string path, uint contextSize = 512)
     {
         var parameters = new ModelParams(path)
