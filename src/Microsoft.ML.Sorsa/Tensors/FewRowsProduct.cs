@@ -35,24 +35,17 @@ internal static class FewRowsProduct
         long rows = x.numel() / inputs, parts = Parts(outputs);
         using Tensor whole = weight.view(parts, outputs / parts, inputs);
         using Tensor flat = x.contiguous();
-        Tensor y;
-        if (rows <= FewestRows)
-        {
-            using Tensor columns = flat.as_strided([parts, inputs, rows], [0, 1, inputs]);
-            using Tensor product = whole.bmm(columns);
-            using Tensor ordered = product.permute(2, 0, 1);
-            y = ordered.reshape([.. x.shape[..^1], outputs]);
-        }
-        else
-        {
-            using Tensor repeated = flat.as_strided([parts, rows, inputs], [0, inputs, 1]);
-            using Tensor columns = whole.transpose(1, 2);
-            using Tensor product = repeated.bmm(columns);
-            using Tensor ordered = product.transpose(0, 1);
-            y = ordered.reshape([.. x.shape[..^1], outputs]);
-        }
+        using Tensor spread = rows <= FewestRows
+            ? flat.as_strided([parts, inputs, rows], [0, 1, inputs], flat.storage_offset())
+            : flat.as_strided([parts, rows, inputs], [0, inputs, 1], flat.storage_offset());
+        using Tensor columns = whole.transpose(1, 2);
+        using Tensor product = rows <= FewestRows ? whole.bmm(spread) : spread.bmm(columns);
+        using Tensor byRow = rows <= FewestRows ? product.permute(2, 0, 1) : product.transpose(0, 1);
 
-        return bias is null ? y : y.add_(bias);
+        // In the order of its places: a reshape alone may leave the rows' values side by side.
+        using Tensor ordered = byRow.contiguous();
+        Tensor y = ordered.view([.. x.shape[..^1], outputs]);
+        return bias is null ? y : y.Accumulate(bias);
     }
 
     /// <summary>The parts must be equal: the largest divisor that leaves a part its rows.</summary>
