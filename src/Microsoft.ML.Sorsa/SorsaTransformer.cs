@@ -370,7 +370,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     /// <summary>What README.md says in a folder of it, or of its adapter in this format.</summary>
     private byte[] Card(AdapterFormat? adapter = null) => new ModelCard(
-        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, Model.Prompts.Template, Model.SavedType).ToUtf8(adapter);
+        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, TemplateIsDefault ? null : Model.Prompts.Template,
+        Model.SavedType).ToUtf8(adapter);
 
     private string Generate(string prompt, Func<string?> adapter) => _turns.Take(adapter, () => _generator.Generate([prompt])[0]);
 
