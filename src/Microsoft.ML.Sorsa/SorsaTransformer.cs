@@ -227,6 +227,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// The model was not trained here, or by full or partial fine-tuning, which has no adapter; and no loaded one is in use.
     /// </exception>
     /// <exception cref="NotSupportedException">The format does not have the method.</exception>
+    /// <exception cref="ArithmeticException">A value is not finite, and the format is Gguf.</exception>
     public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
