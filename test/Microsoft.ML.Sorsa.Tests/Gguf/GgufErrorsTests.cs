@@ -155,6 +155,36 @@ public sealed class GgufErrorsTests
         Assert.Contains("lstrip, rstrip, single_word): </s>", string.Join("; ", warnings));
     }
 
+    /// <summary>A file has keys for three tokens that end an answer: with three nothing is told, the others are.</summary>
+    [TestMethod]
+    [DataRow(new[] { 2, 20, 21 }, null)]
+    [DataRow(new[] { 2, 20, 21, 22, 23 }, "are not among them: 3, 4.")]
+    public void EndTokensThatTheFileHasNoKeyForAreWarnings(int[] ends, string? told)
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer golden = GgufModels.Golden("llama-mha", folder.Path, config => config["eos_token_id"] =
+            new System.Text.Json.Nodes.JsonArray([.. ends.Select(id => System.Text.Json.Nodes.JsonValue.Create(id))]));
+        var context = new MLContext();
+        var warnings = new List<string>();
+        context.Log += (_, entry) =>
+        {
+            if (entry.Kind == Runtime.ChannelMessageKind.Warning && entry.RawMessage.Contains("end an answer", StringComparison.Ordinal))
+            {
+                warnings.Add(entry.RawMessage);
+            }
+        };
+        using SorsaTransformer model = context.Sorsa().LoadModel(folder.Path);
+
+        model.SaveGguf(folder.File("model.gguf"));
+
+        Dictionary<string, object> keys = GgufContent.Read(folder.File("model.gguf")).Keys;
+        Assert.AreEqual(2u, keys["tokenizer.ggml.eos_token_id"]);
+        Assert.AreEqual(20u, keys["tokenizer.ggml.eot_token_id"]);
+        Assert.AreEqual(21u, keys["tokenizer.ggml.eom_token_id"]);
+        Assert.HasCount(told is null ? 0 : 1, warnings);
+        Assert.Contains(told ?? "", string.Join("; ", warnings));
+    }
+
     private static void Set(SorsaTransformer model, string name, float value)
     {
         using DisposeScope scope = NewDisposeScope();
