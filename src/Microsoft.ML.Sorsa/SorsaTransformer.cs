@@ -227,6 +227,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     /// The model was not trained here, or by full or partial fine-tuning, which has no adapter; and no loaded one is in use.
     /// </exception>
     /// <exception cref="NotSupportedException">The format does not have the method.</exception>
+    /// <exception cref="ArithmeticException">A value is not finite, and the format is Gguf.</exception>
     public void SaveAdapter(string folder, AdapterFormat format = AdapterFormat.Sorsa)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
@@ -370,7 +371,8 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     /// <summary>What README.md says in a folder of it, or of its adapter in this format.</summary>
     private byte[] Card(AdapterFormat? adapter = null) => new ModelCard(
-        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, Model.Prompts.Template, Model.SavedType).ToUtf8(adapter);
+        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, TemplateIsDefault ? null : Model.Prompts.Template,
+        Model.SavedType).ToUtf8(adapter);
 
     private string Generate(string prompt, Func<string?> adapter) => _turns.Take(adapter, () => _generator.Generate([prompt])[0]);
 

@@ -27,7 +27,7 @@ internal static class GgufFile
 
     private static void Write(Stream stream, byte[] head, IReadOnlyList<GgufTensor> tensors)
     {
-        // All of them before the first is written: a file that cannot be finished takes as long as it is large.
+        // Ranges before the first is written: a file that cannot be finished takes as long as it is large.
         foreach (GgufTensor tensor in tensors)
         {
             TensorBytes.VerifyRange(tensor);

@@ -75,13 +75,19 @@ internal sealed class GgufTokenizer
     /// <summary>Adds the tokens that end an answer.</summary>
     /// <param name="metadata">Where to.</param>
     /// <param name="end">The one that ends a text: eos.</param>
-    /// <param name="others">The others, of which llama.cpp takes two.</param>
-    public static void AddEndTokens(GgufMetadata metadata, int end, IReadOnlyList<int> others)
+    /// <param name="others">The others, of which llama.cpp takes two; more are told.</param>
+    public void AddEndTokens(GgufMetadata metadata, int end, IReadOnlyList<int> others)
     {
         metadata.Add(Prefix + "eos_token_id", (uint)end);
         foreach ((string key, int id) in s_otherEnds.Zip(others))
         {
             metadata.Add(Prefix + key, (uint)id);
+        }
+
+        if (others.Count > s_otherEnds.Length)
+        {
+            _differences.Add("the file names three tokens that end an answer, and these, which end one here, are not among them: "
+                + NameList.Join([.. others.Skip(s_otherEnds.Length).Select(id => _vocabulary.Tokens[id])]));
         }
     }
 

@@ -21,17 +21,17 @@ internal static class ModelFile
         GgufArchitecture.Add(metadata, model.Network.Config, Path.GetFileNameWithoutExtension(path), type);
         var tokenizer = new GgufTokenizer((TextTokenizer)model.Prompts.Tokenizer, model.Network.Spec.VocabularySize);
         tokenizer.Add(metadata, preTokenizer);
-        AddEndTokens(metadata, model);
+        AddEndTokens(tokenizer, metadata, model);
         using DisposeScope scope = NewDisposeScope();
         GgufFile.Write(path, metadata, ModelTensors.Of(model.Network, type));
         foreach (string difference in tokenizer.Differences)
         {
-            warn($"llama.cpp gives some texts other tokens than the model's tokenizer does: {difference}.");
+            warn($"llama.cpp treats some texts otherwise than the model's tokenizer does: {difference}.");
         }
     }
 
     /// <summary>The tokens that end an answer here, the tokenizer's own first.</summary>
-    private static void AddEndTokens(GgufMetadata metadata, TextModel model)
+    private static void AddEndTokens(GgufTokenizer written, GgufMetadata metadata, TextModel model)
     {
         ITextTokenizer tokenizer = model.Prompts.Tokenizer;
         int?[] named = [tokenizer.EosTokenId, model.Prompts.EndOfTurnId];
@@ -50,6 +50,6 @@ internal static class ModelFile
                 + "eos_token in tokenizer_config.json.");
         }
 
-        GgufTokenizer.AddEndTokens(metadata, ends[0], ends.Length > 1 ? ends[1..] : ends);
+        written.AddEndTokens(metadata, ends[0], ends.Length > 1 ? ends[1..] : ends);
     }
 }

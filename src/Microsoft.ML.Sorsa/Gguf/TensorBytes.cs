@@ -20,6 +20,8 @@ internal static class TensorBytes
     /// <summary>The largest size of a value whose block has a scale that is a float16.</summary>
     private const double LargestInBlock = 127.0 * 65504;
 
+    /// <summary>Writes the values in the tensor's type.</summary>
+    /// <exception cref="ArithmeticException">A value is not finite, and the type is F32: see <see cref="VerifyRange"/>.</exception>
     public static void Write(GgufTensor tensor, Stream stream)
     {
         using var noGrad = no_grad();
@@ -29,6 +31,11 @@ internal static class TensorBytes
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor chunk = tensor.Values.detach().narrow(0, start, Math.Min(step, rows - start));
+            if (tensor.Type == GgufType.F32 && !TensorValues.AreFinite(chunk))
+            {
+                throw NotFinite(tensor);
+            }
+
             Write(tensor.HeadDim is int headDim ? Paired(chunk, headDim) : chunk, tensor.Type, stream);
         }
     }
@@ -40,7 +47,10 @@ internal static class TensorBytes
         return rows.reshape([shape[0] / headDim, 2, headDim / 2, .. shape[1..]]).transpose(1, 2).reshape(shape);
     }
 
-    /// <summary>Whether the values are in the type's range.</summary>
+    /// <summary>
+    /// Whether the values are in the type's range. F32 has no bound for weights, and its values are looked at while they are written: they
+    /// need no pass of their own.
+    /// </summary>
     /// <exception cref="ArithmeticException">A value is not finite, or not in that type; names the tensor.</exception>
     public static void VerifyRange(GgufTensor tensor)
     {
@@ -62,8 +72,7 @@ internal static class TensorBytes
         Tensor ends = stack([least, most]);
         if (!TensorValues.AreFinite(ends))
         {
-            throw new ArithmeticException(
-                $"The weight '{tensor.Name}' holds values that are not finite. Where they come from the model's files: fetch these again.");
+            throw NotFinite(tensor);
         }
 
         double size = ends.abs().max().to(ScalarType.Float64).item<double>();
@@ -74,6 +83,9 @@ internal static class TensorBytes
                 + $"Choose GgufType.{nameof(GgufType.F32)}.");
         }
     }
+
+    private static ArithmeticException NotFinite(GgufTensor tensor) => new(
+        $"The weight '{tensor.Name}' holds values that are not finite. Where they come from the model's files: fetch these again.");
 
     private static void Write(Tensor chunk, GgufType type, Stream stream)
     {

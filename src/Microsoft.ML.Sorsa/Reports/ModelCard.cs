@@ -16,10 +16,11 @@ namespace Microsoft.ML.Sorsa.Reports;
 /// <param name="Training">Null: not trained by whoever saves it.</param>
 /// <param name="Merge">What the merge cost; null as well.</param>
 /// <param name="Adapter">The adapter that is merged into the base; null: none.</param>
-/// <param name="Template">What stands around a prompt.</param>
+/// <param name="Template">What stands around a prompt; null: nobody chose it.</param>
 /// <param name="StoredType">What the weights are stored in.</param>
 internal sealed record ModelCard(
-    ModelOrigin? Origin, SorsaTrainingRecord? Training, MergeReport? Merge, string? Adapter, PromptTemplate Template, ScalarType StoredType)
+    ModelOrigin? Origin, SorsaTrainingRecord? Training, MergeReport? Merge, string? Adapter, PromptTemplate? Template,
+    ScalarType StoredType)
 {
     private const string Library = "Microsoft.ML.Sorsa";
 
@@ -64,7 +65,8 @@ internal sealed record ModelCard(
             Errors(card, merge);
         }
 
-        card.Heading("Use").Block("A prompt stands in this template, in training and in use:").Literal(Template.ToString());
+        card.Heading("Use");
+        Around(card);
         card.Block($"In .NET, with the package {Library} and one of libtorch's:").Literal(Code(format));
         return card.ToString();
     }
@@ -185,6 +187,21 @@ internal sealed record ModelCard(
 
         // model.layers.0.self_attn.q_proj.weight
         static string Kind(string name) => name.Split('.') is [.., var kind, _] ? kind : name;
+    }
+
+    /// <summary>What stands around a prompt: of what was only loaded, no file says what did in training.</summary>
+    private void Around(Markdown card)
+    {
+        if (Template is not { } template)
+        {
+            card.Block("The template around a prompt is not known here: the model was loaded without one, and files do not say it. Take "
+                + "that of its training; without one, LoadModel takes PromptTemplate.Alpaca.");
+            return;
+        }
+
+        card.Block(Training is not null
+            ? "A prompt stands in this template, in training and in use:"
+            : "A prompt stands in this template in use; whether it did in training is not known here:").Literal(template.ToString());
     }
 
     private static string Code(AdapterFormat? format) => format is null

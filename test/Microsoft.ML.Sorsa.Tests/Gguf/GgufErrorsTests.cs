@@ -75,19 +75,39 @@ public sealed class GgufErrorsTests
     [DataRow(9e6f, GgufType.Q8_0)]
     [DataRow(float.NaN, GgufType.BF16)]
     [DataRow(float.NegativeInfinity, GgufType.Q8_0)]
-    public void AValueOutsideTheTypeIsRefused(float value, GgufType type)
+    [DataRow(float.NaN, GgufType.F32)]
+    [DataRow(float.PositiveInfinity, GgufType.F32)]
+    [DataRow(float.NaN, GgufType.F16, "model.layers.1.input_layernorm.weight", "blk.1.attn_norm.weight")]
+    [DataRow(float.NegativeInfinity, GgufType.Q8_0, "model.norm.weight", "output_norm.weight")]
+    public void AValueOutsideTheTypeIsRefused(
+        float value, GgufType type, string name = "model.layers.1.mlp.up_proj.weight", string nameInFile = "blk.1.ffn_up.weight")
     {
         using var folder = new TemporaryFolder();
         using SorsaTransformer model = GgufModels.Golden("llama-mha", folder.Path);
-        Set(model, "model.layers.1.mlp.up_proj.weight", value);
-        string path = folder.File("model.gguf");
+        Set(model, name, value);
+        string path = folder.File("gguf", "model.gguf");
+        Directory.CreateDirectory(folder.File("gguf"));
         File.WriteAllText(path, "old");
 
         string message = Assert.ThrowsExactly<ArithmeticException>(() => model.SaveGguf(path, type)).Message;
 
-        Assert.Contains("'blk.1.ffn_up.weight'", message);
+        Assert.Contains($"'{nameInFile}'", message);
         Assert.Contains(float.IsFinite(value) ? "Choose GgufType.F32" : "not finite", message);
         Assert.AreEqual("old", File.ReadAllText(path));
+        Assert.HasCount(1, Directory.GetFileSystemEntries(folder.File("gguf")));
+    }
+
+    /// <summary>Float32 holds what the narrower types refuse.</summary>
+    [TestMethod]
+    [DataRow(float.MaxValue)]
+    [DataRow(float.MinValue)]
+    public void AnyFiniteValueIsInFloat32(float value)
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer model = GgufModels.Golden("llama-mha", folder.Path);
+        Set(model, "model.layers.1.mlp.up_proj.weight", value);
+
+        Assert.AreEqual(value, GgufModels.Write(model, GgufType.F32).Values("blk.1.ffn_up.weight")[5]);
     }
 
     [TestMethod]
@@ -133,6 +153,36 @@ public sealed class GgufErrorsTests
         model.SaveGguf(folder.File("model.gguf"));
 
         Assert.Contains("lstrip, rstrip, single_word): </s>", string.Join("; ", warnings));
+    }
+
+    /// <summary>A file has keys for three tokens that end an answer: with three nothing is told, the others are.</summary>
+    [TestMethod]
+    [DataRow(new[] { 2, 20, 21 }, null)]
+    [DataRow(new[] { 2, 20, 21, 22, 23 }, "are not among them: 3, 4.")]
+    public void EndTokensThatTheFileHasNoKeyForAreWarnings(int[] ends, string? told)
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer golden = GgufModels.Golden("llama-mha", folder.Path, config => config["eos_token_id"] =
+            new System.Text.Json.Nodes.JsonArray([.. ends.Select(id => System.Text.Json.Nodes.JsonValue.Create(id))]));
+        var context = new MLContext();
+        var warnings = new List<string>();
+        context.Log += (_, entry) =>
+        {
+            if (entry.Kind == Runtime.ChannelMessageKind.Warning && entry.RawMessage.Contains("end an answer", StringComparison.Ordinal))
+            {
+                warnings.Add(entry.RawMessage);
+            }
+        };
+        using SorsaTransformer model = context.Sorsa().LoadModel(folder.Path);
+
+        model.SaveGguf(folder.File("model.gguf"));
+
+        Dictionary<string, object> keys = GgufContent.Read(folder.File("model.gguf")).Keys;
+        Assert.AreEqual(2u, keys["tokenizer.ggml.eos_token_id"]);
+        Assert.AreEqual(20u, keys["tokenizer.ggml.eot_token_id"]);
+        Assert.AreEqual(21u, keys["tokenizer.ggml.eom_token_id"]);
+        Assert.HasCount(told is null ? 0 : 1, warnings);
+        Assert.Contains(told ?? "", string.Join("; ", warnings));
     }
 
     private static void Set(SorsaTransformer model, string name, float value)

@@ -79,6 +79,35 @@ public sealed partial class ModelCardTests
         Assert.AreEqual("mit", FrontMatter(Save(again, folder.File("again"), null))["license"].Single());
     }
 
+    /// <summary>What stood around prompts in training is a fact only of what was trained here.</summary>
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void ATemplateIsSaidToBeOfTheTrainingOnlyAfterIt(bool chosen)
+    {
+        const string Alpaca = "Below is an instruction", InTraining = "in training and in use";
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer trained = Fit(folder, "license: mit\n");
+        string after = Save(trained, folder.File("trained"), null);
+        trained.SaveAdapter(folder.File("adapter"));
+        PromptTemplate? template = chosen ? PromptTemplate.Format("<<{prompt}>>") : null;
+        using SorsaTransformer model = s_mlContext.Sorsa().LoadModel(folder.File("base"), promptTemplate: template);
+        model.LoadAdapter("a", folder.File("adapter"));
+        model.UseAdapter("a");
+
+        Assert.Contains($"A prompt stands in this template, {InTraining}:", after);
+        foreach (AdapterFormat? format in new AdapterFormat?[] { null, AdapterFormat.Sorsa })
+        {
+            string card = Save(model, folder.File($"saved-{format}"), format);
+
+            Assert.DoesNotContain(InTraining, card);
+            Assert.DoesNotContain(Alpaca, card);
+            Assert.AreEqual(!chosen, card.Contains("The template around a prompt is not known here", StringComparison.Ordinal));
+            Assert.AreEqual(chosen, card.Contains(
+                "in use; whether it did in training is not known here:\n\n    <<{prompt}>>\n", StringComparison.Ordinal));
+        }
+    }
+
     [TestMethod]
     public void AModelOfAZipSaysThatItsBaseIsNotKnown()
     {
