@@ -47,7 +47,15 @@ internal sealed class AdamWKernel(double beta1, double beta2) : IDisposable
         using Scalar rate = learningRate;
         using Scalar floor = epsilon;
         using Scalar decay = weightDecay;
-        _kernel.invoke("step", parameters, gradients, firstMoments, secondMoments, steps, rate, _beta1, _beta2, floor, decay);
+
+        // On a GPU one call takes tensors of one type: norms may train in another than projections.
+        foreach (int[] group in Enumerable.Range(0, parameters.Length).GroupBy(i => parameters[i].dtype).Select(group => group.ToArray()))
+        {
+            _kernel.invoke(
+                "step", Of(parameters), Of(gradients), Of(firstMoments), Of(secondMoments), Of(steps), rate, _beta1, _beta2, floor, decay);
+
+            Tensor[] Of(Tensor[] all) => [.. group.Select(i => all[i])];
+        }
     }
 
     public void Dispose()

@@ -37,7 +37,7 @@ public sealed class PeftAdapterTests
         adapters.Add("peft", PeftFolder.Read(folder), folder);
         adapters.Use("peft");
 
-        Assert.IsLessThanOrEqualTo(1e-5 + noise, Largest(golden.Tensors["start.logits"] - Logits()));
+        Assert.IsLessThanOrEqualTo(1e-5 + noise, Largest(golden.Tensors["start.logits"] - Logits().cpu()));
         adapters.Use(null);
         Assert.IsTrue(before.cpu().bytes.SequenceEqual(Logits().cpu().bytes));
 
@@ -62,7 +62,7 @@ public sealed class PeftAdapterTests
 
         AdapterSet.Inject(model, weights.TargetModules, new StoredMethod((path, linear) => weights.Restore(path, linear)));
 
-        Assert.IsLessThanOrEqualTo(1e-5 + noise, Largest(golden.Tensors["start.logits"] - Logits()));
+        Assert.IsLessThanOrEqualTo(1e-5 + noise, Largest(golden.Tensors["start.logits"] - Logits().cpu()));
 
         Tensor Logits() => model.Logits(model.Forward(model.Embed(golden.Tensors["batches.input_ids"][0].to(TestDevice.Current))));
     }

@@ -54,8 +54,8 @@ internal sealed class LookAlikeDecoder(DecoderSpec spec, bool keepsCache) : Cach
         Tensor half = pow(spec.Rope.Theta, arange(0, spec.Attention.HeadDim, 2, ScalarType.Float64) / -spec.Attention.HeadDim);
         Tensor angles = outer(arange(tokens, ScalarType.Float64), cat([half, half]));
         Tensor hidden = _embedding.forward(input.InputIds);
-        (Tensor cos, Tensor sin) = (angles.cos().to(hidden.dtype), angles.sin().to(hidden.dtype));
-        mask = mask.to(hidden.dtype);
+        (Tensor cos, Tensor sin) = (angles.cos().to(hidden.dtype, hidden.device), angles.sin().to(hidden.dtype, hidden.device));
+        mask = mask.to(hidden.dtype, hidden.device);
         foreach (LookAlikeLayer layer in _layers)
         {
             hidden = layer.forward(new LookAlikeLayerInput(hidden, cos, sin, mask, Cache));
