@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
+using Microsoft.ML.Sorsa.Tool.Inputs;
 using Microsoft.ML.Sorsa.Tool.Options;
 
 namespace Microsoft.ML.Sorsa.Tool;
@@ -19,11 +20,13 @@ internal sealed partial record Failure(int ExitCode, string Message)
         int exitCode = e switch
         {
             CommandException known => known.ExitCode,
-            UnauthorizedAccessException => Tool.ExitCode.Output,
-            IOException when e.Message.StartsWith("CheckpointFolder", StringComparison.Ordinal) => Tool.ExitCode.Output,
+            // What a verb writes, it calls its output itself; the trainer writes into these.
+            IOException when RunFile.OwnFolders.Any(name => e.Message.StartsWith($"{name} '", StringComparison.Ordinal)) =>
+                Tool.ExitCode.Output,
             ArgumentException or FormatException => Tool.ExitCode.Usage,
             InsufficientMemoryException or OutOfMemoryException => Tool.ExitCode.Memory,
-            IOException or InvalidDataException or NotSupportedException or InvalidOperationException => Tool.ExitCode.Input,
+            IOException or UnauthorizedAccessException or InvalidDataException or NotSupportedException or InvalidOperationException =>
+                Tool.ExitCode.Input,
             ArithmeticException => Tool.ExitCode.Diverged,
             OperationCanceledException => Tool.ExitCode.Interrupted,
             _ => Tool.ExitCode.Failure,
