@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
-using Microsoft.ML.Sorsa.Tool.Inputs;
 using Microsoft.ML.Sorsa.Tool.Options;
 
 namespace Microsoft.ML.Sorsa.Tool;
@@ -8,6 +7,10 @@ namespace Microsoft.ML.Sorsa.Tool;
 /// <summary>What went wrong, as the command line says it: one line and an exit code.</summary>
 internal sealed partial record Failure(int ExitCode, string Message)
 {
+    /// <summary>Options that name where the trainer writes.</summary>
+    private static readonly string[] s_folders =
+        [nameof(SorsaFineTuningTrainer.Options.CheckpointFolder), nameof(SorsaFineTuningTrainer.Options.TensorBoardFolder)];
+
     public static Failure Of(Exception thrown)
     {
         // ML.NET wraps what a model's loader throws, and reflection what a setter does.
@@ -21,7 +24,7 @@ internal sealed partial record Failure(int ExitCode, string Message)
         {
             CommandException known => known.ExitCode,
             // What a verb writes, it calls its output itself; the trainer writes into these.
-            IOException when RunFile.OwnFolders.Any(name => e.Message.StartsWith($"{name} '", StringComparison.Ordinal)) =>
+            IOException when s_folders.Any(name => e.Message.StartsWith($"{name} '", StringComparison.Ordinal)) =>
                 Tool.ExitCode.Output,
             ArgumentException or FormatException => Tool.ExitCode.Usage,
             InsufficientMemoryException or OutOfMemoryException => Tool.ExitCode.Memory,
