@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+command -v unzip >/dev/null || { echo "tool-check needs unzip (Debian: apt-get install unzip)"; exit 1; }
 mkdir -p artifacts
 folder=$(mktemp -d -p "$PWD/artifacts")
 trap 'rm -rf "$folder"' EXIT
@@ -11,6 +12,21 @@ version=$(dotnet msbuild src/Microsoft.ML.Sorsa -getProperty:Version)-check.$(da
 
 # The package alone has the version: the libraries need not be built for it.
 dotnet pack src/Microsoft.ML.Sorsa.Tool -c Release -o "$folder/packages" -p:PackageVersion="$version" -v q || exit 1
+
+# The package that points to the machines', and this machine's: each has what a page of a registry shows.
+for package in "$folder"/packages/*.nupkg; do
+    nuspec=$(unzip -p "$package" '*.nuspec')
+    for file in README.md icon.png; do
+        unzip -Z1 "$package" | grep -xF "$file" >/dev/null || { echo "tool-check: $package has no $file"; exit 1; }
+    done
+    for element in "<version>$version</version>" '<license type="expression">MIT</license>' '<readme>README.md</readme>' \
+        '<icon>icon.png</icon>' '<description>' '<tags>'; do
+        grep -qF "$element" <<< "$nuspec" || { echo "tool-check: the nuspec of $package has no $element"; exit 1; }
+    done
+    [ "$(unzip -p "$package" README.md | sed -n 1p)" = "# Microsoft.ML.Sorsa.Tool" ] \
+        || { echo "tool-check: the README.md of $package is another one"; exit 1; }
+done
+[ "$(ls "$folder"/packages/*.nupkg | wc -l)" -eq 2 ] || { echo "tool-check: not two packages: $(ls "$folder/packages")"; exit 1; }
 NUGET_PACKAGES=$folder/cache dotnet tool install Microsoft.ML.Sorsa.Tool --version "$version" --source "$folder/packages" \
     --tool-path "$folder/tool" || exit 1
 

@@ -7,6 +7,10 @@ namespace Microsoft.ML.Sorsa.Tool;
 /// <summary>What went wrong, as the command line says it: one line and an exit code.</summary>
 internal sealed partial record Failure(int ExitCode, string Message)
 {
+    /// <summary>Options that name where the trainer writes.</summary>
+    private static readonly string[] s_folders =
+        [nameof(SorsaFineTuningTrainer.Options.CheckpointFolder), nameof(SorsaFineTuningTrainer.Options.TensorBoardFolder)];
+
     public static Failure Of(Exception thrown)
     {
         // ML.NET wraps what a model's loader throws, and reflection what a setter does.
@@ -19,11 +23,13 @@ internal sealed partial record Failure(int ExitCode, string Message)
         int exitCode = e switch
         {
             CommandException known => known.ExitCode,
-            UnauthorizedAccessException => Tool.ExitCode.Output,
-            IOException when e.Message.StartsWith("CheckpointFolder", StringComparison.Ordinal) => Tool.ExitCode.Output,
+            // What a verb writes, it calls its output itself; the trainer writes into these.
+            IOException when s_folders.Any(name => e.Message.StartsWith($"{name} '", StringComparison.Ordinal)) =>
+                Tool.ExitCode.Output,
             ArgumentException or FormatException => Tool.ExitCode.Usage,
             InsufficientMemoryException or OutOfMemoryException => Tool.ExitCode.Memory,
-            IOException or InvalidDataException or NotSupportedException or InvalidOperationException => Tool.ExitCode.Input,
+            IOException or UnauthorizedAccessException or InvalidDataException or NotSupportedException or InvalidOperationException =>
+                Tool.ExitCode.Input,
             ArithmeticException => Tool.ExitCode.Diverged,
             OperationCanceledException => Tool.ExitCode.Interrupted,
             _ => Tool.ExitCode.Failure,

@@ -70,7 +70,7 @@ internal static class CsvReader
                 {
                     cell.Append(c);
                 }
-                else if (reader.Peek() == '"')
+                else if (Guarded(path, reader.Peek) == '"')
                 {
                     cell.Append((char)reader.Read());
                 }
@@ -90,7 +90,7 @@ internal static class CsvReader
             }
             else if (c is '\n' or '\r')
             {
-                if (c == '\r' && reader.Peek() == '\n')
+                if (c == '\r' && Guarded(path, reader.Peek) == '\n')
                 {
                     continue;
                 }

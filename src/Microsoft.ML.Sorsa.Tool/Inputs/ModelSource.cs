@@ -64,9 +64,14 @@ internal sealed class ModelSource
     /// <summary>The names of the columns that the model reads and adds.</summary>
     public ModelOptions Options(Session session) => Settings(session).Options;
 
-    /// <summary>The options of the training that it comes from, where train wrote it; null: not known.</summary>
-    public SorsaFineTuningTrainer.Options? Trained(Session session) =>
-        RunFolder.Is(Named(session)) ? RunFile.Read(RunFolder.Config(Named(session))).Options : null;
+    /// <summary>The options of the training that it comes from, where train wrote it or its adapter; null: not known.</summary>
+    public SorsaFineTuningTrainer.Options? Trained(Session session)
+    {
+        string path = Named(session);
+        string? adapter = session.Arguments.GetValue(_adapter);
+        return RunFolder.Is(path) ? RunFile.Read(RunFolder.Config(path)).Options
+            : adapter is not null && !File.Exists(path) ? Trained(adapter) : null;
+    }
 
     /// <summary>Opens it, with its adapter in use.</summary>
     public SorsaTransformer Open(Session session)
@@ -109,40 +114,69 @@ internal sealed class ModelSource
                 "No adapter is named. Name a folder that train wrote, or the base and, with --adapter, the adapter's folder.");
         }
 
-        SorsaTransformer model = session.Sorsa.LoadModel(folder);
-        return Adapted(model, adapter);
+        return Open(session, folder, adapter, _options.Apply(session.Arguments, Defaults(Trained(session))).PromptTemplate);
+    }
+
+    /// <summary>Opens a base with an adapter in use; of an adapter that train wrote, template and lengths are the training's.</summary>
+    /// <param name="session">What it is opened for.</param>
+    /// <param name="folder">The base.</param>
+    /// <param name="adapter">The adapter's folder.</param>
+    /// <param name="template">A template that comes before the training's; null: none does.</param>
+    public static SorsaTransformer Open(Session session, string folder, string adapter, PromptTemplate? template = null)
+    {
+        ModelOptions options = Defaults(Trained(adapter));
+        return Adapted(session.Sorsa.LoadModel(
+            folder, options.PromptColumnName, options.OutputColumnName, template ?? options.PromptTemplate,
+            maxPromptLength: options.MaxPromptLength), adapter);
+    }
+
+    /// <summary>Refuses options that do not change what is done.</summary>
+    /// <param name="session">The command line.</param>
+    /// <param name="effective">The names of those that do.</param>
+    /// <param name="what">What is done.</param>
+    /// <exception cref="CommandException">Another one is set.</exception>
+    public void Refuse(Session session, IReadOnlyCollection<string> effective, string what)
+    {
+        if (FirstSet(session, effective) is { } set)
+        {
+            throw new CommandException(ExitCode.Usage, $"{set.Name} has no effect on {what}. Leave it out.");
+        }
     }
 
     /// <summary>A folder that train wrote brings its prompts, its lengths and its generation; the command line comes before it.</summary>
     private (string Folder, ModelOptions Options, GenerationOptions Generation) Settings(Session session)
     {
         string path = Named(session);
-        var options = new ModelOptions();
-        var generation = new GenerationOptions();
-        if (Trained(session) is { } trained)
+        SorsaFineTuningTrainer.Options? trained = Trained(session);
+        if (RunFolder.Is(path))
         {
-            options = new ModelOptions
-            {
-                PromptColumnName = trained.PromptColumnName,
-                OutputColumnName = trained.OutputColumnName,
-                PromptTemplate = trained.PromptTemplate,
-                MaxPromptLength = trained.MaxPromptLength,
-                MapWeights = trained.MapWeights,
-            };
-            generation = trained.Generation with { };
             path = RunFolder.FinishedModel(path);
         }
 
-        return (path, _options.Apply(session.Arguments, options), _generation.Apply(session.Arguments, generation));
+        GenerationOptions generation = trained is null ? new GenerationOptions() : trained.Generation with { };
+        return (path, _options.Apply(session.Arguments, Defaults(trained)), _generation.Apply(session.Arguments, generation));
     }
+
+    private static SorsaFineTuningTrainer.Options? Trained(string adapter) =>
+        RunFolder.OfAdapter(adapter) is { } run ? RunFile.Read(RunFolder.Config(run)).Options : null;
+
+    private static ModelOptions Defaults(SorsaFineTuningTrainer.Options? trained) => trained is null ? new ModelOptions() : new ModelOptions
+    {
+        PromptColumnName = trained.PromptColumnName,
+        OutputColumnName = trained.OutputColumnName,
+        PromptTemplate = trained.PromptTemplate,
+        MaxPromptLength = trained.MaxPromptLength,
+        MapWeights = trained.MapWeights,
+    };
+
+    private OptionEntry? FirstSet(Session session, IReadOnlyCollection<string> but) => _options.Entries.Concat(_generation.Entries)
+        .FirstOrDefault(entry => OptionTable<ModelOptions>.IsSet(session.Arguments, entry) && !but.Contains(entry.Key));
 
     /// <summary>A zip brings everything with it.</summary>
     private void Refuse(Session session, string zip)
     {
         // The name of a column of rows says where these have their prompts.
-        OptionEntry? given = _options.Entries.Concat(_generation.Entries).FirstOrDefault(
-            entry => OptionTable<ModelOptions>.IsSet(session.Arguments, entry) && entry.Key != nameof(ModelOptions.PromptColumnName));
-        if (given is { } set)
+        if (FirstSet(session, [nameof(ModelOptions.PromptColumnName)]) is { } set)
         {
             throw new CommandException(ExitCode.Usage,
                 $"{set.Name} does not go with '{zip}': a model zip brings its own. Leave it out, or name the model's folder.");

@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Tool.Options;
+using Microsoft.ML.Sorsa.Tool.Outputs;
 
 namespace Microsoft.ML.Sorsa.Tool.Inputs;
 
@@ -89,7 +90,7 @@ internal static class RunFile
             json.Remove(own);
         }
 
-        File.WriteAllText(path, json.ToJsonString(s_indented) + "\n");
+        WholeFile.Write(path, json.ToJsonString(s_indented) + "\n");
     }
 
     /// <summary>A table of its own for each command line: its options belong to one command.</summary>

@@ -10,6 +10,7 @@ internal static class GgufSummary
     private const uint Magic = 0x46554747;
     private const int LongestText = 1 << 24;
     private const long MostEntries = 1 << 20;
+    private const uint ListType = 9, MostDimensions = 4;
 
     /// <summary>The names of the types that models have, by ggml's numbers.</summary>
     private static readonly Dictionary<uint, string> s_types = new()
@@ -40,32 +41,38 @@ internal static class GgufSummary
                 }
             }
 
-            AddTensors(json, reader, tensors);
+            AddTensors(json, reader, tensors, new FileInfo(file).Length);
             return json;
         }
-        catch (Exception e) when (e is EndOfStreamException or InvalidDataException)
+        catch (Exception e) when (e is EndOfStreamException or InvalidDataException or OverflowException)
         {
             throw new CommandException(
                 ExitCode.Input, $"'{file}' is no GGUF file, or damaged: {e.Message.TrimEnd('.')}. Write or fetch it again.", e);
         }
     }
 
-    private static void AddTensors(JsonObject json, BinaryReader reader, long tensors)
+    private static void AddTensors(JsonObject json, BinaryReader reader, long tensors, long bytes)
     {
         var types = new SortedDictionary<string, (int Tensors, long Values)>(StringComparer.Ordinal);
         for (long i = 0; i < tensors; i++)
         {
             Text(reader);
-            long values = 1;
-            for (uint left = reader.ReadUInt32(); left > 0; left--)
+            uint dimensions = reader.ReadUInt32();
+            if (dimensions > MostDimensions)
             {
-                values *= reader.ReadInt64();
+                throw new InvalidDataException($"a tensor of {dimensions} dimensions");
+            }
+
+            long values = 1;
+            for (uint left = dimensions; left > 0; left--)
+            {
+                values = checked(values * Size(reader.ReadInt64()));
             }
 
             uint number = reader.ReadUInt32();
             reader.ReadUInt64();
             string type = s_types.GetValueOrDefault(number, FormattableString.Invariant($"type {number}"));
-            types[type] = (types.GetValueOrDefault(type).Tensors + 1, types.GetValueOrDefault(type).Values + values);
+            types[type] = (types.GetValueOrDefault(type).Tensors + 1, checked(types.GetValueOrDefault(type).Values + values));
         }
 
         json["weights"] = new JsonObject
@@ -79,7 +86,7 @@ internal static class GgufSummary
         };
         json["summary"] = FormattableString.Invariant(
             $"{types.Values.Sum(type => type.Values):N0} parameters in {tensors} tensors, ")
-            + $"{Numbers.Bytes(json["bytes"]!.GetValue<long>())}: "
+            + $"{Numbers.Bytes(bytes)}: "
             + string.Join(", ", types.Select(type => FormattableString.Invariant($"{type.Key} {type.Value.Values:N0}")));
     }
 
@@ -95,7 +102,7 @@ internal static class GgufSummary
         6 => Numbers.Of(reader.ReadSingle()),
         7 => reader.ReadByte() != 0,
         8 => Short(Text(reader)),
-        9 => List(reader),
+        ListType => List(reader),
         10 => reader.ReadUInt64(),
         11 => reader.ReadInt64(),
         12 => Numbers.Of(reader.ReadDouble()),
@@ -104,7 +111,13 @@ internal static class GgufSummary
 
     private static JsonNode List(BinaryReader reader)
     {
+        // llama.cpp has none, and each would be a call within a call.
         uint type = reader.ReadUInt32();
+        if (type == ListType)
+        {
+            throw new InvalidDataException("a list of lists");
+        }
+
         long length = Count(reader.ReadInt64());
         for (long i = 0; i < length; i++)
         {
@@ -128,6 +141,9 @@ internal static class GgufSummary
         byte[] bytes = reader.ReadBytes((int)length);
         return bytes.Length == length ? Encoding.UTF8.GetString(bytes) : throw new EndOfStreamException("it is cut short");
     }
+
+    private static long Size(long size) =>
+        size >= 0 ? size : throw new InvalidDataException($"a tensor with a side of {size}");
 
     private static long Count(long count) =>
         count is >= 0 and <= MostEntries ? count : throw new InvalidDataException($"a list of {count}");

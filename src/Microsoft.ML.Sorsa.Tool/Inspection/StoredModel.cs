@@ -22,6 +22,8 @@ internal static class StoredModel
         "base_model_name_or_path", "base_fingerprint",
     ];
 
+    private static readonly JsonDocumentOptions s_unambiguous = new() { AllowDuplicateProperties = false };
+
     public static bool IsCheckpoint(string path) => File.Exists(Path.Combine(path, Training));
 
     public static bool IsAdapter(string path) => Has(path, OwnAdapter) || Has(path, PeftAdapter);
@@ -80,11 +82,11 @@ internal static class StoredModel
                 ?? throw new CommandException(ExitCode.Input,
                     $"'{file}' is a zip without a model of this library: there is no {name} in it. Name one that was exported as zip.");
             using Stream config = Entry(Config).Open();
-            using JsonDocument document = JsonDocument.Parse(config);
+            JsonObject chosen = Read(config, $"{Config} in '{file}'", s_modelKeys);
             var tensors = new StoredTensors();
             using Stream weights = Entry(Weights).Open();
             tensors.Add(weights, file);
-            return With(Chosen(document.RootElement, s_modelKeys), "zip", tensors);
+            return With(chosen, "zip", tensors);
         }
         catch (InvalidDataException e)
         {
@@ -115,18 +117,27 @@ internal static class StoredModel
 
     private static JsonObject Read(string path, IEnumerable<string> keys)
     {
+        using FileStream stream = File.OpenRead(path);
+        return Read(stream, $"'{path}'", keys);
+    }
+
+    /// <param name="json">The file's content.</param>
+    /// <param name="name">The file, as an error calls it.</param>
+    /// <param name="keys">What is taken over.</param>
+    private static JsonObject Read(Stream json, string name, IEnumerable<string> keys)
+    {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using JsonDocument document = JsonDocument.Parse(json);
             return Chosen(document.RootElement, keys);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw new CommandException(ExitCode.Input, $"'{path}' is no JSON object: {e.Message} Fetch or write it again.", e);
+            throw new CommandException(ExitCode.Input, $"{name} is no JSON object: {e.Message} Fetch or write it again.", e);
         }
     }
 
     private static JsonObject Chosen(JsonElement json, IEnumerable<string> keys) => new(
         keys.Where(key => json.TryGetProperty(key, out _))
-            .Select(key => KeyValuePair.Create(key, (JsonNode?)JsonNode.Parse(json.GetProperty(key).GetRawText()))));
+            .Select(key => KeyValuePair.Create(key, JsonNode.Parse(json.GetProperty(key).GetRawText(), documentOptions: s_unambiguous))));
 }

@@ -46,21 +46,36 @@ internal sealed class StoredTensors
             using JsonDocument document = JsonDocument.Parse(header);
             foreach (JsonProperty tensor in document.RootElement.EnumerateObject().Where(tensor => tensor.Name != "__metadata__"))
             {
-                long[] shape = [.. tensor.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
-                JsonElement offsets = tensor.Value.GetProperty("data_offsets");
-                string type = tensor.Value.GetProperty("dtype").GetString()!;
+                long[] shape = Integers(tensor, "shape");
+                string type = tensor.Value.GetProperty("dtype").GetString() ?? throw new JsonException($"'{tensor.Name}' has no dtype.");
+                if (Integers(tensor, "data_offsets") is not [var begin, var end] || begin > end)
+                {
+                    throw new JsonException($"the data_offsets of '{tensor.Name}' are no beginning and end.");
+                }
+
                 (int count, long values, long bytesOfType) = _types.GetValueOrDefault(type);
-                long size = offsets[1].GetInt64() - offsets[0].GetInt64();
-                _types[type] = (count + 1, values + shape.Aggregate(1L, (a, b) => a * b), bytesOfType + size);
+                _types[type] = checked((count + 1, values + shape.Aggregate(1L, (a, b) => a * b), bytesOfType + end - begin));
                 Shapes[tensor.Name] = shape;
             }
+
+            // The sums over all types must be numbers, too.
+            _ = (Values, Bytes);
         }
         catch (Exception e) when (
-            e is JsonException or EndOfStreamException or KeyNotFoundException or InvalidOperationException or FormatException)
+            e is JsonException or EndOfStreamException or KeyNotFoundException or InvalidOperationException or FormatException
+            or OverflowException)
         {
             throw new CommandException(
                 ExitCode.Input, $"'{file}' is no safetensors file, or damaged: {e.Message} Fetch or write it again.", e);
         }
+    }
+
+    /// <summary>A list of sizes or places, none below zero.</summary>
+    private static long[] Integers(JsonProperty tensor, string name)
+    {
+        long[] numbers = [.. tensor.Value.GetProperty(name).EnumerateArray().Select(number => number.GetInt64())];
+        return numbers.All(number => number >= 0) ? numbers
+            : throw new JsonException($"the {name} of '{tensor.Name}' has a number below zero.");
     }
 
     public JsonObject ToJson() => new()

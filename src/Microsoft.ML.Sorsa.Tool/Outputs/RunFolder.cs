@@ -19,6 +19,10 @@ internal static class RunFolder
 
     public static string Adapter(string folder) => Path.Combine(folder, "adapter");
 
+    /// <summary>The training that an adapter's folder is of, or lies in; null: not known.</summary>
+    public static string? OfAdapter(string adapter) => Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(adapter)))
+        is { } folder && Is(folder) ? folder : null;
+
     public static string MergeReport(string folder) => Path.Combine(folder, "merge.tsv");
 
     /// <summary>The model of a training that came to its end.</summary>

@@ -47,8 +47,7 @@ internal sealed class ChatVerb : Verb
                 }
                 else if (!string.IsNullOrWhiteSpace(line))
                 {
-                    conversation.Add(new ChatMessage(ChatRole.User, line));
-                    conversation.Add(new ChatMessage(ChatRole.Assistant, Answer(session, client, conversation)));
+                    Turn(session, client, conversation, line);
                 }
             }
         }
@@ -78,6 +77,21 @@ internal sealed class ChatVerb : Verb
 
         // A signal does not end a read that waits.
         return Task.Run(session.Input.ReadLine).WaitAsync(session.CancellationToken).GetAwaiter().GetResult();
+    }
+
+    /// <summary>One turn. What the model cannot take, as more than its positions, is said, and the conversation goes on without.</summary>
+    private static void Turn(Session session, IChatClient client, List<ChatMessage> conversation, string line)
+    {
+        var message = new ChatMessage(ChatRole.User, line);
+        try
+        {
+            string answer = Answer(session, client, [.. conversation, message]);
+            conversation.AddRange([message, new ChatMessage(ChatRole.Assistant, answer)]);
+        }
+        catch (ArgumentException e)
+        {
+            session.Warn($"{Failure.Of(e).Message} This message was left out; {Reset} begins anew.");
+        }
     }
 
     private static string Answer(Session session, IChatClient client, List<ChatMessage> conversation)

@@ -62,6 +62,12 @@ internal sealed class ExportVerb : Verb
             throw new CommandException(ExitCode.Usage, $"{_preTokenizer.Name} belongs to --format gguf. Leave it out.");
         }
 
+        // A zip holds all of it. The template stands in a model card; how weights are loaded decides what memory that takes.
+        if (format != Zip)
+        {
+            _model.Refuse(session, Effective(format), $"--format {format}");
+        }
+
         if (s_files.Contains(format, StringComparer.Ordinal))
         {
             Output.VerifyFile(path);
@@ -86,7 +92,7 @@ internal sealed class ExportVerb : Verb
                 WriteAdapter(session, path, model => model.SaveAdapter(path, AdapterFormat.Gguf));
                 break;
             case Peft:
-                WriteAdapter(session, path, model => SavePeft(model, path));
+                WriteAdapter(session, path, model => format = SavePeft(model, path));
                 break;
             case LoraDifference:
                 WriteAdapter(session, path, model => model.SaveAdapter(path, AdapterFormat.LoraDifference));
@@ -129,16 +135,27 @@ internal sealed class ExportVerb : Verb
         Output.Write(path, () => save(model));
     }
 
+    private static string[] Effective(string format) => format switch
+    {
+        HuggingFace => [nameof(ModelOptions.PromptTemplate), nameof(ModelOptions.ComputeType), nameof(ModelOptions.MapWeights)],
+        Gguf => [nameof(ModelOptions.ComputeType), nameof(ModelOptions.MapWeights)],
+        GgufAdapter => [],
+        _ => [nameof(ModelOptions.PromptTemplate)],
+    };
+
     /// <summary>What PEFT does not have, or would start otherwise, it reads as the difference to the base, exactly.</summary>
-    private static void SavePeft(SorsaTransformer model, string path)
+    /// <returns>The format that was written.</returns>
+    private static string SavePeft(SorsaTransformer model, string path)
     {
         try
         {
             model.SaveAdapter(path, AdapterFormat.Peft);
+            return Peft;
         }
         catch (NotSupportedException)
         {
             model.SaveAdapter(path, AdapterFormat.LoraDifference);
+            return LoraDifference;
         }
     }
 }

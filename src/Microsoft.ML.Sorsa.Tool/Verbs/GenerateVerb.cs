@@ -67,8 +67,8 @@ internal sealed class GenerateVerb : Verb
         string[] replies = Replies(session, model, prompts);
         if (file is not null)
         {
-            Output.Write(file, () => File.WriteAllLines(
-                file, prompts.Zip(replies, (prompt, reply) => Row(prompt, reply).ToJsonString(Session.Json))));
+            Output.Write(file, () => WholeFile.Write(
+                file, string.Concat(prompts.Zip(replies, (prompt, reply) => Row(prompt, reply).ToJsonString(Session.Json) + "\n"))));
             session.Say($"{replies.Length} replies: {file}");
             return new JsonObject { ["out"] = file, ["count"] = replies.Length };
         }

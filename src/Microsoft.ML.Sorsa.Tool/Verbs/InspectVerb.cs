@@ -46,9 +46,14 @@ internal sealed class InspectVerb : Verb
     private JsonObject Described(Session session, string path)
     {
         SorsaFineTuningTrainer.Options options = _trainer.Apply(session.Arguments, new SorsaFineTuningTrainer.Options());
+        if (IsOther(path) && _trainer.FirstSet(session.Arguments) is { } set)
+        {
+            throw new CommandException(ExitCode.Usage, $"{set.Name} is about rows, and '{path}' holds none. Leave it out.");
+        }
+
         if (File.Exists(path))
         {
-            return Path.GetExtension(path).ToLowerInvariant() switch
+            return Extension(path) switch
             {
                 ".zip" => StoredModel.Zip(path),
                 ".gguf" => GgufSummary.Of(path),
@@ -66,6 +71,14 @@ internal sealed class InspectVerb : Verb
             : StoredModel.Checkpoints(path) is [.., var newest] ? StoredModel.Checkpoint(newest)
             : StoredRows.Of(session, path, options);
     }
+
+    /// <summary>Whether it is there, and not as rows: of rows alone, the trainer's options change what is said.</summary>
+    private static bool IsOther(string path) => File.Exists(path)
+        ? Extension(path) is ".zip" or ".gguf" or ".safetensors"
+        : Directory.Exists(path) && (RunFolder.Is(path) || StoredModel.IsCheckpoint(path) || StoredModel.IsAdapter(path)
+            || StoredModel.IsModel(path) || StoredModel.Checkpoints(path).Count > 0);
+
+    private static string Extension(string path) => Path.GetExtension(path).ToLowerInvariant();
 
     private static JsonObject Run(string folder)
     {

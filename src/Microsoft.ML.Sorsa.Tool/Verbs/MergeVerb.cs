@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Tool.Inputs;
 using Microsoft.ML.Sorsa.Tool.Outputs;
 
 namespace Microsoft.ML.Sorsa.Tool.Verbs;
@@ -28,9 +29,7 @@ internal sealed class MergeVerb : Verb
     {
         string folder = session.Arguments.GetValue(_out)!, adapter = session.Arguments.GetValue(_adapter)!;
         Output.VerifyFolder(folder);
-        using SorsaTransformer model = session.Sorsa.LoadModel(session.Arguments.GetValue(_base)!);
-        model.LoadAdapter(Name, adapter);
-        model.UseAdapter(Name);
+        using SorsaTransformer model = ModelSource.Open(session, session.Arguments.GetValue(_base)!, adapter);
         Output.Write(folder, () => model.SaveHuggingFace(folder));
         session.Say($"model: {folder}");
         return new JsonObject { ["model"] = folder };

@@ -21,7 +21,7 @@ internal abstract class Verb : Command
             }
             catch (OperationCanceledException e) when (session.CancellationToken.IsCancellationRequested)
             {
-                throw new CommandException(session.Interruption.ExitCode, "Interrupted; nothing was written.", e);
+                throw new CommandException(session.Interruption.ExitCode, "Interrupted.", e);
             }
         });
 

@@ -152,6 +152,20 @@ public sealed class AskVerbsTests
         Assert.AreEqual($"{first}{Environment.NewLine}{second}{Environment.NewLine}", spoken.Output);
     }
 
+    /// <summary>What has no room is said and left out, and what follows is answered as if it had not been written.</summary>
+    [TestMethod]
+    public void AConversationOutlivesAMessageThatIsTooLong()
+    {
+        string tooLong = string.Join(' ', Enumerable.Repeat("apples", 5000));
+
+        CommandResult result = SorsaCommand.RunWith($"{tooLong}\n{Question}\n", "chat", s_run, "--json").Succeeds();
+        CommandResult alone = SorsaCommand.RunWith($"{Question}\n", "chat", s_run, "--json").Succeeds();
+
+        Assert.AreEqual(alone.Json.GetProperty("messages").GetRawText(), result.Json.GetProperty("messages").GetRawText());
+        Assert.Contains("positions", result.Json.GetProperty("warnings")[0].GetString()!);
+        Assert.Contains("/reset begins anew", result.Error);
+    }
+
     [TestMethod]
     public void EvaluationIsTheLibrarys()
     {

@@ -48,6 +48,15 @@ public sealed class BadCommandTests
         ["export {model} --format peft --out {folder}/x", ExitCode.Usage, "No adapter is named"],
         ["export {model} --format hf --gguf-type F16 --out {folder}/x", ExitCode.Usage, "--gguf-type belongs to"],
         ["export {model} --format hf", ExitCode.Usage, "--out"],
+        ["export {model} --format hf --temperature 0.7 --out {folder}/x", ExitCode.Usage, "--temperature has no effect on --format hf"],
+        ["export {model} --format hf --prompt-column-name P --out {folder}/x", ExitCode.Usage, "--prompt-column-name has no effect"],
+        ["export {model} --format gguf --max-new-tokens 9 --out {folder}/x", ExitCode.Usage, "--max-new-tokens has no effect"],
+        ["export {model} --format gguf --prompt-template chat --out {folder}/x", ExitCode.Usage, "--prompt-template has no effect"],
+        ["export {model} --adapter {folder} --format adapter --compute-type BFloat16 --out {folder}/x", ExitCode.Usage, "--compute-type"],
+        ["export {model} --adapter {folder} --format peft --temperature 0.7 --out {folder}/x", ExitCode.Usage, "--temperature"],
+        ["inspect {model} --rank 8", ExitCode.Usage, "--rank is about rows"],
+        ["inspect {folder}/bad.zip --max-steps 5", ExitCode.Usage, "--max-steps is about rows"],
+        ["inspect {folder}/unfinished --model-folder {model}", ExitCode.Usage, "--model-folder is about rows"],
         ["sweep {rows} --model-folder {model} --vary hue=1,2", ExitCode.Usage, "hue"],
         ["sweep {rows} --model-folder {model} --metric best", ExitCode.Usage, "--metric is 'best'"],
         ["sweep {rows} --model-folder {model} --trials 0", ExitCode.Usage, "0"],
@@ -89,6 +98,7 @@ public sealed class BadCommandTests
         ["train {rows} --model-folder {model} --out {file}", ExitCode.Output, "is a file"],
         ["train {rows} --model-folder {model} --out {folder}", ExitCode.Output, "is not empty"],
         ["train {rows} --model-folder {model} --checkpoint-folder {file}/c --out {folder}/x", ExitCode.Output, "--checkpoint-folder"],
+        ["train {rows} --model-folder {model} --tensor-board-folder {file}/t --out {folder}/x", ExitCode.Output, "--tensor-board-folder"],
         ["train {rows} --model-folder {model} --out {folder}/unfinished", ExitCode.Output, "sorsa resume"],
         ["generate {model} hi --out {file}/replies.jsonl", ExitCode.Output, "cannot be written"],
         ["generate {model} hi --out {folder}", ExitCode.Output, "is a folder"],
@@ -149,7 +159,8 @@ public sealed class BadCommandTests
         (Exception Thrown, int ExitCode)[] errors =
         [
             (new InsufficientMemoryException("Set MemoryCheck to false."), ExitCode.Memory),
-            (new ArithmeticException(), ExitCode.Diverged), (new UnauthorizedAccessException(), ExitCode.Output),
+            (new ArithmeticException(), ExitCode.Diverged), (new UnauthorizedAccessException(), ExitCode.Input),
+            (new IOException("TensorBoardFolder '/x' cannot be written."), ExitCode.Output),
             (new InvalidDataException(), ExitCode.Input), (new NotSupportedException(), ExitCode.Input),
             (new TargetInvocationException(new ArgumentException("x")), ExitCode.Usage), (new TimeoutException(), ExitCode.Failure),
         ];

@@ -1,3 +1,5 @@
+using System.Text;
+using Microsoft.ML.Sorsa.Tool;
 using Microsoft.ML.Sorsa.Tool.Inputs;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
@@ -23,6 +25,28 @@ public sealed class CsvReaderTests
         string[][] rows = [.. CsvReader.Read(folder.File("table.csv"))];
 
         Assert.AreEqual(expected, string.Join('/', rows.Select(row => string.Join('|', row))));
+    }
+
+    /// <summary>What is no text is said wherever it stands, also behind what looks one letter ahead, at the end of a buffer.</summary>
+    [TestMethod]
+    [DataRow("\"")]
+    [DataRow("\r")]
+    public void WhatIsNoTextIsSaid(string before)
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.File("table.csv");
+        const string Header = "a\n\"";
+        for (int buffer = 1024; buffer <= 8192; buffer *= 2)
+        {
+            string cell = Header + new string('x', buffer - Header.Length - 1);
+            cell = before == "\r" ? cell.Replace("\"", "x", StringComparison.Ordinal) : cell;
+            File.WriteAllBytes(file, [.. Encoding.UTF8.GetBytes(cell + before), 0xE4, .. new byte[buffer]]);
+
+            CommandException error = Assert.ThrowsExactly<CommandException>(() => CsvReader.Read(file).Count());
+
+            Assert.AreEqual(ExitCode.Input, error.ExitCode);
+            Assert.Contains(file, error.Message);
+        }
     }
 
     [TestMethod]
