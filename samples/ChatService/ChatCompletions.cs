@@ -22,6 +22,13 @@ internal static class ChatCompletions
     {
         try
         {
+            if (!context.Request.HasJsonContentType())
+            {
+                // A page of another site may have the browser send other types unasked.
+                throw new RequestException(
+                    $"The Content-Type is '{context.Request.ContentType}'; it must be application/json.", status: 415);
+            }
+
             CompletionRequest request = await CompletionRequest.Read(context.Request.Body, context.RequestAborted);
             if (request.Model != model)
             {

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.FileProviders;
 using Microsoft.ML.Sorsa;
@@ -60,8 +61,20 @@ internal static class ChatServer
             AddTelemetry(builder.Services, collector);
         }
 
+        if (options.Url.IsLoopback)
+        {
+            // A page of another site whose name leads here is in the browser's eyes this service's own.
+            builder.Services.Configure<HostFilteringOptions>(
+                filter => filter.AllowedHosts = ["localhost", "127.0.0.1", "[::1]", options.Url.Host]);
+        }
+
         WebApplication app = builder.Build();
         app.Use(AddHeaders);
+        if (options.Url.IsLoopback)
+        {
+            app.UseHostFiltering();
+        }
+
         var pages = new EmbeddedFileProvider(Assembly.GetExecutingAssembly(), baseNamespace: "");
         app.UseDefaultFiles(new DefaultFilesOptions { FileProvider = pages });
         app.UseStaticFiles(new StaticFileOptions { FileProvider = pages });

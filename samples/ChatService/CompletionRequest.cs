@@ -13,6 +13,7 @@ internal sealed record CompletionRequest
         PropertyNameCaseInsensitive = false,
         NumberHandling = JsonNumberHandling.Strict,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        RespectNullableAnnotations = true,
     };
 
     public required string Model { get; init; }
@@ -73,14 +74,67 @@ internal sealed record CompletionRequest
     {
         try
         {
-            return await JsonSerializer.DeserializeAsync<CompletionRequest>(body, s_json, cancellationToken)
+            JsonElement json = await JsonSerializer.DeserializeAsync<JsonElement>(body, s_json, cancellationToken);
+            RequireUnicode(json);
+            CompletionRequest request = json.Deserialize<CompletionRequest>(s_json)
                 ?? throw new RequestException("The body is null; it must be an object with model and messages.");
+            RefuseNull(request.Messages, "messages");
+            RefuseNull(request.Tools, "tools");
+            foreach (RequestMessage message in request.Messages)
+            {
+                RefuseNull(message.ToolCalls, "messages", ".tool_calls");
+            }
+
+            return request;
         }
         catch (JsonException e)
         {
             throw new RequestException($"The body is no request of chat completions that this service knows: {e.Message}");
         }
     }
+
+    /// <summary>JSON may hold halves of a character and bytes that are none; .NET says so only where the text is read.</summary>
+    /// <exception cref="JsonException">It has such a text.</exception>
+    public static void RequireUnicode(JsonElement json)
+    {
+        try
+        {
+            Read(json);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new JsonException($"a text in it is no valid Unicode: {e.Message}");
+        }
+
+        static void Read(JsonElement value)
+        {
+            switch (value.ValueKind)
+            {
+                case JsonValueKind.String:
+                    _ = value.GetString();
+                    break;
+                case JsonValueKind.Array:
+                    foreach (JsonElement item in value.EnumerateArray())
+                    {
+                        Read(item);
+                    }
+
+                    break;
+                case JsonValueKind.Object:
+                    foreach (JsonProperty property in value.EnumerateObject())
+                    {
+                        _ = property.Name;
+                        Read(property.Value);
+                    }
+
+                    break;
+            }
+        }
+    }
+
+    /// <summary>What the annotations do not say of a list: that none of its places is empty.</summary>
+    private static void RefuseNull(IReadOnlyList<object?>? list, string parameter, string member = "") => Refuse(
+        list?.Contains(null) is true, parameter, $"{parameter}{member} has a null among its elements; each must be an object.");
 
     /// <exception cref="RequestException">A message is not of OpenAI's form.</exception>
     public IReadOnlyList<ChatMessage> Conversation() => Messages.Count > 0
@@ -118,15 +172,18 @@ internal sealed record CompletionRequest
         _ => throw new RequestException("stop must be a text or a list of texts.", "stop"),
     };
 
-    private ChatResponseFormat? Format() => ResponseFormat is not { ValueKind: JsonValueKind.Object } format
-        ? null
-        : Word(format, "type") switch
+    private ChatResponseFormat? Format() => ResponseFormat switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.Object } format => Word(format, "type") switch
         {
             "text" => ChatResponseFormat.Text,
             "json_object" or "json_schema" => ChatResponseFormat.Json,
             var type => throw new RequestException(
                 $"response_format.type is '{type}'; it must be text, json_object or json_schema.", "response_format"),
-        };
+        },
+        _ => throw new RequestException("response_format must be an object with a type.", "response_format"),
+    };
 
     private ChatToolMode? Mode() => ToolChoice switch
     {
@@ -168,9 +225,12 @@ internal sealed record CompletionRequest
 
         public required FunctionTool Function { get; init; }
 
-        public AIFunctionDeclaration Declare() => Type == "function"
-            ? AIFunctionFactory.CreateDeclaration(Function.Name, Function.Description ?? "", Function.Parameters ?? EmptySchema)
-            : throw new RequestException($"A tool's type is '{Type}'; it must be function.", "tools");
+        public AIFunctionDeclaration Declare()
+        {
+            Refuse(Type != "function", "tools", $"A tool's type is '{Type}'; it must be function.");
+            Refuse(string.IsNullOrWhiteSpace(Function.Name), "tools", "A tool's function.name is empty; say what it is called.");
+            return AIFunctionFactory.CreateDeclaration(Function.Name, Function.Description ?? "", Function.Parameters ?? EmptySchema);
+        }
 
         private static JsonElement EmptySchema => JsonSerializer.SerializeToElement(new { type = "object" });
     }

@@ -86,18 +86,26 @@ root.SetAction(async (arguments, cancellationToken) =>
     return 0;
 });
 
+ParseResult parsed = root.Parse(args);
 try
 {
-    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is IOException && e.GetBaseException() is AddressInUseException or SocketException)
+catch (IOException e) when (e.GetBaseException() is AddressInUseException or SocketException)
 {
     Console.Error.WriteLine($"{e.Message.TrimEnd('.')}. Choose another port with --url; port 0 takes any that is free.");
     return 1;
 }
+catch (SocketException e)
+{
+    Console.Error.WriteLine(
+        $"--url is '{parsed.GetValue(url)}', where this service cannot listen: {e.Message.TrimEnd('.')}. "
+        + "Name an address of this machine, and a port that you may open.");
+    return 1;
+}
 catch (Exception e) when (
     e.GetBaseException() is ArgumentException or IOException or InvalidDataException or InvalidOperationException or NotSupportedException
-        or FormatException)
+        or FormatException or UnauthorizedAccessException)
 {
     // ML.NET wraps what a model's loader throws.
     Console.Error.WriteLine(e.GetBaseException().Message);

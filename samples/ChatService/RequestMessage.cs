@@ -82,8 +82,10 @@ internal sealed record RequestMessage
         {
             try
             {
-                return new FunctionCallContent(
-                    Id, Function.Name, JsonSerializer.Deserialize<Dictionary<string, object?>>(Function.Arguments));
+                JsonElement arguments = JsonSerializer.Deserialize<JsonElement>(Function.Arguments);
+                CompletionRequest.RequireUnicode(arguments);
+                return new FunctionCallContent(Id, Function.Name, arguments.Deserialize<Dictionary<string, object?>>()
+                    ?? throw new JsonException("it is null"));
             }
             catch (JsonException e)
             {

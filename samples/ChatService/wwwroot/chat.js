@@ -27,7 +27,7 @@ function note(article, text) {
     article.scrollIntoView({ block: "end" });
 }
 
-function request() {
+function request(messages) {
     const system = byId("system").value.trim();
     return {
         model,
@@ -58,7 +58,9 @@ async function* events(response) {
 }
 
 async function ask(text) {
-    messages.push({ role: "user", content: text });
+    // A new chat begins another list, and this answer is no part of it.
+    const mine = messages;
+    mine.push({ role: "user", content: text });
     show("user", text);
     const article = show("assistant", "");
     answering = new AbortController();
@@ -70,7 +72,7 @@ async function ask(text) {
         const response = await fetch("v1/chat/completions", {
             method: "POST",
             headers: { "Content-Type": "application/json" },
-            body: JSON.stringify(request()),
+            body: JSON.stringify(request(mine)),
             signal: answering.signal,
         });
         if (!response.ok) {
@@ -86,14 +88,14 @@ async function ask(text) {
         const seconds = (performance.now() - begun) / 1000;
         note(article, (usage ? `${usage.completion_tokens} tokens, ${(usage.completion_tokens / seconds).toFixed(0)} a second` : "")
             + (ended === "length" ? "; cut at the most tokens" : ""));
-        messages.push({ role: "assistant", content: answer });
+        mine.push({ role: "assistant", content: answer });
     } catch (error) {
         if (error.name === "AbortError") {
             note(article, "stopped");
-            messages.push({ role: "assistant", content: answer });
+            mine.push({ role: "assistant", content: answer });
         } else {
             // The question was not answered, and is no part of the conversation.
-            messages.pop();
+            mine.pop();
             article.remove();
             show("error", error.message);
         }

@@ -36,14 +36,19 @@ internal sealed class AnswerReader(ToolFormat? format, bool several)
         string rest = Take();
         if (_isCall == true && format!.Read(rest) is { Count: > 0 } calls)
         {
-            return ([.. calls.Take(several ? calls.Count : 1).Select(Content)], true);
+            var ids = new HashSet<string>();
+            return ([.. calls.Take(several ? calls.Count : 1).Select(call => Content(call, ids))], true);
         }
 
         return (rest.Length > 0 ? [new TextContent(rest)] : [], false);
     }
 
-    private static FunctionCallContent Content(ChatToolCall call) => new(
-        call.Id ?? new string(Random.Shared.GetItems<char>(IdLetters, IdLength)), call.Name,
+    /// <summary>With the model's own id where the template takes it back in the next turn, and no call before has it.</summary>
+    private static FunctionCallContent Content(ChatToolCall call, HashSet<string> ids) => new(
+        call.Id is { Length: IdLength } id && id.All(char.IsAsciiLetterOrDigit) && ids.Add(id)
+            ? id
+            : new string(Random.Shared.GetItems<char>(IdLetters, IdLength)),
+        call.Name,
         call.Arguments.EnumerateObject().ToDictionary(argument => argument.Name, argument => (object?)argument.Value));
 
     private string Take()

@@ -23,13 +23,14 @@ internal static class ChatSettings
         }
 
         RefuseOthers(options);
-        GenerationOptions start = options.RawRepresentationFactory?.Invoke(client) switch
+        GenerationOptions? own = options.RawRepresentationFactory?.Invoke(client) switch
         {
-            null => model,
-            GenerationOptions own => own,
+            null => null,
+            GenerationOptions given => given,
             object other => throw new NotSupportedException(
                 $"ChatOptions.RawRepresentationFactory gives a {other.GetType()}; this client takes {nameof(GenerationOptions)}."),
         };
+        GenerationOptions start = own ?? model;
         double temperature = Exact(options.Temperature) ?? start.Temperature;
         bool greedy = options.Temperature == 0;
         var generation = start with
@@ -45,7 +46,9 @@ internal static class ChatSettings
             PresencePenalty = Penalty(nameof(ChatOptions.PresencePenalty), options.PresencePenalty),
         };
         generation.Validate();
-        return (generation, options.Seed ?? Draw());
+
+        // The model's own seed would give all its callers the same draws; 0 is what stands there where none was given.
+        return (generation, options.Seed ?? (own is { Seed: not 0 } ? own.Seed : Draw()));
 
         static long Draw() => Random.Shared.NextInt64();
     }

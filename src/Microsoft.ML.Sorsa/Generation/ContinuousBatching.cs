@@ -301,12 +301,14 @@ internal sealed class ContinuousBatching : IDisposable
         {
             _new.ForEach(_waiting.Enqueue);
             _new.Clear();
-            _thread = null;
-        }
 
-        while (_waiting.TryDequeue(out GenerationRequest? request))
-        {
-            request.Fail(error);
+            // Before another thread may begin: what waits belongs to one thread.
+            while (_waiting.TryDequeue(out GenerationRequest? request))
+            {
+                request.Fail(error);
+            }
+
+            _thread = null;
         }
     }
 }

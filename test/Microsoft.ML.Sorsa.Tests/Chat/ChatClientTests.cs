@@ -107,6 +107,23 @@ public sealed class ChatClientTests
         Assert.AreNotEqual(first.Text, other.Text);
     }
 
+    /// <summary>Where <see cref="ChatOptions.Seed"/> says nothing; 0 is what stands there where none was given.</summary>
+    [TestMethod]
+    public async Task TheSeedOfTheFactorysOptionsHolds()
+    {
+        GenerationOptions own = new() { MaxNewTokens = 30, Temperature = 1.4, Seed = 7 };
+        using IChatClient client = s_model.Value.AsChatClient();
+        async Task<string> Ask(int seed, long? asked = null) => (await client.GetResponseAsync(
+            Question, new() { RawRepresentationFactory = _ => own with { Seed = seed }, Seed = asked })).Text;
+
+        string seven = await Ask(7);
+
+        Assert.AreEqual(seven, await Ask(7));
+        Assert.AreEqual(seven, await Ask(8, asked: 7));
+        Assert.AreNotEqual(seven, await Ask(8));
+        Assert.AreNotEqual(await Ask(0), await Ask(0));
+    }
+
     [TestMethod]
     public async Task WithoutASeedAnswersVaryAndGreedyOnesDoNot()
     {

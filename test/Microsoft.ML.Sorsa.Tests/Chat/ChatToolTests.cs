@@ -69,6 +69,15 @@ public sealed class ChatToolTests
     [DataRow("""[TOOL_CALLS] [{"name": 1, "arguments": {}}]""")]
     [DataRow("""[TOOL_CALLS] [{"name": "a", "arguments": [1]}]""")]
     [DataRow("[TOOL_CALLS] []")]
+    [DataRow("[TOOL_CALLS] [null]")]
+    [DataRow("""[TOOL_CALLS] [{"name": null, "arguments": {}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "", "arguments": {}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "a", "name": "b", "arguments": {}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "a", "arguments": {"x": 1, "x": 2}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "a", "arguments": {"x": [{"y": 1, "y": 2}]}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "\ud800", "arguments": {}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "a", "arguments": {"\ud800": 1}}]""")]
+    [DataRow("""[TOOL_CALLS] [{"name": "a", "arguments": {"x": ["\ud800"]}}]""")]
     public async Task WhatIsNoWholeCallIsText(string answer)
     {
         using var folder = new TemporaryFolder();
@@ -107,6 +116,37 @@ public sealed class ChatToolTests
 
         static List<FunctionCallContent> Calls(ChatResponse response) =>
             [.. response.Messages.SelectMany(message => message.Contents).OfType<FunctionCallContent>()];
+    }
+
+    /// <summary>The template takes an id of nine letters and digits back, and no other.</summary>
+    [TestMethod]
+    [DataRow("null")]
+    [DataRow("7")]
+    [DataRow("\"\"")]
+    [DataRow("\"12345678\"")]
+    [DataRow("\"1234567890\"")]
+    [DataRow("\"1234 6789\"")]
+    [DataRow("\"abcdefgh\u00e9\"")]
+    [DataRow("\"abc123XYZ\"", "abc123XYZ")]
+    public async Task TheNextTurnTakesTheIdsBack(string id, string? kept = null)
+    {
+        using var folder = new TemporaryFolder();
+        string call = $$"""{"name": "a", "arguments": {}, "id": {{id}}}""";
+        using SorsaChatClient client = Client(folder, $"[TOOL_CALLS] [{call}, {call}]", "Clear.");
+        List<Microsoft.Extensions.AI.ChatMessage> messages = [new(ChatRole.User, "Weather?")];
+
+        ChatResponse asked = await client.GetResponseAsync(messages, Options());
+        FunctionCallContent[] calls = [.. asked.Messages.Single().Contents.OfType<FunctionCallContent>()];
+        messages.AddRange(asked.Messages);
+        messages.Add(new(ChatRole.Tool, [.. calls.Select(one => new FunctionResultContent(one.CallId, "clear"))]));
+        ChatResponse answered = await client.GetResponseAsync(messages, Options());
+
+        Assert.AreEqual("Clear.", answered.Text);
+        Assert.AreEqual(2, calls.Select(one => one.CallId).Distinct().Count());
+        if (kept is not null)
+        {
+            Assert.AreEqual(kept, calls[0].CallId);
+        }
     }
 
     [TestMethod]

@@ -175,6 +175,36 @@ public sealed class ContinuousBatchingTests
         bench.Dispose();
     }
 
+    /// <summary>Whoever asks again as soon as the error came, while others still get it, does not get it, too.</summary>
+    [TestMethod]
+    public async Task WhoAsksAgainAfterAnErrorForAllIsAnswered()
+    {
+        using var linedUp = new ManualResetEventSlim();
+        using Bench bench = new(_ => { }, batchSize: 8);
+        bench.Go();
+        Task<string> failed = Bench.Read(bench.Pieces(1, 9, () =>
+        {
+            linedUp.Wait(s_most);
+            throw new ObjectDisposedException("model");
+        }));
+        IAsyncEnumerable<string>[] others = [.. Enumerable.Range(0, 5000).Select(_ => bench.Pieces(2, 9))];
+        Task<string> again = AskAgain();
+
+        linedUp.Set();
+
+        Assert.HasCount(4 * s_letters, await again.WaitAsync(s_most));
+        foreach (IAsyncEnumerable<string> other in (IAsyncEnumerable<string>[])[others[0], others[^1]])
+        {
+            await Assert.ThrowsExactlyAsync<ObjectDisposedException>(() => Bench.Read(other).WaitAsync(s_most));
+        }
+
+        async Task<string> AskAgain()
+        {
+            await Assert.ThrowsExactlyAsync<ObjectDisposedException>(() => failed);
+            return await bench.Start(3, tokens: 4);
+        }
+    }
+
     [TestMethod]
     public async Task DisposeEndsEverythingAndTheThread()
     {
@@ -265,14 +295,18 @@ public sealed class ContinuousBatchingTests
         public void Go() => _go.Set();
 
         public IAsyncEnumerable<string> Pieces(
-            int prompt, int tokens, string? adapter = null, CancellationToken cancellationToken = default)
+            int prompt, int tokens, string? adapter = null, CancellationToken cancellationToken = default) =>
+            Pieces(prompt, tokens, () => adapter, cancellationToken);
+
+        public IAsyncEnumerable<string> Pieces(
+            int prompt, int tokens, Func<string?> adapter, CancellationToken cancellationToken = default)
         {
             GenerationRow row = _generator.With(new GenerationOptions { MaxNewTokens = tokens }).CreateRow([prompt]);
-            return _batching.Start(row, () => adapter, cancellationToken).Pieces();
+            return _batching.Start(row, adapter, cancellationToken).Pieces();
         }
 
         public Task<string> Start(int prompt, int tokens, CancellationToken cancellationToken) =>
-            Read(Pieces(prompt, tokens, null, cancellationToken));
+            Read(Pieces(prompt, tokens, cancellationToken: cancellationToken));
 
         public Task<string> Start(int prompt, int tokens, string? adapter = null) => Read(Pieces(prompt, tokens, adapter));
 
@@ -282,7 +316,7 @@ public sealed class ContinuousBatchingTests
             _go.Dispose();
         }
 
-        private static async Task<string> Read(IAsyncEnumerable<string> pieces)
+        public static async Task<string> Read(IAsyncEnumerable<string> pieces)
         {
             string text = "";
             await foreach (string piece in pieces)

@@ -54,6 +54,25 @@ public sealed class ChatPageTests
         Assert.IsEmpty(complaints, string.Join('\n', complaints));
     }
 
+    /// <summary>The answer that was under way is no part of the new chat, whatever of it still comes.</summary>
+    [TestMethod]
+    public async Task ANewChatDuringAnAnswerIsEmpty()
+    {
+        using var service = new ServiceProcess();
+        await using IBrowser browser = await Launch();
+        await using IPage page = await browser.NewPageAsync();
+        await page.GoToAsync(service.Address);
+        await page.WaitForFunctionAsync("() => document.getElementById('model').textContent === 'tiny-llama-math'");
+        await page.TypeAsync("#question", "Mia has 12 apples. She buys 5 more.", new TypeOptions());
+
+        await page.EvaluateExpressionAsync("form.requestSubmit(); document.getElementById('clear').click();");
+        await page.WaitForFunctionAsync("() => answering === null");
+
+        Assert.AreEqual("[]", await page.EvaluateExpressionAsync<string>("JSON.stringify(messages)"));
+        await Ask(page, "Tom has 3 marbles. He finds 4 more.", answers: 1);
+        Assert.AreEqual("user assistant", await page.EvaluateExpressionAsync<string>("messages.map(message => message.role).join(' ')"));
+    }
+
     /// <summary>At the width of a telephone nothing is wider than the page.</summary>
     [TestMethod]
     [DataRow(400)]

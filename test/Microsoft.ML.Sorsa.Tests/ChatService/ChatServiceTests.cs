@@ -1,5 +1,6 @@
 using System.ClientModel;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text;
@@ -112,6 +113,34 @@ public sealed class ChatServiceTests
     [DataRow("""{"model": "MODEL", "messages": [{"role": "tool", "content": "4"}]}""", 400, "has no tool_call_id")]
     [DataRow("""{"model": "MODEL", "messages": [7]}""", 400, "messages[0]")]
     [DataRow("""{"model": "other", "messages": ASK}""", 404, "The model is 'other'; here is 'MODEL'.")]
+    [DataRow("""{"model": null, "messages": ASK}""", 400, "model")]
+    [DataRow("""{"model": "MODEL", "messages": null}""", 400, "messages")]
+    [DataRow("""{"model": "MODEL", "messages": [null]}""", 400, "messages has a null among its elements")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": null, "content": "x"}]}""", 400, "role")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "user", "content": [null]}]}""", 400, "a part that is no text")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "assistant", "tool_calls": [null]}]}""", 400, ".tool_calls has a null")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "assistant", "tool_calls": [CALL null}]}]}""", 400, "function")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "assistant", "tool_calls": [CALL {"name": "f", "arguments": "null"}}]}]}""",
+        400, "arguments of f that are no JSON object")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "assistant", "tool_calls": """
+        + """[CALL {"name": "f", "arguments": "{\"a\": [\"\\ud800\"]}"}}]}]}""",
+        400, "no valid Unicode")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tools": [null]}""", 400, "tools has a null among its elements")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tools": [{"type": "function", "function": null}]}""", 400, "function")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tools": [{"type": "function", "function": {"name": null}}]}""", 400, "name")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tools": [{"type": "function", "function": {"name": ""}}]}""", 400, "name is empty")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]}""",
+        400, "")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tool_choice": {"function": {"name": ""}}}""", 400, "")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "stop": [null]}""", 400, "stop must be a text or a list of texts")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "response_format": 5}""", 400, "response_format must be an object")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "user", "content": "\ud800"}]}""", 400, "no valid Unicode")]
+    [DataRow("""{"model": "MODEL", "messages": [{"role": "user", "content": [{"type": "text", "text": "\udc00"}]}]}""",
+        400, "no valid Unicode")]
+    [DataRow("""{"model": "\ud800", "messages": ASK}""", 400, "no valid Unicode")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "stop": "\ud800"}""", 400, "no valid Unicode")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "tool_choice": "\ud800"}""", 400, "no valid Unicode")]
+    [DataRow("""{"model": "MODEL", "messages": ASK, "\ud800": 1}""", 400, "no valid Unicode")]
     [DataRow("""[1, 2]""", 400, "no request of chat completions")]
     [DataRow("""null""", 400, "null")]
     [DataRow("""not JSON""", 400, "no request of chat completions")]
@@ -121,6 +150,7 @@ public sealed class ChatServiceTests
         using var http = new HttpClient { BaseAddress = new Uri(Service.Address) };
         using var content = new StringContent(
             body.Replace("MODEL", Model, StringComparison.Ordinal)
+                .Replace("CALL", """{"id": "123456789", "type": "function", "function": """, StringComparison.Ordinal)
                 .Replace("ASK", """[{"role": "user", "content": "Hello"}]""", StringComparison.Ordinal),
             Encoding.UTF8, "application/json");
 
@@ -138,13 +168,51 @@ public sealed class ChatServiceTests
     {
         using var http = new HttpClient { BaseAddress = new Uri(Service.Address) };
         using var content = new StringContent(
-            $$"""{"model": "{{Model}}", "messages": [{"role": "user", "content": "{{new string('x', 5 << 20)}}"}]}""");
+            $$"""{"model": "{{Model}}", "messages": [{"role": "user", "content": "{{new string('x', 5 << 20)}}"}]}""",
+            Encoding.UTF8, "application/json");
 
         // The answer is waited for before the body is sent: the service closes the connection.
         http.DefaultRequestHeaders.ExpectContinue = true;
         using HttpResponseMessage response = await http.PostAsync("v1/chat/completions", content, TestContext.CancellationToken);
 
         Assert.AreEqual(HttpStatusCode.RequestEntityTooLarge, response.StatusCode);
+    }
+
+    /// <summary>What a page of any site may have a browser send unasked: it gets no answer, and no work is done.</summary>
+    [TestMethod]
+    [DataRow("text/plain")]
+    [DataRow("application/x-www-form-urlencoded")]
+    [DataRow(null)]
+    public async Task ABodyOfAnotherTypeIsRefused(string? type)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(Service.Address) };
+        using var content = new StringContent($$"""{"model": "{{Model}}", "messages": [{"role": "user", "content": "Hello"}]}""");
+        content.Headers.ContentType = type is null ? null : new MediaTypeHeaderValue(type);
+
+        using HttpResponseMessage response = await http.PostAsync("v1/chat/completions", content, TestContext.CancellationToken);
+
+        Assert.AreEqual(HttpStatusCode.UnsupportedMediaType, response.StatusCode);
+        JsonElement error = (await response.Content.ReadFromJsonAsync<JsonElement>(TestContext.CancellationToken)).GetProperty("error");
+        Assert.AreEqual($"The Content-Type is '{type}'; it must be application/json.", error.GetProperty("message").GetString());
+    }
+
+    /// <summary>On loopback a name that somebody else's DNS leads there is refused, at every door.</summary>
+    [TestMethod]
+    [DataRow("evil.example", HttpStatusCode.BadRequest)]
+    [DataRow("evil.example:5080", HttpStatusCode.BadRequest)]
+    [DataRow("localhost.evil.example", HttpStatusCode.BadRequest)]
+    [DataRow("localhost:5080", HttpStatusCode.OK)]
+    [DataRow("127.0.0.1", HttpStatusCode.OK)]
+    [DataRow("[::1]:5080", HttpStatusCode.OK)]
+    public async Task AnotherHostIsRefused(string host, HttpStatusCode status)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(Service.Address) };
+        http.DefaultRequestHeaders.Host = host;
+        foreach (string door in (string[])["v1/models", "health", "index.html"])
+        {
+            using HttpResponseMessage response = await http.GetAsync(door, TestContext.CancellationToken);
+            Assert.AreEqual(status, response.StatusCode, door);
+        }
     }
 
     /// <summary>OpenTelemetry's protocol over HTTP: a collector gets a span for the chat, with the model's name and the tokens.</summary>
@@ -190,6 +258,7 @@ public sealed class ChatServiceTests
 
     [TestMethod]
     [DataRow("--url", "ftp://127.0.0.1", "--url is 'ftp://127.0.0.1'; it must be an address such as")]
+    [DataRow("--url", "http://203.0.113.1:5080", "--url is 'http://203.0.113.1:5080/', where this service cannot listen")]
     [DataRow("--url", "5080", "--url is '5080'; it must be an address such as")]
     [DataRow("--otlp", "collector", "--otlp is 'collector'; it must be an address such as")]
     [DataRow("--model", "nowhere", "--model is 'nowhere', and there is no such file or folder")]

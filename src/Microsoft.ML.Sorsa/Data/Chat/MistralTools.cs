@@ -9,6 +9,9 @@ internal static class MistralTools
 {
     private const string CallMark = "[TOOL_CALLS]";
 
+    /// <summary>Of two values of a name neither is what the model meant.</summary>
+    private static readonly JsonDocumentOptions s_json = new() { AllowDuplicateProperties = false };
+
     public static ToolFormat Format { get; } = new([CallMark], Read);
 
     /// <summary>What may be called. Only strings stand in it as they are, not escaped: so does the template.</summary>
@@ -53,7 +56,7 @@ internal static class MistralTools
         string json = answer.TrimStart()[CallMark.Length..];
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json);
+            using JsonDocument document = JsonDocument.Parse(json, s_json);
             return document.RootElement.ValueKind != JsonValueKind.Array
                 ? null
                 : [.. document.RootElement.EnumerateArray().Select(ReadCall)];
@@ -64,10 +67,19 @@ internal static class MistralTools
         }
     }
 
-    private static ChatToolCall ReadCall(JsonElement call) => new(
-        call.TryGetProperty("id", out JsonElement id) ? id.GetString() : null,
-        call.GetProperty("name").GetString()!,
-        call.GetProperty("arguments") is { ValueKind: JsonValueKind.Object } arguments
-            ? arguments.Clone()
-            : throw new JsonException("arguments must be an object."));
+    /// <exception cref="JsonException">It is no call that can be made and sent back in the next turn.</exception>
+    private static ChatToolCall ReadCall(JsonElement call)
+    {
+        JsonElement arguments = call.GetProperty("arguments");
+        if (arguments.ValueKind != JsonValueKind.Object || call.GetProperty("name").GetString() is not { Length: > 0 } name)
+        {
+            throw new JsonException("A call needs a name, and arguments that are an object.");
+        }
+
+        // A text that is no Unicode shows only where it is read.
+        JinjaJson.Write(arguments);
+        return new ChatToolCall(
+            call.TryGetProperty("id", out JsonElement id) && id.ValueKind == JsonValueKind.String ? id.GetString() : null,
+            name, arguments.Clone());
+    }
 }
