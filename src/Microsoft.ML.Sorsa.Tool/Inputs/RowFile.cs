@@ -142,7 +142,9 @@ internal static class RowFile
 
         public static Row Of(string[] cells) => new()
         {
-            First = cells[0], Second = cells.ElementAtOrDefault(1) ?? "", Third = cells.ElementAtOrDefault(2) ?? "",
+            First = cells[0],
+            Second = cells.ElementAtOrDefault(1) ?? "",
+            Third = cells.ElementAtOrDefault(2) ?? "",
         };
     }
 }

@@ -15,8 +15,19 @@ internal static class GgufSummary
     /// <summary>The names of the types that models have, by ggml's numbers.</summary>
     private static readonly Dictionary<uint, string> s_types = new()
     {
-        [0] = "F32", [1] = "F16", [2] = "Q4_0", [3] = "Q4_1", [6] = "Q5_0", [7] = "Q5_1", [8] = "Q8_0", [10] = "Q2_K", [11] = "Q3_K",
-        [12] = "Q4_K", [13] = "Q5_K", [14] = "Q6_K", [30] = "BF16",
+        [0] = "F32",
+        [1] = "F16",
+        [2] = "Q4_0",
+        [3] = "Q4_1",
+        [6] = "Q5_0",
+        [7] = "Q5_1",
+        [8] = "Q8_0",
+        [10] = "Q2_K",
+        [11] = "Q3_K",
+        [12] = "Q4_K",
+        [13] = "Q5_K",
+        [14] = "Q6_K",
+        [30] = "BF16",
     };
 
     /// <exception cref="CommandException">It is no GGUF file, or damaged.</exception>
@@ -81,7 +92,8 @@ internal static class GgufSummary
             ["parameters"] = types.Values.Sum(type => type.Values),
             ["types"] = new JsonObject(types.Select(type => KeyValuePair.Create(type.Key, (JsonNode?)new JsonObject
             {
-                ["tensors"] = type.Value.Tensors, ["parameters"] = type.Value.Values,
+                ["tensors"] = type.Value.Tensors,
+                ["parameters"] = type.Value.Values,
             }))),
         };
         json["summary"] = FormattableString.Invariant(

@@ -85,7 +85,9 @@ internal sealed class StoredTensors
         ["bytes"] = Bytes,
         ["types"] = new JsonObject(_types.Select(type => KeyValuePair.Create(type.Key, (JsonNode?)new JsonObject
         {
-            ["tensors"] = type.Value.Tensors, ["parameters"] = type.Value.Values, ["bytes"] = type.Value.Bytes,
+            ["tensors"] = type.Value.Tensors,
+            ["parameters"] = type.Value.Values,
+            ["bytes"] = type.Value.Bytes,
         }))),
     };
 

@@ -175,7 +175,7 @@ internal sealed class OptionTable<T>
                 continue;
             }
 
-            bool isText = OptionValue.IsText(of), 
+            bool isText = OptionValue.IsText(of),
                 hasOptions = of.IsClass && of.Assembly == typeof(SorsaFineTuningTrainer).Assembly;
             if (!isText && !(hasOptions && of.GetConstructor([]) is not null))
             {

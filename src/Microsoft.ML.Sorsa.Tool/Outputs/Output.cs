@@ -66,7 +66,9 @@ internal static class Output
         string probe = Path.Combine(there!, $".sorsa-{Environment.ProcessId}-{Guid.NewGuid():N}");
         using FileStream made = new(probe, new FileStreamOptions
         {
-            Mode = FileMode.CreateNew, Access = FileAccess.Write, Options = FileOptions.DeleteOnClose,
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            Options = FileOptions.DeleteOnClose,
         });
     }
 

@@ -16,7 +16,8 @@ internal sealed class ChatVerb : Verb
 
     private readonly Option<string?> _system = new("--system")
     {
-        HelpName = "TEXT", Description = "Instructions in front of the conversation.",
+        HelpName = "TEXT",
+        Description = "Instructions in front of the conversation.",
     };
 
     public ChatVerb(Shell shell)

@@ -15,27 +15,32 @@ internal sealed class EvalVerb : Verb
 
     private readonly Argument<string?> _data = new("data")
     {
-        Arity = ArgumentArity.ZeroOrOne, Description = "Rows with prompts and references.",
+        Arity = ArgumentArity.ZeroOrOne,
+        Description = "Rows with prompts and references.",
     };
 
     private readonly Option<string?> _text = new("--text")
     {
-        HelpName = "FILE", Description = "A text whose perplexity is measured.",
+        HelpName = "FILE",
+        Description = "A text whose perplexity is measured.",
     };
 
     private readonly Option<int?> _windowLength = new("--window-length")
     {
-        HelpName = "N", Description = "Tokens of a window over --text. Default 1024, or the model's positions.",
+        HelpName = "N",
+        Description = "Tokens of a window over --text. Default 1024, or the model's positions.",
     };
 
     private readonly Option<int?> _stride = new("--stride")
     {
-        HelpName = "N", Description = "Tokens from one window over --text to the next. Default half a window.",
+        HelpName = "N",
+        Description = "Tokens from one window over --text to the next. Default half a window.",
     };
 
     private readonly Option<string?> _choices = new("--choices")
     {
-        HelpName = "FILE", Description = "Multiple-choice questions: JSON lines with question, choices and answer.",
+        HelpName = "FILE",
+        Description = "Multiple-choice questions: JSON lines with question, choices and answer.",
     };
 
     private readonly Option<string?> _report = new("--report") { HelpName = "FILE.html", Description = "A page with every row." };
@@ -100,7 +105,9 @@ internal sealed class EvalVerb : Verb
             session.Say($"{text}: {perplexity}");
             result["text"] = new JsonObject
             {
-                ["perplexity"] = Numbers.Of(perplexity.Perplexity), ["loss"] = Numbers.Of(perplexity.Loss), ["tokens"] = perplexity.Tokens,
+                ["perplexity"] = Numbers.Of(perplexity.Perplexity),
+                ["loss"] = Numbers.Of(perplexity.Loss),
+                ["tokens"] = perplexity.Tokens,
             };
         }
 

@@ -27,17 +27,21 @@ internal sealed class ExportVerb : Verb
 
     private readonly Option<string?> _ggufType = new("--gguf-type")
     {
-        HelpName = string.Join('|', Enum.GetNames<GgufType>()), Description = "What the matrices of a GGUF file become. Default F16.",
+        HelpName = string.Join('|', Enum.GetNames<GgufType>()),
+        Description = "What the matrices of a GGUF file become. Default F16.",
     };
 
     private readonly Option<string?> _preTokenizer = new("--pre-tokenizer")
     {
-        HelpName = "NAME", Description = "llama.cpp's name for the tokenizer's way to cut texts; without it, it is found.",
+        HelpName = "NAME",
+        Description = "llama.cpp's name for the tokenizer's way to cut texts; without it, it is found.",
     };
 
     private readonly Option<string> _out = new("--out", "-o")
     {
-        HelpName = "PATH", Description = "A new folder, or a zip's file.", Required = true,
+        HelpName = "PATH",
+        Description = "A new folder, or a zip's file.",
+        Required = true,
     };
 
     public ExportVerb(Shell shell)

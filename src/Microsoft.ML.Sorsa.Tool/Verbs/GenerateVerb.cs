@@ -20,12 +20,14 @@ internal sealed class GenerateVerb : Verb
 
     private readonly Option<string?> _data = new("--data")
     {
-        HelpName = "FILE", Description = "Rows with prompts in --prompt-column-name.",
+        HelpName = "FILE",
+        Description = "Rows with prompts in --prompt-column-name.",
     };
 
     private readonly Option<string?> _out = new("--out", "-o")
     {
-        HelpName = "FILE", Description = "A file for prompts and replies as JSON lines, in the place of the standard output.",
+        HelpName = "FILE",
+        Description = "A file for prompts and replies as JSON lines, in the place of the standard output.",
     };
 
     public GenerateVerb(Shell shell)

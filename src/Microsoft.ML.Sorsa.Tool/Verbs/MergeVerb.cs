@@ -14,7 +14,9 @@ internal sealed class MergeVerb : Verb
 
     private readonly Option<string> _out = new("--out", "-o")
     {
-        HelpName = "FOLDER", Description = "A new folder, in the Hugging Face layout.", Required = true,
+        HelpName = "FOLDER",
+        Description = "A new folder, in the Hugging Face layout.",
+        Required = true,
     };
 
     public MergeVerb(Shell shell)

@@ -25,7 +25,9 @@ internal sealed class SweepVerb : Verb
 
     private readonly Option<int> _trials = new("--trials")
     {
-        HelpName = "N", Description = "Trials in all. Default 16.", DefaultValueFactory = _ => 16,
+        HelpName = "N",
+        Description = "Trials in all. Default 16.",
+        DefaultValueFactory = _ => 16,
     };
 
     private readonly Option<string> _metric = new("--metric")
@@ -48,14 +50,16 @@ internal sealed class SweepVerb : Verb
 
     private readonly Option<int?> _threads = new("--threads-per-trial")
     {
-        HelpName = "N", Description = "Threads of a trial. Default: an even share of the cores.",
+        HelpName = "N",
+        Description = "Threads of a trial. Default: an even share of the cores.",
     };
 
     private readonly Option<double?> _seconds = new("--seconds") { HelpName = "NUMBER", Description = "No trial starts after so many." };
 
     private readonly Option<int> _studySeed = new("--study-seed")
     {
-        HelpName = "N", Description = "Decides the tuner's draws and, without validation rows, their choice. Default 0.",
+        HelpName = "N",
+        Description = "Decides the tuner's draws and, without validation rows, their choice. Default 0.",
     };
 
     private readonly Option<string> _out = new("--out", "-o")

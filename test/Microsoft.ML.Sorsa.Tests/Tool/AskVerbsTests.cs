@@ -228,7 +228,10 @@ public sealed class AskVerbsTests
 
         var options = new SorsaFineTuningTrainer.Options
         {
-            ModelFolder = TestData.TinyLlama, Rank = 4, TargetModules = ["q_proj", "down_proj"], BatchSize = 4,
+            ModelFolder = TestData.TinyLlama,
+            Rank = 4,
+            TargetModules = ["q_proj", "down_proj"],
+            BatchSize = 4,
         };
         JsonElement time = json.GetProperty("time");
         Assert.AreEqual(150, time.GetProperty("totalSteps").GetInt32());

@@ -71,6 +71,9 @@ public sealed class ModelCardsOfTheToolTests
 
     private static string Filled(string word) => word switch
     {
-        "{model}" => TestData.TinyLlama, "{run}" => s_run, "{adapter}" => s_adapter, _ => word,
+        "{model}" => TestData.TinyLlama,
+        "{run}" => s_run,
+        "{adapter}" => s_adapter,
+        _ => word,
     };
 }

@@ -63,7 +63,9 @@ internal static class SorsaCommand
         string[] all = ["--default-signal=INT", "OMP_NUM_THREADS=1", "dotnet", program, .. arguments];
         return Process.Start(new ProcessStartInfo("env", all)
         {
-            RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
         })!;
     }
 }

@@ -54,7 +54,11 @@ public sealed class TrainVerbTests
         string rows = SorsaCommand.WriteRows(folder), config = folder.File("mine.json"), run = folder.File("run");
         File.WriteAllText(config, JsonSerializer.Serialize(new Dictionary<string, object?>
         {
-            ["data"] = rows, ["model-folder"] = TestData.TinyLlama, ["rank"] = 2, ["batch-size"] = 6, ["max-steps"] = 1,
+            ["data"] = rows,
+            ["model-folder"] = TestData.TinyLlama,
+            ["rank"] = 2,
+            ["batch-size"] = 6,
+            ["max-steps"] = 1,
         }));
 
         SorsaCommand.Run("train", "--config", config, "--rank", "3", "--out", run).Succeeds();
