@@ -88,7 +88,7 @@ public sealed class PeftAdapterTests
         foreach ((string path, IReadOnlyDictionary<string, Tensor> parts) in weights.Tensors)
         {
             Parameter weight = projections[path].weight;
-            Tensor a = parts["lora_A"].to(ScalarType.Float64), b = parts["lora_B"].to(ScalarType.Float64);
+            Tensor a = parts["lora_A"].to(ScalarType.Float64, weight.device), b = parts["lora_B"].to(ScalarType.Float64, weight.device);
             (Tensor u, Tensor s, Tensor vt) = linalg.svd(weight.to(ScalarType.Float64), fullMatrices: false);
             long rank = a.shape[0];
             Tensor noise = (b.mm(a) * weights.Scale) - (u.narrow(1, 0, rank) * s.narrow(0, 0, rank)).mm(vt.narrow(0, 0, rank));
