@@ -5,17 +5,16 @@ namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
 /// y = x Wᵀ + b for the few rows of a decoding step, which is bound by reading W from memory. MKL's product of few rows reads it with one
-/// thread; as a batch of products over parts of W it reads it with all of them, each part in full. One row is a product of a matrix and a
-/// vector, more are one of two matrices. On two cores of a Zen 4 a step of SmolLM2-135M takes a third of the time for one row, and two
-/// thirds for eight.
+/// thread; as a batch of products over parts of W it reads it with all of them, each part in full. On two cores of a Zen 4 the products of
+/// SmolLM2-135M's step take a third of the time for one row, and two thirds for eight (docs/measurements.md, GGUF).
 /// </summary>
 internal static class FewRowsProduct
 {
     /// <summary>From here on products are bound by arithmetic, and MKL uses all threads.</summary>
     private const int MostRows = 16;
 
-    /// <summary>Up to here MKL is faster with W on the left side, x being its columns.</summary>
-    private const int FewestRows = 4;
+    /// <summary>Up to here MKL is faster at W xᵀ than at x Wᵀ.</summary>
+    private const int MostRowsBehindWeight = 4;
 
     /// <summary>Rows of W in a part, about: little enough for a core's cache, and many parts for every thread.</summary>
     private const long PartRows = 96;
@@ -35,12 +34,12 @@ internal static class FewRowsProduct
         long rows = x.numel() / inputs, parts = Parts(outputs);
         using Tensor whole = weight.view(parts, outputs / parts, inputs);
         using Tensor flat = x.contiguous();
-        using Tensor spread = rows <= FewestRows
+        using Tensor spread = rows <= MostRowsBehindWeight
             ? flat.as_strided([parts, inputs, rows], [0, 1, inputs], flat.storage_offset())
             : flat.as_strided([parts, rows, inputs], [0, inputs, 1], flat.storage_offset());
         using Tensor columns = whole.transpose(1, 2);
-        using Tensor product = rows <= FewestRows ? whole.bmm(spread) : spread.bmm(columns);
-        using Tensor byRow = rows <= FewestRows ? product.permute(2, 0, 1) : product.transpose(0, 1);
+        using Tensor product = rows <= MostRowsBehindWeight ? whole.bmm(spread) : spread.bmm(columns);
+        using Tensor byRow = rows <= MostRowsBehindWeight ? product.permute(2, 0, 1) : product.transpose(0, 1);
 
         // In the order of its places: a reshape alone may leave the rows' values side by side.
         using Tensor ordered = byRow.contiguous();
