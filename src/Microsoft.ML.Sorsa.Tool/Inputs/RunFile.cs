@@ -18,6 +18,9 @@ internal sealed class RunSettings
     /// <summary>The share of the rows that are not trained on; 0: none.</summary>
     public double ValidationFraction { get; set; }
 
+    /// <summary>Prompts that the base and the trained model answer for the report; empty: none.</summary>
+    public IReadOnlyList<string> Ask { get; set; } = [];
+
     /// <summary>Folders of the options that are said, null included, which is none; the others lie in the run's own folder.</summary>
     public HashSet<string> SaidFolders { get; } = new(StringComparer.Ordinal);
 
@@ -77,6 +80,7 @@ internal static class RunFile
             Data = Whole(settings.Data),
             ValidationData = Whole(settings.ValidationData),
             ValidationFraction = settings.ValidationFraction,
+            Ask = settings.Ask,
         });
         foreach ((string name, JsonNode? value) in TrainerOptions().ToJson(settings.Options))
         {
@@ -119,6 +123,7 @@ internal static class RunFile
             Data = rows.Data,
             ValidationData = rows.ValidationData,
             ValidationFraction = rows.ValidationFraction,
+            Ask = rows.Ask,
             Options = options,
         };
         settings.SaidFolders.UnionWith(OwnFolders.Where(
@@ -129,7 +134,7 @@ internal static class RunFile
     private static string? Whole(string? path) => string.IsNullOrWhiteSpace(path) ? path : Path.GetFullPath(path);
 }
 
-/// <summary>The rows of a run, as options.</summary>
+/// <summary>The rows of a run and its questions, as options.</summary>
 internal sealed class RunRows
 {
     public string? Data { get; set; }
@@ -137,4 +142,6 @@ internal sealed class RunRows
     public string? ValidationData { get; set; }
 
     public double ValidationFraction { get; set; }
+
+    public IReadOnlyList<string> Ask { get; set; } = [];
 }

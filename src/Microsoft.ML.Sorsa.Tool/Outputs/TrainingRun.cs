@@ -20,6 +20,9 @@ internal static class TrainingRun
         (options.Progress, options.CancellationToken) = (progress, session.CancellationToken);
         SorsaFineTuningTrainer trainer = session.Sorsa.FineTune(options);
         (IDataView train, IDataView? validation) = RowFile.Load(session.Context, settings);
+
+        // A prompt that is refused is refused before the training, and one model at a time is in memory.
+        string[] before = AnswersOfBase(session, settings);
         var clock = Stopwatch.StartNew();
         try
         {
@@ -28,7 +31,9 @@ internal static class TrainingRun
             JsonObject result = Report(progress, seconds);
             Save(model, HasAdapter(options), folder, result);
             string page = RunFolder.Report(folder);
-            Output.Write(page, () => model.SaveReport(page));
+            AnswerComparison[] answers =
+                [.. settings.Ask.Zip(before, (prompt, answer) => new AnswerComparison(prompt, answer, model.Generate(prompt)))];
+            Output.Write(page, () => model.SaveReport(page, answers));
             result["report"] = page;
             session.Say($"model: {result["model"]!}");
             if (result["adapter"] is { } adapter)
@@ -60,6 +65,20 @@ internal static class TrainingRun
     /// Whether what trains is apart from the weights: that is what Alpha scales. Other methods train the weights themselves.
     /// </summary>
     public static bool HasAdapter(SorsaFineTuningTrainer.Options options) => options.HasEffect(nameof(options.Alpha));
+
+    private static string[] AnswersOfBase(Session session, RunSettings settings)
+    {
+        if (settings.Ask.Count == 0)
+        {
+            return [];
+        }
+
+        SorsaFineTuningTrainer.Options options = settings.Options;
+        using SorsaTransformer untrained = session.Sorsa.LoadModel(
+            options.ModelFolder, promptTemplate: options.PromptTemplate, generation: options.Generation, computeType: options.ComputeType,
+            mapWeights: options.MapWeights, maxPromptLength: options.MaxPromptLength);
+        return [.. settings.Ask.Select(prompt => untrained.Generate(prompt))];
+    }
 
     private static JsonObject Report(TrainingProgress progress, double seconds) => new()
     {

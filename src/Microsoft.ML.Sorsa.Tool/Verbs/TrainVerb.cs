@@ -17,17 +17,25 @@ internal sealed class TrainVerb : Verb
         DefaultValueFactory = _ => "sorsa-run",
     };
 
+    private readonly Option<string[]> _ask = new("--ask")
+    {
+        HelpName = "PROMPT",
+        Description = "A prompt for the report, which base and trained model answer; the option may stand several times.",
+    };
+
     public TrainVerb(Shell shell)
         : base(shell, "train", "Fine-tunes a model on rows of prompts and responses.")
     {
         _training = new TrainingArguments(this, shell);
         Options.Add(_out);
+        Options.Add(_ask);
     }
 
     protected override JsonObject Run(Session session)
     {
         RunSettings settings = _training.Read(session.Arguments);
         string folder = session.Arguments.GetValue(_out)!;
+        settings.Ask = session.Arguments.GetValue(_ask) is { Length: > 0 } asked ? asked : settings.Ask;
         TrainingRun.SetFolders(settings, folder);
 
         // Whatever can be refused is refused before a file is written.

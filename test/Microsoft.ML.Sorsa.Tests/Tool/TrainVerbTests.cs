@@ -27,6 +27,40 @@ public sealed class TrainVerbTests
         Assert.Contains("fewer than 20", json.GetProperty("warnings")[0].GetString()!);
     }
 
+    /// <summary>In the report, and in run.json, so that the run trained again has them too.</summary>
+    [TestMethod]
+    public void BothModelsAnswerWhatTheReportAsks()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = SorsaCommand.WriteRows(folder), run = folder.File("run"), again = folder.File("again");
+        string[] asked = ["--ask", "7 + 5, in <words>?", "--ask", "A second one"];
+
+        SorsaCommand.Run(["train", rows, .. SorsaCommand.Training, .. asked, "--out", run]).Succeeds();
+        SorsaCommand.Run("train", "--config", Path.Combine(run, "run.json"), "--out", again).Succeeds();
+
+        string before = SorsaCommand.Run("generate", TestData.TinyLlama, "A second one").Succeeds().Output.Trim();
+        foreach (string page in new[] { run, again }.Select(one => File.ReadAllText(Path.Combine(one, "report.html"))))
+        {
+            Assert.Contains("7 + 5, in &lt;words&gt;?", page);
+            Assert.Contains("A second one", page);
+            Assert.Contains(System.Net.WebUtility.HtmlEncode(before), page);
+        }
+    }
+
+    [TestMethod]
+    public void AQuestionThatIsTooLongIsRefusedBeforeTheTraining()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = SorsaCommand.WriteRows(folder), run = folder.File("run");
+        string question = string.Join(' ', Enumerable.Repeat("marbles", 3000));
+
+        CommandResult result = SorsaCommand.Run(["train", rows, .. SorsaCommand.Training, "--ask", question, "--out", run]);
+
+        Assert.AreNotEqual(0, result.ExitCode);
+        Assert.DoesNotContain("step 1", result.Output);
+        Assert.IsFalse(Directory.Exists(run));
+    }
+
     /// <summary>run.json holds all of it: the file alone gives the same model and the same file again.</summary>
     [TestMethod]
     public void ARunIsTrainedAgainFromItsFile()
