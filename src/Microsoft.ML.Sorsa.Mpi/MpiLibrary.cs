@@ -65,8 +65,8 @@ internal sealed unsafe class MpiLibrary
 
         throw new DllNotFoundException(
             $"{launcher.Name} started this process, and there is no MPI library to load: tried {string.Join(", ", names)}. "
-            + "Install it on every machine (Debian, Ubuntu: apt-get install libopenmpi3 for Open MPI, libmpich12 for MPICH), or name its "
-            + "file: SorsaMpi.Initialize(library).");
+            + "Install it on every machine (Debian, Ubuntu: apt-get install openmpi-bin, or mpich), or name its file: "
+            + "SorsaMpi.Initialize(library).");
     }
 
     /// <summary>Joins the others.</summary>
