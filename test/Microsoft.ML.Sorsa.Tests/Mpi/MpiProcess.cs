@@ -143,7 +143,7 @@ internal static class MpiProcess
     public static Process Start(string launcher, int ranks, string folder, params string[] arguments)
     {
         string program = Path.Combine(AppContext.BaseDirectory, typeof(Program).Assembly.GetName().Name!);
-        string[] openMpi = launcher == "mpirun" && IsOpenMpi.Value
+        string[] openMpi = launcher == "mpirun.openmpi" || (launcher == "mpirun" && IsOpenMpi.Value)
             ? ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"] : [];
         var start = new ProcessStartInfo(
             launcher,

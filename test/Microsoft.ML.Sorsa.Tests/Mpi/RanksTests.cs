@@ -130,7 +130,10 @@ public sealed class RanksTests
         });
 
         Assert.HasCount(2, errors);
-        Assert.IsNotEmpty(Directory.GetDirectories(checkpoints, "checkpoint-3"));
+
+        // The other one may have begun the next step when the first reports.
+        string checkpoint = Path.GetFileName(Directory.GetDirectories(checkpoints).Single());
+        Assert.Contains(checkpoint, cancelled == 0 ? ["checkpoint-3"] : ["checkpoint-3", "checkpoint-4"]);
     }
 
     [TestMethod]
