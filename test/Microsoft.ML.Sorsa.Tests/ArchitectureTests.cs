@@ -212,10 +212,13 @@ public sealed class ArchitectureTests
         Assert.IsEmpty(tooLong, string.Join(", ", tooLong));
     }
 
+    /// <summary>But for why MPI ends all processes at once: nobody is left to catch it, and no log is sure to be read.</summary>
     [TestMethod]
     public void TheLibraryDoesNotWriteToTheConsole()
     {
+        string lastWords = Path.Combine(TestData.Root, "src", "Microsoft.ML.Sorsa.Mpi", "SorsaMpi.cs");
         string[] loud = [.. Sources().Where(file => !file.StartsWith(Path.Combine(TestData.Root, "src", Tool), StringComparison.Ordinal))
+            .Where(file => file != lastWords)
             .Where(file => File.ReadAllText(file).Contains("Console.", StringComparison.Ordinal))];
 
         Assert.IsEmpty(loud, string.Join(", ", loud));
