@@ -23,7 +23,7 @@ for page in docs/*.md; do
 done
 
 # The reference comes from the libraries and their XML files; beside them it wants what they refer to.
-for name in Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation; do
+for name in Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation Microsoft.ML.Sorsa.Mpi; do
     dotnet build "src/$name" -c Release -p:CopyLocalLockFileAssemblies=true -v q --nologo > "$stage/build.log" \
         || { cat "$stage/build.log"; exit 1; }
     cp src/$name/bin/Release/net10.0/*.{dll,xml} "$stage"

@@ -26,10 +26,10 @@ copy() {
 
 # As a release is packed: without this machine's paths in it.
 pack() {
-    for name in Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation; do
+    for name in Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation Microsoft.ML.Sorsa.Mpi; do
         dotnet build "$1/src/$name" -c Release -p:ContinuousIntegrationBuild=true -v q --nologo >"$1/log" 2>&1 || { cat "$1/log"; exit 1; }
     done
-    for name in Microsoft.ML.Sorsa Microsoft.ML.Sorsa.Sweeps Microsoft.ML.Sorsa.Hangfire Microsoft.ML.Sorsa.AIEvaluation; do
+    for name in Microsoft.ML.Sorsa{,.Sweeps,.Hangfire,.AIEvaluation,.Mpi}; do
         dotnet pack "$1/src/$name" -c Release -p:ContinuousIntegrationBuild=true -v q --nologo --no-build -o "$1/packages" \
             >"$1/log" 2>&1 || { cat "$1/log"; exit 1; }
     done
@@ -94,8 +94,9 @@ check Microsoft.ML.Sorsa \
 check Microsoft.ML.Sorsa.Sweeps "Microsoft.ML.Sorsa Microsoft.Data.Sqlite OxyPlot.Core" ""
 check Microsoft.ML.Sorsa.Hangfire "Microsoft.ML.Sorsa.Sweeps Hangfire.Core Hangfire.PostgreSql Npgsql" ""
 check Microsoft.ML.Sorsa.AIEvaluation "Microsoft.ML.Sorsa Microsoft.Extensions.AI.Evaluation" ""
+check Microsoft.ML.Sorsa.Mpi "Microsoft.ML.Sorsa" ""
 
-same "packages" "$(printf '%s\n' Microsoft.ML.Sorsa{,.Sweeps,.Hangfire,.AIEvaluation}".$version".{nupkg,snupkg})" \
+same "packages" "$(printf '%s\n' Microsoft.ML.Sorsa{,.Sweeps,.Hangfire,.AIEvaluation,.Mpi}".$version".{nupkg,snupkg})" \
     "$(ls "$packages")"
 
 # The version stands in one place.

@@ -41,7 +41,7 @@ internal static class OptionText
     [
         nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.Progress), nameof(Options.CancellationToken),
         nameof(Options.CheckpointFolder), nameof(Options.CheckpointSteps), nameof(Options.KeepCheckpoints), nameof(Options.Resume),
-        nameof(Options.MemoryCheck), nameof(Options.Analysis), nameof(Options.TensorBoardFolder),
+        nameof(Options.MemoryCheck), nameof(Options.Analysis), nameof(Options.TensorBoardFolder), nameof(Options.Ranks),
     ];
 
     /// <summary>The same for all trials of one base model.</summary>

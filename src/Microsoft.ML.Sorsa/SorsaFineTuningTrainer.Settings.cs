@@ -62,6 +62,7 @@ public sealed partial class SorsaFineTuningTrainer
                 MemoryCheck = MemoryCheck,
                 Checkpoints = ToCheckpointSettings(),
                 TensorBoardFolder = string.IsNullOrWhiteSpace(TensorBoardFolder) ? null : Path.GetFullPath(TensorBoardFolder),
+                Ranks = Ranks,
                 Options = ToTexts(),
             };
         }
@@ -84,7 +85,7 @@ public sealed partial class SorsaFineTuningTrainer
             [
                 nameof(ModelFolder), nameof(MapWeights), nameof(PromptColumnName), nameof(ResponseColumnName), nameof(OutputColumnName),
                 nameof(MemoryCheck), nameof(Progress), nameof(Analysis), nameof(CancellationToken), nameof(CheckpointFolder),
-                nameof(CheckpointSteps), nameof(KeepCheckpoints), nameof(Resume), nameof(TensorBoardFolder),
+                nameof(CheckpointSteps), nameof(KeepCheckpoints), nameof(Resume), nameof(TensorBoardFolder), nameof(Ranks),
             ];
             MethodDescriptor method = MethodCatalog.Get(Method);
             int rank = Rank ?? DefaultRank;

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Mpi;
 using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tool;
 
@@ -52,9 +53,9 @@ public sealed class ArchitectureTests
     private static readonly Assembly Library = typeof(CausalLM).Assembly;
 
     private static readonly Assembly Sweeps = typeof(SorsaExperiment).Assembly, Hangfire = typeof(SorsaSweepWorker).Assembly,
-        AIEvaluation = typeof(ReferenceAnswerContext).Assembly;
+        AIEvaluation = typeof(ReferenceAnswerContext).Assembly, Mpi = typeof(SorsaMpi).Assembly;
 
-    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire, AIEvaluation];
+    private static readonly Assembly[] PackageAssemblies = [Library, Sweeps, Hangfire, AIEvaluation, Mpi];
 
     /// <summary>The command line: a program over the packages, in a package of its own.</summary>
     private const string Tool = "Microsoft.ML.Sorsa.Tool";
@@ -211,10 +212,13 @@ public sealed class ArchitectureTests
         Assert.IsEmpty(tooLong, string.Join(", ", tooLong));
     }
 
+    /// <summary>But for why MPI ends all processes at once: nobody is left to catch it, and no log is sure to be read.</summary>
     [TestMethod]
     public void TheLibraryDoesNotWriteToTheConsole()
     {
+        string lastWords = Path.Combine(TestData.Root, "src", "Microsoft.ML.Sorsa.Mpi", "SorsaMpi.cs");
         string[] loud = [.. Sources().Where(file => !file.StartsWith(Path.Combine(TestData.Root, "src", Tool), StringComparison.Ordinal))
+            .Where(file => file != lastWords)
             .Where(file => File.ReadAllText(file).Contains("Console.", StringComparison.Ordinal))];
 
         Assert.IsEmpty(loud, string.Join(", ", loud));

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Tests.Files;
+using Microsoft.ML.Sorsa.Tests.Mpi;
 using Microsoft.ML.Sorsa.Tests.Persistence;
 using Microsoft.ML.Sorsa.Tests.Sweeps;
 using Microsoft.ML.Sorsa.Tests.Training;
@@ -45,6 +46,11 @@ internal static class Program
         {
             ExhaustedMemoryTests.Run(arguments);
             return 0;
+        }
+
+        if (MpiProcess.Is(arguments))
+        {
+            return MpiProcess.Run(arguments);
         }
 
         if (WriterProcess.Is(arguments))

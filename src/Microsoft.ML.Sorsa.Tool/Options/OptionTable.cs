@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Microsoft.ML.Sorsa.Training;
 
 namespace Microsoft.ML.Sorsa.Tool.Options;
 
@@ -201,5 +202,6 @@ internal sealed class OptionTable<T>
 
     /// <summary>What a program hands over, and no user writes down.</summary>
     private static bool IsOfTheProcess(Type type) =>
-        type == typeof(CancellationToken) || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IProgress<>));
+        type == typeof(CancellationToken) || type == typeof(ITrainingRanks)
+        || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IProgress<>));
 }

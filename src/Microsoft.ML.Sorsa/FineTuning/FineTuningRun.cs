@@ -1,10 +1,12 @@
 using System.Diagnostics;
+using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Reports;
 using Microsoft.ML.Sorsa.Tensors;
@@ -20,6 +22,8 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IPretrainedModel start)
 {
     private readonly TrainingLog _log = new(channel, settings);
+    private readonly TrainingGroup _group = new(settings.Ranks);
+    private readonly RankAgreement _agreement = new(settings.Ranks);
 
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
@@ -56,8 +60,15 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
         catch (Exception failure) when (TorchMemory.IsExhausted(failure))
         {
-            throw ExhaustedMemory.Error(
+            Exception error = ExhaustedMemory.Error(
                 settings, start.Device.ToString(), Estimate(train.Examples, validation?.Examples ?? []), failure);
+            _agreement.Fail(error);
+            throw error;
+        }
+        catch (Exception failure)
+        {
+            _agreement.Fail(failure);
+            throw;
         }
         finally
         {
@@ -74,17 +85,21 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             (trainRows.Examples, validationRows?.Examples ?? []);
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed, training.RowOrder);
         int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
+        VerifyRanks(train.Count);
         VerifyMemory(train, validation);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         AdapterMethod method = settings.Method.Create(
             settings.MethodSettings,
             new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), training.Seed));
-        using TrainingCheckpoints? checkpoints =
-            settings.Checkpoints is { } asked ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, _log.Warn) : null;
-        using TensorBoardLog? tensorBoard =
-            settings.TensorBoardFolder is { } folder ? new TensorBoardLog(folder, nameof(settings.TensorBoardFolder), _log.Warn) : null;
+
+        // Where several train together, the first writes for all, and all of them end at the same step.
+        using TrainingCheckpoints? checkpoints = _group.IsFirst && settings.Checkpoints is { } asked
+            ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, _log.Warn) : null;
+        using EndRequest? endRequest = settings.Checkpoints is null ? null : new EndRequest();
+        using TensorBoardLog? tensorBoard = _group.IsFirst && settings.TensorBoardFolder is { } folder
+            ? new TensorBoardLog(folder, nameof(settings.TensorBoardFolder), _log.Warn) : null;
         using AdaptedModel model = start.Adapt(
-            settings.TargetModules, method, isNamed: checkpoints is not null, settings.CancellationToken);
+            settings.TargetModules, method, isNamed: checkpoints is not null || !_group.IsAlone, settings.CancellationToken);
         model.Model.GradientCheckpointing = training.GradientCheckpointing;
         long parameters = model.Adapters.Trainable.Sum(named => named.Value.numel());
         _log.Begin(parameters, model.Adapters.Adapters.Count(), train.Count, plan.StepsPerEpoch, totalSteps);
@@ -94,7 +109,9 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             ?? (Evaluations is { } evaluations ? (totalSteps + evaluations - 1) / evaluations : plan.StepsPerEpoch);
         training = training with { EvaluationSteps = evaluationSteps, PadTokenId = padTokenId };
         var steps = new List<SorsaTrainingProgress>();
-        TrainedSteps trained = Train(model, checkpoints, tensorBoard, plan, totalSteps, training, train, validation, steps.Add);
+        TrainedSteps trained = Train(
+            model, checkpoints, endRequest, tensorBoard, plan, totalSteps, training, train, validation, steps.Add);
+        _agreement.Part();
 
         // In the log before anything is written: what a merge that fails was about.
         MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
@@ -127,6 +144,25 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     private MemoryEstimator Memory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation) =>
         new(start, changed => MicroBatches.Of(changed, train, validation), Available(start.Device));
 
+    /// <summary>Every rank has something to do.</summary>
+    /// <exception cref="ArgumentException">There are more than a batch has rows.</exception>
+    private void VerifyRanks(int rows)
+    {
+        if (_group.IsAlone)
+        {
+            return;
+        }
+
+        const string Fewer = "start fewer processes";
+        int batch = settings.Training.BatchSize;
+        OptionRange.Fit(_group.Count <= batch, nameof(settings.Ranks), _group.Count,
+            string.Create(CultureInfo.InvariantCulture, $"BatchSize is {batch}, of which each rank takes a share"),
+            $"Raise BatchSize, lower GradientAccumulationSteps for it, or {Fewer}");
+        OptionRange.Fit(_group.Count <= rows, nameof(settings.Ranks), _group.Count,
+            string.Create(CultureInfo.InvariantCulture, $"there are {rows} rows to train on"), $"Bring more rows, or {Fewer}");
+        _log.Info($"Ranks: {settings.Ranks}.");
+    }
+
     /// <summary>Nothing is loaded that cannot be trained.</summary>
     /// <exception cref="InsufficientMemoryException">The estimate is above what the device has.</exception>
     private void VerifyMemory(IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation)
@@ -152,16 +188,16 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
     /// <summary>The steps that are left: all, or those behind the newest checkpoint.</summary>
     private TrainedSteps Train(
-        AdaptedModel model, TrainingCheckpoints? checkpoints, TensorBoardLog? tensorBoard, BatchPlan plan,
+        AdaptedModel model, TrainingCheckpoints? checkpoints, EndRequest? endRequest, TensorBoardLog? tensorBoard, BatchPlan plan,
         int totalSteps, TrainingSettings training, IReadOnlyList<SupervisedExample> train, IReadOnlyList<SupervisedExample> validation,
         Action<SorsaTrainingProgress> keep)
     {
         using var state = new TrainingState(model.Adapters, training);
+        RunIdentity? identity = model.BaseFingerprint is { } fingerprint
+            ? RunFingerprint.Of(settings, training, totalSteps, train, validation, fingerprint, start.Device) : null;
         if (checkpoints is not null)
         {
-            var identity = RunFingerprint.Of(
-                settings, training, totalSteps, train, validation, model.BaseFingerprint!, start.Device);
-            if (checkpoints.Resume(state, identity, model.ViewAdapters) is { } checkpoint)
+            if (checkpoints.Resume(state, identity!, model.ViewAdapters) is { } checkpoint)
             {
                 _log.Info($"Training goes on behind step {state.Step} of {totalSteps}, from '{checkpoint}'.");
             }
@@ -169,30 +205,43 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             checkpoints.VerifyRoom(state, totalSteps, hasBest: validation.Count > 0);
         }
 
+        if (!_group.IsAlone)
+        {
+            _agreement.Meet(identity!);
+            _group.Send(state);
+        }
+
         tensorBoard?.Begin(state.Step);
         var loop = new TrainingLoop(model.Model, model.Adapters, training)
         {
+            Group = _group,
             Checkpoints = checkpoints,
+            EndRequest = endRequest,
             LossWatch = new LossWatch(start.Tokenizer.VocabularySize ?? 1, _log.Warn),
-            Analysis = settings.Analysis is { } options ? new AdapterAnalysis(model.Adapters, options, line => _log.Info($"{line}")) : null,
+            Analysis = _group.IsFirst && settings.Analysis is { } options
+                ? new AdapterAnalysis(model.Adapters, options, line => _log.Info($"{line}")) : null,
         };
         loop.Continue(
             state, plan.Steps(state.Step, totalSteps), totalSteps,
             validation.Count == 0 ? null : Validate,
             Report, settings.CancellationToken);
         return new TrainedSteps(
-            [.. state.Losses], [.. state.Evaluations], settings.Analysis is null ? null : new SorsaAnalysis([.. state.Analysis]));
+            [.. state.Losses], [.. state.Evaluations], loop.Analysis is null ? null : new SorsaAnalysis([.. state.Analysis]));
 
         void Report(SorsaTrainingProgress progress)
         {
             keep(progress);
             tensorBoard?.Add(progress);
-            settings.Progress?.Report(progress);
+            if (_group.IsFirst)
+            {
+                settings.Progress?.Report(progress);
+            }
+
             _log.Step(progress);
         }
 
         double Validate() => SupervisedLoss.Mean(
-            model.Model, validation, training.BatchSize, training.PadTokenId, training.LogitsChunkSize);
+            model.Model, validation, training.BatchSize, training.PadTokenId, training.LogitsChunkSize, _group);
     }
 
     private double? Orthonormality(AdapterSet adapters)

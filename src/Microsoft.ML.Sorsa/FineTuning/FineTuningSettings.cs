@@ -71,6 +71,9 @@ internal sealed record FineTuningSettings
     /// <summary>Where the series for TensorBoard go, as a whole path; null: nowhere.</summary>
     public required string? TensorBoardFolder { get; init; }
 
+    /// <summary>The processes that train together; null: this one alone.</summary>
+    public required ITrainingRanks? Ranks { get; init; }
+
     /// <summary>The options that decide the run, as texts for people.</summary>
     public required IReadOnlyList<TrainingOption> Options { get; init; }
 

@@ -30,10 +30,15 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
         long rowsPerStep = Math.Min((long)training.BatchSize * training.GradientAccumulationSteps, train.Count);
         int seen = (int)Math.Min(steps, Math.Max(LookedAt / rowsPerStep, 1));
         IEnumerable<IReadOnlyList<SupervisedExample>> microBatches = plan.Steps(0, seen).SelectMany(step => step);
+        if (seen < steps)
+        {
+            microBatches = microBatches.Append(
+                BatchPlan.Collate([.. train.OrderByDescending(row => row.Length).Take(training.BatchSize)]));
+        }
+
+        var group = new TrainingGroup(settings.Ranks);
         return new MicroBatches(
-            Largest(seen == steps
-                ? microBatches
-                : microBatches.Append(BatchPlan.Collate([.. train.OrderByDescending(row => row.Length).Take(training.BatchSize)]))),
+            Largest(microBatches.Select(group.Share).Where(share => share.Count > 0)),
             Largest(BatchPlan.ByLength(validation, training.BatchSize)),
             training.GradientAccumulationSteps > 1 && train.Count > training.BatchSize);
     }
@@ -53,7 +58,9 @@ internal sealed record MicroBatches(IReadOnlyList<BatchSizes> Training, IReadOnl
 
         var longest = new BatchSizes(training.BatchSize, width, training.BatchSize * labels);
         bool validates = (training.EvaluationSteps ?? training.EarlyStoppingPatience) is not null;
-        return new MicroBatches([longest], validates ? [longest] : [], training.GradientAccumulationSteps > 1);
+        long share = (training.BatchSize - 1) / new TrainingGroup(settings.Ranks).Count + 1;
+        return new MicroBatches(
+            [new BatchSizes(share, width, share * labels)], validates ? [longest] : [], training.GradientAccumulationSteps > 1);
     }
 
     private static List<BatchSizes> Largest(IEnumerable<IReadOnlyList<SupervisedExample>> microBatches)

@@ -67,6 +67,7 @@ internal static class RunFingerprint
             ["Device"] = device.type.ToString(),
             ["Library"] = typeof(RunFingerprint).Assembly
                 .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0],
+            ["Ranks"] = Text(settings.Ranks?.Count ?? 1),
             ["Threads"] = Text(get_num_threads()),
         });
     }

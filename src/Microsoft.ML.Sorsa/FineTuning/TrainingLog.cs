@@ -5,7 +5,7 @@ using Microsoft.ML.Sorsa.Training;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
-/// <summary>What a run tells ML.NET's log.</summary>
+/// <summary>What a run tells ML.NET's log; of several processes the first alone.</summary>
 internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
 {
     /// <summary>Below so many steps a warning says that little is learnt, and so many teach a form: docs/measurements.md.</summary>
@@ -13,6 +13,9 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
 
     /// <summary>The share of the rows from which on it is worth a warning that they were cut, or trained on and validated on.</summary>
     private const double ManyRows = 0.05;
+
+    /// <summary>Of several processes one tells it for all.</summary>
+    private readonly bool _isFirst = settings.Ranks is not { Rank: > 0 };
 
     /// <summary>Rows that are in tokens now.</summary>
     /// <param name="encoded">The rows.</param>
@@ -65,10 +68,21 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
         }
     }
 
-    public void Warn(string message) => channel.Warning(MessageSensitivity.None, message);
+    public void Warn(string message)
+    {
+        if (_isFirst)
+        {
+            channel.Warning(MessageSensitivity.None, message);
+        }
+    }
 
-    public void Info(params FormattableString[] pieces) =>
-        channel.Info(MessageSensitivity.None, string.Concat(pieces.Select(FormattableString.Invariant)));
+    public void Info(params FormattableString[] pieces)
+    {
+        if (_isFirst)
+        {
+            channel.Info(MessageSensitivity.None, string.Concat(pieces.Select(FormattableString.Invariant)));
+        }
+    }
 
     /// <summary>Nothing, a word or a warning: by how many rows are concerned.</summary>
     private void Cut(CutTexts cut, int rows, FormattableString what, string option, long limit, int maxPositions)
@@ -86,11 +100,11 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
             + $"them whole.");
         if (cut.Count >= rows * ManyRows)
         {
-            channel.Warning(MessageSensitivity.None, message);
+            Warn(message);
         }
         else
         {
-            channel.Info(MessageSensitivity.None, message);
+            Info($"{message}");
         }
     }
 
@@ -101,7 +115,7 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
             $"for {totalSteps} steps, with a learning rate of {settings.Training.LearningRate:G3} at its peak.");
         if (totalSteps > 1 && Math.Ceiling(totalSteps * settings.Training.WarmupRatio) >= totalSteps)
         {
-            channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+            Warn(string.Create(CultureInfo.InvariantCulture,
                 $"The warm-up takes all {totalSteps} steps, so that the learning rate never reaches its peak. Lower WarmupRatio (now "
                 + $"{settings.Training.WarmupRatio}) or BatchSize (now {settings.Training.BatchSize}), or raise NumberOfEpochs (now "
                 + $"{settings.Training.NumberOfEpochs})."));
@@ -125,7 +139,7 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
                 $"Raise NumberOfEpochs (now {training.NumberOfEpochs}; {1 + ((EnoughSteps - 1) / stepsPerEpoch)} make some {EnoughSteps} "
                 + $"steps), lower BatchSize (now {training.BatchSize}) or GradientAccumulationSteps (now "
                 + $"{training.GradientAccumulationSteps}), or bring more rows.");
-        channel.Warning(MessageSensitivity.None, string.Create(CultureInfo.InvariantCulture,
+        Warn(string.Create(CultureInfo.InvariantCulture,
             $"Training has only {totalSteps} step{(totalSteps == 1 ? "" : "s")} ({rows} rows, "
             + $"{(long)training.BatchSize * training.GradientAccumulationSteps} a step): with fewer than {FewSteps} a model "
             + $"hardly learns anything; some {EnoughSteps} teach it a form of answer. {remedy}"));

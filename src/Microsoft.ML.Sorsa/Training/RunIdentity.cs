@@ -15,17 +15,24 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
         [nameof(RowOrder)] = nameof(RowOrder.Shuffled),
         [nameof(TrainedTokens)] = nameof(TrainedTokens.Response),
         [nameof(EndToken)] = nameof(EndToken.Always),
+        ["Ranks"] = "1",
     };
 
     /// <summary>Every difference, a line each; null: there is none.</summary>
-    public static string? Difference(IReadOnlyDictionary<string, string> stored, IReadOnlyDictionary<string, string> now)
+    /// <param name="stored">What the first of the two has.</param>
+    /// <param name="now">What the second has.</param>
+    /// <param name="storedName">What the first is called.</param>
+    /// <param name="nowName">What the second is called.</param>
+    public static string? Difference(
+        IReadOnlyDictionary<string, string> stored, IReadOnlyDictionary<string, string> now, string storedName = "the checkpoint",
+        string nowName = "this training")
     {
         string[] differences =
         [
             .. now.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
                 .Select(name => (Name: name, Stored: Stored(name), Now: now.GetValueOrDefault(name)))
                 .Where(entry => entry.Stored != entry.Now)
-                .Select(entry => $"{entry.Name}: the checkpoint has {entry.Stored ?? "nothing"}, this training {entry.Now ?? "nothing"}"),
+                .Select(entry => $"{entry.Name}: {storedName} has {entry.Stored ?? "nothing"}, {nowName} {entry.Now ?? "nothing"}"),
         ];
         string separator = $"{Environment.NewLine}  ";
         return differences.Length == 0 ? null : separator + NameList.Join(differences, separator);

@@ -54,30 +54,43 @@ internal static class SupervisedLoss
         return scope.MoveToOuter(loss);
     }
 
-    /// <summary>The mean over all labels of some rows, in batches by length.</summary>
+    /// <summary>
+    /// The mean over all labels of some rows, in batches by length, which ranks share out; the parts of all of them are added in one order.
+    /// </summary>
     public static double Mean(
-        ITrainedModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId, int chunkSize)
+        ITrainedModel model, IReadOnlyList<SupervisedExample> examples, int batchSize, int padTokenId, int chunkSize,
+        TrainingGroup? group = null)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         model.train(false);
-        double sum = 0;
-        long labels = 0;
-        foreach (IReadOnlyList<SupervisedExample> rows in BatchPlan.ByLength(examples, batchSize))
+        group ??= TrainingGroup.Alone;
+        IReadOnlyList<SupervisedExample>[] batches = [.. BatchPlan.ByLength(examples, batchSize)];
+        long[] labels = [.. batches.Select(rows => rows.Sum(row => (long)row.LabelCount))];
+        double[][] parts = [.. labels.Select(count => new double[(count + chunkSize - 1) / chunkSize])];
+        for (int at = 0; at < batches.Length; at++)
         {
+            if (!group.IsOurs(at))
+            {
+                continue;
+            }
+
             using var step = NewDisposeScope();
-            using Batch batch = Batch.Of(rows, padTokenId, model.Device);
+            using Batch batch = Batch.Of(batches[at], padTokenId, model.Device);
             Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions);
-            labels += batch.LabelCount;
             foreach ((long start, long length) in Chunks(batch, chunkSize))
             {
                 using var chunk = NewDisposeScope();
                 Tensor part = Sum(model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length));
-                sum += part.to(ScalarType.Float64).item<double>();
+                parts[at][start / chunkSize] = part.to(ScalarType.Float64).item<double>();
             }
         }
 
-        return sum / labels;
+        double[] all = [.. parts.SelectMany(part => part)];
+        group.Sum(all);
+        double sum = 0;
+        Array.ForEach(all, part => sum += part);
+        return sum / labels.Sum();
     }
 
     /// <summary>

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters.Files;
 using Microsoft.ML.Sorsa.Files;
 
@@ -7,8 +6,7 @@ namespace Microsoft.ML.Sorsa.Training;
 
 /// <summary>
 /// The checkpoints of one run: folders checkpoint-STEP, as transformers' Trainer names them. Each is written whole and renamed; the older
-/// ones go afterwards. While this is there, no other process writes here, and one that is told to end (SIGTERM, Ctrl+C) does so
-/// after the step that is under way is written.
+/// ones go afterwards. While this is there, no other process writes here.
 /// </summary>
 internal sealed class TrainingCheckpoints : IDisposable
 {
@@ -18,10 +16,6 @@ internal sealed class TrainingCheckpoints : IDisposable
     private readonly int _stepsPerEpoch;
     private readonly Action<string> _warn;
     private readonly FileStream _lock;
-    private readonly object _signal = new();
-    private readonly PosixSignalRegistration[] _signals;
-    private volatile bool _isAsked;
-    private bool _isDisposed;
     private RunIdentity? _identity;
     private Func<AdapterWeights?>? _viewAdapter;
     private int _written;
@@ -39,7 +33,6 @@ internal sealed class TrainingCheckpoints : IDisposable
         try
         {
             VerifyResume();
-            _signals = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT }.Select(signal => PosixSignalRegistration.Create(signal, End))];
         }
         catch
         {
@@ -115,15 +108,9 @@ internal sealed class TrainingCheckpoints : IDisposable
     public void AfterStep(TrainingState state)
     {
         bool isBest = state.Evaluations is [.., var last] && last.Step == state.Step && state.Best.EvaluationsSince == 0;
-        bool isAsked = _isAsked;
-        if (isAsked || isBest || state.Step % _settings.Steps == 0 || state.Step % _stepsPerEpoch == 0)
+        if (isBest || state.Step % _settings.Steps == 0 || state.Step % _stepsPerEpoch == 0)
         {
             Write(state);
-        }
-
-        if (isAsked)
-        {
-            Answer();
         }
     }
 
@@ -161,42 +148,7 @@ internal sealed class TrainingCheckpoints : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        // Whoever waits for the end of the step need not wait for one that does not come.
-        lock (_signal)
-        {
-            _isDisposed = true;
-        }
-
-        Answer();
-        Array.ForEach(_signals, signal => signal.Dispose());
-        _lock.Dispose();
-    }
-
-    /// <summary>
-    /// On a thread of the signal's: once it returns, the signal does what it does by itself. A program that handles it may go on training.
-    /// </summary>
-    private void End(PosixSignalContext context)
-    {
-        lock (_signal)
-        {
-            _isAsked = !_isDisposed;
-            while (_isAsked)
-            {
-                Monitor.Wait(_signal);
-            }
-        }
-    }
-
-    private void Answer()
-    {
-        lock (_signal)
-        {
-            _isAsked = false;
-            Monitor.PulseAll(_signal);
-        }
-    }
+    public void Dispose() => _lock.Dispose();
 
     private static FileStream Lock(string folder)
     {

@@ -29,6 +29,12 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     /// <summary>Where the state is written; null: nowhere.</summary>
     public TrainingCheckpoints? Checkpoints { get; init; }
 
+    /// <summary>The processes that train together.</summary>
+    public TrainingGroup Group { get; init; } = TrainingGroup.Alone;
+
+    /// <summary>Whether the process is told to end; null: that ends it at once.</summary>
+    public EndRequest? EndRequest { get; init; }
+
     /// <summary>Looks at the losses; null: nobody does.</summary>
     public LossWatch? LossWatch { get; init; }
 
@@ -76,11 +82,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
                 break;
             }
 
-            if (cancellationToken.IsCancellationRequested)
-            {
-                Checkpoints?.Write(state);
-                cancellationToken.ThrowIfCancellationRequested();
-            }
+            EndWhereAsked(state, cancellationToken);
 
             double learningRate = settings.LearningRate * schedule.Factor(state.Step);
             (double loss, double norm, double? orthonormality) = Step(state, microBatches, learningRate);
@@ -121,10 +123,34 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         }
 
         LossWatch?.AtEnd(state.Losses);
+        Group.Send(state.Trained.Select(named => named.Value));
         Analyze(state, isLast: true, cancellationToken);
         Checkpoints?.Write(state);
         state.Best.Restore();
         model.train(false);
+    }
+
+    /// <summary>
+    /// Between two steps: writes where somebody was told to end, which then happens; and ends everybody's training where one is cancelled.
+    /// </summary>
+    private void EndWhereAsked(TrainingState state, CancellationToken cancellationToken)
+    {
+        (bool isCancelled, bool isAsked) = Group.Any(cancellationToken.IsCancellationRequested, EndRequest?.IsAsked ?? false);
+        if (!isCancelled && !isAsked)
+        {
+            return;
+        }
+
+        Checkpoints?.Write(state);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (isCancelled)
+        {
+            throw new OperationCanceledException("Another rank's training was cancelled.");
+        }
+
+        // Whoever ends first takes the others with it.
+        Group.Wait();
+        EndRequest?.Answer();
     }
 
     /// <summary>One optimizer step: Eq. (11).</summary>
@@ -158,6 +184,9 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             return;
         }
 
+        // The others are behind it already: they hear of it between two steps.
+        cancellationToken = Group.IsAlone ? cancellationToken : default;
+
         try
         {
             Analysis.Measure(state.Step, state.Analysis, cancellationToken);
@@ -172,11 +201,17 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     private double Validate(Func<double> validate)
     {
         using var noGrad = no_grad();
+
+        // The same already, but where the ranks' processors round otherwise.
+        Group.Send(_trainable.Select(named => named.Value));
         adapters.WriteWeights();
         return validate();
     }
 
-    /// <summary>Accumulates the gradient of the mean loss over the step's labels, and gives that mean.</summary>
+    /// <summary>
+    /// Accumulates the gradient of the mean loss over the step's labels, and gives that mean. Each rank adds its rows', divided by the
+    /// labels of all.
+    /// </summary>
     private double Backward(IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches)
     {
         using var scope = NewDisposeScope();
@@ -184,20 +219,24 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         Tensor total = zeros([], ScalarType.Float64, model.Device);
         foreach (IReadOnlyList<SupervisedExample> rows in microBatches)
         {
-            using var micro = NewDisposeScope();
-            using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
-            adapters.WriteWeights();
-            if (adapters.Dropout is { } dropout)
+            // Every rank has masks of its own.
+            long pass = adapters.Dropout?.Pass ?? 0;
+            adapters.Dropout?.Pass = pass + 1 + Group.Rank;
+            if (Group.Share(rows) is { Count: > 0 } share)
             {
-                dropout.Pass++;
+                using var micro = NewDisposeScope();
+                using Batch batch = Batch.Of(share, settings.PadTokenId, model.Device);
+                adapters.WriteWeights();
+                Tensor mean = SupervisedLoss.Backward(model, batch, 1.0 / labels, settings.LogitsChunkSize);
+                adapters.CollectGradients();
+                total.Accumulate(mean);
             }
 
-            Tensor mean = SupervisedLoss.Backward(model, batch, 1.0 / labels, settings.LogitsChunkSize);
-            adapters.CollectGradients();
-            total.Accumulate(mean);
+            adapters.Dropout?.Pass = pass + Group.Count;
         }
 
-        return total.item<double>();
+        Group.SumGradients(_trainable.Select(named => named.Value));
+        return Group.Sum(total.item<double>());
     }
 
     private void RequireFinite(int step, double loss, double norm)

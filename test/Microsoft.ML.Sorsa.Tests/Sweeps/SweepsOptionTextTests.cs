@@ -20,7 +20,7 @@ public sealed class SweepsOptionTextTests
                 or nameof(Options.CancellationToken) or nameof(Options.CheckpointFolder) or nameof(Options.CheckpointSteps)
                 or nameof(Options.KeepCheckpoints) or nameof(Options.Resume)
                 or nameof(Options.MemoryCheck) or nameof(Options.Analysis)
-                or nameof(Options.TensorBoardFolder)))];
+                or nameof(Options.TensorBoardFolder) or nameof(Options.Ranks)))];
 
     private static readonly string[] s_modules = ["q_proj", "v_proj"];
 

@@ -18,7 +18,7 @@ namespace Microsoft.ML.Sorsa.Tests.Tool;
 public sealed class ToolOptionsTests
 {
     /// <summary>What a program hands over. A new option of another type is on the command line, or this test says so.</summary>
-    private static readonly string[] s_ofTheProcess = [nameof(Options.Progress), nameof(Options.CancellationToken)];
+    private static readonly string[] s_ofTheProcess = [nameof(Options.Progress), nameof(Options.CancellationToken), nameof(Options.Ranks)];
 
     public static IEnumerable<object[]> OptionsOfTheTrainer => typeof(Options).GetProperties()
         .Where(option => option.SetMethod is { IsPublic: true } && !s_ofTheProcess.Contains(option.Name))
