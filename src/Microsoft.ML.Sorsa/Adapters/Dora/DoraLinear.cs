@@ -73,7 +73,7 @@ internal sealed class DoraLinear : LowRankAdapter
     /// <summary>The gradient of g needs the product.</summary>
     public override Tensor Unread(Tensor x) => forward(x);
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
+    public override (Tensor B, Tensor A) Factors() => (Scaled(B), A);
 
     /// <summary>g · (W + c B A).</summary>
     public override Tensor Weight()
