@@ -147,7 +147,7 @@ internal sealed class RecordedOperation(string name, bool isNode, long sequence,
     public bool Computes { get; private set; }
 
     /// <summary>The host waits for a number.</summary>
-    public bool Waits => name == "aten::_local_scalar_dense";
+    public bool Waits => name == "aten::_local_scalar_dense" && !IsInList;
 
     /// <summary>The node that it is inside of, or that it is.</summary>
     public RecordedOperation? Node => isNode ? this : outer?.Node;
@@ -155,11 +155,17 @@ internal sealed class RecordedOperation(string name, bool isNode, long sequence,
     /// <summary>It is of backward: a node, what is inside of one, or what libtorch does around it.</summary>
     public bool IsBackward => isNode || name.StartsWith("autograd::engine", StringComparison.Ordinal) || outer is { IsBackward: true };
 
+    /// <summary>It is over a list of tensors, which a GPU computes in one: a CPU does one after the other.</summary>
+    private bool IsList => name.StartsWith("aten::_foreach", StringComparison.Ordinal) || name.StartsWith("aten::_fused", StringComparison.Ordinal);
+
+    private bool IsInList => outer is not null && (outer.IsList || outer.IsInList);
+
     public void End()
     {
         long time = Stopwatch.GetTimestamp() - _begun;
         Milliseconds = (time - _inner) * 1e3 / Stopwatch.Frequency;
-        Computes = !isNode && name.StartsWith("aten::", StringComparison.Ordinal) && !_hasComputed && !s_views.Contains(name);
+        Computes = !isNode && !IsInList && (IsList
+            || (name.StartsWith("aten::", StringComparison.Ordinal) && !_hasComputed && !s_views.Contains(name)));
         if (outer is not null)
         {
             outer._inner += time;

@@ -99,17 +99,16 @@ internal static class StepParts
         record.Part = StepPart.Embedding;
         using Batch batch = Batch.Of(rows, settings.PadTokenId, model.Device);
         adapters.WriteWeights();
-        SupervisedLoss.Backward(model, batch, 1.0 / batch.LabelCount, settings.LogitsChunkSize).item<double>();
+        Tensor loss = SupervisedLoss.Backward(model, batch, 1.0 / batch.LabelCount, settings.LogitsChunkSize);
         adapters.CollectGradients();
+        record.Part = StepPart.Penalty;
+        OrthonormalityRegularizer.Deviations? deviations = adapters.Penalty is null ? null : regularizer.Look();
         record.Part = StepPart.Clipping;
-        double norm = GradientClipping.Norm(state.Trained.Select(named => named.Value));
-        GradientClipping.Clip(state.Trained.Select(named => named.Value), norm, settings.MaxGradNorm ?? double.PositiveInfinity);
-        if (adapters.Penalty is { } penalty)
-        {
-            record.Part = StepPart.Penalty;
-            regularizer.AddGradient(penalty.InLoss ? penalty.Weight : penalty.Weight / settings.LearningRate);
-        }
-
+        Tensor norm = GradientClipping.Norm(state.Trained.Select(named => named.Value));
+        double length = TensorValues.Read(loss, norm, deviations?.Value ?? loss)[1];
+        GradientClipping.Clip(state.Trained.Select(named => named.Value), length, settings.MaxGradNorm ?? double.PositiveInfinity);
+        record.Part = StepPart.Penalty;
+        deviations?.AddGradient(adapters.Penalty!.InLoss ? adapters.Penalty.Weight : adapters.Penalty.Weight / settings.LearningRate);
         record.Part = StepPart.Optimizer;
         state.Optimizer.Step(settings.LearningRate);
         adapters.AfterStep(state.Step);
