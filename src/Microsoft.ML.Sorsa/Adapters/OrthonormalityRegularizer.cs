@@ -26,12 +26,13 @@ internal sealed class OrthonormalityRegularizer
 
     /// <param name="factors">U and Vt of every adapted projection.</param>
     /// <param name="mean">Mean over the factors; otherwise their sum, as (9) writes it for one adapter.</param>
-    public OrthonormalityRegularizer(IReadOnlyList<OrthonormalFactor> factors, bool mean)
+    /// <param name="mostValues">Of a stack, unless one factor has more.</param>
+    public OrthonormalityRegularizer(IReadOnlyList<OrthonormalFactor> factors, bool mean, long mostValues = MostValues)
     {
         _stacks =
         [
             .. factors.GroupBy(factor => (factor.Rows, factor.Matrix.shape[0], factor.Matrix.shape[1], factor.Matrix.dtype))
-                .SelectMany(alike => alike.Chunk((int)Math.Max(1, MostValues / alike.First().Matrix.numel()))),
+                .SelectMany(alike => alike.Chunk((int)Math.Max(1, mostValues / alike.First().Matrix.numel()))),
         ];
         _share = mean ? 1.0 / Math.Max(factors.Count, 1) : 1;
     }

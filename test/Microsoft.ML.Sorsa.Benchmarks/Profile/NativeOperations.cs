@@ -119,11 +119,11 @@ internal sealed class RecordedOperation(string name, bool isNode, long sequence,
     [
         .. new[]
         {
-            "view", "_unsafe_view", "reshape", "_reshape_alias", "as_strided", "transpose", "t", "numpy_T", "permute", "expand", "expand_as",
-            "squeeze", "unsqueeze", "narrow", "slice", "select", "diagonal", "chunk", "split", "unbind", "flatten", "unflatten", "alias",
-            "detach", "detach_", "to", "contiguous", "item", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "resize_", "set_", "view_as_real",
-            "view_as_complex", "result_type", "is_nonzero", "_version", "lift_fresh", "resolve_conj", "resolve_neg", "requires_grad_",
-            "_has_compatible_shallow_copy_type", "can_cast", "set_data", "output_nr", "record_stream",
+            "view", "_unsafe_view", "reshape", "_reshape_alias", "as_strided", "transpose", "t", "numpy_T", "permute", "expand",
+            "expand_as", "squeeze", "unsqueeze", "narrow", "slice", "select", "diagonal", "chunk", "split", "unbind", "flatten",
+            "unflatten", "alias", "detach", "detach_", "to", "contiguous", "item", "empty", "empty_like", "empty_strided", "new_empty",
+            "new_empty_strided", "resize_", "set_", "view_as_real", "view_as_complex", "result_type", "is_nonzero", "lift_fresh",
+            "resolve_conj", "resolve_neg", "requires_grad_", "can_cast", "set_data", "record_stream",
         }.Select(view => "aten::" + view),
         "detach", "detach_",
     ];
@@ -143,7 +143,9 @@ internal sealed class RecordedOperation(string name, bool isNode, long sequence,
     /// <summary>Its own time, without that of operations inside of it.</summary>
     public double Milliseconds { get; private set; }
 
-    /// <summary>It computes by itself, so that a GPU starts a kernel: it is no view, no allocation, and nothing inside of it computes.</summary>
+    /// <summary>
+    /// It computes by itself, so that a GPU starts a kernel: it is no view, no allocation, and nothing inside of it computes.
+    /// </summary>
     public bool Computes { get; private set; }
 
     /// <summary>The host waits for a number.</summary>
@@ -153,10 +155,12 @@ internal sealed class RecordedOperation(string name, bool isNode, long sequence,
     public RecordedOperation? Node => isNode ? this : outer?.Node;
 
     /// <summary>It is of backward: a node, what is inside of one, or what libtorch does around it.</summary>
-    public bool IsBackward => isNode || name.StartsWith("autograd::engine", StringComparison.Ordinal) || outer is { IsBackward: true };
+    public bool IsBackward =>
+        isNode || name.StartsWith("autograd::engine", StringComparison.Ordinal) || outer is { IsBackward: true };
 
     /// <summary>It is over a list of tensors, which a GPU computes in one: a CPU does one after the other.</summary>
-    private bool IsList => name.StartsWith("aten::_foreach", StringComparison.Ordinal) || name.StartsWith("aten::_fused", StringComparison.Ordinal);
+    private bool IsList =>
+        name.StartsWith("aten::_foreach", StringComparison.Ordinal) || name.StartsWith("aten::_fused_adamw", StringComparison.Ordinal);
 
     private bool IsInList => outer is not null && (outer.IsList || outer.IsInList);
 

@@ -129,7 +129,8 @@ internal static class StepParts
 
         Line("all", counts.Aggregate((a, b) => a.Plus(b)));
         double inside = counts.Sum(count => count.ForwardMilliseconds + count.BackwardMilliseconds) / rounds;
-        Console.WriteLine(Text($"step {wall:F1} ms, outside of operations {wall - inside:F1} ms, nodes in C# {record.ManagedNodes / rounds}"));
+        Console.WriteLine(
+            Text($"step {wall:F1} ms, outside of operations {wall - inside:F1} ms, nodes in C# {record.ManagedNodes / rounds}"));
         if (arguments.Has("operations"))
         {
             foreach ((string operation, StepPart part, int count, double time) in
