@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Benchmarks;
 using Microsoft.ML.Sorsa.Benchmarks.Gpu;
+using Microsoft.ML.Sorsa.Benchmarks.Profile;
 
 try
 {
@@ -27,6 +28,10 @@ try
 
         case "step":
             StepSpeed.Run(args[1..]);
+            return 0;
+
+        case "parts":
+            StepParts.Run(args[1..]);
             return 0;
 
         case "adapter":
@@ -110,6 +115,8 @@ try
             Console.Error.WriteLine("""
                 Usage: Microsoft.ML.Sorsa.Benchmarks NAME ..., where NAME ... is one of
                     step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
+                    parts [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
+                          [--operations]
                     memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
                     checkpointing [model folder] [rounds]
                     service [model folder] [kinds...]

@@ -25,7 +25,7 @@ internal static class StepSpeed
             args, ["model", "rounds", "methods..."], Arguments.DeviceOption, Arguments.TypeOption, "batch=", "tokens=");
         string folder = arguments.Text("model") ?? Folders.SmolLM2;
         int rounds = arguments.Number("rounds", 7), batch = arguments.Number("batch", 1), tokens = arguments.Number("tokens", 256);
-        StepVariant[] chosen = Chosen([.. arguments.Rest]);
+        StepVariant[] chosen = StepVariant.Named([.. arguments.Rest]);
         Device device = arguments.Device;
         if (device.type == DeviceType.CPU)
         {
@@ -51,18 +51,6 @@ internal static class StepSpeed
                 $"{variant.Name}{rank} {type}", new StepShape(batch, tokens, frozen.Spec.LayerCount),
                 [.. times.Pairs.Select(pair => pair.Step)], memory, times.Loss, times.Parameters));
         }
-    }
-
-    private static StepVariant[] Chosen(string[] names)
-    {
-        string[] unknown = [.. names.Where(name => !StepVariant.All.Any(variant => IsNamed(variant, name)))];
-        return unknown.Length == 0
-            ? [.. StepVariant.All.Where(variant => names.Length == 0 || names.Any(name => IsNamed(variant, name)))]
-            : throw new ArgumentException(
-                $"There is no method {string.Join(", ", unknown)}; name some of " +
-                $"{string.Join(", ", StepVariant.All.Select(variant => variant.Name).Distinct())}.", nameof(names));
-
-        static bool IsNamed(StepVariant variant, string name) => variant.Name.Equals(name, StringComparison.OrdinalIgnoreCase);
     }
 
     private static StepTimes Measure(

@@ -51,6 +51,19 @@ internal sealed record StepVariant(
         new("full", null, 1.79, [], (_, _) => new WeightMethod { Everything = true }),
     ];
 
+    /// <summary>The methods of these names; all where there are none.</summary>
+    public static StepVariant[] Named(string[] names)
+    {
+        string[] unknown = [.. names.Where(name => !All.Any(variant => IsNamed(variant, name)))];
+        return unknown.Length == 0
+            ? [.. All.Where(variant => names.Length == 0 || names.Any(name => IsNamed(variant, name)))]
+            : throw new ArgumentException(
+                $"There is no method {string.Join(", ", unknown)}; name some of " +
+                $"{string.Join(", ", All.Select(variant => variant.Name).Distinct())}.", nameof(names));
+
+        static bool IsNamed(StepVariant variant, string name) => variant.Name.Equals(name, StringComparison.OrdinalIgnoreCase);
+    }
+
     /// <summary>SORSA, or QSORSA.</summary>
     public static StepVariant Sorsa(int rank, bool quantized = false) =>
         new(quantized ? "QSORSA" : "SORSA", rank, null, [],

@@ -104,6 +104,9 @@ internal abstract class LowRankAdapter : Adapter, IUnreadProjection
             : _frozen.Dense(type).clone());
     }
 
+    /// <summary>c · factor; itself where c is 1, which changes no bit.</summary>
+    protected Tensor Scaled(Tensor factor) => Scale == 1 ? factor : factor.Times(Scale);
+
     /// <summary>x Wᵀ + b + (x' Aᵀ) Bᵀ, with what dropout leaves of x in x' while training.</summary>
     protected Tensor Project(Tensor x, Tensor? bias, bool isRead)
     {

@@ -13,7 +13,8 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// p = dY B            dB = dYᵀ h            dA = pᵀ x'            dx = dY W + (p A) ⊙ mask
 /// </code>
 /// For SORSA's Eq. (8) W is W_r, B = c · U_p diag(s_p) and A = Vt_p. A and B may be of a wider type than x: they are cast on the way in,
-/// and their gradients on the way out.
+/// and their gradients on the way out. The gradients are needed where libtorch's would keep more: of a weight in NF4 its matrix, of a mask
+/// x', of an output that nobody reads the output.
 /// </summary>
 internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
 {
@@ -31,7 +32,11 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         Tensor input, FrozenWeight weight, Tensor? bias, Tensor b, Tensor a, Tensor? mask = null, bool isRead = true)
     {
         var constants = new Constants(weight, bias, mask, isRead);
-        return is_grad_enabled() ? Record(input, b, a, constants) : Compute(input, b, a, constants).Output;
+
+        // Where libtorch's own gradients keep no more than these, they do: it need not call back into C#.
+        return is_grad_enabled() && (weight is not PlainWeight || mask is not null || !isRead)
+            ? Record(input, b, a, constants)
+            : Compute(input, b, a, constants).Output;
     }
 
     protected override Tensor Forward(AutogradContext ctx, object[] vars)

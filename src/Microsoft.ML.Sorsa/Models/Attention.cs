@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Models;
 
 /// <summary>What attention needs beside its input, the same for every layer of a call.</summary>
-/// <param name="Angles">cos and sin [B or 1, 1, T, d] of the tokens' positions.</param>
+/// <param name="Angles">cos and sin [B or 1, T, 1, d] of the tokens' positions: see <see cref="RotaryEmbedding"/>.</param>
 /// <param name="Mask">Which keys S a query T may see, bool [B or 1, 1, T, S]; null: causal, or everything where there is one query.</param>
 /// <param name="Cache">The past, to which this call's tokens are appended; null: there is none.</param>
 internal sealed record AttentionInputs((Tensor Cos, Tensor Sin) Angles, Tensor? Mask, KVCache? Cache);
@@ -47,9 +47,9 @@ internal sealed class Attention : nn.Module
     public Tensor Forward(Tensor input, AttentionInputs inputs, bool isRead = true)
     {
         long batch = input.shape[0], tokens = input.shape[1];
-        Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles);
-        Tensor key = RotaryEmbedding.Rotate(Heads(_key.Apply(input)), inputs.Angles);
-        Tensor value = Heads(_value.Apply(input));
+        Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles).transpose(1, 2);
+        Tensor key = RotaryEmbedding.Rotate(Heads(_key.Apply(input)), inputs.Angles).transpose(1, 2);
+        Tensor value = Heads(_value.Apply(input)).transpose(1, 2);
         if (inputs.Cache is not null)
         {
             (key, value) = inputs.Cache.Append(_layer, key, value);
@@ -58,7 +58,7 @@ internal sealed class Attention : nn.Module
         Tensor attended = tokens > 1 ? Repeated(query, key, value, inputs.Mask) : Grouped(query, key, value, inputs.Mask);
         return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1), isRead);
 
-        Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim).transpose(1, 2);
+        Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim);
     }
 
     /// <summary>

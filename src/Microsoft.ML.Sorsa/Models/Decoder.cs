@@ -109,6 +109,15 @@ internal sealed class Decoder : nn.Module
         return scope.MoveToOuter(_norm.call(hidden));
     }
 
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        if (disposing)
+        {
+            _rotary.Dispose();
+        }
+    }
+
     private static Tensor Positions(Tensor? attentionMask, int past, int tokens, Device device) => attentionMask is null
         ? ScalarArithmetic.WholeNumbers(past, past + tokens, device).unsqueeze(0)
         : attentionMask.to(ScalarType.Int64).cumsum(-1).Shift(-1L).AtLeast(0L).narrow(1, past, tokens);

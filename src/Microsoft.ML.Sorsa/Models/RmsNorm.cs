@@ -27,6 +27,11 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     /// <param name="input">x [..., hidden]; half precision is normalised in float32.</param>
     public override Tensor forward(Tensor input)
     {
+        if (FusedRmsNorm.Fits(input, _weight))
+        {
+            return FusedRmsNorm.Compute(input, _weight, _epsilon);
+        }
+
         Tensor x = input.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? input.to(ScalarType.Float32) : input;
         Tensor scale = (x * x).mean([-1], keepdim: true).Shift(_epsilon).rsqrt();
         return (x * scale).to(input.dtype) * _weight;

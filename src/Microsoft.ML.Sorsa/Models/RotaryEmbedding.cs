@@ -9,11 +9,15 @@ namespace Microsoft.ML.Sorsa.Models;
 /// Rotary position embedding (Su et al., arXiv 2104.09864) in Llama's layout: the pair (x_i, x_{i+d/2}) is turned by the angle
 /// position · ω_i, where ω_i = θ^(−2i/d), stretched as <see cref="RopeConfig"/> says. Angles are computed in float64.
 /// </summary>
-internal sealed class RotaryEmbedding(RopeConfig config)
+internal sealed class RotaryEmbedding(RopeConfig config) : IDisposable
 {
+    private readonly Lock _turn = new();
+
     /// <summary>Made when it is first asked for: a build that only records its weights computes nothing, whatever the configuration says.
     /// </summary>
     private double[]? _frequencies;
+
+    private Tensor? _onDevice;
 
     /// <summary>yarn makes attention's softmax sharper by multiplying cos and sin.</summary>
     private readonly double _scale = config.Type == RopeType.Yarn ? config.AttentionFactor ?? (0.1 * Math.Log(config.Factor)) + 1 : 1;
@@ -21,20 +25,36 @@ internal sealed class RotaryEmbedding(RopeConfig config)
     /// <summary>ω_i, without what dynamic adds beyond its positions.</summary>
     public double[] BaseFrequencies() => _frequencies ??= Frequencies(config, config.Theta);
 
-    /// <summary>cos and sin of positions [B or 1, T], each [B or 1, 1, T, d], ready for heads in the second place.</summary>
+    /// <summary>
+    /// cos and sin of positions [B or 1, T], each [B or 1, T, 1, d], ready for heads in the third place. The first half of sin is negative,
+    /// as x_{i+d/2} is turned onto x_i.
+    /// </summary>
     public (Tensor Cos, Tensor Sin) CosSin(Tensor positions, ScalarType type)
     {
-        double[] frequencies = config.Type == RopeType.Dynamic ? DynamicFrequencies(positions.max().item<long>() + 1) : BaseFrequencies();
-        Tensor half = positions.to(ScalarType.Float64).unsqueeze(-1) * tensor(frequencies, device: positions.device);
-        Tensor angles = cat([half, half], dim: -1).unsqueeze(1);
-        return (angles.cos().Scale(_scale).to(type), angles.sin().Scale(_scale).to(type));
+        long length = config.Type == RopeType.Dynamic ? positions.max().item<long>() + 1 : 0;
+        Tensor frequencies = length > config.MaxPositions
+            ? tensor(DynamicFrequencies(length), device: positions.device)
+            : BaseFrequencies(positions.device);
+        Tensor angles = positions.to(ScalarType.Float64).unsqueeze(-1) * frequencies;
+        Tensor cos = angles.cos(), sin = angles.sin();
+        return (Both(cos, cos), Both(sin.neg(), sin));
+
+        Tensor Both(Tensor first, Tensor second) => cat([first, second], dim: -1).Scale(_scale).to(type).unsqueeze(2);
     }
 
-    /// <summary>Turns x [B, heads, T, d].</summary>
-    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles)
+    /// <summary>Turns x [B, T, heads, d].</summary>
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) =>
+        (x * angles.Cos).AddProduct(x.roll(x.shape[^1] / 2, -1), angles.Sin);
+
+    public void Dispose() => _onDevice?.Dispose();
+
+    /// <summary>ω_i where the model computes: uploaded once, not in every forward.</summary>
+    private Tensor BaseFrequencies(Device device)
     {
-        Tensor[] halves = x.chunk(2, dim: -1);
-        return (x * angles.Cos).AddProduct(cat([-halves[1], halves[0]], dim: -1), angles.Sin);
+        lock (_turn)
+        {
+            return _onDevice ??= tensor(BaseFrequencies(), device: device).DetachFromDisposeScope();
+        }
     }
 
     private static double[] Frequencies(RopeConfig config, double theta)
@@ -59,11 +79,6 @@ internal sealed class RotaryEmbedding(RopeConfig config)
     /// <summary>Beyond the positions of pre-training the base grows with the longest row: one base for the whole call.</summary>
     private double[] DynamicFrequencies(long length)
     {
-        if (length <= config.MaxPositions)
-        {
-            return BaseFrequencies();
-        }
-
         double stretch = (config.Factor * length / config.MaxPositions) - (config.Factor - 1);
         return Frequencies(config, config.Theta * Math.Pow(stretch, config.HeadDim / (config.HeadDim - 2.0)));
     }

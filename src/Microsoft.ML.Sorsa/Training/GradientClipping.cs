@@ -1,5 +1,4 @@
 using Microsoft.ML.Sorsa.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -11,13 +10,12 @@ namespace Microsoft.ML.Sorsa.Training;
 /// </summary>
 internal static class GradientClipping
 {
-    /// <summary>‖g‖ over all gradients that are set.</summary>
-    public static double Norm(IEnumerable<Parameter> parameters)
+    /// <summary>‖g‖ over all gradients that are set, on their device; belongs to the dispose scope that is open.</summary>
+    public static Tensor Norm(IEnumerable<Parameter> parameters)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        Tensor[] norms = [.. parameters.Select(parameter => parameter.grad).OfType<Tensor>().Select(gradient => gradient.norm())];
-        return stack(norms).norm().to(ScalarType.Float64).item<double>();
+        return scope.MoveToOuter(cat([.. ByType(parameters).Select(TensorLists.Norms)]).norm());
     }
 
     /// <summary>g ← g · min(1, limit / (norm + 1e-6)).</summary>
@@ -31,9 +29,15 @@ internal static class GradientClipping
 
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (Tensor gradient in parameters.Select(parameter => parameter.grad).OfType<Tensor>())
+        foreach (Tensor[] gradients in ByType(parameters))
         {
-            gradient.Scale(factor);
+            TensorLists.Scale(gradients, factor);
         }
     }
+
+    /// <summary>The gradients that are set: where everything trains, norms may train in another type than projections.</summary>
+    private static IEnumerable<Tensor[]> ByType(IEnumerable<Parameter> parameters) =>
+        from gradient in parameters.Select(parameter => parameter.grad).OfType<Tensor>()
+        group gradient by gradient.dtype into alike
+        select alike.ToArray();
 }

@@ -45,11 +45,17 @@ internal sealed class TrainingGroup(ITrainingRanks? ranks)
     /// <summary>Waits until everybody is here.</summary>
     public void Wait() => _ = Any(false, false);
 
-    public double Sum(double value)
+    /// <summary>The sum over all processes of one number, float64.</summary>
+    public Tensor Sum(Tensor value)
     {
-        double[] values = [value];
-        Sum(values);
-        return values[0];
+        if (IsAlone)
+        {
+            return value;
+        }
+
+        Tensor sum = value.cpu().reshape(1).clone();
+        ranks!.Sum(MemoryMarshal.Cast<byte, double>(sum.bytes));
+        return sum.to(value.device).reshape([]);
     }
 
     /// <summary>Puts the sums over all processes in the place of numbers.</summary>

@@ -157,15 +157,24 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     private (double Loss, double GradientNorm, double? Orthonormality) Step(
         TrainingState state, IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches, double learningRate)
     {
+        using var scope = NewDisposeScope();
         model.train();
-        double loss = Backward(microBatches);
-        double? orthonormality = adapters.Penalty is { InLoss: true } inLoss ? _regularizer.AddGradient(inLoss.Weight) : null;
-        double norm = GradientClipping.Norm(_trainable.Select(named => named.Value));
+        Tensor total = Backward(microBatches);
+        OrthonormalityRegularizer.Deviations? deviations = adapters.Penalty is null ? null : _regularizer.Look();
+        if (adapters.Penalty is { InLoss: true } inLoss)
+        {
+            deviations!.AddGradient(inLoss.Weight);
+        }
+
+        // The one time in a step that the host waits for the device.
+        Tensor length = GradientClipping.Norm(_trainable.Select(named => named.Value));
+        double[] numbers = TensorValues.Read(total, length, deviations?.Value ?? total);
+        (double loss, double norm, double? orthonormality) = (numbers[0], numbers[1], deviations is null ? null : numbers[2]);
         RequireFinite(state.Step, loss, norm);
         GradientClipping.Clip(_trainable.Select(named => named.Value), norm, settings.MaxGradNorm ?? double.PositiveInfinity);
         if (adapters.Penalty is { InLoss: false } beside)
         {
-            orthonormality = _regularizer.AddGradient(beside.Weight / settings.LearningRate);
+            deviations!.AddGradient(beside.Weight / settings.LearningRate);
         }
 
         state.Optimizer.Step(learningRate);
@@ -209,10 +218,10 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     }
 
     /// <summary>
-    /// Accumulates the gradient of the mean loss over the step's labels, and gives that mean. Each rank adds its rows', divided by the
-    /// labels of all.
+    /// Accumulates the gradient of the mean loss over the step's labels, and gives that mean, on the device; it belongs to the dispose
+    /// scope that is open. Each rank adds its rows', divided by the labels of all.
     /// </summary>
-    private double Backward(IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches)
+    private Tensor Backward(IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches)
     {
         using var scope = NewDisposeScope();
         long labels = microBatches.Sum(rows => rows.Sum(example => (long)example.LabelCount));
@@ -236,7 +245,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         }
 
         Group.SumGradients(_trainable.Select(named => named.Value));
-        return Group.Sum(total.item<double>());
+        return scope.MoveToOuter(Group.Sum(total));
     }
 
     private void RequireFinite(int step, double loss, double norm)

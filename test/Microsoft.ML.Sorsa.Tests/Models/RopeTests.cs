@@ -28,15 +28,15 @@ public sealed class RopeTests
 
         (Tensor cos, Tensor sin) = new RotaryEmbedding(config).CosSin(tensor(Positions).OnDevice().unsqueeze(0), ScalarType.Float64);
 
-        CollectionAssert.AreEqual(new long[] { 1, 1, Positions.Length, D }, cos.shape);
+        CollectionAssert.AreEqual(new long[] { 1, Positions.Length, 1, D }, cos.shape);
         double scale = type == RopeType.Yarn ? (0.1 * Math.Log(4)) + 1 : 1;
         for (int t = 0; t < Positions.Length; t++)
         {
             for (int i = 0; i < D; i++)
             {
                 double angle = Angle(type, Positions[t], i % (D / 2));
-                Assert.AreEqual(scale * Math.Cos(angle), cos[0, 0, t, i].item<double>(), 1e-12);
-                Assert.AreEqual(scale * Math.Sin(angle), sin[0, 0, t, i].item<double>(), 1e-12);
+                Assert.AreEqual(scale * Math.Cos(angle), cos[0, t, 0, i].item<double>(), 1e-12);
+                Assert.AreEqual(scale * Math.Sin(i < D / 2 ? -angle : angle), sin[0, t, 0, i].item<double>(), 1e-12);
             }
         }
     }
@@ -70,7 +70,7 @@ public sealed class RopeTests
     public void PairsAreTurnedAsComplexNumbers()
     {
         using var scope = NewDisposeScope();
-        Tensor x = rand([1, 2, Positions.Length, D], ScalarType.Float64).OnDevice();
+        Tensor x = rand([1, Positions.Length, 2, D], ScalarType.Float64).OnDevice();
 
         Tensor turned = RotaryEmbedding.Rotate(
             x, new RotaryEmbedding(Config(RopeType.Default)).CosSin(tensor(Positions).OnDevice().unsqueeze(0), ScalarType.Float64));
@@ -81,10 +81,10 @@ public sealed class RopeTests
             {
                 for (int i = 0; i < D / 2; i++)
                 {
-                    var expected = new System.Numerics.Complex(x[0, head, t, i].item<double>(), x[0, head, t, i + (D / 2)].item<double>())
+                    var expected = new System.Numerics.Complex(x[0, t, head, i].item<double>(), x[0, t, head, i + (D / 2)].item<double>())
                         * System.Numerics.Complex.FromPolarCoordinates(1, Angle(RopeType.Default, Positions[t], i));
-                    Assert.AreEqual(expected.Real, turned[0, head, t, i].item<double>(), 1e-12);
-                    Assert.AreEqual(expected.Imaginary, turned[0, head, t, i + (D / 2)].item<double>(), 1e-12);
+                    Assert.AreEqual(expected.Real, turned[0, t, head, i].item<double>(), 1e-12);
+                    Assert.AreEqual(expected.Imaginary, turned[0, t, head, i + (D / 2)].item<double>(), 1e-12);
                 }
             }
         }

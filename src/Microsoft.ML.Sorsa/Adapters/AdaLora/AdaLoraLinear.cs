@@ -72,7 +72,7 @@ internal sealed class AdaLoraLinear : LowRankAdapter
         .. _watched.Select((watched, i) => KeyValuePair.Create($"uncertainty_{i}", watched.Uncertainty)),
     ];
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A * E);
+    public override (Tensor B, Tensor A) Factors() => (Scaled(B), A * E);
 
     /// <summary>
     /// Brings the running importance |value · gradient| of every value, and how uncertain it is, up to date (Eq. 8 to 10). The gradients

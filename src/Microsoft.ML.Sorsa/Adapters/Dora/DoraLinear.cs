@@ -73,7 +73,7 @@ internal sealed class DoraLinear : LowRankAdapter
     /// <summary>The gradient of g needs the product.</summary>
     public override Tensor Unread(Tensor x) => forward(x);
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
+    public override (Tensor B, Tensor A) Factors() => (Scaled(B), A);
 
     /// <summary>g · (W + c B A).</summary>
     public override Tensor Weight()
@@ -95,9 +95,10 @@ internal sealed class DoraLinear : LowRankAdapter
         Tensor norm;
         using (no_grad())
         {
-            Tensor b = B.Times(Scale);
-            Tensor cross = (Frozen.Dense(A.dtype).mm(A.t()) * b).sum(dim: 1).Scale(2);
-            norm = (b.mm(A.mm(A.t())) * b).sum(dim: 1).Accumulate(cross).Accumulate(_squaredNorms).sqrt_();
+            // 2 w·(cBA) + ‖cBA‖² is the row of cB times that of (2 W Aᵀ + cB A Aᵀ).
+            Tensor b = Scaled(B);
+            Tensor other = Frozen.Dense(A.dtype).mm(A.t()).addmm_(b, A.mm(A.t()), beta: 2, alpha: 1);
+            norm = other.mul_(b).sum(dim: 1).Accumulate(_squaredNorms).sqrt_();
         }
 
         // A row of zeros has no direction: it stays where it is.

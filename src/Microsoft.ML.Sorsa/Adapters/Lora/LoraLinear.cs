@@ -53,7 +53,7 @@ internal sealed class LoraLinear : LowRankAdapter
 
     public override IReadOnlyList<KeyValuePair<string, Parameter>> Trainable => [new("lora_A", A), new("lora_B", B)];
 
-    public override (Tensor B, Tensor A) Factors() => (B.Times(Scale), A);
+    public override (Tensor B, Tensor A) Factors() => (Scaled(B), A);
 
     public override (Tensor B, Tensor A)? StartFactors() => _startB is null || _startA is null ? null : (_startB, _startA);
 }

@@ -64,7 +64,7 @@ internal sealed class SorsaLinear : LowRankAdapter
 
     public override IReadOnlyList<OrthonormalFactor> OrthonormalFactors => [new(U, Rows: false), new(Vt, Rows: true)];
 
-    public override (Tensor B, Tensor A) Factors() => (U * S.Times(Scale), Vt);
+    public override (Tensor B, Tensor A) Factors() => (U * Scaled(S), Vt);
 
     public override (Tensor B, Tensor A)? StartFactors() => (_startB, _startA);
 
