@@ -18,8 +18,11 @@ internal sealed class OrthonormalityRegularizer
     /// </summary>
     private const double NormFloor = 1e-4;
 
-    /// <summary>Of a stack, which is a copy: 32 MB in float32, and as much for its gradient.</summary>
+    /// <summary>Of a stack, which is a copy, and so is its gradient: 32 MB in float32.</summary>
     private const long MostValues = 8 << 20;
+
+    /// <summary>A stack is at most this part of all factors, so that what a small model takes does not grow.</summary>
+    private const long LeastStacks = 16;
 
     private readonly IReadOnlyList<OrthonormalFactor[]> _stacks;
     private readonly double _share;
@@ -29,10 +32,11 @@ internal sealed class OrthonormalityRegularizer
     /// <param name="mostValues">Of a stack, unless one factor has more.</param>
     public OrthonormalityRegularizer(IReadOnlyList<OrthonormalFactor> factors, bool mean, long mostValues = MostValues)
     {
+        long most = Math.Min(mostValues, factors.Sum(factor => factor.Matrix.numel()) / LeastStacks);
         _stacks =
         [
             .. factors.GroupBy(factor => (factor.Rows, factor.Matrix.shape[0], factor.Matrix.shape[1], factor.Matrix.dtype))
-                .SelectMany(alike => alike.Chunk((int)Math.Max(1, mostValues / alike.First().Matrix.numel()))),
+                .SelectMany(alike => alike.Chunk((int)Math.Max(1, most / alike.First().Matrix.numel()))),
         ];
         _share = mean ? 1.0 / Math.Max(factors.Count, 1) : 1;
     }

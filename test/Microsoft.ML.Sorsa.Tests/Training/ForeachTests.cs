@@ -132,8 +132,8 @@ public sealed class ForeachTests
         const double Weight = 0.7;
         OrthonormalFactor[] factors =
         [
-            .. Enumerable.Range(0, 5).Select(seed => new OrthonormalFactor(Trained(seed, 6, 3), Rows: false)),
-            .. Enumerable.Range(5, 4).Select(seed => new OrthonormalFactor(Trained(seed, 3, 6), Rows: true)),
+            .. Enumerable.Range(0, 50).Select(seed => new OrthonormalFactor(Trained(seed, 6, 3), Rows: false)),
+            .. Enumerable.Range(50, 4).Select(seed => new OrthonormalFactor(Trained(seed, 3, 6), Rows: true)),
             new OrthonormalFactor(Trained(9, 6, 3), Rows: true),
             new OrthonormalFactor(Trained(10, 4, 4), Rows: false),
         ];
