@@ -75,6 +75,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         var plan = new BatchPlan(train, training.BatchSize, training.GradientAccumulationSteps, training.Seed, training.RowOrder);
         int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
         VerifyMemory(train, validation);
+        _log.Types(start.ComputeType, start.Device);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         AdapterMethod method = settings.Method.Create(
             settings.MethodSettings,
@@ -160,7 +161,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         if (checkpoints is not null)
         {
             var identity = RunFingerprint.Of(
-                settings, training, totalSteps, train, validation, model.BaseFingerprint!, start.Device);
+                settings, training, totalSteps, train, validation, model.BaseFingerprint!, start.Device,
+                start.ComputeType?.Type);
             if (checkpoints.Resume(state, identity, model.ViewAdapters) is { } checkpoint)
             {
                 _log.Info($"Training goes on behind step {state.Step} of {totalSteps}, from '{checkpoint}'.");

@@ -15,6 +15,7 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
         [nameof(RowOrder)] = nameof(RowOrder.Shuffled),
         [nameof(TrainedTokens)] = nameof(TrainedTokens.Response),
         [nameof(EndToken)] = nameof(EndToken.Always),
+        [nameof(TrainingSettings.AllowTf32)] = bool.FalseString,
     };
 
     /// <summary>Every difference, a line each; null: there is none.</summary>
