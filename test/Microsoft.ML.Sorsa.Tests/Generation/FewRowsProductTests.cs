@@ -8,22 +8,27 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 [TestCategory("Generation")]
 public sealed class FewRowsProductTests
 {
-    /// <summary>Rows on both sides of each bound, outputs that are and are not a multiple of a part, and a prime number of them.</summary>
+    /// <summary>
+    /// Rows on both sides of four at a time, a prime number of outputs, several parts of W, and inputs that leave a rest behind any
+    /// processor's vectors.
+    /// </summary>
     public static IEnumerable<object[]> Shapes =>
         from rows in new long[] { 1, 2, 3, 4, 5, 8, 16 }
-        from outputs in new long[] { 1, 7, 96, 97, 192, 576, 1031 }
-        select new object[] { rows, outputs };
+        from outputs in new long[] { 1, 7, 192, 1031 }
+        from inputs in new long[] { 1, 40, 64, 577 }
+        select new object[] { rows, outputs, inputs };
 
     [TestMethod]
     [DynamicData(nameof(Shapes))]
-    public void ItIsTheLinearMap(long rows, long outputs)
+    public void ItIsTheLinearMap(long rows, long outputs, long inputs)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var generator = new Generator(5);
 
         // Behind others in memory, as the last token of a prompt is.
-        Tensor x = randn([rows + 3, 1, 40], generator: generator).narrow(0, 3, rows), weight = randn([outputs, 40], generator: generator);
+        Tensor x = randn([rows + 3, 1, inputs], generator: generator).narrow(0, 3, rows);
+        Tensor weight = randn([outputs, inputs], generator: generator);
         Tensor? bias = outputs % 2 == 0 ? null : randn([outputs], generator: generator);
 
         Tensor y = FewRowsProduct.Compute(x, weight, bias);
@@ -31,11 +36,50 @@ public sealed class FewRowsProductTests
         Assert.IsTrue(y.is_contiguous());
         CollectionAssert.AreEqual(new[] { rows, 1, outputs }, y.shape);
         Tensor expected = nn.functional.linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64), bias?.to(ScalarType.Float64));
-        Assert.IsLessThan(2e-5, (y - expected).abs().max().item<double>());
+        Assert.IsLessThan(1e-5 * Math.Sqrt(inputs), (y - expected).abs().max().item<double>());
+    }
+
+    /// <summary>bfloat16 in and out, and nothing but the result is rounded to it: half a unit of its last place, of eight bits.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Shapes))]
+    public void InBFloat16OnlyTheResultIsRounded(long rows, long outputs, long inputs)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var generator = new Generator(6);
+        Tensor x = randn([rows, inputs], generator: generator).to(ScalarType.BFloat16);
+        Tensor weight = randn([outputs, inputs], generator: generator).to(ScalarType.BFloat16);
+        Tensor? bias = outputs % 2 == 0 ? null : randn([outputs], generator: generator).to(ScalarType.BFloat16);
+
+        Tensor y = FewRowsProduct.Compute(x, weight, bias);
+
+        Assert.AreEqual(ScalarType.BFloat16, y.dtype);
+        Tensor expected = nn.functional.linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64), bias?.to(ScalarType.Float64));
+        Tensor allowed = expected.abs() * (1.0 / 256) + 1e-5 * Math.Sqrt(inputs);
+        Assert.IsTrue((y.to(ScalarType.Float64) - expected).abs().le(allowed).all().item<bool>());
+    }
+
+    /// <summary>So an answer is the same, whoever else is answered in the same step.</summary>
+    [TestMethod]
+    [DataRow(ScalarType.Float32)]
+    [DataRow(ScalarType.BFloat16)]
+    public void ARowsValuesDoNotDependOnTheOthers(ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var generator = new Generator(7);
+        Tensor x = randn([7, 577], generator: generator).to(type), weight = randn([1031, 577], generator: generator).to(type);
+
+        Tensor together = FewRowsProduct.Compute(x, weight, null);
+
+        for (long row = 0; row < x.shape[0]; row++)
+        {
+            Assert.IsTrue(FewRowsProduct.Compute(x[row], weight, null).equal(together[row]).all().item<bool>(), $"row {row}");
+        }
     }
 
     [TestMethod]
-    public void ItIsForFewRowsOfFloat32WithoutGradientsOnTheCpu()
+    public void ItIsForFewRowsWithoutGradientsOnTheCpu()
     {
         using var scope = NewDisposeScope();
         Tensor weight = zeros(6, 4), few = zeros(16, 4), many = zeros(17, 4);
@@ -44,7 +88,23 @@ public sealed class FewRowsProductTests
 
         Assert.IsTrue(FewRowsProduct.Fits(few, weight));
         Assert.IsFalse(FewRowsProduct.Fits(many, weight));
-        Assert.IsFalse(FewRowsProduct.Fits(few.to(ScalarType.BFloat16), weight.to(ScalarType.BFloat16)));
         Assert.IsFalse(FewRowsProduct.Fits(few, zeros(4, 6).t()));
+        Assert.IsFalse(FewRowsProduct.Fits(few, weight.to(ScalarType.BFloat16)));
+        Assert.IsFalse(FewRowsProduct.Fits(few.to(ScalarType.BFloat16), weight.to(ScalarType.BFloat16)));
+        Assert.IsTrue(FewRowsProduct.Fits(zeros(8, 4, ScalarType.BFloat16), weight.to(ScalarType.BFloat16)));
+        Assert.IsFalse(FewRowsProduct.Fits(zeros(8, 4, ScalarType.Float16), weight.to(ScalarType.Float16)));
+    }
+
+    [TestMethod]
+    public void NoTensorIsLeft()
+    {
+        using var noGrad = no_grad();
+        foreach (ScalarType type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
+        {
+            using Tensor x = zeros(3, 4, type), weight = zeros(6, 4, type), bias = zeros(6, type);
+            long before = Tensor.TotalCount;
+            FewRowsProduct.Compute(x, weight, bias).Dispose();
+            Assert.AreEqual(before, Tensor.TotalCount);
+        }
     }
 }

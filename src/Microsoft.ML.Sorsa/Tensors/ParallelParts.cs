@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tensors;
+
+/// <summary>
+/// Parts of a computation that takes some tens of microseconds, on as many threads as libtorch has. Threads of this class go on looking for
+/// work for a moment before they sleep: between two products of a decoding step there is less time than waking a thread takes. Who is late
+/// finds nothing left to do, and nobody waits for a thread that has not begun.
+/// </summary>
+internal static class ParallelParts
+{
+    /// <summary>How long a thread looks for work before it sleeps: longer than what lies between two products.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromMicroseconds(200);
+
+    private static readonly Lock s_caller = new();
+    private static readonly SemaphoreSlim s_wake = new(0);
+    private static int s_threadCount;
+    private static int s_sleeping;
+    private static Work? s_work;
+
+    /// <summary>Computes every part, and returns when all of them are there; a part may do so itself.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
+    public static void Run(int count, Action<int> compute)
+    {
+        int others = Math.Min(get_num_threads(), count) - 1;
+
+        // Another caller has the threads: then this one's processor is its own.
+        if (others < 1 || !s_caller.TryEnter())
+        {
+            for (int part = 0; part < count; part++)
+            {
+                compute(part);
+            }
+
+            return;
+        }
+
+        try
+        {
+            Start(others);
+            var work = new Work(count, others, compute);
+            Volatile.Write(ref s_work, work);
+
+            // Who falls asleep in between misses this work, and is woken for the next.
+            if (Interlocked.Exchange(ref s_sleeping, 0) is > 0 and int sleeping)
+            {
+                s_wake.Release(sleeping);
+            }
+
+            work.Take();
+            work.AwaitAll();
+        }
+        finally
+        {
+            s_caller.Exit();
+        }
+    }
+
+    private static void Start(int count)
+    {
+        for (; s_threadCount < count; s_threadCount++)
+        {
+            new Thread(Loop) { IsBackground = true, Name = "Sorsa products" }.Start();
+        }
+    }
+
+    private static void Loop()
+    {
+        Work? last = null;
+        while (true)
+        {
+            long start = Stopwatch.GetTimestamp();
+            Work? work;
+            while ((work = Volatile.Read(ref s_work)) == last && Stopwatch.GetElapsedTime(start) < s_patience)
+            {
+                // What libtorch's threads have to do comes first.
+                Thread.Yield();
+            }
+
+            if (work == last)
+            {
+                Interlocked.Increment(ref s_sleeping);
+                s_wake.Wait();
+                continue;
+            }
+
+            last = work;
+            work!.Join();
+        }
+    }
+
+    private sealed class Work(int count, int helpers, Action<int> compute)
+    {
+        private int _helpers = helpers;
+        private int _next = -1;
+        private int _done;
+
+        /// <summary>Helps, unless enough others do.</summary>
+        public void Join()
+        {
+            if (Interlocked.Decrement(ref _helpers) >= 0)
+            {
+                Take();
+            }
+        }
+
+        public void Take()
+        {
+            int part;
+            while ((part = Interlocked.Increment(ref _next)) < count)
+            {
+                compute(part);
+                Interlocked.Increment(ref _done);
+            }
+        }
+
+        public void AwaitAll()
+        {
+            var wait = new SpinWait();
+            while (Volatile.Read(ref _done) < count)
+            {
+                wait.SpinOnce(sleep1Threshold: -1);
+            }
+        }
+    }
+}
