@@ -45,7 +45,8 @@ internal static class OptionText
     ];
 
     /// <summary>The same for all trials of one base model.</summary>
-    private static readonly string[] s_ofTheBaseModel = [nameof(Options.ComputeType), nameof(Options.SavedType)];
+    private static readonly string[] s_ofTheBaseModel =
+        [nameof(Options.ComputeType), nameof(Options.AllowTf32), nameof(Options.SavedType)];
 
     /// <summary>
     /// The same model comes out to the bit: names of columns, and what computes the same gradients in less memory, so that a study whose

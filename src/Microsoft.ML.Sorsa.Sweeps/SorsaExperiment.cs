@@ -248,6 +248,12 @@ public sealed class SorsaExperiment
                 + "RunAsync takes a token. Leave them at their defaults.", nameof(trainer));
         }
 
+        if (trainer.ComputeType == WeightType.Auto)
+        {
+            throw new ArgumentException($"ComputeType of the trainer is {WeightType.Auto}, by which each machine may compute in another "
+                + $"type, and a study compares its trials. Choose {WeightType.Float32} or {WeightType.BFloat16}.", nameof(trainer));
+        }
+
         var pruning = new PruningRules(_pruning);
         space.Validate();
         pruning.Validate();

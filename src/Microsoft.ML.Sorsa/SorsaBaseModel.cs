@@ -73,8 +73,8 @@ public sealed class SorsaBaseModel : IDisposable
 
     /// <summary>Trains on rows, keeps the weights of the lowest loss on others, and merges.</summary>
     /// <param name="options">
-    /// Everything that can be set. ModelFolder, ComputeType, SavedType and MapWeights must be those that the model was opened with, and
-    /// Rank at most the largest one. The randomised decomposition draws from the Seed that the model was opened with.
+    /// Everything that can be set. ModelFolder, ComputeType, AllowTf32, SavedType and MapWeights must be those that the model was opened
+    /// with, and Rank at most the largest one. The randomised decomposition draws from the Seed that the model was opened with.
     /// </param>
     /// <param name="trainData">Prompts and responses. The same list again is not tokenised again: do not change it.</param>
     /// <param name="validationData">Others, which are not trained on; null: none.</param>
@@ -137,6 +137,7 @@ public sealed class SorsaBaseModel : IDisposable
         settings.VerifyFor(_config);
         Same(settings.ModelFolder, _settings.ModelFolder, nameof(settings.ModelFolder));
         Same(settings.ComputeType, _settings.ComputeType, nameof(settings.ComputeType));
+        Same(settings.Training.AllowTf32, _settings.Training.AllowTf32, nameof(settings.Training.AllowTf32));
         Same(settings.SavedType, _settings.SavedType, nameof(settings.SavedType));
         Same(settings.MapWeights, _settings.MapWeights, nameof(settings.MapWeights));
         if (!hasValidationRows)

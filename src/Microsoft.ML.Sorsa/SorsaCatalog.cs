@@ -229,7 +229,7 @@ public sealed class SorsaCatalog
     /// <param name="outputColumnName">The column of text that is added; not the prompts'.</param>
     /// <param name="promptTemplate">What stands around a prompt; null: <see cref="PromptTemplate.Alpaca"/>.</param>
     /// <param name="generation">How to generate; null: greedy, at most 256 tokens.</param>
-    /// <param name="computeType">What to compute in.</param>
+    /// <param name="computeType">What to compute in; <see cref="WeightType.Auto"/>: what is faster here, which the log tells.</param>
     /// <param name="mapWeights">
     /// Maps the weights' files into memory, so that loading takes no time and a model in the type to compute in no memory of its own; the
     /// files must then stay as they are until the transformer is disposed: one that is cut short ends the process, without an exception.
@@ -272,8 +272,9 @@ public sealed class SorsaCatalog
         var prompts = new PromptEncoder(
             TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
         _ = GenerationConfig.EndTokens(prompts.Tokenizer.Files);
+        Device device = TorchDevice.Of(_env);
         CausalLM network = CausalLM.Load(
-            config, modelFolder, stored => computeType.ToScalarType(stored), TorchDevice.Of(_env), mapWeights);
+            config, modelFolder, stored => ChosenType(computeType, stored, config.Spec, device), device, mapWeights);
         network.eval();
         return new SorsaTransformer(
             _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName)
@@ -283,6 +284,14 @@ public sealed class SorsaCatalog
         {
             TemplateIsDefault = promptTemplate is null,
         };
+    }
+
+    private ScalarType ChosenType(WeightType asked, ScalarType stored, DecoderSpec model, Device device)
+    {
+        var choice = ComputeTypeChoice.Of(asked, stored, model, device, ComputeUse.Generation);
+        using IChannel log = _env.Register(nameof(LoadModel)).Start("Loading");
+        choice.Tell(log);
+        return choice.Type;
     }
 
     /// <summary>

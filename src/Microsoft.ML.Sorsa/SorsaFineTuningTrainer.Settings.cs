@@ -35,6 +35,7 @@ public sealed partial class SorsaFineTuningTrainer
                     GradientAccumulationSteps = GradientAccumulationSteps,
                     LogitsChunkSize = LogitsChunkSize,
                     GradientCheckpointing = GradientCheckpointing,
+                    AllowTf32 = AllowTf32,
                     NumberOfEpochs = NumberOfEpochs,
                     MaxSteps = MaxSteps,
                     EvaluationSteps = EvaluationSteps,

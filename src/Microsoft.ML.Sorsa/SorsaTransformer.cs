@@ -343,7 +343,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
     private static SorsaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(Version());
-        return new SorsaTransformer(env, ModelZip.Load(ctx, TorchDevice.Of(env)));
+        return new SorsaTransformer(env, ModelZip.Load(ctx, env));
     }
 
     private static VersionInfo Version() => new(

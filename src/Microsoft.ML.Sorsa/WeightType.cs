@@ -14,4 +14,10 @@ public enum WeightType
 
     /// <summary>16 bits, the upper half of a float32: 8 of exponent.</summary>
     BFloat16,
+
+    /// <summary>
+    /// As a type to compute in: <see cref="BFloat16"/> where the processor, or the GPU, is faster in it for a model of this size, else
+    /// <see cref="Float32"/>. ML.NET's log says which, and why. Another machine may choose otherwise.
+    /// </summary>
+    Auto,
 }

@@ -34,6 +34,10 @@ try
             StepParts.Run(args[1..]);
             return 0;
 
+        case "init":
+            InitSpeed.Run(args[1..]);
+            return 0;
+
         case "adapter":
             AdapterSpeed.Run(args[1..]);
             return 0;
@@ -125,6 +129,7 @@ try
                     gguf [model folder] [rounds]
                     llama [model folder] [new tokens] [rounds] [--type float32|bfloat16]
                     estimate [config.json] [tokens]
+                    init [rank] [rounds] [--device cpu|cuda] [--hidden 4096] [--intermediate 11008] [--layers 32] [--exact]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]
                     bits [--device cpu|cuda] [--type float32|bfloat16]

@@ -87,6 +87,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         int totalSteps = plan.TotalSteps(training.NumberOfEpochs, training.MaxSteps);
         VerifyRanks(train.Count);
         VerifyMemory(train, validation);
+        _log.Types(start.ComputeType, start.Device);
         using var initialization = new Generator(unchecked((ulong)training.Seed));
         AdapterMethod method = settings.Method.Create(
             settings.MethodSettings,
@@ -194,7 +195,9 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     {
         using var state = new TrainingState(model.Adapters, training);
         RunIdentity? identity = model.BaseFingerprint is { } fingerprint
-            ? RunFingerprint.Of(settings, training, totalSteps, train, validation, fingerprint, start.Device) : null;
+            ? RunFingerprint.Of(
+                settings, training, totalSteps, train, validation, fingerprint, start.Device, start.ComputeType?.Type)
+            : null;
         if (checkpoints is not null)
         {
             if (checkpoints.Resume(state, identity!, model.ViewAdapters) is { } checkpoint)

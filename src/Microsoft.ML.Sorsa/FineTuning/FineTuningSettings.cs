@@ -143,6 +143,8 @@ internal sealed record FineTuningSettings
                 nameof(ComputeType));
         }
 
+        Fit(SavedType != WeightType.Auto, nameof(SavedType), SavedType, "a file must hold the same on every machine",
+            $"Choose {WeightType.Checkpoint} for the type that the model was stored in, or name one");
         Fit(EndToken != EndToken.WherePadded || Training.BatchSize > 1, nameof(EndToken), EndToken,
             $"{nameof(Training.BatchSize)} is 1: every row is the longest of its batch, and none learns its end",
             $"Raise {nameof(Training.BatchSize)}, or choose {EndToken.Always} or {EndToken.Never}");

@@ -69,7 +69,8 @@ internal sealed class FolderModel : IPretrainedModel
         {
             _stored = StoredDecoder.Match(config, checkpoint);
             _storedType = _stored.StoredType;
-            _computeType = settings.ComputeType.ToScalarType(_stored.StoredType);
+            ComputeType = Choose(settings);
+            _computeType = ComputeType.Type;
             _savedType = settings.SavedType.ToScalarType(_stored.StoredType);
             if (_computeType == ScalarType.Float16)
             {
@@ -99,6 +100,8 @@ internal sealed class FolderModel : IPretrainedModel
     public Device Device { get; }
 
     public ModelOrigin? Origin { get; }
+
+    public ComputeTypeChoice? ComputeType { get; }
 
     /// <summary>The token that ends a text: the tokenizer's own, and config.json's first only where it names none.</summary>
     /// <exception cref="InvalidDataException">Neither names one, or the model has no row for it.</exception>
@@ -137,7 +140,7 @@ internal sealed class FolderModel : IPretrainedModel
     /// <summary>What many trainings share, or a model object has, is no memory of one of them.</summary>
     public ModelSizes? Sizes(FineTuningSettings settings)
     {
-        ScalarType type = _shared is null ? settings.ComputeType.ToScalarType(_storedType) : _computeType;
+        ScalarType type = _shared is null ? Choose(settings).Type : _computeType;
         bool isShared = _shared is not null || (type == _storedType && (_object is not null || (IsCpu && settings.MapWeights)));
         return new ModelSizes(_stored.Config.Spec, type, settings.SavedType.ToScalarType(_storedType), !isShared, IsCpu)
         {
@@ -195,6 +198,10 @@ internal sealed class FolderModel : IPretrainedModel
             SavedRange.Verify(name, weight, _savedType);
         }
     }
+
+    private ComputeTypeChoice Choose(FineTuningSettings settings) => ComputeTypeChoice.Of(
+        settings.ComputeType, _stored.StoredType, _stored.Config.Spec, Device,
+        settings.TrainsEveryWeight ? ComputeUse.TrainingOfEveryWeight : ComputeUse.Training);
 
     private bool IsCpu => Device.type == TorchSharp.DeviceType.CPU;
 

@@ -28,6 +28,9 @@ internal interface IPretrainedModel : IDisposable
     /// <summary>Where it computes.</summary>
     Device Device { get; }
 
+    /// <summary>What it computes in; null for a model object, which computes in what it has.</summary>
+    ComputeTypeChoice? ComputeType => null;
+
     /// <summary>Where it comes from; null for an object without a folder.</summary>
     ModelOrigin? Origin { get; }
 

@@ -22,15 +22,17 @@ internal static class RunFingerprint
     /// <param name="validation">The others; empty: none.</param>
     /// <param name="baseFingerprint">Names the model's weights.</param>
     /// <param name="device">Where it computes.</param>
+    /// <param name="chosen">What <see cref="WeightType.Auto"/> came to, on this machine.</param>
     public static RunIdentity Of(
         FineTuningSettings settings, TrainingSettings training, int totalSteps, IReadOnlyList<SupervisedExample> train,
-        IReadOnlyList<SupervisedExample> validation, string baseFingerprint, Device device)
+        IReadOnlyList<SupervisedExample> validation, string baseFingerprint, Device device,
+        ScalarType? chosen = null)
     {
         MethodSettings method = settings.MethodSettings;
         var identity = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["Base"] = baseFingerprint,
-            [nameof(settings.ComputeType)] = Text(settings.ComputeType),
+            [nameof(settings.ComputeType)] = settings.ComputeType == WeightType.Auto ? Text(chosen!) : Text(settings.ComputeType),
             [nameof(settings.Method)] = settings.Method.Name,
             [nameof(settings.TrainedTokens)] = Text(settings.TrainedTokens),
             [nameof(settings.EndToken)] = Text(settings.EndToken),

@@ -1,7 +1,9 @@
 using System.Globalization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Training;
+using TorchSharp;
 
 namespace Microsoft.ML.Sorsa.FineTuning;
 
@@ -50,6 +52,16 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
     {
         Announce(parameters, projections, totalSteps);
         WarnOfFewSteps(rows, stepsPerEpoch, totalSteps);
+    }
+
+    /// <summary>What is computed in, where there is something to say about it.</summary>
+    public void Types(ComputeTypeChoice? choice, torch.Device device)
+    {
+        choice?.Tell(channel);
+        if (settings.Training.AllowTf32 && device.type != DeviceType.CUDA)
+        {
+            Warn($"{nameof(settings.Training.AllowTf32)} has no effect on {device}: TF32 is a GPU's. Training goes on without it.");
+        }
     }
 
     /// <summary>Ten of all steps, and every evaluation.</summary>

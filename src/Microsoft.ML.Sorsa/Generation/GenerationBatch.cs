@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Generation.Sampling;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Generation;
@@ -61,13 +62,20 @@ internal sealed class GenerationBatch(IDecoding decoding, Action<GenerationRow, 
         var broken = new HashSet<GenerationRow>();
         using (scores)
         {
-            Span<float> logits = MemoryMarshal.Cast<byte, float>(scores.bytes);
-            int vocabulary = logits.Length / rows.Count;
+            (int, float)[]? highest = HighestScores.IsWorthIt(scores, rows) ? HighestScores.Of(scores) : null;
+            using Tensor? host = highest is null || rows.Any(row => !row.TakesHighest) ? scores.cpu() : null;
             for (int row = 0; row < rows.Count; row++)
             {
                 try
                 {
-                    rows[row].Extend(logits.Slice(row * vocabulary, vocabulary));
+                    if (highest is not null && rows[row].TakesHighest)
+                    {
+                        rows[row].Extend(highest[row]);
+                    }
+                    else
+                    {
+                        rows[row].Extend(Row(host!, row, rows.Count));
+                    }
                 }
                 catch (Exception error) when (failed is not null)
                 {
@@ -79,5 +87,12 @@ internal sealed class GenerationBatch(IDecoding decoding, Action<GenerationRow, 
 
         Remove(broken.Contains, keep: false);
         Remove(row => row.Stopped is not null);
+    }
+
+    private static Span<float> Row(Tensor scores, int row, int count)
+    {
+        Span<float> all = MemoryMarshal.Cast<byte, float>(scores.bytes);
+        int vocabulary = all.Length / count;
+        return all.Slice(row * vocabulary, vocabulary);
     }
 }

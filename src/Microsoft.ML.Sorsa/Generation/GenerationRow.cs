@@ -32,11 +32,23 @@ internal sealed class GenerationRow(
     /// <summary>The tokens that the model has read: all but the newest.</summary>
     public int[] ReadIds => [.. prompt, .. _newIds.SkipLast(1)];
 
+    /// <summary>The next token is that of the highest score, whatever else is known.</summary>
+    public bool TakesHighest => sampler.TakesHighest;
+
     /// <summary>Chooses the next token.</summary>
     /// <param name="logits">Its scores; used up.</param>
-    public void Extend(Span<float> logits)
+    public void Extend(Span<float> logits) => Extend(sampler.Choose(logits, _seen, _random.Uniform(_newIds.Count), _counts));
+
+    /// <summary>Takes the next token, where <see cref="TakesHighest"/>.</summary>
+    /// <param name="highest">It, and its score.</param>
+    public void Extend((int Id, float Score) highest)
     {
-        int id = sampler.Choose(logits, _seen, _random.Uniform(_newIds.Count), _counts);
+        TokenSampler.RequireFinite(highest.Score);
+        Extend(highest.Id);
+    }
+
+    private void Extend(int id)
+    {
         _newIds.Add(id);
         _seen.Add(id);
         _counts[id] = _counts.GetValueOrDefault(id) + 1;

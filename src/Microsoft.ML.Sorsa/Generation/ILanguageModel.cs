@@ -56,8 +56,8 @@ internal interface IPromptReading : IDisposable
     /// <summary>Reads on.</summary>
     /// <param name="tokens">How many tokens at most, all prompts together; one of each is always read.</param>
     /// <returns>
-    /// At the end the scores of each prompt's first new token, float32 [prompts, vocabulary] in main memory, which the caller owns; before
-    /// it null.
+    /// At the end the scores of each prompt's first new token, float32 [prompts, vocabulary] where they were computed, which the caller
+    /// owns; before it null.
     /// </returns>
     Tensor? Read(int tokens);
 }

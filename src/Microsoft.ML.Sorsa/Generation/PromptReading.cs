@@ -53,7 +53,7 @@ internal sealed class PromptReading : IPromptReading
     /// <summary>How many tokens of a prompt were not kept.</summary>
     public static int Remaining(int[] prompt, (KVCache Cache, int Length)? kept) => prompt.Length - (kept?.Length ?? 0);
 
-    /// <summary>The scores behind the last of some tokens [B, T], which are appended to a cache.</summary>
+    /// <summary>The scores behind the last of some tokens [B, T], which are appended to a cache; on the model's device.</summary>
     public static Tensor Feed(CausalLM model, Tensor ids, Tensor? mask, KVCache cache)
     {
         using var scope = NewDisposeScope();
@@ -62,7 +62,7 @@ internal sealed class PromptReading : IPromptReading
         Tensor hidden = model.Forward(model.Embed(ids), mask?.narrow(1, 0, cache.Length + tokens), cache);
 
         // Only the last column predicts something that is not known: a prompt's other scores are never computed.
-        return scope.MoveToOuter(model.Logits(hidden.select(1, tokens - 1)).to(ScalarType.Float32).cpu());
+        return scope.MoveToOuter(model.Logits(hidden.select(1, tokens - 1)).to(ScalarType.Float32));
     }
 
     /// <summary>Which columns are a row's own; null where all are. What is to come is its own.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -64,7 +65,7 @@ internal static unsafe class DeviceMemory
     /// <summary>cudaMemGetInfo of the runtime that libtorch loaded; what libtorch's own cache holds counts as used.</summary>
     private static AvailableMemory? OfGpu(int index)
     {
-        if (CudaRuntime() is not { } library
+        if (CudaRuntime.Library() is not { } library
             || !NativeLibrary.TryGetExport(library, "cudaGetDevice", out nint getDevice)
             || !NativeLibrary.TryGetExport(library, "cudaSetDevice", out nint setDevice)
             || !NativeLibrary.TryGetExport(library, "cudaMemGetInfo", out nint getInfo))
@@ -84,15 +85,5 @@ internal static unsafe class DeviceMemory
         return select(before) == 0 && isKnown
             ? new AvailableMemory((long)free, $"cudaMemGetInfo says so, of {ByteText.Of((long)total)} in all")
             : null;
-    }
-
-    /// <summary>The CUDA runtime among the libraries of this process; null where it is linked into another one.</summary>
-    private static nint? CudaRuntime()
-    {
-        using var process = System.Diagnostics.Process.GetCurrentProcess();
-        string? path = process.Modules.Cast<System.Diagnostics.ProcessModule>()
-            .FirstOrDefault(module => module.ModuleName.StartsWith("libcudart", StringComparison.Ordinal)
-                || module.ModuleName.StartsWith("cudart64", StringComparison.OrdinalIgnoreCase))?.FileName;
-        return path is not null && NativeLibrary.TryLoad(path, out nint library) ? library : null;
     }
 }

@@ -48,10 +48,11 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     /// <summary>
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
-    /// what was kept for the step before; and that of the residual stream.
+    /// what was kept for the step before; and that of the residual stream. Or in attention whose weights are kept: their gradient and that
+    /// of the scores, with what is made between the two.
     /// </summary>
     public long Backward(BatchSizes batch) =>
-        batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
+        Math.Max(batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size, 3 * Weights(batch));
 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
@@ -65,7 +66,8 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>
     /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.
     /// </summary>
-    private long KeptByAttention(BatchSizes batch) => (Mask(batch) * _size) + Factors(s_attention) + (batch.Tokens * (KeptByNorm
+    private long KeptByAttention(BatchSizes batch) => Weights(batch) + (Mask(batch) * _size) + Factors(s_attention)
+        + (batch.Tokens * (KeptByNorm
         + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
         + ((Repeats ? 3 * Queries : Queries + (2 * Keys)) * _size)
         + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float))
@@ -75,7 +77,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// The norm; queries and keys before they are turned, their halves swapped and one of them negated; what is repeated; the output that
     /// is added to x, and the sum where the next norm does not keep it.
     /// </summary>
-    private long MadeByAttention(BatchSizes batch) => (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
+    private long MadeByAttention(BatchSizes batch) => Weights(batch) + (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
         + (((5 * (Queries + Keys)) / 2) * _size) + (Repeats ? 2 * Keys * _size : 0)
         + (Hidden * _size) + (_size < _normSize ? Hidden * _size : 0)
         + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
@@ -91,6 +93,10 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>The norm, and the output that is added to x; inputs that no adapter keeps.</summary>
     private long MadeByFeedForward(BatchSizes batch) => batch.Tokens * (MadeByNorm + (Hidden * _size)
         + (Trains("gate_proj", "up_proj") ? 0 : Hidden * _size) + (Trains("down_proj") ? 0 : Intermediate * _size));
+
+    /// <summary>Attention's weights, where libtorch's own is not used: as many scores were there before them.</summary>
+    private long Weights(BatchSizes batch) =>
+        batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.Type, model.OnCpu) * _size;
 
     private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
 

@@ -67,7 +67,9 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor Repeated(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        return nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);
+        return NarrowAttention.Fits(query, key)
+            ? NarrowAttention.Compute(query, Repeat(key), Repeat(value), mask)
+            : nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);
 
         Tensor Repeat(Tensor x) => _group == 1
             ? x

@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -51,7 +52,7 @@ internal static class ModelZip
 
     /// <exception cref="InvalidDataException">The zip does not hold what <see cref="Save"/> writes.</exception>
     /// <exception cref="ArgumentException">The tokenizer in it is another model's.</exception>
-    public static TextModel Load(ModelLoadContext ctx, Device device)
+    public static TextModel Load(ModelLoadContext ctx, IHostEnvironment env)
     {
         var settings = new ZipSettingsReader(ctx, hashed: ctx.Header.ModelVerWritten >= HashedVersion);
         string promptColumn = settings.ReadText(), outputColumn = settings.ReadText();
@@ -77,6 +78,12 @@ internal static class ModelZip
         DecoderConfig config = DecoderConfig.Parse(json, DecoderConfig.FileName);
         var prompts = PromptEncoder.Deserialize(
             TextTokenizer.Load(new TokenizerFiles(files), config.Spec.VocabularySize, "the model zip"), prompt);
+        Device device = TorchDevice.Of(env);
+        using (IChannel log = env.Register(nameof(ModelZip)).Start("Loading"))
+        {
+            ComputeTypeChoice.Given(computeType, device).Tell(log);
+        }
+
         using Checkpoint checkpoint = ReadWeights(ctx);
         CausalLM network = CausalLM.Load(config, checkpoint, computeType, device);
         network.eval();

@@ -16,6 +16,7 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
         [nameof(TrainedTokens)] = nameof(TrainedTokens.Response),
         [nameof(EndToken)] = nameof(EndToken.Always),
         ["Ranks"] = "1",
+        [nameof(TrainingSettings.AllowTf32)] = bool.FalseString,
     };
 
     /// <summary>Every difference, a line each; null: there is none.</summary>

@@ -213,6 +213,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
 
         // The same already, but where the ranks' processors round otherwise.
         Group.Send(_trainable.Select(named => named.Value));
+        using Tf32Products? products = Tf32Products.Where(settings.AllowTf32);
         adapters.WriteWeights();
         return validate();
     }
@@ -224,6 +225,9 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
     private Tensor Backward(IReadOnlyList<IReadOnlyList<SupervisedExample>> microBatches)
     {
         using var scope = NewDisposeScope();
+
+        // Forward and backward alone: the regularizer looks for deviations that are smaller than what TF32 rounds away.
+        using Tf32Products? products = Tf32Products.Where(settings.AllowTf32);
         long labels = microBatches.Sum(rows => rows.Sum(example => (long)example.LabelCount));
         Tensor total = zeros([], ScalarType.Float64, model.Device);
         foreach (IReadOnlyList<SupervisedExample> rows in microBatches)

@@ -33,6 +33,9 @@ internal sealed record TrainingSettings
 
     public required bool GradientCheckpointing { get; init; }
 
+    /// <summary>The model's float32 products on a GPU are computed in TF32.</summary>
+    public required bool AllowTf32 { get; init; }
+
     public required int NumberOfEpochs { get; init; }
 
     /// <summary>Null: the epochs decide.</summary>

@@ -186,6 +186,85 @@ public sealed class SorsaTruncatedSvdTests
     }
 
     /// <summary>A matrix made of known triplets.</summary>
+    /// <summary>
+    /// A card's form of the randomised decomposition, of spectra that fall and of such that hardly do, on whatever device.
+    /// </summary>
+    [TestMethod]
+    [DataRow(320, 480, 0.0)]
+    [DataRow(480, 320, 0.25)]
+    [DataRow(400, 400, 0.5)]
+    [DataRow(400, 400, 1.0)]
+    [DataRow(320, 480, 3.0)]
+    public void SubspaceIterationHoldsTheEnergyOfTheExactOne(int rows, int columns, double decay)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor weight, _, double[] spectrum, _) = Known(rows, columns, i => Math.Pow(i + 1, -decay), ScalarType.Float32);
+        using var generator = new Generator(3);
+
+        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Iterated(weight, 12, generator);
+
+        AssertShapes(rows, columns, 12, u, s, vt);
+        double exact = spectrum.Take(12).Sum(value => value * value);
+        Assert.IsGreaterThanOrEqualTo(0.9999, Caught(weight, u) / exact);
+        Assert.IsGreaterThanOrEqualTo(0.9999, Caught(weight.t(), vt.t()) / exact);
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(u.t().mm(u) - eye(12).OnDevice()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(vt.mm(vt.t()) - eye(12).OnDevice()));
+        Assert.IsTrue(s.diff().le(0).all().item<bool>());
+    }
+
+    /// <summary>Of a random matrix, whose singular values lie closest to each other: the exact decomposition says what there is.</summary>
+    [TestMethod]
+    [DataRow(300, 300, 16)]
+    [DataRow(500, 260, 8)]
+    [DataRow(260, 500, 8)]
+    public void SubspaceIterationHoldsTheEnergyOfNoise(int rows, int columns, int rank)
+    {
+        using var scope = NewDisposeScope();
+        using Generator numbers = new(5), generator = new(3);
+        Tensor weight = randn([rows, columns], ScalarType.Float32, generator: numbers).OnDevice();
+
+        (Tensor u, _, _) = TruncatedSvd.Iterated(weight, rank, generator);
+
+        double exact = Caught(weight, TruncatedSvd.Exact(weight, rank).U);
+        Assert.IsGreaterThanOrEqualTo(0.9999, Caught(weight, u) / exact);
+    }
+
+    [TestMethod]
+    public void SubspaceIterationOfTheSameSeedGivesTheSameBits()
+    {
+        using var scope = NewDisposeScope();
+        (Tensor weight, _, _, _) = Known(300, 260, i => 1.0 / (i + 1), ScalarType.Float32);
+        using Generator one = new(3), same = new(3);
+
+        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Iterated(weight, 8, one);
+        (Tensor again, Tensor sAgain, Tensor vtAgain) = TruncatedSvd.Iterated(weight, 8, same);
+
+        Assert.IsTrue(u.allclose(again, 0, 0) && s.allclose(sAgain, 0, 0) && vt.allclose(vtAgain, 0, 0));
+    }
+
+    /// <summary>Fewer directions than triplets: the others are zero, and their vectors orthonormal all the same.</summary>
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(1)]
+    [DataRow(5)]
+    public void SubspaceIterationBearsMatricesOfLowRank(int directions)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor weight, _, double[] spectrum, _) = Known(280, 300, i => i < directions ? 3.0 - (i * 0.5) : 0, ScalarType.Float32);
+        using var generator = new Generator(3);
+
+        (Tensor u, Tensor s, Tensor vt) = TruncatedSvd.Iterated(weight, 8, generator);
+
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest(s - tensor(spectrum[..8]).OnDevice()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-5), Largest((u * s).mm(vt) - weight));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(u.t().mm(u) - eye(8).OnDevice()));
+        Assert.IsLessThanOrEqualTo(TestDevice.Limit(1e-6), Largest(vt.mm(vt.t()) - eye(8).OnDevice()));
+    }
+
+    /// <summary>‖basisᵀ W‖², in float64.</summary>
+    private static double Caught(Tensor weight, Tensor basis) =>
+        basis.to(ScalarType.Float64).t().mm(weight.to(ScalarType.Float64)).square().sum().item<double>();
+
     private static (Tensor Weight, Tensor Left, double[] Spectrum, Tensor Right) Known(
         int rows, int columns, Func<int, double> value, ScalarType type)
     {

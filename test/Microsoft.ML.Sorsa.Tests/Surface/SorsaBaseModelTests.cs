@@ -60,13 +60,16 @@ public sealed class SorsaBaseModelTests
     {
         using var folder = new TemporaryFolder();
         using SorsaBaseModel model = SweepTask.Context.Sorsa().OpenBaseModel(SweepTask.Trainer, largestRank: 4, folder.Path);
+        Options tf32 = Few(FineTuningMethod.Sorsa);
         Options bfloat16 = Few(FineTuningMethod.Sorsa), tooLarge = Few(FineTuningMethod.Sorsa), early = Few(FineTuningMethod.Sorsa);
+        tf32.AllowTf32 = true;
         bfloat16.ComputeType = WeightType.BFloat16;
         tooLarge.Rank = 8;
         early.EarlyStoppingPatience = 1;
 
         void Refused(string message, Options options, IReadOnlyList<(string, string)>? validation) =>
             Assert.Contains(message, Assert.Throws<ArgumentException>(() => model.FineTune(options, s_train, validation)).Message);
+        Refused("AllowTf32 is True, and the model was opened with False", tf32, s_validation);
         Refused("ComputeType is BFloat16, and the model was opened with Float32", bfloat16, s_validation);
         Refused("Decompositions are kept up to rank 4", tooLarge, s_validation);
         Refused("EarlyStoppingPatience is 1, and there are no validation rows", early, null);

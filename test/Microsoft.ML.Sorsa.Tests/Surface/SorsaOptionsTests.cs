@@ -37,7 +37,8 @@ public sealed class SorsaOptionsTests
             (options.MaxPromptLength, options.MaxResponseLength, options.EvaluationSteps, options.EarlyStoppingPatience, options.Seed));
         Assert.AreEqual(
             (RowOrder.Shuffled, TrainedTokens.Response, EndToken.Always), (options.RowOrder, options.TrainedTokens, options.EndToken));
-        Assert.AreEqual((WeightType.Float32, WeightType.Checkpoint), (options.ComputeType, options.SavedType));
+        Assert.AreEqual(
+            (WeightType.Float32, WeightType.Checkpoint, false), (options.ComputeType, options.SavedType, options.AllowTf32));
         Assert.AreEqual(new GenerationOptions().MaxNewTokens, options.Generation.MaxNewTokens);
     }
 
@@ -53,7 +54,9 @@ public sealed class SorsaOptionsTests
         Assert.AreEqual(
             (0.0, 0.03, LearningRateDecay.Cosine, 1),
             (preset.WeightDecay, preset.WarmupRatio, preset.LearningRateDecay, preset.NumberOfEpochs));
-        Assert.AreEqual((512, 512, WeightType.BFloat16), (preset.MaxPromptLength, preset.MaxResponseLength, preset.ComputeType));
+        Assert.AreEqual(
+            (512, 512, WeightType.BFloat16, true),
+            (preset.MaxPromptLength, preset.MaxResponseLength, preset.ComputeType, preset.AllowTf32));
         Assert.AreEqual((0.9, 0.999, 1e-8), (preset.AdamBeta1, preset.AdamBeta2, preset.AdamEpsilon));
         Assert.AreEqual(
             (null, 0.0, RegularizerReduction.Mean, PromptTemplate.Alpaca),
@@ -89,7 +92,7 @@ public sealed class SorsaOptionsTests
     [DataRow(nameof(Options.RowOrder), (RowOrder)7, "is 7; it must be one of Shuffled, AsGiven, SortedBuckets")]
     [DataRow(nameof(Options.TrainedTokens), (TrainedTokens)7, "is 7; it must be one of Response, All")]
     [DataRow(nameof(Options.EndToken), (EndToken)7, "is 7; it must be one of Always, Never, WherePadded")]
-    [DataRow(nameof(Options.ComputeType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16")]
+    [DataRow(nameof(Options.ComputeType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16, Auto")]
     [DataRow(nameof(Options.ComputeType), WeightType.Float16, "is Float16, in which small gradients vanish")]
     [DataRow(nameof(Options.SavedType), (WeightType)7, "is 7; it must be one of Checkpoint, Float32, Float16, BFloat16")]
     public void AValueThatIsNoneIsRefusedWhenTheTrainerIsMade(string name, object? value, string problem)
@@ -231,6 +234,7 @@ public sealed class SorsaOptionsTests
             GradientAccumulationSteps = 3,
             LogitsChunkSize = 12,
             GradientCheckpointing = true,
+            AllowTf32 = true,
             NumberOfEpochs = 4,
             MaxSteps = 5,
             EvaluationSteps = 9,

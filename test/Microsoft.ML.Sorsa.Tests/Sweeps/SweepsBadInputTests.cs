@@ -14,6 +14,7 @@ public sealed class SweepsBadInputTests
         ["", null, "The search space is empty"],
         ["Gama", new ChoiceOption(1.0), "'Gama', which is no option of the trainer that a sweep can vary. Use one of AdamBeta1, "],
         ["ComputeType", new ChoiceOption(WeightType.Float32), "'ComputeType', which is no option of the trainer that a sweep can vary"],
+        ["AllowTf32", new ChoiceOption(true), "'AllowTf32', which is no option of the trainer that a sweep can vary"],
         ["ModelFolder", new ChoiceOption("a"), "'ModelFolder', which is no option of the trainer that a sweep can vary"],
         ["Gamma", new UniformDoubleOption(0, 1, logBase: true), "Gamma: a logarithmic range must start above 0, and this one starts at 0"],
         ["Rank", new UniformIntOption(0, 4, logBase: true), "Rank: a logarithmic range must start above 0"],
@@ -52,6 +53,19 @@ public sealed class SweepsBadInputTests
 
         Assert.Contains(message, refused.Message);
         Assert.IsEmpty(seen.Running);
+    }
+
+    /// <summary>Machines of one study must not compute in two types.</summary>
+    [TestMethod]
+    public void ATypeThatEachMachineChoosesIsRefused()
+    {
+        Options trainer = SweepTask.Trainer;
+        trainer.ComputeType = WeightType.Auto;
+
+        ArgumentException refused = Assert.Throws<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).Run());
+
+        Assert.Contains("ComputeType of the trainer is Auto", refused.Message);
+        Assert.Contains("Choose Float32 or BFloat16", refused.Message);
     }
 
     [TestMethod]

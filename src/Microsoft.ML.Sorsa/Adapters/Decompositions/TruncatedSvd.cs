@@ -6,7 +6,8 @@ namespace Microsoft.ML.Sorsa.Adapters.Decompositions;
 
 /// <summary>
 /// The top r singular triplets of a matrix: W ≈ U diag(s) Vt with U [out, r], s [r] descending, Vt [r, in]. Either by the exact
-/// decomposition, or by randomised block Krylov iteration (Musco and Musco, arXiv 1504.05477), whichever is cheaper.
+/// decomposition, or by randomised block Krylov iteration (Musco and Musco, arXiv 1504.05477), whichever is cheaper; on a card the
+/// randomised one is <see cref="SubspaceIteration"/>.
 /// </summary>
 internal static class TruncatedSvd
 {
@@ -64,13 +65,16 @@ internal static class TruncatedSvd
         return u.dtype == ScalarType.Float64 ? Rounded(scope, weight.dtype, u, s, vt) : WithinBasis(scope, weight, u, rank);
     }
 
-    public static (Tensor U, Tensor S, Tensor Vt) Randomized(Tensor weight, int rank, Generator generator)
+    /// <summary>By the form that is the faster on the weight's device.</summary>
+    public static (Tensor U, Tensor S, Tensor Vt) Randomized(Tensor weight, int rank, Generator generator) =>
+        weight.device_type == DeviceType.CPU ? Krylov(weight, rank, generator) : Iterated(weight, rank, generator);
+
+    /// <summary>Block Krylov iteration.</summary>
+    public static (Tensor U, Tensor S, Tensor Vt) Krylov(Tensor weight, int rank, Generator generator)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        long width = Math.Min(rank + Oversampling, Math.Min(weight.shape[0], weight.shape[1]));
-        Tensor start = randn([weight.shape[1], width], weight.dtype, CPU, generator: generator).to(weight.device);
-        var blocks = new List<Tensor> { linalg.qr(weight.mm(start)).Q };
+        var blocks = new List<Tensor> { linalg.qr(weight.mm(Start(weight, rank + Oversampling, generator))).Q };
         for (int i = 0; i < Iterations; i++)
         {
             // Orthogonalised against all earlier blocks, twice: once is not enough in float32.
@@ -88,6 +92,30 @@ internal static class TruncatedSvd
 
         return WithinBasis(scope, weight, cat([.. blocks], 1), rank);
     }
+
+    /// <summary>
+    /// The randomised form for a card, where a wide Krylov basis costs more than it spares: the work goes into products, and what is
+    /// decomposed column by column is hardly wider than r.
+    /// </summary>
+    public static (Tensor U, Tensor S, Tensor Vt) Iterated(Tensor weight, int rank, Generator generator)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        int width = rank + Math.Max(2 * Oversampling, rank / 2);
+        Tensor columns = SubspaceIteration.Columns(weight, Start(weight, width, generator));
+        Tensor basis = linalg.qr(columns.to(ScalarType.Float64)).Q;
+        Tensor within = weight.t().mm(basis.to(weight.dtype)).to(ScalarType.Float64);
+
+        // The decomposition of Wᵀ basis is that of its triangle, which is small; its vectors are orthonormal whatever the triangle is.
+        (Tensor rows, Tensor triangle) = linalg.qr(within);
+        (Tensor v, Tensor s, Tensor ut) = linalg.svd(triangle, fullMatrices: false);
+        return Rounded(
+            scope, weight.dtype, basis.mm(ut.narrow(0, 0, rank).t()), s.narrow(0, 0, rank), rows.mm(v.narrow(1, 0, rank)).t());
+    }
+
+    /// <summary>Random numbers [in, width], drawn on the CPU: a seed means the same everywhere.</summary>
+    private static Tensor Start(Tensor weight, int width, Generator generator) => randn(
+        [weight.shape[1], Math.Min(width, weight.shape.Min())], weight.dtype, CPU, generator: generator).to(weight.device);
 
     /// <summary>
     /// The best triplets whose left vectors lie in the span of these columns. What the columns were rounded by hardly moves the span; what

@@ -20,6 +20,9 @@ internal sealed class TokenSampler
         _rules = [.. Rules(options)];
     }
 
+    /// <summary>It is the highest score, as the model gives it, of equal ones the first: nothing else is to be known of them.</summary>
+    public bool TakesHighest => _greedy && _penalty is null && _rules.Length == 0;
+
     /// <param name="logits">One score per token of the vocabulary; used up.</param>
     /// <param name="seen">The tokens of the prompt and of the text so far.</param>
     /// <param name="uniform">A random number of [0, 1).</param>
@@ -28,13 +31,7 @@ internal sealed class TokenSampler
     public int Choose(
         Span<float> logits, IReadOnlySet<int> seen, double uniform, IReadOnlyDictionary<int, int>? counts = null)
     {
-        if (!float.IsFinite(TensorPrimitives.Max<float>(logits)))
-        {
-            throw new InvalidDataException(
-                "The model's scores for the next token are not finite numbers: its weights are damaged, or its compute type is too " +
-                "narrow. Check the checkpoint, or compute in float32.");
-        }
-
+        RequireFinite(TensorPrimitives.Max<float>(logits));
         if (counts is not null)
         {
             _penalty?.Apply(logits, counts);
@@ -46,6 +43,17 @@ internal sealed class TokenSampler
         }
 
         return _greedy ? TensorPrimitives.IndexOfMax<float>(logits) : Draw(Softmax.Of(logits), uniform);
+    }
+
+    /// <exception cref="InvalidDataException">The highest score is not finite.</exception>
+    public static void RequireFinite(float highest)
+    {
+        if (!float.IsFinite(highest))
+        {
+            throw new InvalidDataException(
+                "The model's scores for the next token are not finite numbers: its weights are damaged, or its compute type is too " +
+                "narrow. Check the checkpoint, or compute in float32.");
+        }
     }
 
     private static IEnumerable<ILogitsRule> Rules(GenerationOptions options)

@@ -1,0 +1,122 @@
+using System.Globalization;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Models;
+
+/// <summary>What a model computes in, with what there is to say about it.</summary>
+/// <param name="Type">The type.</param>
+/// <param name="Remark">For the log: why it was chosen, or what is wrong with it; null: nothing is to be said.</param>
+/// <param name="IsSlow">Another type would be several times faster.</param>
+internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null, bool IsSlow = false)
+{
+    /// <summary>Cards from Ampere on multiply bfloat16 themselves.</summary>
+    private const int Ampere = 8;
+
+    /// <summary>What was asked for, or by processor and shapes where that was left to us.</summary>
+    /// <param name="asked">The option.</param>
+    /// <param name="stored">What the checkpoint is stored in.</param>
+    /// <param name="model">Its sizes.</param>
+    /// <param name="device">Where it computes.</param>
+    /// <param name="use">What for.</param>
+    public static ComputeTypeChoice Of(WeightType asked, ScalarType stored, DecoderSpec model, Device device, ComputeUse use) =>
+        device.type == DeviceType.CPU ? OnCpu(asked, stored, model, use, Processor.BFloat16)
+        : asked == WeightType.Auto ? OnGpu(use, CudaRuntime.Capability(Math.Max(0, device.index)))
+        : Given(asked.ToScalarType(stored), device);
+
+    /// <summary>The same on a processor of this kind.</summary>
+    public static ComputeTypeChoice OnCpu(
+        WeightType asked, ScalarType stored, DecoderSpec model, ComputeUse use, BFloat16Support support)
+    {
+        if (asked == WeightType.Auto)
+        {
+            return Chosen(WhyNot(model, use, support) is { } why
+                ? (ScalarType.Float32, why)
+                : (ScalarType.BFloat16, support == BFloat16Support.Amx
+                    ? "the processor multiplies it with AMX (measured: a step takes 0.6 of Float32's time)"
+                    : "the processor multiplies it with AVX512-BF16 (measured: a step takes 0.65 of Float32's time)"));
+        }
+
+        return OnCpu(asked.ToScalarType(stored), support);
+    }
+
+    /// <summary>A type that is given, on a device.</summary>
+    public static ComputeTypeChoice Given(ScalarType type, Device device) =>
+        device.type == DeviceType.CPU ? OnCpu(type, Processor.BFloat16) : new ComputeTypeChoice(type);
+
+    /// <summary>A type that is given, on a processor of this kind.</summary>
+    public static ComputeTypeChoice OnCpu(ScalarType type, BFloat16Support support)
+    {
+        (string Products, string Times)? slow = type switch
+        {
+            ScalarType.BFloat16 when support == BFloat16Support.None => ("neither AMX nor AVX512-BF16", "3.7 to 7.6"),
+            ScalarType.Float16 when Processor.HasFloat16 == false => ("no AVX512-FP16", "2.8 to 4.9"),
+            _ => null,
+        };
+        return slow is var (lacks, times)
+            ? new ComputeTypeChoice(
+                type,
+                $"The model computes in {type}, and this processor has {lacks}: matrix products take {times} times as long as in Float32 "
+                + $"(measured on a Zen 3). Choose {WeightType.Float32} as ComputeType, or {WeightType.Auto}.",
+                IsSlow: true)
+            : new ComputeTypeChoice(type);
+    }
+
+    /// <summary>Tells what there is to say.</summary>
+    public void Tell(IChannel log)
+    {
+        if (Remark is not null && IsSlow)
+        {
+            log.Warning(MessageSensitivity.None, Remark);
+        }
+        else if (Remark is not null)
+        {
+            log.Info(MessageSensitivity.None, Remark);
+        }
+    }
+
+    /// <summary>The choice on a card of this compute capability.</summary>
+    public static ComputeTypeChoice OnGpu(ComputeUse use, int? capability) => Chosen(
+        use == ComputeUse.TrainingOfEveryWeight ? (ScalarType.Float32, EveryWeight)
+        : capability is null ? (ScalarType.Float32, "the card's compute capability cannot be told")
+        : capability >= Ampere ? (ScalarType.BFloat16, "the card multiplies it itself")
+        : (ScalarType.Float32, string.Create(
+            CultureInfo.InvariantCulture, $"cards of compute capability {capability} do not multiply BFloat16 themselves")));
+
+    private const string EveryWeight = "every weight trains in it, and in 16 bits small steps are rounded away";
+
+    private static ComputeTypeChoice Chosen((ScalarType Type, string Why) choice) =>
+        new(choice.Type, $"ComputeType {WeightType.Auto}: {choice.Type}, since {choice.Why}.");
+
+    /// <summary>
+    /// The least hidden size at which products are so much of a step that bfloat16 was faster (docs/types.md). At 128 it was not: as fast
+    /// with AVX512-BF16, and 1.6 times slower with AMX, where nothing between 128 and 576 was measured.
+    /// </summary>
+    private static int LeastHiddenSize(BFloat16Support support) => support == BFloat16Support.Amx ? 512 : 256;
+
+    /// <summary>Why not bfloat16, as the end of a sentence; null: it is faster.</summary>
+    private static string? WhyNot(DecoderSpec model, ComputeUse use, BFloat16Support support) =>
+        use == ComputeUse.TrainingOfEveryWeight ? EveryWeight
+        : support == BFloat16Support.Unknown ? "it was measured on x64 processors alone"
+        : support == BFloat16Support.None ? "the processor has neither AMX nor AVX512-BF16, and multiplies BFloat16 several times slower"
+        : model.HiddenSize < LeastHiddenSize(support) ? string.Create(CultureInfo.InvariantCulture,
+            $"the model's hidden size is {model.HiddenSize}, and BFloat16 pays from {LeastHiddenSize(support)} on")
+        : use == ComputeUse.Generation && support == BFloat16Support.Avx512
+            ? "with AVX512-BF16 a single text is decoded more slowly in BFloat16 (measured: 0.85 of the tokens a second)"
+        : null;
+}
+
+/// <summary>What a model computes for.</summary>
+internal enum ComputeUse
+{
+    /// <summary>Texts are continued: prompts are read, then token after token.</summary>
+    Generation,
+
+    /// <summary>Adapters train over frozen weights.</summary>
+    Training,
+
+    /// <summary>Every weight trains.</summary>
+    TrainingOfEveryWeight,
+}

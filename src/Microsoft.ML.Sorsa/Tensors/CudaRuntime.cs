@@ -1,0 +1,29 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Microsoft.ML.Sorsa.Tensors;
+
+/// <summary>The CUDA runtime that libtorch loaded, for what TorchSharp does not tell.</summary>
+internal static unsafe class CudaRuntime
+{
+    /// <summary>cudaDevAttrComputeCapabilityMajor, from CUDA's driver_types.h.</summary>
+    private const int CapabilityMajor = 75;
+
+    /// <summary>The runtime among the libraries of this process; null where it is linked into another one.</summary>
+    public static nint? Library()
+    {
+        using var process = Process.GetCurrentProcess();
+        string? path = process.Modules.Cast<ProcessModule>()
+            .FirstOrDefault(module => module.ModuleName.StartsWith("libcudart", StringComparison.Ordinal)
+                || module.ModuleName.StartsWith("cudart64", StringComparison.OrdinalIgnoreCase))?.FileName;
+        return path is not null && NativeLibrary.TryLoad(path, out nint library) ? library : null;
+    }
+
+    /// <summary>The first number of a card's compute capability, as 8 for Ampere; null where it cannot be told.</summary>
+    public static int? Capability(int device)
+    {
+        int major;
+        return Library() is { } library && NativeLibrary.TryGetExport(library, "cudaDeviceGetAttribute", out nint get)
+            && ((delegate* unmanaged<int*, int, int, int>)get)(&major, CapabilityMajor, device) == 0 ? major : null;
+    }
+}

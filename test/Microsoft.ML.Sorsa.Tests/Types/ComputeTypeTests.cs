@@ -1,0 +1,157 @@
+using Microsoft.ML.Sorsa.FineTuning;
+using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Training;
+using static TorchSharp.torch;
+using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
+
+namespace Microsoft.ML.Sorsa.Tests.Types;
+
+/// <summary>What Auto chooses, by processor, sizes and use; what is slow is said.</summary>
+[TestClass]
+[TestCategory("Mixed")]
+public sealed class ComputeTypeTests
+{
+    private static readonly DecoderSpec s_tiny = DecoderConfig.Load(TestData.TinyLlama).Spec;
+
+    private static readonly DecoderSpec s_small = s_tiny with { HiddenSize = 576 };
+
+    [TestMethod]
+    [DataRow(BFloat16Support.Amx, 576, nameof(ComputeUse.Training), true, "AMX")]
+    [DataRow(BFloat16Support.Amx, 576, nameof(ComputeUse.Generation), true, "AMX")]
+    [DataRow(BFloat16Support.Amx, 256, nameof(ComputeUse.Training), false, "hidden size is 256")]
+    [DataRow(BFloat16Support.Avx512, 256, nameof(ComputeUse.Training), true, "AVX512-BF16")]
+    [DataRow(BFloat16Support.Avx512, 128, nameof(ComputeUse.Training), false, "hidden size is 128")]
+    [DataRow(BFloat16Support.Avx512, 4096, nameof(ComputeUse.Generation), false, "a single text is decoded more slowly")]
+    [DataRow(BFloat16Support.None, 4096, nameof(ComputeUse.Training), false, "neither AMX nor AVX512-BF16")]
+    [DataRow(BFloat16Support.Unknown, 4096, nameof(ComputeUse.Training), false, "measured on x64 processors alone")]
+    [DataRow(BFloat16Support.Amx, 4096, nameof(ComputeUse.TrainingOfEveryWeight), false, "small steps are rounded away")]
+    public void AutoChoosesByProcessorSizesAndUse(object support, int hiddenSize, string use, bool isNarrow, string why)
+    {
+        var choice = ComputeTypeChoice.OnCpu(
+            WeightType.Auto, ScalarType.Float16, s_tiny with { HiddenSize = hiddenSize }, Enum.Parse<ComputeUse>(use),
+            (BFloat16Support)support);
+
+        Assert.AreEqual(isNarrow ? ScalarType.BFloat16 : ScalarType.Float32, choice.Type);
+        Assert.IsFalse(choice.IsSlow);
+        Assert.StartsWith($"ComputeType Auto: {choice.Type}, since ", choice.Remark!);
+        Assert.Contains(why, choice.Remark!);
+    }
+
+    [TestMethod]
+    [DataRow(9, false, ScalarType.BFloat16)]
+    [DataRow(8, false, ScalarType.BFloat16)]
+    [DataRow(8, true, ScalarType.Float32)]
+    [DataRow(7, false, ScalarType.Float32)]
+    [DataRow(null, false, ScalarType.Float32)]
+    public void OnAGpuItAsksForTheCapability(int? capability, bool everyWeight, ScalarType type) => Assert.AreEqual(
+        type, ComputeTypeChoice.OnGpu(everyWeight ? ComputeUse.TrainingOfEveryWeight : ComputeUse.Training, capability).Type);
+
+    /// <summary>With figures, and what to do; where the processor is fast, or unknown, nothing is said.</summary>
+    [TestMethod]
+    public void ATypeThatIsSlowIsSaid()
+    {
+        var slow = ComputeTypeChoice.OnCpu(ScalarType.BFloat16, BFloat16Support.None);
+
+        Assert.AreEqual((ScalarType.BFloat16, true), (slow.Type, slow.IsSlow));
+        Assert.Contains("3.7 to 7.6 times as long as in Float32 (measured on a Zen 3). Choose Float32", slow.Remark!);
+        foreach (BFloat16Support support in new[] { BFloat16Support.Amx, BFloat16Support.Avx512, BFloat16Support.Unknown })
+        {
+            Assert.IsNull(ComputeTypeChoice.OnCpu(ScalarType.BFloat16, support).Remark);
+        }
+
+        foreach (BFloat16Support support in Enum.GetValues<BFloat16Support>())
+        {
+            Assert.IsNull(ComputeTypeChoice.OnCpu(ScalarType.Float32, support).Remark);
+            Assert.AreEqual(
+                ScalarType.BFloat16,
+                ComputeTypeChoice.OnCpu(WeightType.Checkpoint, ScalarType.BFloat16, s_small, ComputeUse.Training, support).Type);
+        }
+    }
+
+    /// <summary>What CPUID says is what Linux says.</summary>
+    [TestMethod]
+    public void TheProcessorIsWhatLinuxTakesItFor()
+    {
+        const string Path = "/proc/cpuinfo";
+        TestData.Require(Path);
+        string? flags = File.ReadLines(Path).FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal));
+        if (flags is null)
+        {
+            Assert.Inconclusive($"{Path} lists no flags: this is no x64 processor.");
+        }
+
+        string[] words = flags!.Split(' ');
+        BFloat16Support expected = !words.Contains("avx512f") ? BFloat16Support.None
+            : words.Contains("amx_bf16") && words.Contains("amx_tile") ? BFloat16Support.Amx
+            : words.Contains("avx512_bf16") ? BFloat16Support.Avx512
+            : BFloat16Support.None;
+        Assert.AreEqual(expected, Processor.BFloat16);
+        Assert.AreEqual(words.Contains("avx512_fp16"), Processor.HasFloat16);
+    }
+
+    /// <summary>The tiny model's matrices are small on every processor.</summary>
+    [TestMethod]
+    public void TheLogSaysWhatWasChosenAndTheRunIsThatType()
+    {
+        Options options = TinyTask.Options();
+        options.MaxSteps = 3;
+
+        (double[] plain, List<string> before) = Losses(options);
+        options.ComputeType = WeightType.Auto;
+        (double[] auto, List<string> log) = Losses(options);
+
+        CollectionAssert.AreEqual(plain, auto);
+        Assert.DoesNotContain("ComputeType Auto", string.Join('\n', before));
+        Assert.ContainsSingle(line => line.StartsWith("ComputeType Auto: Float32, since ", StringComparison.Ordinal), log);
+    }
+
+    [TestMethod]
+    public void AModelIsLoadedInWhatAutoChooses()
+    {
+        var mlContext = new MLContext();
+        var log = new List<string>();
+        mlContext.Log += (_, message) => log.Add(Text(message));
+        using SorsaTransformer plain = mlContext.Sorsa().LoadModel(TestData.TinyLlama);
+        using SorsaTransformer model = mlContext.Sorsa().LoadModel(TestData.TinyLlama, computeType: WeightType.Auto);
+
+        Assert.AreEqual(ScalarType.Float32, model.Model.Network.Type);
+        Assert.AreEqual(plain.Generate("What is 1 + 1?"), model.Generate("What is 1 + 1?"));
+        Assert.ContainsSingle(line => line.StartsWith("ComputeType Auto: Float32, since ", StringComparison.Ordinal), log);
+    }
+
+    /// <summary>A file is the same everywhere, and a checkpoint of a run belongs to the type that was chosen.</summary>
+    [TestMethod]
+    public void AutoNamesNoTypeOfAFileAndNoRun()
+    {
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
+            () => new MLContext().Sorsa().FineTune(new Options { ModelFolder = TestData.TinyLlama, SavedType = WeightType.Auto }));
+        Assert.Contains("SavedType is Auto", error.Message);
+        Assert.Contains("Checkpoint", error.Message);
+
+        IReadOnlyDictionary<string, string> Run(WeightType asked, ScalarType chosen)
+        {
+            FineTuningSettings settings = new Options { ModelFolder = "folder", ComputeType = asked }.ToSettings();
+            return RunFingerprint.Of(settings, settings.Training, 1, [], [], "base", CPU, chosen).Run;
+        }
+
+        Assert.IsNull(RunIdentity.Difference(
+            Run(WeightType.Auto, ScalarType.BFloat16), Run(WeightType.BFloat16, ScalarType.BFloat16)));
+        Assert.Contains("ComputeType: the checkpoint has BFloat16, this training Float32", RunIdentity.Difference(
+            Run(WeightType.Auto, ScalarType.BFloat16), Run(WeightType.Auto, ScalarType.Float32))!);
+    }
+
+    /// <summary>Without what ML.NET puts before it: where it comes from, in square brackets.</summary>
+    private static string Text(LoggingEventArgs message) =>
+        message.Message[(message.Message.IndexOf(']', StringComparison.Ordinal) + 1)..].Trim();
+
+    private static (double[] Losses, List<string> Log) Losses(Options options)
+    {
+        var mlContext = new MLContext();
+        var log = new List<string>();
+        mlContext.Log += (_, message) => log.Add(Text(message));
+        using SorsaTransformer model = mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext));
+        return ([.. model.Training!.Losses], log);
+    }
+}
