@@ -288,7 +288,7 @@ public sealed class SorsaCatalog
 
     private ScalarType ChosenType(WeightType asked, ScalarType stored, DecoderSpec model, Device device)
     {
-        var choice = ComputeTypeChoice.Of(asked, stored, model, device, ComputeUse.Generation);
+        var choice = ComputeTypeChoice.Of(asked, stored, model, device, trainsEveryWeight: false);
         using IChannel log = _env.Register(nameof(LoadModel)).Start("Loading");
         choice.Tell(log);
         return choice.Type;

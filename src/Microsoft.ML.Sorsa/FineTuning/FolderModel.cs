@@ -201,7 +201,7 @@ internal sealed class FolderModel : IPretrainedModel
 
     private ComputeTypeChoice Choose(FineTuningSettings settings) => ComputeTypeChoice.Of(
         settings.ComputeType, _stored.StoredType, _stored.Config.Spec, Device,
-        settings.TrainsEveryWeight ? ComputeUse.TrainingOfEveryWeight : ComputeUse.Training);
+        settings.TrainsEveryWeight);
 
     private bool IsCpu => Device.type == TorchSharp.DeviceType.CPU;
 

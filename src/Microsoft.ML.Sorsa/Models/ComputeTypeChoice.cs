@@ -20,19 +20,19 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
     /// <param name="stored">What the checkpoint is stored in.</param>
     /// <param name="model">Its sizes.</param>
     /// <param name="device">Where it computes.</param>
-    /// <param name="use">What for.</param>
-    public static ComputeTypeChoice Of(WeightType asked, ScalarType stored, DecoderSpec model, Device device, ComputeUse use) =>
-        device.type == DeviceType.CPU ? OnCpu(asked, stored, model, use, Processor.BFloat16)
-        : asked == WeightType.Auto ? OnGpu(use, CudaRuntime.Capability(Math.Max(0, device.index)))
+    /// <param name="trainsEveryWeight">Every weight trains, not adapters alone or nothing.</param>
+    public static ComputeTypeChoice Of(WeightType asked, ScalarType stored, DecoderSpec model, Device device, bool trainsEveryWeight) =>
+        device.type == DeviceType.CPU ? OnCpu(asked, stored, model, trainsEveryWeight, Processor.BFloat16)
+        : asked == WeightType.Auto ? OnGpu(trainsEveryWeight, CudaRuntime.Capability(Math.Max(0, device.index)))
         : Given(asked.ToScalarType(stored), device);
 
     /// <summary>The same on a processor of this kind.</summary>
     public static ComputeTypeChoice OnCpu(
-        WeightType asked, ScalarType stored, DecoderSpec model, ComputeUse use, BFloat16Support support)
+        WeightType asked, ScalarType stored, DecoderSpec model, bool trainsEveryWeight, BFloat16Support support)
     {
         if (asked == WeightType.Auto)
         {
-            return Chosen(WhyNot(model, use, support) is { } why
+            return Chosen(WhyNot(model, trainsEveryWeight, support) is { } why
                 ? (ScalarType.Float32, why)
                 : (ScalarType.BFloat16, support == BFloat16Support.Amx
                     ? "the processor multiplies it with AMX (measured: a step takes 0.6 of Float32's time)"
@@ -78,8 +78,8 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
     }
 
     /// <summary>The choice on a card of this compute capability.</summary>
-    public static ComputeTypeChoice OnGpu(ComputeUse use, int? capability) => Chosen(
-        use == ComputeUse.TrainingOfEveryWeight ? (ScalarType.Float32, EveryWeight)
+    public static ComputeTypeChoice OnGpu(bool trainsEveryWeight, int? capability) => Chosen(
+        trainsEveryWeight ? (ScalarType.Float32, EveryWeight)
         : capability is null ? (ScalarType.Float32, "the card's compute capability cannot be told")
         : capability >= Ampere ? (ScalarType.BFloat16, "the card multiplies it itself")
         : (ScalarType.Float32, string.Create(
@@ -97,26 +97,11 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
     private static int LeastHiddenSize(BFloat16Support support) => support == BFloat16Support.Amx ? 512 : 256;
 
     /// <summary>Why not bfloat16, as the end of a sentence; null: it is faster.</summary>
-    private static string? WhyNot(DecoderSpec model, ComputeUse use, BFloat16Support support) =>
-        use == ComputeUse.TrainingOfEveryWeight ? EveryWeight
+    private static string? WhyNot(DecoderSpec model, bool trainsEveryWeight, BFloat16Support support) =>
+        trainsEveryWeight ? EveryWeight
         : support == BFloat16Support.Unknown ? "it was measured on x64 processors alone"
         : support == BFloat16Support.None ? "the processor has neither AMX nor AVX512-BF16, and multiplies BFloat16 several times slower"
         : model.HiddenSize < LeastHiddenSize(support) ? string.Create(CultureInfo.InvariantCulture,
             $"the model's hidden size is {model.HiddenSize}, and BFloat16 pays from {LeastHiddenSize(support)} on")
-        : use == ComputeUse.Generation && support == BFloat16Support.Avx512
-            ? "with AVX512-BF16 a single text is decoded more slowly in BFloat16 (measured: 0.85 of the tokens a second)"
         : null;
-}
-
-/// <summary>What a model computes for.</summary>
-internal enum ComputeUse
-{
-    /// <summary>Texts are continued: prompts are read, then token after token.</summary>
-    Generation,
-
-    /// <summary>Adapters train over frozen weights.</summary>
-    Training,
-
-    /// <summary>Every weight trains.</summary>
-    TrainingOfEveryWeight,
 }

@@ -8,7 +8,7 @@ using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Types;
 
-/// <summary>What Auto chooses, by processor, sizes and use; what is slow is said.</summary>
+/// <summary>What Auto chooses, by processor, sizes and method; what is slow is said.</summary>
 [TestClass]
 [TestCategory("Mixed")]
 public sealed class ComputeTypeTests
@@ -18,19 +18,17 @@ public sealed class ComputeTypeTests
     private static readonly DecoderSpec s_small = s_tiny with { HiddenSize = 576 };
 
     [TestMethod]
-    [DataRow(BFloat16Support.Amx, 576, nameof(ComputeUse.Training), true, "AMX")]
-    [DataRow(BFloat16Support.Amx, 576, nameof(ComputeUse.Generation), true, "AMX")]
-    [DataRow(BFloat16Support.Amx, 256, nameof(ComputeUse.Training), false, "hidden size is 256")]
-    [DataRow(BFloat16Support.Avx512, 256, nameof(ComputeUse.Training), true, "AVX512-BF16")]
-    [DataRow(BFloat16Support.Avx512, 128, nameof(ComputeUse.Training), false, "hidden size is 128")]
-    [DataRow(BFloat16Support.Avx512, 4096, nameof(ComputeUse.Generation), false, "a single text is decoded more slowly")]
-    [DataRow(BFloat16Support.None, 4096, nameof(ComputeUse.Training), false, "neither AMX nor AVX512-BF16")]
-    [DataRow(BFloat16Support.Unknown, 4096, nameof(ComputeUse.Training), false, "measured on x64 processors alone")]
-    [DataRow(BFloat16Support.Amx, 4096, nameof(ComputeUse.TrainingOfEveryWeight), false, "small steps are rounded away")]
-    public void AutoChoosesByProcessorSizesAndUse(object support, int hiddenSize, string use, bool isNarrow, string why)
+    [DataRow(BFloat16Support.Amx, 576, false, true, "AMX")]
+    [DataRow(BFloat16Support.Amx, 256, false, false, "hidden size is 256")]
+    [DataRow(BFloat16Support.Avx512, 256, false, true, "AVX512-BF16")]
+    [DataRow(BFloat16Support.Avx512, 128, false, false, "hidden size is 128")]
+    [DataRow(BFloat16Support.None, 4096, false, false, "neither AMX nor AVX512-BF16")]
+    [DataRow(BFloat16Support.Unknown, 4096, false, false, "measured on x64 processors alone")]
+    [DataRow(BFloat16Support.Amx, 4096, true, false, "small steps are rounded away")]
+    public void AutoChoosesByProcessorSizesAndMethod(object support, int hiddenSize, bool everyWeight, bool isNarrow, string why)
     {
         var choice = ComputeTypeChoice.OnCpu(
-            WeightType.Auto, ScalarType.Float16, s_tiny with { HiddenSize = hiddenSize }, Enum.Parse<ComputeUse>(use),
+            WeightType.Auto, ScalarType.Float16, s_tiny with { HiddenSize = hiddenSize }, everyWeight,
             (BFloat16Support)support);
 
         Assert.AreEqual(isNarrow ? ScalarType.BFloat16 : ScalarType.Float32, choice.Type);
@@ -46,7 +44,7 @@ public sealed class ComputeTypeTests
     [DataRow(7, false, ScalarType.Float32)]
     [DataRow(null, false, ScalarType.Float32)]
     public void OnAGpuItAsksForTheCapability(int? capability, bool everyWeight, ScalarType type) => Assert.AreEqual(
-        type, ComputeTypeChoice.OnGpu(everyWeight ? ComputeUse.TrainingOfEveryWeight : ComputeUse.Training, capability).Type);
+        type, ComputeTypeChoice.OnGpu(everyWeight, capability).Type);
 
     /// <summary>With figures, and what to do; where the processor is fast, or unknown, nothing is said.</summary>
     [TestMethod]
@@ -66,7 +64,7 @@ public sealed class ComputeTypeTests
             Assert.IsNull(ComputeTypeChoice.OnCpu(ScalarType.Float32, support).Remark);
             Assert.AreEqual(
                 ScalarType.BFloat16,
-                ComputeTypeChoice.OnCpu(WeightType.Checkpoint, ScalarType.BFloat16, s_small, ComputeUse.Training, support).Type);
+                ComputeTypeChoice.OnCpu(WeightType.Checkpoint, ScalarType.BFloat16, s_small, false, support).Type);
         }
     }
 
