@@ -23,15 +23,24 @@ namespace Microsoft.ML.Sorsa.Tests.Training;
 public sealed class BackwardTests
 {
     [TestMethod]
-    [DataRow(false)]
-    [DataRow(true)]
-    public void OnAThreadOfItsOwnItLeavesNoLiveTensors(bool checkpointing)
+    [DataRow(false, 0.0)]
+    [DataRow(false, 0.2)]
+    [DataRow(true, 0.0)]
+    [DataRow(true, 0.2)]
+    public void OnAThreadOfItsOwnItLeavesNoLiveTensors(bool checkpointing, double dropout)
     {
         using CausalLM model = TinyModel.Create(bias: true);
-        AdapterSet adapters = TinyModel.Adapt(model);
+        AdapterSet adapters = TinyModel.Adapt(model, dropout: dropout);
         model.GradientCheckpointing = checkpointing;
         model.train();
         using Batch batch = Batch.Of(TinyModel.Rows(3), 0, TestDevice.Current);
+
+        // The model keeps its rotary frequencies from its first forward on.
+        using (no_grad())
+        {
+            model.Hidden(batch.InputIds, batch.LabelPositions).Dispose();
+        }
+
         Collect();
         long before = Tensor.TotalCount;
         using (var pass = new BackwardPass())
