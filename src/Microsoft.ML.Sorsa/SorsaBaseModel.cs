@@ -2,6 +2,7 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
@@ -140,6 +141,11 @@ public sealed class SorsaBaseModel : IDisposable
         Same(settings.Training.AllowTf32, _settings.Training.AllowTf32, nameof(settings.Training.AllowTf32));
         Same(settings.SavedType, _settings.SavedType, nameof(settings.SavedType));
         Same(settings.MapWeights, _settings.MapWeights, nameof(settings.MapWeights));
+        OptionRange.Fit(
+            !settings.TrainsEveryWeight || _folder.ComputeType is not { IsNarrow: true },
+            nameof(settings.ComputeType), settings.ComputeType,
+            $"the model was opened in 16 bits, in which {settings.Method.Method} would lose small steps",
+            $"Open another model with {WeightType.Float32}");
         if (!hasValidationRows)
         {
             settings.Training.VerifyWithoutValidationRows();

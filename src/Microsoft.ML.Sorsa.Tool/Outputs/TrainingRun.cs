@@ -20,19 +20,18 @@ internal static class TrainingRun
         (options.Progress, options.CancellationToken) = (progress, session.CancellationToken);
         SorsaFineTuningTrainer trainer = session.Sorsa.FineTune(options);
         (IDataView train, IDataView? validation) = RowFile.Load(session.Context, settings);
-
-        // A prompt that is refused is refused before the training, and one model at a time is in memory.
-        string[] before = AnswersOfBase(session, settings);
-        var clock = Stopwatch.StartNew();
         try
         {
+            // A prompt that is refused is refused before the training, and one model at a time is in memory.
+            string[] before = AnswersOfBase(session, settings);
+            var clock = Stopwatch.StartNew();
             using SorsaTransformer model = progress.Show(() => validation is null ? trainer.Fit(train) : trainer.Fit(train, validation));
             double seconds = clock.Elapsed.TotalSeconds;
             JsonObject result = Report(progress, seconds);
             Save(model, HasAdapter(options), folder, result);
             string page = RunFolder.Report(folder);
             AnswerComparison[] answers =
-                [.. settings.Ask.Zip(before, (prompt, answer) => new AnswerComparison(prompt, answer, model.Generate(prompt)))];
+                [.. settings.Ask.Zip(before, (prompt, answer) => new AnswerComparison(prompt, answer, Answer(model, prompt, session)))];
             Output.Write(page, () => model.SaveReport(page, answers));
             result["report"] = page;
             session.Say($"model: {result["model"]!}");
@@ -77,8 +76,11 @@ internal static class TrainingRun
         using SorsaTransformer untrained = session.Sorsa.LoadModel(
             options.ModelFolder, promptTemplate: options.PromptTemplate, generation: options.Generation, computeType: options.ComputeType,
             mapWeights: options.MapWeights, maxPromptLength: options.MaxPromptLength);
-        return [.. settings.Ask.Select(prompt => untrained.Generate(prompt))];
+        return [.. settings.Ask.Select(prompt => Answer(untrained, prompt, session))];
     }
+
+    private static string Answer(SorsaTransformer model, string prompt, Session session) =>
+        string.Concat(model.Stream(prompt, session.CancellationToken));
 
     private static JsonObject Report(TrainingProgress progress, double seconds) => new()
     {

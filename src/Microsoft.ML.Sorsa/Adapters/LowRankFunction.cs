@@ -33,7 +33,7 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
     {
         var constants = new Constants(weight, bias, mask, isRead);
 
-        // Where libtorch's own gradients keep no more than these, they do: it need not call back into C#.
+        // Where libtorch's own gradients keep no more than the factors in x's type, they do: it need not call back into C#.
         return is_grad_enabled() && (weight is not PlainWeight || mask is not null || !isRead)
             ? Record(input, b, a, constants)
             : Compute(input, b, a, constants).Output;

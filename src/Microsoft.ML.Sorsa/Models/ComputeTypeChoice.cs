@@ -15,6 +15,9 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
     /// <summary>Cards from Ampere on multiply bfloat16 themselves.</summary>
     private const int Ampere = 8;
 
+    /// <summary>It has 16 bits, in which no weight can train.</summary>
+    public bool IsNarrow => Type is ScalarType.BFloat16 or ScalarType.Float16;
+
     /// <summary>What was asked for, or by processor and shapes where that was left to us.</summary>
     /// <param name="asked">The option.</param>
     /// <param name="stored">What the checkpoint is stored in.</param>

@@ -20,7 +20,9 @@ internal static partial class FewRowsProduct
     /// <summary>What a thread takes of W at a time, in values: some microseconds.</summary>
     private const long PartValues = 32 << 10;
 
-    /// <summary>Whether it is worth it, and allowed: there is no gradient of it.</summary>
+    /// <summary>
+    /// Whether it is worth it, and allowed: there is no gradient of it, and rows of many tokens may be computed again for one.
+    /// </summary>
     public static bool Fits(Tensor x, Tensor weight)
     {
         int most = weight.dtype switch
@@ -29,7 +31,9 @@ internal static partial class FewRowsProduct
             ScalarType.BFloat16 => MostRowsOfBFloat16,
             _ => 0,
         };
-        return x.dtype == weight.dtype && x.device_type == DeviceType.CPU && x.numel() <= most * weight.shape[1]
+        long inputs = weight.shape[1];
+        return x.dtype == weight.dtype && x.device_type == DeviceType.CPU && weight.device_type == DeviceType.CPU
+            && x.shape[^1] == inputs && inputs > 0 && x.numel() <= most * inputs && (x.dim() < 3 || x.shape[^2] == 1)
             && weight.is_contiguous() && !is_grad_enabled();
     }
 

@@ -22,12 +22,18 @@ internal static class ParallelParts
     /// <summary>Computes every part, and returns when all of them are there; a part may do so itself.</summary>
     /// <param name="count">How many.</param>
     /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
-    public static void Run(int count, Action<int> compute)
-    {
-        int others = Math.Min(get_num_threads(), count) - 1;
+    public static void Run(int count, Action<int> compute) => Run(count, compute, get_num_threads());
 
-        // Another caller has the threads: then this one's processor is its own.
-        if (others < 1 || !s_caller.TryEnter())
+    /// <inheritdoc cref="Run(int, Action{int})"/>
+    /// <param name="count">How many.</param>
+    /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
+    /// <param name="threads">How many compute, the caller among them.</param>
+    public static void Run(int count, Action<int> compute, int threads)
+    {
+        int others = Math.Min(threads, count) - 1;
+
+        // Another caller has the threads, or this one's own part: then this one's processor is its own.
+        if (others < 1 || s_caller.IsHeldByCurrentThread || !s_caller.TryEnter())
         {
             for (int part = 0; part < count; part++)
             {
@@ -43,11 +49,7 @@ internal static class ParallelParts
             var work = new Work(count, others, compute);
             Volatile.Write(ref s_work, work);
 
-            // Who falls asleep in between misses this work, and is woken for the next.
-            if (Interlocked.Exchange(ref s_sleeping, 0) is > 0 and int sleeping)
-            {
-                s_wake.Release(sleeping);
-            }
+            Wake(others);
 
             work.Take();
             work.AwaitAll();
@@ -55,6 +57,21 @@ internal static class ParallelParts
         finally
         {
             s_caller.Exit();
+        }
+    }
+
+    /// <summary>Who falls asleep in between misses this work, and is woken for the next.</summary>
+    private static void Wake(int wanted)
+    {
+        int sleeping = Interlocked.Exchange(ref s_sleeping, 0), woken = Math.Min(sleeping, wanted);
+        if (sleeping > woken)
+        {
+            Interlocked.Add(ref s_sleeping, sleeping - woken);
+        }
+
+        if (woken > 0)
+        {
+            s_wake.Release(woken);
         }
     }
 

@@ -185,7 +185,6 @@ public sealed class SorsaTruncatedSvdTests
         }
     }
 
-    /// <summary>A matrix made of known triplets.</summary>
     /// <summary>
     /// A card's form of the randomised decomposition, of spectra that fall and of such that hardly do, on whatever device.
     /// </summary>
@@ -265,6 +264,7 @@ public sealed class SorsaTruncatedSvdTests
     private static double Caught(Tensor weight, Tensor basis) =>
         basis.to(ScalarType.Float64).t().mm(weight.to(ScalarType.Float64)).square().sum().item<double>();
 
+    /// <summary>A matrix made of known triplets.</summary>
     private static (Tensor Weight, Tensor Left, double[] Spectrum, Tensor Right) Known(
         int rows, int columns, Func<int, double> value, ScalarType type)
     {

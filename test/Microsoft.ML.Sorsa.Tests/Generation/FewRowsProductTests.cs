@@ -79,6 +79,43 @@ public sealed class FewRowsProductTests
     }
 
     [TestMethod]
+    [DoNotParallelize]
+    public void TheBitsDoNotDependOnTheThreads()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor x = randn(5, 576), weight = randn(1536, 576), alone = FewRowsProduct.Compute(x, weight, null);
+        int threads = get_num_threads();
+        set_num_threads(4);
+        try
+        {
+            for (int run = 0; run < 200; run++)
+            {
+                using Tensor together = FewRowsProduct.Compute(x, weight, null);
+                Assert.IsTrue(together.equal(alone).all().item<bool>());
+            }
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+    }
+
+    /// <summary>Rows that are many tokens of one text may be computed again for a gradient, where there are gradients.</summary>
+    [TestMethod]
+    public void ItIsNotForTexts()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor weight = zeros(6, 4);
+
+        Assert.IsFalse(FewRowsProduct.Fits(zeros(1, 5, 4), weight));
+        Assert.IsTrue(FewRowsProduct.Fits(zeros(5, 1, 4), weight));
+        Assert.IsFalse(FewRowsProduct.Fits(zeros(2, 8), weight));
+        Assert.IsFalse(FewRowsProduct.Fits(zeros(2, 0), zeros(6, 0)));
+    }
+
+    [TestMethod]
     public void ItIsForFewRowsWithoutGradientsOnTheCpu()
     {
         using var scope = NewDisposeScope();

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.ML.Sorsa.Tensors;
 
 namespace Microsoft.ML.Sorsa.Tests.Generation;
@@ -6,6 +7,29 @@ namespace Microsoft.ML.Sorsa.Tests.Generation;
 [TestCategory("Generation")]
 public sealed class ParallelPartsTests
 {
+    /// <summary>Not libtorch's own number: tests have one thread.</summary>
+    private const int Threads = 4;
+
+    /// <summary>Not in every run: who is late leaves its part to the others.</summary>
+    [TestMethod]
+    public void SeveralThreadsCompute()
+    {
+        var seen = new ConcurrentDictionary<int, bool>();
+        for (int run = 0; run < 2000 && seen.Count < Threads; run++)
+        {
+            ParallelParts.Run(
+                16,
+                _ =>
+                {
+                    seen[Environment.CurrentManagedThreadId] = true;
+                    Thread.SpinWait(500);
+                },
+                Threads);
+        }
+
+        Assert.IsInRange(2, Threads, seen.Count);
+    }
+
     [TestMethod]
     [DataRow(0)]
     [DataRow(1)]
@@ -15,7 +39,7 @@ public sealed class ParallelPartsTests
     {
         var times = new int[count];
 
-        ParallelParts.Run(count, part => times[part]++);
+        ParallelParts.Run(count, part => times[part]++, Threads);
 
         Assert.IsTrue(times.All(time => time == 1));
     }
@@ -30,7 +54,7 @@ public sealed class ParallelPartsTests
         {
             for (int run = 0; run < Runs; run++)
             {
-                ParallelParts.Run(Parts, part => Interlocked.Add(ref sums[caller], part));
+                ParallelParts.Run(Parts, part => Interlocked.Add(ref sums[caller], part), Threads);
                 if (run % 50 == caller)
                 {
                     Thread.SpinWait(200_000);
@@ -48,7 +72,7 @@ public sealed class ParallelPartsTests
     public void PartsMayHavePartsThemselves()
     {
         int sum = 0;
-        ParallelParts.Run(5, _ => ParallelParts.Run(7, part => Interlocked.Add(ref sum, part)));
+        ParallelParts.Run(5, _ => ParallelParts.Run(7, part => Interlocked.Add(ref sum, part), Threads), Threads);
 
         Assert.AreEqual(5 * 21, sum);
     }

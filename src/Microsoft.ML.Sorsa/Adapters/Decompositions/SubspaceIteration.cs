@@ -44,8 +44,10 @@ internal static class SubspaceIteration
                 momentum = scope.MoveToOuter(Momentum(within));
             }
 
-            columns = scope.MoveToOuter(weight.mm(within) - (Product(before, inverse) * momentum));
-            before = scope.MoveToOuter(basis);
+            Tensor next = scope.MoveToOuter(weight.mm(within) - (Product(before, inverse) * momentum));
+            columns.Dispose();
+            before.Dispose();
+            (columns, before) = (next, scope.MoveToOuter(basis));
         }
 
         return columns;
