@@ -106,6 +106,11 @@ internal static class MpiProcess
             TinyTask.Row[] rows = special.ContainsKey("otherRows") ? TinyTask.Rows[1..] : TinyTask.Rows;
             IDataView data = mlContext.Data.LoadFromEnumerable(rows);
             SorsaFineTuningTrainer trainer = mlContext.Sorsa().FineTune(options);
+            if (special.ContainsKey("again"))
+            {
+                Assert.Throws<InvalidOperationException>(() => trainer.Fit(data).Dispose());
+            }
+
             using SorsaTransformer model = special.ContainsKey("validates")
                 ? trainer.Fit(data, mlContext.Data.LoadFromEnumerable(TinyTask.Rows[..5])) : trainer.Fit(data);
             result = Said() with
