@@ -139,7 +139,14 @@ internal sealed unsafe class MpiLibrary
 
         // Parts of Open MPI are loaded while it runs and look for its functions among what the process has: RTLD_NOW and RTLD_GLOBAL.
         const int NowGlobal = 0x102;
-        var open = (delegate* unmanaged<byte*, int, nint>)NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "dlopen");
+        const string Open = "dlopen";
+        if (!NativeLibrary.TryGetExport(NativeLibrary.Load("libc.so.6"), Open, out nint function))
+        {
+            // Before glibc 2.34.
+            function = NativeLibrary.GetExport(NativeLibrary.Load("libdl.so.2"), Open);
+        }
+
+        var open = (delegate* unmanaged<byte*, int, nint>)function;
         fixed (byte* file = Encoding.UTF8.GetBytes(name + '\0'))
         {
             library = open(file, NowGlobal);

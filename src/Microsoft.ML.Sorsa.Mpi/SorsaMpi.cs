@@ -93,7 +93,8 @@ public sealed class SorsaMpi : ITrainingRanks, IDisposable
     void ITrainingRanks.Broadcast(Span<byte> values)
     {
         const int Most = 1 << 28;
-        using Lock.Scope turn = Turn();
+        using Lock.Scope turn = _turn.EnterScope();
+        RequireAll();
         for (; values.Length > 0; values = values[Math.Min(Most, values.Length)..])
         {
             _library?.Broadcast(values[..Math.Min(Most, values.Length)]);
@@ -103,14 +104,16 @@ public sealed class SorsaMpi : ITrainingRanks, IDisposable
     /// <inheritdoc/>
     IReadOnlyList<byte[]> ITrainingRanks.Gather(ReadOnlySpan<byte> message)
     {
-        using Lock.Scope turn = Turn();
+        using Lock.Scope turn = _turn.EnterScope();
+        RequireAll();
         return Gather(message);
     }
 
     /// <inheritdoc/>
     void ITrainingRanks.Abort(string message)
     {
-        using Lock.Scope turn = Turn();
+        using Lock.Scope turn = _turn.EnterScope();
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Rank {Rank} of {Count} ends them all. {message}"));
         Console.Error.Flush();
         _library?.Abort(exitCode: 1);
@@ -144,7 +147,8 @@ public sealed class SorsaMpi : ITrainingRanks, IDisposable
     private void Sum<T>(Span<T> values)
         where T : unmanaged, INumber<T>
     {
-        using Lock.Scope turn = Turn();
+        using Lock.Scope turn = _turn.EnterScope();
+        RequireAll();
         if (Count == 1)
         {
             return;
@@ -191,10 +195,15 @@ public sealed class SorsaMpi : ITrainingRanks, IDisposable
         return [.. lengths.Select((length, rank) => all.AsSpan(longest * rank, length).ToArray())];
     }
 
-    private Lock.Scope Turn()
+    /// <summary>Nobody waits for a rank that will not come.</summary>
+    private void RequireAll()
     {
-        Lock.Scope turn = _turn.EnterScope();
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        return turn;
+        if (_isOver)
+        {
+            throw new InvalidOperationException(
+                "Another rank has left already: it disposed of its SorsaMpi, so that nothing can be trained together any more. Start all "
+                + "ranks again, and let each of them call Fit as often as the others.");
+        }
     }
 }

@@ -248,6 +248,12 @@ public sealed class SorsaExperiment
                 + "RunAsync takes a token. Leave them at their defaults.", nameof(trainer));
         }
 
+        if (trainer.Ranks is not null)
+        {
+            throw new ArgumentException("Ranks of the trainer is set; a trial trains in one process, and an experiment runs several trials "
+                + "at a time. Leave Ranks null, and start the program without mpirun.", nameof(trainer));
+        }
+
         if (trainer.ComputeType == WeightType.Auto)
         {
             throw new ArgumentException($"ComputeType of the trainer is {WeightType.Auto}, by which each machine may compute in another "

@@ -23,7 +23,6 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 {
     private readonly TrainingLog _log = new(channel, settings);
     private readonly TrainingGroup _group = new(settings.Ranks);
-    private readonly RankAgreement _agreement = new(settings.Ranks);
 
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
@@ -62,12 +61,12 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         {
             Exception error = ExhaustedMemory.Error(
                 settings, start.Device.ToString(), Estimate(train.Examples, validation?.Examples ?? []), failure);
-            _agreement.Fail(error);
+            _group.Agreement.Fail(error);
             throw error;
         }
         catch (Exception failure)
         {
-            _agreement.Fail(failure);
+            _group.Agreement.Fail(failure);
             throw;
         }
         finally
@@ -93,10 +92,11 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             settings.MethodSettings,
             new MethodRun(totalSteps, initialization, Decomposition ?? Decomposition.Drawn(initialization), training.Seed));
 
-        // Where several train together, the first writes for all, and all of them end at the same step.
+        // Where several train together, the first writes for all, and all of them end at the same step: the others, too, which need no
+        // folder, wait until it is written.
         using TrainingCheckpoints? checkpoints = _group.IsFirst && settings.Checkpoints is { } asked
             ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, _log.Warn) : null;
-        using EndRequest? endRequest = settings.Checkpoints is null ? null : new EndRequest();
+        using EndRequest? endRequest = settings.Checkpoints is null && _group.IsAlone ? null : new EndRequest();
         using TensorBoardLog? tensorBoard = _group.IsFirst && settings.TensorBoardFolder is { } folder
             ? new TensorBoardLog(folder, nameof(settings.TensorBoardFolder), _log.Warn) : null;
         using AdaptedModel model = start.Adapt(
@@ -112,7 +112,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         var steps = new List<SorsaTrainingProgress>();
         TrainedSteps trained = Train(
             model, checkpoints, endRequest, tensorBoard, plan, totalSteps, training, train, validation, steps.Add);
-        _agreement.Part();
+        _group.Agreement.Part();
 
         // In the log before anything is written: what a merge that fails was about.
         MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
@@ -210,7 +210,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
         if (!_group.IsAlone)
         {
-            _agreement.Meet(identity!);
+            _group.Agreement.Meet(identity!);
             _group.Send(state);
         }
 

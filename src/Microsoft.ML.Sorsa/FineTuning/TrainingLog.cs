@@ -57,7 +57,11 @@ internal sealed class TrainingLog(IChannel channel, FineTuningSettings settings)
     /// <summary>What is computed in, where there is something to say about it.</summary>
     public void Types(ComputeTypeChoice? choice, torch.Device device)
     {
-        choice?.Tell(channel);
+        if (_isFirst)
+        {
+            choice?.Tell(channel);
+        }
+
         if (settings.Training.AllowTf32 && device.type != DeviceType.CUDA)
         {
             Warn($"{nameof(settings.Training.AllowTf32)} has no effect on {device}: TF32 is a GPU's. Training goes on without it.");

@@ -26,8 +26,12 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
         }
 
         _isMet = true;
-        const string Library = nameof(Library);
-        var run = new Dictionary<string, string>(identity.Run, StringComparer.Ordinal) { [Library] = identity.Machine[Library] };
+        const string Library = nameof(Library), Device = nameof(Device);
+        var run = new Dictionary<string, string>(identity.Run, StringComparer.Ordinal)
+        {
+            [Library] = identity.Machine[Library],
+            [Device] = identity.Machine[Device],
+        };
         Dictionary<string, string>?[] said = Say(run);
         for (int rank = 0; rank < said.Length; rank++)
         {
@@ -53,10 +57,13 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
         _isTraining = true;
     }
 
-    /// <summary>From now on nobody waits for another.</summary>
+    /// <summary>
+    /// From now on nobody waits for another: training is at its end, or every rank is about to throw the same, by what all of them know.
+    /// </summary>
     public void Part() => _isTraining = false;
 
     /// <summary>Takes up that this rank has failed, before its error goes on to the caller.</summary>
+    /// <exception cref="AggregateException">The others cannot be told: the failure itself, and why not.</exception>
     public void Fail(Exception failure)
     {
         if (IsAlone)
@@ -64,20 +71,28 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
             return;
         }
 
+        try
+        {
+            Tell(failure);
+        }
+        catch (Exception untold)
+        {
+            throw new AggregateException("This rank has failed, and the others could not be told.", failure, untold);
+        }
+    }
+
+    private void Tell(Exception failure)
+    {
         if (!_isMet)
         {
             _isMet = true;
             _ = Say(new Dictionary<string, string>(StringComparer.Ordinal) { [Fault] = failure.Message });
         }
-        else if (_isTraining && !IsEverybodys(failure))
+        else if (_isTraining)
         {
             ranks!.Abort($"{failure.GetType().Name}: {failure.Message}");
         }
     }
-
-    /// <summary>A training that diverged or was cancelled ends on every rank, at the same step.</summary>
-    private static bool IsEverybodys(Exception failure) =>
-        failure is OperationCanceledException || failure.GetType() == typeof(ArithmeticException);
 
     private Dictionary<string, string>?[] Say(Dictionary<string, string> what) =>
         [.. ranks!.Gather(JsonSerializer.SerializeToUtf8Bytes(what)).Select(said =>

@@ -17,6 +17,9 @@ internal sealed class TrainingGroup(ITrainingRanks? ranks)
 
     public static TrainingGroup Alone { get; } = new(null);
 
+    /// <summary>What they do where one of them fails.</summary>
+    public RankAgreement Agreement { get; } = new(ranks);
+
     public int Count => ranks?.Count ?? 1;
 
     public int Rank => ranks?.Rank ?? 0;

@@ -92,6 +92,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             double? validationLoss = evaluates ? Validate(validate!) : null;
             if (!double.IsFinite((validationLoss ?? 0) + (orthonormality ?? 0)))
             {
+                Group.Agreement.Part();
                 throw Diverged(state.Step,
                     string.Create(CultureInfo.InvariantCulture, $"the validation loss is {validationLoss}, ‖UᵀU − I‖ {orthonormality}"));
             }
@@ -126,6 +127,9 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         Group.Send(state.Trained.Select(named => named.Value));
         Analyze(state, isLast: true, cancellationToken);
         Checkpoints?.Write(state);
+
+        // The training is whole: it is not cancelled any more.
+        EndWhereAsked(state, CancellationToken.None);
         state.Best.Restore();
         model.train(false);
     }
@@ -139,6 +143,11 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         if (!isCancelled && !isAsked)
         {
             return;
+        }
+
+        if (isCancelled)
+        {
+            Group.Agreement.Part();
         }
 
         Checkpoints?.Write(state);
@@ -264,6 +273,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
         if (step == 0 && broken is { Key: { } frozen, Value.requires_grad: false })
         {
             // Before the first update: nothing was trained yet.
+            Group.Agreement.Part();
             throw new ArithmeticException(string.Create(CultureInfo.InvariantCulture,
                 $"Training ended at step {step + 1}: the loss is {loss}, the gradient's norm {norm}; '{frozen}' holds such a value ")
                 + "itself, and it is not trained: the model's files are damaged. Nothing was saved. Fetch them again.");
@@ -274,6 +284,7 @@ internal sealed class TrainingLoop(ITrainedModel model, AdapterSet adapters, Tra
             : _trainable.FirstOrDefault(named => named.Value.grad is { } gradient && !IsFinite(gradient)).Key is { } first
                 ? $"the gradient of '{first}' is the first that is not finite"
                 : "every single gradient is finite, but their norm is not";
+        Group.Agreement.Part();
         throw Diverged(step + 1, string.Create(CultureInfo.InvariantCulture, $"the loss is {loss}, the gradient's norm {norm}; {matrix}"));
 
         static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();

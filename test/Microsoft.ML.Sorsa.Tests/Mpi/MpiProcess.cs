@@ -31,8 +31,6 @@ internal sealed record RankResult
     /// <summary>How often it was told of the progress.</summary>
     public int Reports { get; set; }
 
-    public int LogLines { get; set; }
-
     public string? Error { get; init; }
 }
 
@@ -74,7 +72,7 @@ internal static class MpiProcess
             }
         }
 
-        int reports = 0, lines = 0;
+        int reports = 0;
         options.Progress = new Listener(progress => reports++);
         if (special.TryGetValue("says", out string? says))
         {
@@ -102,10 +100,14 @@ internal static class MpiProcess
             }
 
             var mlContext = new MLContext();
-            mlContext.Log += (_, _) => lines++;
             TinyTask.Row[] rows = special.ContainsKey("otherRows") ? TinyTask.Rows[1..] : TinyTask.Rows;
             IDataView data = mlContext.Data.LoadFromEnumerable(rows);
             SorsaFineTuningTrainer trainer = mlContext.Sorsa().FineTune(options);
+            if (special.ContainsKey("again"))
+            {
+                Assert.Throws<InvalidOperationException>(() => trainer.Fit(data).Dispose());
+            }
+
             using SorsaTransformer model = special.ContainsKey("validates")
                 ? trainer.Fit(data, mlContext.Data.LoadFromEnumerable(TinyTask.Rows[..5])) : trainer.Fit(data);
             result = Said() with
@@ -120,7 +122,7 @@ internal static class MpiProcess
             result = Said() with { Error = $"{error.GetType().Name}: {error.Message}" };
         }
 
-        (result.Reports, result.LogLines) = (reports, lines);
+        result.Reports = reports;
         File.WriteAllText(Path.Combine(folder, $"rank-{mpi.Rank}.json"), JsonSerializer.Serialize(result));
         return result.Error is null ? 0 : 3;
 

@@ -96,14 +96,14 @@ public sealed class MpiTests
         Assert.IsTrue(SpinWait.SpinUntil(() => !ranks.Any(IsAlive), s_limit), "A rank is still there.");
     }
 
-    /// <summary>Told to end, all ranks finish the step that is under way, and the first writes it.</summary>
+    /// <summary>Told to end, all ranks finish the step that is under way, and the first, which alone has a folder, writes it.</summary>
     [TestMethod]
     public void TheStepUnderWayIsWrittenWhenMpirunIsToldToEnd()
     {
         using var folder = new TemporaryFolder();
         string checkpoints = folder.File("checkpoints");
         using Process process = MpiProcess.Start(
-            2, folder.Path, "NumberOfEpochs=100000", "says=step", $"CheckpointFolder={checkpoints}", "CheckpointSteps=1000000");
+            2, folder.Path, "NumberOfEpochs=100000", "says=step", $"0:CheckpointFolder={checkpoints}", "0:CheckpointSteps=1000000");
         Task<string> errors = process.StandardError.ReadToEndAsync();
         ReadUntil(process, "step 3");
 
@@ -184,6 +184,16 @@ public sealed class MpiTests
         Assert.HasCount(2, results);
         Assert.Contains(said, results[0].Error!);
         Assert.DoesNotContain(said, results[1].Error!);
+    }
+
+    /// <summary>It must not wait for one that has left for good.</summary>
+    [TestMethod]
+    public void ARankThatGoesOnAloneIsTold()
+    {
+        (int exitCode, _, RankResult[] results) = MpiProcess.Train(2, "1:leaves=1", "0:again=1");
+
+        Assert.AreEqual(3, exitCode);
+        Assert.Contains("Another rank has left already: it disposed of its SorsaMpi", results[0].Error!);
     }
 
     [TestMethod]

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
@@ -123,7 +124,7 @@ public sealed class RanksTests
             SorsaFineTuningTrainer.Options options = Small(FineTuningMethod.Lora);
             (options.Ranks, options.NumberOfEpochs, options.CheckpointFolder, options.CheckpointSteps) = (ranks, 1000, checkpoints, 100000);
             options.CancellationToken = ranks.Rank == cancelled ? cancellation.Token : default;
-            options.Progress = new Canceller(cancellation);
+            options.Progress = new AtStepThree(cancellation.Cancel);
             var mlContext = new MLContext();
             SorsaFineTuningTrainer trainer = mlContext.Sorsa().FineTune(options);
             return Assert.Throws<OperationCanceledException>(() => trainer.Fit(TinyTask.Data(mlContext)).Dispose()).Message;
@@ -149,6 +150,68 @@ public sealed class RanksTests
         });
 
         Assert.AreEqual(errors[0], errors[1]);
+    }
+
+    /// <summary>What the user's own code throws is one rank's, whatever its type: the others must not wait for it.</summary>
+    [TestMethod]
+    [DataRow(typeof(OperationCanceledException))]
+    [DataRow(typeof(ArithmeticException))]
+    public void AnErrorOfOneRanksProgressEndsThemAll(Type type)
+    {
+        var thrown = (Exception)Activator.CreateInstance(type)!;
+
+        AggregateException[] errors = ThreadRanks.Run(2, ranks =>
+        {
+            SorsaFineTuningTrainer.Options options = Small(FineTuningMethod.Lora);
+            (options.Ranks, options.Progress) = (ranks, new AtStepThree(() => throw thrown));
+            var mlContext = new MLContext();
+            SorsaFineTuningTrainer trainer = mlContext.Sorsa().FineTune(options);
+            return Assert.ThrowsExactly<AggregateException>(() => trainer.Fit(TinyTask.Data(mlContext)).Dispose());
+        });
+
+        Assert.AreSame(thrown, errors[0].InnerExceptions[0]);
+        Assert.StartsWith("Aborted by rank 0: ", errors[0].InnerExceptions[1].Message);
+    }
+
+    /// <summary>One whose GPU is missing would train on its CPU, and all wait for it.</summary>
+    [TestMethod]
+    public void RanksOnOtherKindsOfDevicesAreRefused()
+    {
+        string[] errors = ThreadRanks.Run(2, ranks =>
+        {
+            var identity = new RunIdentity(
+                new Dictionary<string, string>(),
+                new Dictionary<string, string> { ["Library"] = "1", ["Device"] = ranks.Rank == 0 ? "CUDA" : "CPU" });
+            return Assert.ThrowsExactly<InvalidOperationException>(() => new RankAgreement(ranks).Meet(identity)).Message;
+        });
+
+        Assert.AreEqual(errors[0], errors[1]);
+        Assert.Contains("Device: rank 0 has CUDA, rank 1 CPU", errors[0]);
+    }
+
+    /// <summary>All that is said of the training, why its type was chosen among it.</summary>
+    [TestMethod]
+    public void TheFirstRankAloneLogs()
+    {
+        List<string>[] logs = ThreadRanks.Run(2, ranks =>
+        {
+            SorsaFineTuningTrainer.Options options = Small(FineTuningMethod.Lora);
+            (options.Ranks, options.ComputeType) = (ranks, WeightType.Auto);
+            var mlContext = new MLContext();
+            var lines = new List<string>();
+            mlContext.Log += (_, line) =>
+            {
+                if (line.Kind is ChannelMessageKind.Info or ChannelMessageKind.Warning)
+                {
+                    lines.Add(line.RawMessage);
+                }
+            };
+            mlContext.Sorsa().FineTune(options).Fit(TinyTask.Data(mlContext)).Dispose();
+            return lines;
+        });
+
+        Assert.IsTrue(logs[0].Any(line => line.StartsWith("ComputeType Auto: ", StringComparison.Ordinal)), string.Join('\n', logs[0]));
+        Assert.IsEmpty(logs[1]);
     }
 
     /// <summary>A rank needs room for its share of a batch alone.</summary>
@@ -214,13 +277,13 @@ public sealed class RanksTests
     private sealed record Trained(double[] Losses, double[] ValidationLosses, int[] Logits);
 
     /// <summary>After the third step; it is the first rank's progress.</summary>
-    private sealed class Canceller(CancellationTokenSource cancellation) : IProgress<SorsaTrainingProgress>
+    private sealed class AtStepThree(Action act) : IProgress<SorsaTrainingProgress>
     {
         public void Report(SorsaTrainingProgress value)
         {
             if (value.Step == 3)
             {
-                cancellation.Cancel();
+                act();
             }
         }
     }

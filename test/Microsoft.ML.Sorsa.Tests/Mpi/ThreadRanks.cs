@@ -5,9 +5,10 @@ using Microsoft.ML.Sorsa.Training;
 namespace Microsoft.ML.Sorsa.Tests.Mpi;
 
 /// <summary>Ranks that are threads of one process: every call waits until all have made it.</summary>
-internal sealed class ThreadRanks
+internal sealed class ThreadRanks : IDisposable
 {
     private readonly Barrier _barrier;
+    private readonly CancellationTokenSource _abort = new();
     private readonly byte[][] _said;
 
     private ThreadRanks(int count) => (_barrier, _said) = (new Barrier(count), new byte[count][]);
@@ -15,11 +16,17 @@ internal sealed class ThreadRanks
     /// <summary>Runs something on so many ranks; an error of one of them is thrown.</summary>
     public static T[] Run<T>(int count, Func<ITrainingRanks, T> run)
     {
-        var ranks = new ThreadRanks(count);
+        using var ranks = new ThreadRanks(count);
         Task<T>[] all = [.. Enumerable.Range(0, count).Select(rank => Task.Factory.StartNew(
             () => run(new One(ranks, rank, count)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
         Task.WhenAll(all).GetAwaiter().GetResult();
         return [.. all.Select(one => one.Result)];
+    }
+
+    public void Dispose()
+    {
+        _barrier.Dispose();
+        _abort.Dispose();
     }
 
     private sealed class One(ThreadRanks ranks, int rank, int count) : ITrainingRanks
@@ -43,10 +50,15 @@ internal sealed class ThreadRanks
             return all;
         }
 
-        /// <summary>The barrier then has one less, and the others go on to an error.</summary>
-        public void Abort(string message) => throw new InvalidOperationException($"Aborted by rank {rank}: {message}");
+        /// <summary>Whoever waits for this one waits no longer.</summary>
+        public void Abort(string message)
+        {
+            ranks._abort.Cancel();
+            throw new InvalidOperationException($"Aborted by rank {rank}: {message}");
+        }
 
-        private void Wait() => Assert.IsTrue(ranks._barrier.SignalAndWait(TimeSpan.FromMinutes(2)), "A rank did not come.");
+        private void Wait() => Assert.IsTrue(
+            ranks._barrier.SignalAndWait(TimeSpan.FromMinutes(2), ranks._abort.Token), "A rank did not come.");
 
         private void Sum<T>(Span<T> values)
             where T : unmanaged, INumber<T>

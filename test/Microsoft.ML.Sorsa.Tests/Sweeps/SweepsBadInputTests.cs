@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Mpi;
 using Microsoft.ML.Sorsa.Sweeps;
 using static Microsoft.ML.Sorsa.SorsaFineTuningTrainer;
 
@@ -289,6 +290,18 @@ public sealed class SweepsBadInputTests
             "InvisibilityTimeout is 2.5; it must be from 3 seconds to a day.", new() { InvisibilityTimeout = TimeSpan.FromSeconds(2.5) });
         Refused(
             "InvisibilityTimeout is 172800; it must be from 3 seconds to a day.", new() { InvisibilityTimeout = TimeSpan.FromDays(2) });
+    }
+
+    [TestMethod]
+    public void RanksOfTheTrainersAreRefused()
+    {
+        using SorsaMpi mpi = SorsaMpi.Initialize();
+        Options trainer = SweepTask.Trainer;
+        trainer.Ranks = mpi;
+
+        Assert.Contains(
+            "Ranks of the trainer is set",
+            Assert.ThrowsExactly<ArgumentException>(() => SweepTask.Experiment.SetTrainer(trainer).Run()).Message);
     }
 
     [TestMethod]
