@@ -45,15 +45,16 @@ internal sealed record AdapterMemory
         long rank = settings.RankOrDefault, trained = rank * (shape.Out + shape.In);
         long casts = shape.IsNarrow ? trained * shape.TypeSize : 0;
 
-        // libtorch's own gradients keep the factors as they were multiplied; those by hand cast them anew.
-        bool keepsCasts = !settings.IsQuantized && settings.Dropout == 0;
+        // libtorch's own gradients keep the factors as they were multiplied; those by hand keep them as they are, and cast them anew.
+        bool keepsCasts = shape.IsNarrow && !settings.IsQuantized && settings.Dropout == 0;
+        long scaled = rank * shape.Out * AdaptedShape.TrainedSize;
         return new AdapterMemory
         {
             Trained = trained,
             Frozen = settings.IsQuantized ? FrozenForm.Nf4 : FrozenForm.Itself,
-            Factors = (rank * shape.Out * AdaptedShape.TrainedSize) + (keepsCasts ? casts : 0),
+            Factors = keepsCasts ? casts : scaled,
             PerToken = (rank + (settings.Dropout > 0 ? shape.In : 0)) * shape.TypeSize,
-            Working = (keepsCasts ? 0 : casts) + (settings.IsQuantized ? Nf4Weight.DenseWorking(shape) : 0),
+            Working = (keepsCasts ? scaled : casts) + (settings.IsQuantized ? Nf4Weight.DenseWorking(shape) : 0),
             Start = settings.IsQuantized ? Nf4Weight.QuantizingWorking(shape) : 0,
             Saved = trained * AdaptedShape.TrainedSize,
         };
