@@ -24,13 +24,17 @@ public sealed class MpiTests
     [TestInitialize]
     public void RequireMpi() => MpiProcess.RequireMpi();
 
+    /// <summary>
+    /// With a warm-up: AdamW's first steps divide each gradient by its own size, so that what rounds differently moves a weight as far as
+    /// what does not. Without one the largest difference seen is 1.2e-6 (docs/decisions/mpi.md).
+    /// </summary>
     [TestMethod]
     [SlowTest]
     [TestCategory(SlowTestAttribute.Category)]
     public void OtherNumbersOfRanksGiveTheSameLossesAndTheSameNumberTheSameBits()
     {
-        RankResult[] one = Trained(1, [.. s_long, "validates=1"]), two = Trained(2, [.. s_long, "validates=1"]);
-        RankResult[] again = Trained(2, [.. s_long, "validates=1"]), four = Trained(4, [.. s_long, "validates=1"]);
+        string[] arguments = [.. s_long, "validates=1", "WarmupRatio=0.25"];
+        RankResult[] one = Trained(1, arguments), two = Trained(2, arguments), again = Trained(2, arguments), four = Trained(4, arguments);
 
         Assert.HasCount(20, one[0].Losses);
         foreach (RankResult rank in two.Concat(four))
