@@ -48,9 +48,7 @@ internal static class ParallelParts
             Start(others);
             var work = new Work(count, others, compute);
             Volatile.Write(ref s_work, work);
-
             Wake(others);
-
             work.Take();
             work.AwaitAll();
         }
