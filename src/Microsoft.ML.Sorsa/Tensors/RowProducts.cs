@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.Sorsa.Tensors;
 
@@ -58,7 +59,10 @@ internal static unsafe class RowProducts<TWeight>
         return Sum(even + odd, w, x, i, inputs);
     }
 
-    /// <summary>What is loaded of W is used four times.</summary>
+    /// <summary>
+    /// What is loaded of W is used four times. The next row of W is asked for meanwhile: the processor's own guess of what comes next ends
+    /// where four other rows of x meet the same row of W.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FourRows(byte* w, float* x, long inputs, float* y, long outputs)
     {
@@ -68,6 +72,12 @@ internal static unsafe class RowProducts<TWeight>
         long i = 0;
         for (; i + Step <= inputs; i += Step)
         {
+            if (Sse.IsSupported)
+            {
+                // Behind W's end it does nothing.
+                Sse.Prefetch0(w + ((inputs + i) * TWeight.Size));
+            }
+
             (Vector<float> w0, Vector<float> w1) = TWeight.Load(w + (i * TWeight.Size));
             long next = i + Vector<float>.Count;
             evenA = Vector.MultiplyAddEstimate(w0, Vector.Load(a + i), evenA);
