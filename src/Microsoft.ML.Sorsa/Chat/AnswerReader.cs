@@ -16,7 +16,8 @@ internal sealed class AnswerReader(ToolFormat? format, bool several)
 
     private readonly StringBuilder _held = new();
     private readonly List<ChatToolCall> _calls = [];
-    private bool _isInCall, _hasText;
+    private bool _isInCall;
+    private bool _hasText;      // Since the last call.
 
     /// <summary>What of the answer is text for certain and was not given yet.</summary>
     public string Push(string piece)
@@ -64,8 +65,8 @@ internal sealed class AnswerReader(ToolFormat? format, bool several)
         string before = held[..at];
         if (_isInCall)
         {
-            // The line break in front of a call is the template's.
-            before = string.IsNullOrWhiteSpace(before) ? "" : before.EndsWith('\n') ? before[..^1] : before;
+            // The line break in front of a call is the template's, and so is all white space where there is no text.
+            before = !_hasText && string.IsNullOrWhiteSpace(before) ? "" : before.EndsWith('\n') ? before[..^1] : before;
         }
 
         Give(text, before, taken: at);
@@ -90,6 +91,7 @@ internal sealed class AnswerReader(ToolFormat? format, bool several)
                 _calls.AddRange(calls ?? []);
                 _isInCall = false;
                 Give(text, calls is null ? held[..end] : "", taken: end);
+                _hasText = calls is null;
                 return true;
             }
 
