@@ -19,9 +19,12 @@ internal static class ScriptedChat
     }
 
     /// <summary>The same over the bundled model's tokenizer with one of the known chat templates.</summary>
-    public static SharedModel OfTemplate(string name, params string[] answers)
+    public static SharedModel OfTemplate(string name, params string[] answers) =>
+        OfTemplate(TextTokenizer.Load(TestData.TinyLlama), name, answers);
+
+    /// <summary>The same over any tokenizer.</summary>
+    public static SharedModel OfTemplate(TextTokenizer tokenizer, string name, params string[] answers)
     {
-        TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
         int[] script = [.. answers.SelectMany(answer =>
             tokenizer.Encode(answer, addSpecialTokens: false).Append(tokenizer.EosTokenId!.Value))];
         var prompts = new PromptEncoder(

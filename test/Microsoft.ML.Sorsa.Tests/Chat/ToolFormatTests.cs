@@ -2,6 +2,7 @@ using Microsoft.Extensions.AI;
 using Microsoft.ML.Sorsa.Chat;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Data.Chat;
+using Microsoft.ML.Sorsa.Tests.Tokenization;
 using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Chat;
@@ -53,6 +54,26 @@ public sealed class ToolFormatTests
         Assert.DoesNotContain("get_weather", response.Text);
         Assert.AreEqual(ChatFinishReason.Stop, response.FinishReason);
         Assert.IsTrue(updates.Any(update => update.FinishReason == ChatFinishReason.ToolCalls));
+    }
+
+    /// <summary>Marks that are special tokens of the tokenizer are left out of texts, and are seen all the same.</summary>
+    [TestMethod]
+    [DataRow("llama-3.1-instruct", "<|python_tag|>" + LlamaCall, "<|python_tag|>")]
+    [DataRow("mistral-nemo-instruct", MistralCall, "[TOOL_CALLS]")]
+    [DataRow("qwen3", "I look.\n" + QwenCall, "<tool_call>", "</tool_call>")]
+    public async Task MarksMayBeSpecialTokens(string template, string answer, params string[] marks)
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(EditedTokenizer.With(TokenizerFiles.TokenizerJson, [.. marks.Select((mark, at) =>
+            ($"added_tokens.{4 + at}", (string?)$$"""{"id": {{1024 + at}}, "content": "{{mark}}", "special": true}"""))]));
+        Assert.IsTrue(marks.All(mark => tokenizer.Encode(answer, addSpecialTokens: false).Count(id => id == tokenizer.Find(mark)) == 1));
+        using var client = new SorsaChatClient(
+            ScriptedChat.OfTemplate(tokenizer, template, answer), new object(), new SorsaChatOptions());
+
+        ChatResponse response = await client.GetResponseAsync(
+            "Weather?", new() { Tools = [AIFunctionFactory.Create(() => 1, "get_weather")], MaxOutputTokens = 300 });
+
+        Assert.AreEqual("get_weather", response.Messages.Single().Contents.OfType<FunctionCallContent>().Single().Name);
+        Assert.AreEqual(template == "qwen3" ? "I look." : "", response.Text);
     }
 
     /// <summary>What a model wrote when it called is what the next prompt shows it, so that keys and values of it hold.</summary>
@@ -134,7 +155,9 @@ public sealed class ToolFormatTests
         using SorsaChatClient client = Client(template, call, call);
         ChatOptions options = new()
         {
-            Tools = [AIFunctionFactory.Create(() => 1, "get_weather")], ToolMode = ChatToolMode.None, MaxOutputTokens = 300,
+            Tools = [AIFunctionFactory.Create(() => 1, "get_weather")],
+            ToolMode = ChatToolMode.None,
+            MaxOutputTokens = 300,
         };
 
         ChatResponse none = await client.GetResponseAsync("Weather?", options);
