@@ -57,7 +57,7 @@ internal static class ConversationReader
                     calls.Add(new ChatToolCall(call.CallId, call.Name, Serialize(call.Arguments ?? new Dictionary<string, object?>())));
                     break;
                 case FunctionResultContent result:
-                    results.Add(new TemplateMessage(message.Role.Value, Text(result)) { ToolCallId = result.CallId });
+                    results.Add(Read(message.Role, result));
                     break;
 
                 // What the model thought, or what a message cost, is no part of what it reads.
@@ -81,14 +81,20 @@ internal static class ConversationReader
         }
     }
 
-    private static string Text(FunctionResultContent result) => result switch
+    private static TemplateMessage Read(ChatRole role, FunctionResultContent result)
     {
-        { Exception: { } error } => $"Error: {error.Message}",
-        { Result: null } => "null",
-        { Result: string text } => text,
-        { Result: JsonElement { ValueKind: JsonValueKind.String } text } => text.GetString()!,
-        { Result: { } value } => JinjaJson.Write(Serialize(value)),
-    };
+        (string text, JsonElement? value) = result switch
+        {
+            { Exception: { } error } => ($"Error: {error.Message}", null),
+            { Result: string words } => (words, null),
+            { Result: null } => Value(JsonSerializer.SerializeToElement<object?>(null, AIJsonUtilities.DefaultOptions)),
+            { Result: { } other } => Value(Serialize(other)),
+        };
+        return new TemplateMessage(role.Value, text) { ToolCallId = result.CallId, Result = value };
+
+        static (string, JsonElement?) Value(JsonElement value) =>
+            value.ValueKind == JsonValueKind.String ? (value.GetString()!, null) : (JinjaJson.Write(value), value);
+    }
 
     private static JsonElement Serialize(object value) =>
         JsonSerializer.SerializeToElement(value, AIJsonUtilities.DefaultOptions.GetTypeInfo(value.GetType()));

@@ -31,7 +31,9 @@ internal sealed class SorsaChatClient : IChatClient
             ?? (model.TemplateIsDefault && model.Prompts.Tokenizer.ChatTemplateText is not null
                 ? PromptTemplate.Chat
                 : model.Prompts.Template);
-        _prompts = new PromptEncoder(model.Prompts.Tokenizer, template);
+        _prompts = template == model.Prompts.Template && model.Prompts.MaxLength is null
+            ? model.Prompts
+            : new PromptEncoder(model.Prompts.Tokenizer, template);
         _generator = new TextGenerator(model.Model, _prompts, model.Generation);
         _batching = new ContinuousBatching(model, options.BatchSize, options.KeptTokens, typeof(SorsaChatClient));
         _metadata = new ChatClientMetadata("sorsa", providerUri: null, options.ModelId);
@@ -55,7 +57,7 @@ internal sealed class SorsaChatClient : IChatClient
         int[] prompt = Encode(messages, options?.Instructions, tools);
         TextGenerator generator = _generator.With(generation);
         return Stream(
-            () => generator.CreateRow(prompt, seed: seed, shown: format?.Openings),
+            () => generator.CreateRow(prompt, seed: seed, shown: format?.Marks),
             () => new AnswerReader(format, options?.AllowMultipleToolCalls ?? true), adapter, cancellationToken);
     }
 
@@ -138,7 +140,9 @@ internal sealed class SorsaChatClient : IChatClient
         {
             throw new NotSupportedException(
                 $"ChatOptions.Tools has {NameList.Join([.. tools.Select(tool => tool.Name)])}, and {TemplateName} has no place for tools. "
-                + $"Leave them out, or use a model whose template has: {string.Join(", ", ChatTemplate.WithTools)}.");
+                + (ChatTemplate.Find(_prompts.Tokenizer.ChatTemplateText) is { Tools: not null, Name: { } own }
+                    ? $"That of its tokenizer, {own}, has: set SorsaChatOptions.Template to PromptTemplate.Chat, or leave them out."
+                    : $"Leave them out, or use a model whose template has: {string.Join(", ", ChatTemplate.WithTools)}."));
         }
 
         return options.ToolMode is not RequiredChatToolMode ? ConversationReader.Tools(tools) : throw new NotSupportedException(

@@ -14,18 +14,20 @@ internal sealed class PromptEncoder
     /// <param name="tokenizer">The model's.</param>
     /// <param name="template">What stands around a prompt.</param>
     /// <param name="maxPromptLength">Tokens of a prompt, its template and BOS included, before it is cut; null: it is not cut.</param>
+    /// <param name="chat">The chat template; null: the tokenizer's.</param>
     /// <exception cref="NotSupportedException">
     /// The template is the tokenizer's chat template, and that is not a known one; the tokenizer cannot split special tokens.
     /// </exception>
     /// <exception cref="ArgumentException">
     /// The template is the tokenizer's chat template, and it has none; the template leaves no room for a prompt.
     /// </exception>
-    public PromptEncoder(ITextTokenizer tokenizer, PromptTemplate template, int? maxPromptLength = null)
+    public PromptEncoder(ITextTokenizer tokenizer, PromptTemplate template, int? maxPromptLength = null, ChatTemplate? chat = null)
     {
         Tokenizer = tokenizer;
         Template = template;
         MaxLength = maxPromptLength;
-        _chat = template.RendersSpecialTokens && tokenizer.ChatTemplateText is { } text ? ChatTemplate.FromText(text) : null;
+        _chat = !template.RendersSpecialTokens ? null
+            : chat ?? (tokenizer.ChatTemplateText is { } text ? ChatTemplate.FromText(text) : null);
         EndOfTurnId = template.EndOfTurn(_chat) is { } end ? tokenizer.Find(end) : null;
 
         // A template that cannot be applied is refused here, before any work, and not at the first row.

@@ -40,8 +40,8 @@ public sealed record PromptTemplate
     /// answer ends the responses that are learnt.
     /// </summary>
     /// <remarks>
-    /// Only the well-known templates can be rendered (SmolLM2, Llama 2 and 3, Mistral v0.1 and v0.3, TinyLlama, ChatML): loading
-    /// another fails with an error that names them. Use <see cref="Format"/> there.
+    /// Only the well-known templates can be rendered (SmolLM2, ChatML, Llama 2 to 3.3, Mistral v0.1, v0.3 and Nemo, Qwen2.5 and 3,
+    /// TinyLlama): loading another fails with an error that names them. Use <see cref="Format"/> there.
     /// </remarks>
     public static PromptTemplate Chat { get; } = new((string?)null);
 

@@ -32,7 +32,8 @@ public sealed class ChatBadInputTests
         [new ChatOptions { RawRepresentationFactory = _ => "a" }, "System.String", "takes GenerationOptions"],
         [
             new ChatOptions { Tools = [AIFunctionFactory.Create(() => 1, "count")] }, "has count",
-            "use a model whose template has: mistral-instruct-v0.3",
+            "use a model whose template has: llama-3.1-instruct, llama-3.2-instruct, mistral-instruct-v0.3, mistral-nemo-instruct, "
+                + "qwen2.5-instruct, qwen2.5-instruct-2024-09, qwen3, qwen3-thinking-2507",
         ],
     ];
 
@@ -149,6 +150,22 @@ public sealed class ChatBadInputTests
 
         Assert.Contains("DataContent", message);
         Assert.Contains("the model reads text alone", message);
+    }
+
+    /// <summary>Where the tokenizer's own template has tools, and another one is in use, that is the remedy.</summary>
+    [TestMethod]
+    public void ToolsOverAFormatAreRefusedWithTheTemplateThatHasThem()
+    {
+        using var folder = new TemporaryFolder();
+        string path = TemplateFolder.Create(folder.Path, "qwen3");
+        using var client = new SorsaChatClient(
+            ScriptedChat.Of(path, PromptTemplate.Format("{prompt}"), "a"), new object(), new SorsaChatOptions());
+
+        string message = Assert.ThrowsExactly<NotSupportedException>(() => client.GetStreamingResponseAsync(
+            "a", new() { Tools = [AIFunctionFactory.Create(() => 1, "count")] })).Message;
+
+        Assert.Contains("has count, and the model's prompt template has no place for tools", message);
+        Assert.Contains("That of its tokenizer, qwen3, has: set SorsaChatOptions.Template to PromptTemplate.Chat", message);
     }
 
     [TestMethod]

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Data.Chat;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Tests.Cases;
 using Microsoft.ML.Sorsa.Tokenization;
@@ -15,6 +16,22 @@ internal static class ScriptedChat
         int[] script = [.. answers.SelectMany(answer =>
             tokenizer.Encode(answer, addSpecialTokens: false).Append(tokenizer.EosTokenId!.Value))];
         return Of(new ScriptedModel(tokenizer.VocabularySize, script), tokenizer, template);
+    }
+
+    /// <summary>The same over the bundled model's tokenizer with one of the known chat templates.</summary>
+    public static SharedModel OfTemplate(string name, params string[] answers) =>
+        OfTemplate(TextTokenizer.Load(TestData.TinyLlama), name, answers);
+
+    /// <summary>The same over any tokenizer.</summary>
+    public static SharedModel OfTemplate(TextTokenizer tokenizer, string name, params string[] answers)
+    {
+        int[] script = [.. answers.SelectMany(answer =>
+            tokenizer.Encode(answer, addSpecialTokens: false).Append(tokenizer.EosTokenId!.Value))];
+        var prompts = new PromptEncoder(
+            tokenizer, PromptTemplate.Chat, chat: ChatTemplate.Known.Single(template => template.Name == name));
+        return new SharedModel(
+            new ScriptedModel(tokenizer.VocabularySize, script), prompts, new GenerationOptions(), TemplateIsDefault: false,
+            () => ([], null), (_, act) => act());
     }
 
     /// <summary>Any model behind a tokenizer, without adapters.</summary>

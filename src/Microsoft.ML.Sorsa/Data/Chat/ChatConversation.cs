@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace Microsoft.ML.Sorsa.Data.Chat;
 
@@ -41,13 +42,29 @@ internal sealed record ChatMessage(string Role, string Content)
 
     /// <summary>The call that a tool's message is the result of; null: it is none, or has none.</summary>
     public string? ToolCallId { get; init; }
+
+    /// <summary>What a tool gave, where that is no text; <see cref="Content"/> is it as JSON.</summary>
+    public JsonElement? Result { get; init; }
 }
 
 /// <summary>Something that a model may call.</summary>
 /// <param name="Name">By which it is called.</param>
 /// <param name="Description">What it does.</param>
 /// <param name="Parameters">What it takes, as a JSON schema.</param>
-internal sealed record ChatTool(string Name, string Description, JsonElement Parameters);
+internal sealed record ChatTool(string Name, string Description, JsonElement Parameters)
+{
+    /// <summary>As transformers hands tools to a template.</summary>
+    public JsonElement ToJson() => JsonSerializer.SerializeToElement(new JsonObject
+    {
+        ["type"] = "function",
+        ["function"] = new JsonObject
+        {
+            ["name"] = Name,
+            ["description"] = Description,
+            ["parameters"] = JsonSerializer.SerializeToNode(Parameters),
+        },
+    });
+}
 
 /// <summary>A call of a tool.</summary>
 /// <param name="Id">What its result is known by; null: the model gave it none.</param>

@@ -44,7 +44,7 @@ internal static class ZephyrFormat
     }
 }
 
-/// <summary>The instruction formats of Llama 2 and Llama 3.</summary>
+/// <summary>The instruction formats of Llama 2, 3 and 3.1.</summary>
 internal static class LlamaFormat
 {
     /// <summary>Ends every message of Llama 3.</summary>
@@ -93,6 +93,37 @@ internal static class LlamaFormat
         return text.Append(chat.AddGenerationPrompt ? Header("assistant") : "");
     }
 
+    /// <summary>
+    /// Llama 3.1 to 3.3: a system message in any case, with dates in front of it. That of today is the one that the template has where
+    /// nobody says another: the same conversation is the same text every day.
+    /// </summary>
+    public static TemplatedText Llama31(ChatConversation chat)
+    {
+        TemplatedText text = new TemplatedText().Append(chat.BosToken).Append(Header("system"))
+            .Append(chat.Tools.Count > 0 ? "Environment: ipython\n" : "")
+            .Append("Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n")
+            .AppendContent(JinjaText.Strip(chat.SystemMessage ?? "")).Append(EndOfTurn);
+        IEnumerable<ChatMessage> turns = chat.Turns;
+        if (chat.Tools.Count > 0)
+        {
+            ChatMessage first = turns.FirstOrDefault() ?? throw new InvalidDataException(
+                "Cannot put tools in the first user message when there's no first user message!");
+            text.Append(Header("user")).Append(LlamaTools.Offer(chat.Tools))
+                .AppendContent(JinjaText.Strip(first.Content)).Append(EndOfTurn);
+            turns = turns.Skip(1);
+        }
+
+        foreach (ChatMessage message in turns)
+        {
+            _ = message.ToolCalls.Count > 0 ? text.Append(Header("assistant")).Append(LlamaTools.Call(message))
+                : message.Role is "tool" or "ipython" ? text.Append(Header("ipython")).AppendContent(LlamaTools.Result(message))
+                : text.Append(Header(message.Role)).AppendContent(JinjaText.Strip(message.Content));
+            text.Append(EndOfTurn);
+        }
+
+        return text.Append(chat.AddGenerationPrompt ? Header("assistant") : "");
+    }
+
     private static string Header(string role) => $"<|start_header_id|>{role}<|end_header_id|>\n\n";
 
     /// <summary>The template strips both together: of a message that is blank the newlines between them go, too.</summary>
@@ -113,7 +144,7 @@ internal static class LlamaFormat
     }
 }
 
-/// <summary>The instruction formats of Mistral 7B; neither has a generation prompt.</summary>
+/// <summary>The instruction formats of Mistral; none has a generation prompt.</summary>
 internal static class MistralFormat
 {
     /// <summary>v0.1: user and assistant in turn, no system message.</summary>
@@ -143,8 +174,14 @@ internal static class MistralFormat
     /// v0.3: the system message stands before the last user message, and only if the conversation ends with that; what may be called stands
     /// before the last user message and any that says the same. Calls of tools and their results do not count as turns.
     /// </summary>
-    public static TemplatedText V03(ChatConversation chat)
+    public static TemplatedText V03(ChatConversation chat) => Render(chat, " ");
+
+    /// <summary>Nemo: as v0.3, without blanks behind the marks, and answers are left as they are.</summary>
+    public static TemplatedText Nemo(ChatConversation chat) => Render(chat, "");
+
+    private static TemplatedText Render(ChatConversation chat, string space)
     {
+        var tools = new MistralTools(space);
         IReadOnlyList<ChatMessage> turns = chat.Turns;
         bool user = true;
         foreach (ChatMessage turn in turns.Where(turn => !IsToolResult(turn) && turn.ToolCalls.Count == 0))
@@ -165,17 +202,18 @@ internal static class MistralFormat
             string content = turns[i].Content;
             if (turns[i].Role == "user" && chat.Tools.Count > 0 && content == lastUser)
             {
-                text.Append(MistralTools.Offer(chat.Tools));
+                text.Append(tools.Offer(chat.Tools));
             }
 
             _ = turns[i].Role switch
             {
                 "user" when i == turns.Count - 1 && chat.SystemMessage is { } system =>
-                    text.Append("[INST] ").AppendContent(system).Append("\n\n").AppendContent(content).Append("[/INST]"),
-                "user" => text.Append("[INST] ").AppendContent(content).Append("[/INST]"),
-                _ when turns[i].ToolCalls.Count > 0 => text.Append(MistralTools.Calls(turns[i], chat.RequiredEosToken)),
-                "assistant" => text.Append(" ").AppendContent(JinjaText.Strip(content)).Append(chat.RequiredEosToken),
-                _ when IsToolResult(turns[i]) => text.Append(MistralTools.Result(turns[i])),
+                    text.Append($"[INST]{space}").AppendContent(system).Append("\n\n").AppendContent(content).Append("[/INST]"),
+                "user" => text.Append($"[INST]{space}").AppendContent(content).Append("[/INST]"),
+                _ when turns[i].ToolCalls.Count > 0 => text.Append(tools.Calls(turns[i], chat.RequiredEosToken)),
+                "assistant" => text.Append(space).AppendContent(space.Length > 0 ? JinjaText.Strip(content) : content)
+                    .Append(chat.RequiredEosToken),
+                _ when IsToolResult(turns[i]) => text.Append(tools.Result(turns[i])),
                 _ => throw new InvalidDataException(
                     "Only user and assistant roles are supported, with the exception of an initial optional system message!"),
             };

@@ -10,36 +10,81 @@ namespace Microsoft.ML.Sorsa.Data.Chat;
 /// </summary>
 internal sealed class ChatTemplate
 {
-    private static readonly ChatTemplate[] Known =
+    /// <summary>All that are recognised.</summary>
+    public static IReadOnlyList<ChatTemplate> Known { get; } =
     [
-        new("chatml", "fcf7a096fe99a48fd9ad2b250bf9237e96e8f48bffec1c7ea4d3f225176cd40e", ChatMLFormat.Plain,
-            ChatMLFormat.EndOfTurn),
-        new("llama-2-chat", "e8d5b5a546d3f19df16a5320c614fab05bdc4edd50e850f1afd947b503ea41cf", LlamaFormat.Llama2),
-        new("llama-3-instruct", "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122", LlamaFormat.Llama3,
-            LlamaFormat.EndOfTurn),
-        new("mistral-instruct-v0.1", "7e995b379ec01747807246483647cd99030abf331653f1119e16d7ac041a3495", MistralFormat.V01),
-        new("mistral-instruct-v0.3", "cafb64e0e9e5fd2503054b3479593fae39cbdfd52338ce8af9bb4664a8eb05bd", MistralFormat.V03,
-            tools: MistralTools.Format),
-        new("smollm2-instruct", "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", ChatMLFormat.SmolLM2,
-            ChatMLFormat.EndOfTurn),
-        new("tinyllama-chat", "66291cf0045c2425a3a667cf3cbb7af2b11f09e025c02f97245323ab79119362", ZephyrFormat.TinyLlama),
+        new("chatml", ChatMLFormat.Plain, "fcf7a096fe99a48fd9ad2b250bf9237e96e8f48bffec1c7ea4d3f225176cd40e")
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+        },
+        new("llama-2-chat", LlamaFormat.Llama2, "e8d5b5a546d3f19df16a5320c614fab05bdc4edd50e850f1afd947b503ea41cf"),
+        new("llama-3-instruct", LlamaFormat.Llama3, "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122")
+        {
+            EndOfTurn = LlamaFormat.EndOfTurn,
+        },
+        new("llama-3.1-instruct", LlamaFormat.Llama31, "93c0e9aa3629bbd77e68dbc0f5621f6e6b23aa8d74b932595cdb8d64684526d7")
+        {
+            EndOfTurn = LlamaFormat.EndOfTurn,
+            Tools = LlamaTools.Format,
+        },
+        new("llama-3.2-instruct", LlamaFormat.Llama31, "d82792f95932f1c9cef5c4bd992f171225e3bf8c7b609b4557c9e1ec96be819f")
+        {
+            EndOfTurn = LlamaFormat.EndOfTurn,
+            Tools = LlamaTools.Format,
+        },
+        new("mistral-instruct-v0.1", MistralFormat.V01, "7e995b379ec01747807246483647cd99030abf331653f1119e16d7ac041a3495"),
+        new("mistral-instruct-v0.3", MistralFormat.V03, "cafb64e0e9e5fd2503054b3479593fae39cbdfd52338ce8af9bb4664a8eb05bd")
+        {
+            Tools = MistralTools.Format,
+        },
+        new("mistral-nemo-instruct", MistralFormat.Nemo,
+            "e7deee034838db2bfc7487788a3013d8a307ab69f72f3c54a85f06fd76007d4e",
+            "c7a94f505398612940c13ee95070d0d152bcb7b4afbd74a06ff148a82a02851c")
+        {
+            Tools = MistralTools.Format,
+        },
+        new("qwen2.5-instruct", QwenFormat.V25, "55b2f4a26ac9ee719330a61a0c39d9e538b0e9322212f048326318cff4f8674a")
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+            Tools = QwenTools.Format,
+        },
+        new("qwen2.5-instruct-2024-09", QwenFormat.V25TwoBraces, "4e9918361c284a93880606d182d64da6a9fe97cdc1f5c5a78c1c8840444246fc")
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+            Tools = QwenTools.Format,
+        },
+        new("qwen3", QwenFormat.V3,
+            "a55ee1b1660128b7098723e0abcd92caa0788061051c62d51cbe87d9cf1974d8",
+            "87a2728cb8dc9fe424d624542f6060ec05a1d285ebbec578bb078900e33396b5",
+            "40c21f34cf67d8c760ef72f8ad3ae5afad514299d4b06e91dd9a8d705af7b541")
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+            Tools = QwenTools.Format,
+        },
+        new("qwen3-thinking-2507", QwenFormat.V3Thinking, "3802169b2a02b81e6adb7ab4f64f91ff02db753c8c3a64a01c35192d3a61d8d7")
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+            Tools = QwenTools.Format,
+        },
+        new("smollm2-instruct", ChatMLFormat.SmolLM2, "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788")
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+        },
+        new("tinyllama-chat", ZephyrFormat.TinyLlama, "66291cf0045c2425a3a667cf3cbb7af2b11f09e025c02f97245323ab79119362"),
     ];
 
-    private readonly string hash;
+    private readonly string[] hashes;
     private readonly Func<ChatConversation, TemplatedText> render;
 
     /// <param name="name">What messages call the template.</param>
-    /// <param name="hash">SHA-256 of its UTF-8 text without a final newline, in lower-case hexadecimal.</param>
     /// <param name="render">The template's work.</param>
-    /// <param name="endOfTurn">See <see cref="EndOfTurn"/>.</param>
-    /// <param name="tools">See <see cref="Tools"/>.</param>
-    private ChatTemplate(
-        string name, string hash, Func<ChatConversation, TemplatedText> render, string? endOfTurn = null, ToolFormat? tools = null)
+    /// <param name="hashes">
+    /// SHA-256 of its UTF-8 text without a final newline, in lower-case hexadecimal; several where other texts do the same.
+    /// </param>
+    private ChatTemplate(string name, Func<ChatConversation, TemplatedText> render, params string[] hashes)
     {
-        EndOfTurn = endOfTurn;
-        Tools = tools;
         Name = name;
-        this.hash = hash;
+        this.hashes = hashes;
         this.render = render;
     }
 
@@ -49,10 +94,10 @@ internal sealed class ChatTemplate
     /// The token that the template writes behind an answer where that is not eos_token; null: eos_token. (White space around it is left
     /// out: none of the templates' models has anything to say there.)
     /// </summary>
-    public string? EndOfTurn { get; }
+    public string? EndOfTurn { get; private init; }
 
     /// <summary>How the model calls tools; null: the template has no place for them.</summary>
-    public ToolFormat? Tools { get; }
+    public ToolFormat? Tools { get; private init; }
 
     /// <summary>Those that have a place for tools.</summary>
     public static IReadOnlyList<string> WithTools { get; } =
@@ -63,14 +108,19 @@ internal sealed class ChatTemplate
     public static ChatTemplate FromText(string jinja)
     {
         ArgumentNullException.ThrowIfNull(jinja);
-        string text = jinja.EndsWith('\n') ? jinja[..^1] : jinja;
-        string found = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
-        return Array.Find(Known, template => template.hash == found) ?? throw new NotSupportedException(
-            $"This chat template (SHA-256 {found}) is not one that can be rendered. Known are: " +
+        return Find(jinja) ?? throw new NotSupportedException(
+            $"This chat template (SHA-256 {Hash(jinja)}) is not one that can be rendered. Known are: " +
             $"{string.Join(", ", Known.Select(template => template.Name))}. With another, pass the prompt template of your own " +
             $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\"), " +
-            "which a chat client takes as SorsaChatOptions.Template.");
+            "which a chat client takes as SorsaChatOptions.Template; it has no place for tools.");
     }
+
+    /// <summary>The same, or null.</summary>
+    public static ChatTemplate? Find(string? jinja) =>
+        jinja is null ? null : Known.FirstOrDefault(template => template.hashes.Contains(Hash(jinja)));
+
+    private static string Hash(string jinja) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(jinja.EndsWith('\n') ? jinja[..^1] : jinja)));
 
     /// <summary>The conversation as the one text that the model reads; the messages' contents are not the template's words.</summary>
     /// <param name="messages">At least one message.</param>

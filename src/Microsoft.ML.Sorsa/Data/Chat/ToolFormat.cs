@@ -1,87 +1,123 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
 namespace Microsoft.ML.Sorsa.Data.Chat;
 
 /// <summary>How the models of a chat template write calls of tools.</summary>
-/// <param name="Openings">An answer that begins with one of these, white space aside, is a call.</param>
-/// <param name="Read">The calls in such an answer, all of it; null: it is none after all, or is not whole.</param>
+/// <param name="Openings">Each begins a call, wherever in an answer it stands.</param>
+/// <param name="Read">The calls in what an opening begins, itself included; null: there are none after all, or they are not whole.</param>
 internal sealed record ToolFormat(IReadOnlyList<string> Openings, Func<string, IReadOnlyList<ChatToolCall>?> Read)
 {
-    /// <summary>Whether an answer that begins so is a call; null: more of it must be seen.</summary>
-    public bool? IsCall(string beginning)
+    /// <summary>Those that begin a call only where nothing but white space stands in front of them.</summary>
+    public IReadOnlyList<string> Beginnings { get; init; } = [];
+
+    /// <summary>Ends what an opening begins; null: only the answer's end does.</summary>
+    public string? Closing { get; init; }
+
+    /// <summary>All that may be a special token, and must be seen all the same.</summary>
+    public IReadOnlyList<string> Marks => [.. Openings, .. Beginnings, .. Closing is null ? Array.Empty<string>() : [Closing]];
+
+    /// <summary>Where in an answer a call begins, or may turn out to begin when more of it is there; its length: nowhere.</summary>
+    /// <param name="answer">What is there of it.</param>
+    /// <param name="isBeginning">Whether nothing was in front of it.</param>
+    public (int At, bool IsCertain) FindCall(string answer, bool isBeginning)
     {
-        string start = beginning.TrimStart();
-        return Openings.Any(opening => start.StartsWith(opening, StringComparison.Ordinal)) ? true
-            : Openings.Any(opening => opening.StartsWith(start, StringComparison.Ordinal)) ? null
-            : false;
+        int start = answer.Length - answer.AsSpan().TrimStart().Length;
+        if (isBeginning && Beginnings.Any(mark => answer.AsSpan(start).StartsWith(mark, StringComparison.Ordinal)))
+        {
+            return (start, true);
+        }
+
+        if (isBeginning && Beginnings.Any(mark => mark.AsSpan().StartsWith(answer.AsSpan(start), StringComparison.Ordinal)))
+        {
+            return (0, false);
+        }
+
+        int[] found = [.. Openings.Select(mark => answer.IndexOf(mark, StringComparison.Ordinal)).Where(at => at >= 0)];
+        if (found.Length > 0)
+        {
+            return (found.Min(), true);
+        }
+
+        // White space in front of what may be a call may belong to it.
+        int possible = Openings.Min(mark => MayBegin(answer, mark));
+        return (answer.AsSpan(0, possible).TrimEnd().Length, false);
+    }
+
+    /// <summary>Whether what follows an opening is JSON that ends inside of a string, so that a mark at its end is somebody's words.
+    /// </summary>
+    public bool EndsInsideString(string call)
+    {
+        string opening = Openings.First(mark => call.StartsWith(mark, StringComparison.Ordinal));
+        var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(call[opening.Length..]), isFinalBlock: false, default);
+        try
+        {
+            while (reader.Read())
+            {
+                // To the end, or to what is no JSON.
+            }
+
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Where the longest beginning of a mark stands that ends a text; its length: there is none.</summary>
+    private static int MayBegin(string text, string mark)
+    {
+        for (int at = Math.Max(0, text.Length - mark.Length + 1); at < text.Length; at++)
+        {
+            if (mark.AsSpan().StartsWith(text.AsSpan(at), StringComparison.Ordinal))
+            {
+                return at;
+            }
+        }
+
+        return text.Length;
     }
 }
 
-/// <summary>JSON as Jinja's <c>tojson</c> writes it in transformers: Python's, with blanks behind commas and colons, beyond ASCII too.
-/// </summary>
-internal static class JinjaJson
+/// <summary>Calls as models write them: a name and arguments as JSON.</summary>
+internal static class ToolCallJson
 {
-    public static string Write(JsonElement value)
+    /// <summary>Of two values of a name neither is what the model meant.</summary>
+    private static readonly JsonDocumentOptions s_options = new() { AllowDuplicateProperties = false };
+
+    /// <summary>The calls in a JSON text; null: it is not whole, or something in it is no call that can be made and sent back.</summary>
+    /// <param name="json">A call, or an array of calls.</param>
+    /// <param name="kind">Which of the two.</param>
+    /// <param name="arguments">What the arguments are called; the first of these names that is there counts.</param>
+    public static IReadOnlyList<ChatToolCall>? Read(string json, JsonValueKind kind, params string[] arguments)
     {
-        var text = new StringBuilder();
-        Append(text, value);
-        return text.ToString();
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, s_options);
+            return document.RootElement.ValueKind != kind ? null
+                : kind == JsonValueKind.Array ? [.. document.RootElement.EnumerateArray().Select(call => ReadCall(call, arguments))]
+                : [ReadCall(document.RootElement, arguments)];
+        }
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            return null;
+        }
     }
 
-    public static string Write(string value)
+    /// <exception cref="JsonException">It is no call that can be made and sent back in the next turn.</exception>
+    private static ChatToolCall ReadCall(JsonElement call, string[] names)
     {
-        var text = new StringBuilder("\"");
-        foreach (char c in value)
+        JsonElement arguments = call.GetProperty(Array.Find(names, name => call.TryGetProperty(name, out _)) ?? names[0]);
+        if (arguments.ValueKind != JsonValueKind.Object || call.GetProperty("name").GetString() is not { Length: > 0 } name)
         {
-            _ = c switch
-            {
-                '"' => text.Append("\\\""),
-                '\\' => text.Append("\\\\"),
-                '\n' => text.Append("\\n"),
-                '\r' => text.Append("\\r"),
-                '\t' => text.Append("\\t"),
-                '\b' => text.Append("\\b"),
-                '\f' => text.Append("\\f"),
-                < ' ' => text.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"),
-                _ => text.Append(c),
-            };
+            throw new JsonException("A call needs a name, and arguments that are an object.");
         }
 
-        return text.Append('"').ToString();
-    }
-
-    private static void Append(StringBuilder text, JsonElement value)
-    {
-        switch (value.ValueKind)
-        {
-            case JsonValueKind.Object:
-                text.Append('{');
-                foreach ((int at, JsonProperty property) in value.EnumerateObject().Index())
-                {
-                    text.Append(at > 0 ? ", " : "").Append(Write(property.Name)).Append(": ");
-                    Append(text, property.Value);
-                }
-
-                text.Append('}');
-                break;
-            case JsonValueKind.Array:
-                text.Append('[');
-                foreach ((int at, JsonElement item) in value.EnumerateArray().Index())
-                {
-                    text.Append(at > 0 ? ", " : "");
-                    Append(text, item);
-                }
-
-                text.Append(']');
-                break;
-            case JsonValueKind.String:
-                text.Append(Write(value.GetString()!));
-                break;
-            default:
-                text.Append(value.GetRawText());
-                break;
-        }
+        // A text that is no Unicode shows only where it is read.
+        JinjaJson.Write(arguments);
+        return new ChatToolCall(
+            call.TryGetProperty("id", out JsonElement id) && id.ValueKind == JsonValueKind.String ? id.GetString() : null,
+            name, arguments.Clone());
     }
 }
