@@ -324,7 +324,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     /// <summary>For those who decode side by side, in turns with everybody else.</summary>
     internal SharedModel Share() => new(
-        _languageModel, _prompts, _generator.Options, TemplateIsDefault, () => (AdapterNames, ActiveAdapter),
+        _languageModel, _prompts, _generator, TemplateIsDefault, () => (AdapterNames, ActiveAdapter),
         (adapter, act) => _turns.Take(() => adapter, act));
 
     /// <summary>Asks how likely texts are with the adapter that is in use now, batch by batch, in turns with everybody else.</summary>
