@@ -23,7 +23,6 @@ internal static class ScriptedChat
     {
         var prompts = new PromptEncoder(tokenizer, template);
         return new SharedModel(
-            model, prompts, new TextGenerator(model, prompts, generation ?? new GenerationOptions()), TemplateIsDefault: false,
-            () => ([], null), (_, act) => act());
+            model, prompts, new TextGenerator(model, prompts, generation ?? new GenerationOptions()), () => ([], null), (_, act) => act());
     }
 }
