@@ -14,8 +14,12 @@ internal sealed partial record Failure(int ExitCode, string Message)
     /// <summary>Parameters of the library's methods that verbs have as options under longer names.</summary>
     private static readonly Dictionary<string, string> s_parameters = new(StringComparer.Ordinal)
     {
-        ["maxModel"] = "--trials", ["trials"] = "--concurrent-trials", ["threads"] = "--threads-per-trial", ["seconds"] = "--seconds",
-        ["windowLength"] = "--window-length", ["stride"] = "--stride",
+        ["maxModel"] = "--trials",
+        ["trials"] = "--concurrent-trials",
+        ["threads"] = "--threads-per-trial",
+        ["seconds"] = "--seconds",
+        ["windowLength"] = "--window-length",
+        ["stride"] = "--stride",
     };
 
     public static Failure Of(Exception thrown)

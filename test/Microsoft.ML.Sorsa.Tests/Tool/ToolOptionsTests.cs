@@ -216,11 +216,11 @@ public sealed class ToolOptionsTests
 
         string? plain = text ?? (json[0] is '[' or '{' ? null : json);
         return entry.IsSection ? plain switch
-            {
-                "true" => (true, Activator.CreateInstance(type)),
-                "false" => (true, null),
-                _ => (json == "{}", Activator.CreateInstance(type)),
-            }
+        {
+            "true" => (true, Activator.CreateInstance(type)),
+            "false" => (true, null),
+            _ => (json == "{}", Activator.CreateInstance(type)),
+        }
             : type == typeof(string) ? (text is not null, text)
             : isList ? json switch
             {
