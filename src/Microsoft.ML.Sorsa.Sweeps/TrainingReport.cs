@@ -47,9 +47,7 @@ public static class TrainingReport
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(prompts);
-        using SorsaTransformer untrained = catalog.LoadModel(
-            options.ModelFolder, promptTemplate: options.PromptTemplate, generation: options.Generation, computeType: options.ComputeType,
-            mapWeights: options.MapWeights, maxPromptLength: options.MaxPromptLength);
+        using SorsaTransformer untrained = catalog.LoadModel(options);
         return [.. prompts.Select(prompt => new AnswerComparison(prompt, untrained.Generate(prompt), model.Generate(prompt)))];
     }
 }

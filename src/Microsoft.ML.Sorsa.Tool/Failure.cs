@@ -11,6 +11,17 @@ internal sealed partial record Failure(int ExitCode, string Message)
     private static readonly string[] s_folders =
         [nameof(SorsaFineTuningTrainer.Options.CheckpointFolder), nameof(SorsaFineTuningTrainer.Options.TensorBoardFolder)];
 
+    /// <summary>Parameters of the library's methods that verbs have as options under longer names.</summary>
+    private static readonly Dictionary<string, string> s_parameters = new(StringComparer.Ordinal)
+    {
+        ["maxModel"] = "--trials",
+        ["trials"] = "--concurrent-trials",
+        ["threads"] = "--threads-per-trial",
+        ["seconds"] = "--seconds",
+        ["windowLength"] = "--window-length",
+        ["stride"] = "--stride",
+    };
+
     public static Failure Of(Exception thrown)
     {
         // ML.NET wraps what a model's loader throws, and reflection what a setter does.
@@ -46,6 +57,11 @@ internal sealed partial record Failure(int ExitCode, string Message)
         {
             int end = text.IndexOf($" (Parameter '{parameter}')", StringComparison.Ordinal);
             text = end < 0 ? text : text[..end];
+            if (s_parameters.TryGetValue(parameter, out string? option) && text.StartsWith($"{parameter} is ", StringComparison.Ordinal))
+            {
+                return option + text[parameter.Length..];
+            }
+
             return OptionName.In(text, argument.ParamName);
         }
 

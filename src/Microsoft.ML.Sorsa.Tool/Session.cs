@@ -81,6 +81,12 @@ internal sealed class Session : IDisposable
     {
         lock (_warnings)
         {
+            // What is looked at twice, as rows are before an estimate and before a training, is told once.
+            if (_warnings.Contains(warning))
+            {
+                return;
+            }
+
             _warnings.Add(warning);
             string line = $"warning: {string.Join(' ', warning.Split('\n', StringSplitOptions.TrimEntries))}";
             if (Live is { } console)

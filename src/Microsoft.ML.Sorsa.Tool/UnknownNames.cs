@@ -44,7 +44,13 @@ internal static class UnknownNames
 
         if (parse.Errors.Count > 0)
         {
-            throw new CommandException(ExitCode.Usage, $"{parse.Errors[0].Message.TrimEnd('.')}. {help}");
+            // Types are C#'s; the only ones that the parser reads itself are numbers and flags.
+            string error = parse.Errors[0].Message.TrimEnd('.')
+                .Replace("'System.Int32'", "a whole number", StringComparison.Ordinal)
+                .Replace("'System.Double'", "a number", StringComparison.Ordinal)
+                .Replace("'System.Boolean'", "true or false", StringComparison.Ordinal)
+                .Replace("as expected type", "as", StringComparison.Ordinal);
+            throw new CommandException(ExitCode.Usage, $"{error}. {help}");
         }
     }
 

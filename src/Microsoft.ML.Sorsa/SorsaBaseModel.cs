@@ -145,7 +145,7 @@ public sealed class SorsaBaseModel : IDisposable
             !settings.TrainsEveryWeight || _folder.ComputeType is not { IsNarrow: true },
             nameof(settings.ComputeType), settings.ComputeType,
             $"the model was opened in 16 bits, in which {settings.Method.Method} would lose small steps",
-            $"Open another model with {WeightType.Float32}");
+            $"Open another model with {WeightType.Float32}, or with {WeightType.Auto} and Method {settings.Method.Method}");
         if (!hasValidationRows)
         {
             settings.Training.VerifyWithoutValidationRows();

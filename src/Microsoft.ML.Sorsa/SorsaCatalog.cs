@@ -270,7 +270,10 @@ public sealed class SorsaCatalog
         generation.Validate();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
         var prompts = new PromptEncoder(
-            TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength);
+            TextTokenizer.Load(modelFolder, config.Spec.VocabularySize), promptTemplate ?? PromptTemplate.Alpaca, maxPromptLength)
+        {
+            TemplateIsDefault = promptTemplate is null,
+        };
         _ = GenerationConfig.EndTokens(prompts.Tokenizer.Files);
         Device device = TorchDevice.Of(_env);
         CausalLM network = CausalLM.Load(
@@ -280,10 +283,21 @@ public sealed class SorsaCatalog
             _env, new TextModel(network, prompts, generation, network.StoredType, promptColumnName, outputColumnName)
             {
                 Origin = new ModelOrigin(BaseModelName.Of(modelFolder, config.Json), ModelLicense.Of(modelFolder)),
-            })
-        {
-            TemplateIsDefault = promptTemplate is null,
-        };
+            });
+    }
+
+    /// <summary>
+    /// What a training starts from, as it is: the model of the options' folder, asked as the fine-tuned one will be, with their template,
+    /// lengths, columns and generation. It answers before a training, or beside it, what the fine-tuned model is compared with.
+    /// </summary>
+    /// <param name="options">Those of the training, as for <see cref="FineTune(SorsaFineTuningTrainer.Options)"/>.</param>
+    /// <inheritdoc cref="LoadModel(string, string, string, PromptTemplate, GenerationOptions, WeightType, bool, int?)" path="/exception"/>
+    public SorsaTransformer LoadModel(SorsaFineTuningTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return LoadModel(
+            options.ModelFolder, options.PromptColumnName, options.OutputColumnName, options.PromptTemplate, options.Generation,
+            options.ComputeType, options.MapWeights, options.MaxPromptLength);
     }
 
     private ScalarType ChosenType(WeightType asked, ScalarType stored, DecoderSpec model, Device device)

@@ -319,12 +319,9 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
         _model?.Network.Dispose();
     });
 
-    /// <summary>Nobody chose what stands around a prompt: it is the library's default.</summary>
-    internal bool TemplateIsDefault { get; init; }
-
     /// <summary>For those who decode side by side, in turns with everybody else.</summary>
     internal SharedModel Share() => new(
-        _languageModel, _prompts, _generator.Options, TemplateIsDefault, () => (AdapterNames, ActiveAdapter),
+        _languageModel, _prompts, _generator, () => (AdapterNames, ActiveAdapter),
         (adapter, act) => _turns.Take(() => adapter, act));
 
     /// <summary>Asks how likely texts are with the adapter that is in use now, batch by batch, in turns with everybody else.</summary>
@@ -371,7 +368,7 @@ public sealed class SorsaTransformer : ITransformer, IDisposable
 
     /// <summary>What README.md says in a folder of it, or of its adapter in this format.</summary>
     private byte[] Card(AdapterFormat? adapter = null) => new ModelCard(
-        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, TemplateIsDefault ? null : Model.Prompts.Template,
+        Training?.Origin ?? Model.Origin, Training, MergeReport, ActiveAdapter, _prompts.TemplateIsDefault ? null : _prompts.Template,
         Model.SavedType).ToUtf8(adapter);
 
     private string Generate(string prompt, Func<string?> adapter) => _turns.Take(adapter, () => _generator.Generate([prompt])[0]);

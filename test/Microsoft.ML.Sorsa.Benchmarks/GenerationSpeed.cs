@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// Prefill and decode in tokens per second: <c>generation [model folder] [new tokens] [rounds] [--device cpu] [--type float32]</c>.
+/// Prefill and decode in tokens per second: <c>decode [model folder] [new tokens] [rounds] [--device cpu] [--type float32]</c>.
 /// Every token comes to the host, so that the device has been waited for.
 /// </summary>
 internal static class GenerationSpeed

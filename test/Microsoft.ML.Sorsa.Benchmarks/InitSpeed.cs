@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -6,32 +7,35 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What the start of SORSA and PiSSA takes: <c>init [rank] [rounds] [--device cpu] [--hidden 4096] [--intermediate 11008] [--layers 32]
-/// [--exact]</c>. The leading triplets of a layer's seven matrices, of random numbers with a decaying spectrum on top; by block Krylov
-/// iteration and by subspace iteration, of which the first is used on a CPU, the second on a card. With --exact the energy of each over
-/// that of the exact decomposition. Wall time, medians, and what all layers take.
+/// What the start of SORSA and PiSSA takes: <c>init [rank] [rounds] [--device cpu] [--type float32] [--hidden 4096] [--intermediate 11008]
+/// [--layers 32] [--exact]</c>. The leading triplets of a layer's seven matrices, of random numbers with a decaying spectrum on top; by
+/// block Krylov iteration and by subspace iteration, of which the first is used on a CPU, the second on a card. Matrices in bfloat16 are
+/// made float32 first, as in training, which counts. With --exact the energy of each over that of the exact decomposition. Wall time,
+/// medians, and what all layers take.
 /// </summary>
 internal static class InitSpeed
 {
     public static void Run(string[] args)
     {
         var arguments = new Arguments(
-            args, ["rank", "rounds"], Arguments.DeviceOption, "hidden=", "intermediate=", "layers=", "exact");
+            args, ["rank", "rounds"],
+            Arguments.DeviceOption, Arguments.TypeOption, "hidden=", "intermediate=", "layers=", "exact");
         int rank = arguments.Number("rank", 128), rounds = arguments.Number("rounds", 3), layers = arguments.Number("layers", 32);
         int hidden = arguments.Number("hidden", 4096), intermediate = arguments.Number("intermediate", 11008);
         Device device = arguments.Device;
-        Console.WriteLine($"r = {rank}, {device}, {get_num_threads()} threads, median of {rounds} rounds, wall time");
+        string type = ResultLine.Name(arguments.Type);
+        Console.WriteLine($"r = {rank}, {type}, {device}, {get_num_threads()} threads, median of {rounds} rounds, wall time");
         (string Name, int Rows, int Columns, int Count)[] shapes =
             [("q, k, v, o", hidden, hidden, 4), ("gate, up", intermediate, hidden, 2), ("down", hidden, intermediate, 1)];
         double krylov = 0, iterated = 0;
         foreach ((string name, int rows, int columns, int count) in shapes)
         {
-            using Tensor weight = Weight(rows, columns, device);
-            double exact = arguments.Has("exact") ? Energy(TruncatedSvd.Exact(weight, rank)) : double.NaN;
+            using Tensor weight = Weight(rows, columns, arguments.Type, device);
+            double exact = arguments.Has("exact") ? Energy(TruncatedSvd.Exact(Wide(weight), rank)) : double.NaN;
             (double first, double firstEnergy) = Measure(
-                device, rounds, generator => TruncatedSvd.Krylov(weight, rank, generator));
+                device, rounds, generator => TruncatedSvd.Krylov(Wide(weight), rank, generator));
             (double second, double secondEnergy) = Measure(
-                device, rounds, generator => TruncatedSvd.Iterated(weight, rank, generator));
+                device, rounds, generator => TruncatedSvd.Iterated(Wide(weight), rank, generator));
             krylov += first * count * layers;
             iterated += second * count * layers;
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -62,6 +66,9 @@ internal static class InitSpeed
         return (Statistics.Median(times.Skip(1)), energy);
     }
 
+    /// <summary>Itself where it is float32.</summary>
+    private static Tensor Wide(Tensor weight) => weight.to(AdapterStart.TypeFor(weight));
+
     private static double Energy((Tensor U, Tensor S, Tensor Vt) triplets)
     {
         using var scope = NewDisposeScope();
@@ -69,7 +76,7 @@ internal static class InitSpeed
     }
 
     /// <summary>Noise, as most of a trained matrix looks, with 64 directions above it that fall as 1 / √i.</summary>
-    private static Tensor Weight(int rows, int columns, Device device)
+    private static Tensor Weight(int rows, int columns, ScalarType type, Device device)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
@@ -78,6 +85,6 @@ internal static class InitSpeed
         Tensor left = linalg.qr(randn([rows, 64], ScalarType.Float32, CPU, generator: generator)).Q.to(device);
         Tensor right = linalg.qr(randn([columns, 64], ScalarType.Float32, CPU, generator: generator)).Q.to(device);
         float[] strong = [.. Enumerable.Range(0, 64).Select(i => (float)(4 * edge / Math.Sqrt(i + 1)))];
-        return scope.MoveToOuter(noise + (left * tensor(strong, device: device)).mm(right.t()));
+        return scope.MoveToOuter((noise + (left * tensor(strong, device: device)).mm(right.t())).to(type));
     }
 }

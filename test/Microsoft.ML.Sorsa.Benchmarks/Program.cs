@@ -10,7 +10,7 @@ try
             TokenizerSpeed.Run(args[1..]);
             return 0;
 
-        case "generation":
+        case "decode":
             GenerationSpeed.Run(args[1..]);
             return 0;
 
@@ -116,39 +116,14 @@ try
             return KilledTrainings.Train(args[1..]);
 
         default:
-            Console.Error.WriteLine("""
-                Usage: Microsoft.ML.Sorsa.Benchmarks NAME ..., where NAME ... is one of
-                    step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
-                    parts [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
-                          [--operations]
-                    memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
-                    checkpointing [model folder] [rounds]
-                    service [model folder] [kinds...]
-                    generation [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
-                    chat [model folder] [callers] [new tokens] [rounds]
-                    gguf [model folder] [rounds]
-                    llama [model folder] [new tokens] [rounds] [--type float32|bfloat16]
-                    estimate [config.json] [tokens]
-                    init [rank] [rounds] [--device cpu|cuda] [--hidden 4096] [--intermediate 11008] [--layers 32] [--exact]
-                    adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
-                    nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]
-                    bits [--device cpu|cuda] [--type float32|bfloat16]
-                    checkpoint-cost [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16] [--rank 16]
-                    gpu [--device cuda] [--type bfloat16] [--model FOLDER] [--budget SECONDS] [--rows BEGINNING,...] [--small]
-                    gpu-model FOLDER [--layers 32] [--hidden 4096] [--intermediate 11008] [--heads 32] [--vocabulary 32000] [--device cpu]
-                    resume [trainings]
-                    kills [kills]
-                    sweep [model folder] [trials]
-                    contention [rows] [rounds]
-                    tokenizers [folder of shared data]
-                    graders [folder of golden rows] [--show]
-                    analysis [model folder] [rounds] [--device cpu|cuda]
-                """);
+            Console.Error.WriteLine(args is [var verb, ..] ? $"There is no benchmark '{verb}'." : "No benchmark is named.");
+            Console.Error.WriteLine(Usage.All);
             return 1;
     }
 }
 catch (ArgumentException error)
 {
     Console.Error.WriteLine(error.Message);
+    Console.Error.WriteLine(Usage.Of(args[0]));
     return 1;
 }

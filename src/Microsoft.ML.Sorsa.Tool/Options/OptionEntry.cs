@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Reflection;
+using System.Text.Json;
 
 namespace Microsoft.ML.Sorsa.Tool.Options;
 
@@ -44,19 +45,26 @@ internal sealed class OptionEntry
     /// <summary>A text as the values that it is: a list may stand in one, between commas.</summary>
     public IEnumerable<string> Items(string text) => OptionValue.IsList(Type) ? OptionValue.Items(text) : [text];
 
-    /// <summary>Sets it, in copies of the objects that lead to it: some are shared.</summary>
+    /// <summary>Sets it to what the command line says, in copies of the objects that lead to it: some are shared.</summary>
     /// <exception cref="CommandException">The texts are no value of it.</exception>
-    public void Set(object options, IReadOnlyList<string> texts)
+    public void Set(object options, IReadOnlyList<string> texts) => Set(options, () => OptionValue.Parse(Type, IsNullable, texts));
+
+    /// <summary>Sets it to what JSON says; a section may be there as an object.</summary>
+    /// <exception cref="CommandException">It is no value of it.</exception>
+    public void Set(object options, JsonElement json) => Set(options, () => IsSection && json.ValueKind == JsonValueKind.Object
+        ? true
+        : OptionValue.FromJson(Type, IsNullable, json));
+
+    private void Set(object options, Func<object?> read)
     {
         object? value;
         try
         {
-            value = OptionValue.Parse(Type, IsNullable, texts);
+            value = read();
         }
-        catch (Exception e) when (e is FormatException or IOException)
+        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(
-                ExitCode.Usage, e is IOException ? $"{Name}: {e.Message}" : $"{Name} {e.Message}", e);
+            throw new CommandException(ExitCode.Usage, e is FormatException ? $"{Name} {e.Message}" : $"{Name}: {e.Message}", e);
         }
 
         if (IsSection)

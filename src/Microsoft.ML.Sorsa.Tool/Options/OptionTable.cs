@@ -18,9 +18,18 @@ using Command = System.CommandLine.Command;
 internal sealed class OptionTable<T>
     where T : class, new()
 {
+    /// <summary>The bare names of what has options of its own.</summary>
+    private readonly HashSet<string> _objects;
+
     /// <param name="skip">Names of properties that are no options here.</param>
-    public OptionTable(params string[] skip) =>
+    public OptionTable(params string[] skip)
+    {
         Entries = [.. Find(typeof(T), []).Where(entry => !skip.Contains(entry.Path[0].Name, StringComparer.Ordinal))];
+        _objects =
+        [
+            .. Entries.SelectMany(entry => Enumerable.Range(1, entry.Path.Count - 1).Select(depth => Bare(entry.Path.Take(depth)))),
+        ];
+    }
 
     public IReadOnlyList<OptionEntry> Entries { get; }
 
@@ -63,9 +72,18 @@ internal sealed class OptionTable<T>
         Flatten(json, "", found);
         foreach (OptionEntry entry in Entries)
         {
-            if (found.Remove(OptionName.Bare(entry.Key.Replace(".", "", StringComparison.Ordinal)), out var given))
+            if (found.Remove(Bare(entry.Path), out var given))
             {
-                entry.Set(options, Texts(entry, given.Key, given.Value));
+                entry.Set(options, given.Value);
+            }
+        }
+
+        foreach ((string bare, (string key, JsonElement value)) in found)
+        {
+            if (_objects.Contains(bare) && value.ValueKind != JsonValueKind.Object)
+            {
+                throw new CommandException(ExitCode.Usage,
+                    $"'{key}' is {OptionValue.Kind(value)}; it must be an object with its options: {{ ... }}.");
             }
         }
 
@@ -120,48 +138,34 @@ internal sealed class OptionTable<T>
         return added;
     }
 
-    private static void Flatten(JsonElement json, string prefix, Dictionary<string, (string, JsonElement)> found)
+    /// <summary>
+    /// What stands in objects, under the names of these and its own. An object is a value where one is expected, or none.
+    /// </summary>
+    private void Flatten(JsonElement json, string prefix, Dictionary<string, (string, JsonElement)> found)
     {
         foreach (JsonProperty property in json.EnumerateObject())
         {
             string key = prefix.Length == 0 ? property.Name : $"{prefix}.{property.Name}";
             string bare = OptionName.Bare(key.Replace(".", "", StringComparison.Ordinal));
-            if (!found.TryAdd(bare, (key, property.Value)))
+            bool isObject = property.Value.ValueKind == JsonValueKind.Object;
+            if ((!isObject || IsValue(bare, property.Value)) && !found.TryAdd(bare, (key, property.Value)))
             {
                 throw new CommandException(ExitCode.Usage, $"'{key}' is there twice. Keep one.");
             }
 
-            if (property.Value.ValueKind == JsonValueKind.Object)
+            if (isObject)
             {
-                if (!IsSection(bare))
-                {
-                    found.Remove(bare);
-                }
-
                 Flatten(property.Value, key, found);
             }
         }
     }
 
-    /// <summary>An object that may be null is made, too, where JSON has an empty one.</summary>
-    private static bool IsSection(string bare) => s_sections.Contains(bare);
+    /// <summary>Whether an object is more than what leads to its members: it makes a section, or is one too many.</summary>
+    private bool IsValue(string bare, JsonElement json) => _objects.Contains(bare)
+        ? Entries.Any(entry => entry.IsSection && Bare(entry.Path) == bare)
+        : !json.EnumerateObject().Any() || Entries.Any(entry => Bare(entry.Path) == bare);
 
-    private static readonly HashSet<string> s_sections =
-    [
-        .. Find(typeof(T), []).Where(entry => entry.IsSection)
-            .Select(entry => OptionName.Bare(entry.Key.Replace(".", "", StringComparison.Ordinal))),
-    ];
-
-    private static IReadOnlyList<string> Texts(OptionEntry entry, string key, JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.String => [.. entry.Items(value.GetString()!)],
-        JsonValueKind.Null => ["null"],
-        JsonValueKind.Object or JsonValueKind.True => ["true"],
-        JsonValueKind.Array when value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String) =>
-            [.. value.EnumerateArray().Select(item => item.GetString()!)],
-        JsonValueKind.Array => throw new CommandException(ExitCode.Usage, $"'{key}' is a list of other things than texts."),
-        _ => [value.GetRawText()],
-    };
+    private static string Bare(IEnumerable<PropertyInfo> path) => OptionName.Bare(string.Concat(path.Select(property => property.Name)));
 
     public static bool IsSet(ParseResult arguments, OptionEntry entry) => arguments.GetResult(entry.Option) is { Implicit: false };
 

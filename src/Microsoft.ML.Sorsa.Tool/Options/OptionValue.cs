@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Evaluation;
@@ -46,23 +47,40 @@ internal static class OptionValue
         _ => [],
     };
 
-    /// <exception cref="FormatException">The text is no value of the type; the message says what is.</exception>
+    /// <summary>A value as the command line writes it.</summary>
+    /// <exception cref="FormatException">The texts are no value of the type; the message says what is.</exception>
     public static object? Parse(Type type, bool isNullable, IReadOnlyList<string> texts)
     {
-        string text = texts.Count == 1 ? texts[0] : "";
-        if (isNullable && texts.Count == 1 && text == Null)
+        if (IsList(type))
         {
-            return null;
+            return isNullable && texts is [Null] ? null : texts.ToArray();
         }
 
+        string text = texts.Count == 1 ? texts[0] : "";
+        return isNullable && text == Null ? null : Of(Bare(type), text, isNullable);
+    }
+
+    /// <summary>
+    /// A value as JSON has it. A text stands for itself where the option is a text, and for one text where it is a list; elsewhere it is
+    /// read as on the command line. Nothing else is taken for what it is not.
+    /// </summary>
+    /// <exception cref="FormatException">It is no value of the type; the message says what is.</exception>
+    public static object? FromJson(Type type, bool isNullable, JsonElement json)
+    {
         Type bare = Bare(type);
-        return IsList(type) ? texts.ToArray()
-            : bare == typeof(string) ? text
-            : bare == typeof(PromptTemplate) ? Template(text)
-            : bare == typeof(IAnswerGrader) ? s_graders[Named(s_graders.Keys, text)]
-            : bare.IsEnum ? Enum.Parse(bare, Named(Enum.GetNames(bare), text))
-            : bare == typeof(bool) ? bool.TryParse(text, out bool flag) ? flag : throw No(text, "true or false")
-            : Number(bare, text);
+        bool isNumber = bare != typeof(bool) && bare.IsPrimitive;
+        return json.ValueKind switch
+        {
+            JsonValueKind.Null when isNullable => null,
+            JsonValueKind.String when IsList(type) => new[] { json.GetString()! },
+            JsonValueKind.String when bare == typeof(string) => json.GetString(),
+            JsonValueKind.String => Parse(type, isNullable, [json.GetString()!]),
+            JsonValueKind.Array when IsList(type) && json.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String) =>
+                json.EnumerateArray().Select(item => item.GetString()!).ToArray(),
+            JsonValueKind.True or JsonValueKind.False when bare == typeof(bool) => json.GetBoolean(),
+            JsonValueKind.Number when isNumber => Number(bare, json.GetRawText(), isNullable),
+            _ => throw No(Kind(json), type, isNullable),
+        };
     }
 
     public static JsonNode? ToJson(object? value) => value switch
@@ -86,7 +104,7 @@ internal static class OptionValue
         return Is(PromptTemplate.Chat) ? Chat : Is(PromptTemplate.Alpaca) ? Alpaca : template.ToString();
     }
 
-    private static PromptTemplate Template(string text)
+    private static PromptTemplate Template(string text, bool isNullable)
     {
         if (text.StartsWith('@') && !text.Contains("{prompt}", StringComparison.Ordinal))
         {
@@ -99,7 +117,7 @@ internal static class OptionValue
             Alpaca => PromptTemplate.Alpaca,
             _ => text.Contains("{prompt}", StringComparison.Ordinal)
                 ? PromptTemplate.Format(text)
-                : throw No(text, "alpaca, chat, a text with {prompt} in it, or @ and the name of a file with such a text"),
+                : throw No($"'{text}'", typeof(PromptTemplate), isNullable),
         };
     }
 
@@ -110,26 +128,60 @@ internal static class OptionValue
         return parts.All(part => part.Length > 0 && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '.')) ? parts : [text];
     }
 
-    private static string Named(IReadOnlyCollection<string> names, string text) =>
-        names.FirstOrDefault(name => OptionName.Bare(name) == OptionName.Bare(text))
-        ?? throw No(text, $"one of {string.Join(", ", names)}");
+    private static object Of(Type bare, string text, bool isNullable) =>
+        bare == typeof(string) ? text
+        : bare == typeof(PromptTemplate) ? Template(text, isNullable)
+        : bare == typeof(IAnswerGrader) ? s_graders[Named(bare, s_graders.Keys, text, isNullable)]
+        : bare.IsEnum ? Enum.Parse(bare, Named(bare, Enum.GetNames(bare), text, isNullable))
+        : bare == typeof(bool) ? bool.TryParse(text, out bool flag) ? flag : throw No($"'{text}'", bare, isNullable)
+        : Number(bare, text, isNullable);
 
-    private static object Number(Type type, string text)
+    private static string Named(Type type, IReadOnlyCollection<string> names, string text, bool isNullable) =>
+        names.FirstOrDefault(name => OptionName.Bare(name) == OptionName.Bare(text)) ?? throw No($"'{text}'", type, isNullable);
+
+    /// <summary>1e3 and 8.0 are whole numbers, too.</summary>
+    private static object Number(Type type, string text, bool isNullable)
     {
-        bool isWhole = type == typeof(int) || type == typeof(long);
-        try
+        bool isRead = decimal.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out decimal exact);
+        if (type == typeof(int) || type == typeof(long))
         {
-            return isWhole
-                ? Convert.ChangeType(long.Parse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture), type, null)
-                : Convert.ChangeType(double.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture), type, null);
+            (decimal least, decimal most) = type == typeof(int) ? (int.MinValue, int.MaxValue) : (long.MinValue, long.MaxValue);
+            return isRead && exact == decimal.Truncate(exact) && exact >= least && exact <= most
+                ? Convert.ChangeType(exact, type, CultureInfo.InvariantCulture)
+                : throw No($"'{text}'", type, isNullable);
         }
-        catch (Exception e) when (e is FormatException or OverflowException)
-        {
-            throw No(text, isWhole ? "a whole number" : "a number, such as 0.001 or 1e-3");
-        }
+
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number)
+            ? Convert.ChangeType(number, type, CultureInfo.InvariantCulture)
+            : throw No($"'{text}'", type, isNullable);
     }
 
-    private static FormatException No(string text, string what) => new($"is '{text}'; it must be {what}.");
+    private static FormatException No(string given, Type type, bool isNullable) =>
+        new($"is {given}; it must be {Form(type)}{(isNullable ? $", or {Null}" : "")}.");
+
+    /// <summary>What a value of a type must be, to follow "it must be".</summary>
+    private static string Form(Type type) => Bare(type) switch
+    {
+        { IsEnum: true } names => $"one of {string.Join(", ", Enum.GetNames(names))}",
+        var bare when bare == typeof(PromptTemplate) =>
+            "alpaca, chat, a text with {prompt} in it, or @ and the name of a file with such a text",
+        var bare when bare == typeof(IAnswerGrader) => $"one of {string.Join(", ", s_graders.Keys)}",
+        var bare when bare == typeof(bool) => "true or false",
+        var bare when bare == typeof(int) => $"a whole number, at most {int.MaxValue}",
+        var bare when bare == typeof(long) => "a whole number",
+        var bare when bare == typeof(string) => "a text",
+        _ => IsList(type) ? "a text or a list of texts" : "a number, such as 0.001 or 1e-3",
+    };
+
+    /// <summary>What stands in the place of a value, to follow "is".</summary>
+    public static string Kind(JsonElement json) => json.ValueKind switch
+    {
+        JsonValueKind.Array when json.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.String) =>
+            "a list of other things than texts",
+        JsonValueKind.Array => "a list of texts",
+        JsonValueKind.Object => "an object",
+        _ => json.GetRawText(),
+    };
 
     private static Type Bare(Type type) => Nullable.GetUnderlyingType(type) ?? type;
 }

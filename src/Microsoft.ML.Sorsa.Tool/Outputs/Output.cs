@@ -7,6 +7,11 @@ internal static class Output
     /// <exception cref="CommandException">It cannot be written.</exception>
     public static void VerifyFolder(string folder)
     {
+        if (string.IsNullOrWhiteSpace(folder))
+        {
+            throw Refused("--out is empty. Name a new folder.");
+        }
+
         if (File.Exists(folder))
         {
             throw Refused($"'{folder}' is a file. Name a new folder.");

@@ -22,16 +22,16 @@ internal static class TrainingRun
         (IDataView train, IDataView? validation) = RowFile.Load(session.Context, settings);
         try
         {
-            // A prompt that is refused is refused before the training, and one model at a time is in memory.
-            string[] before = AnswersOfBase(session, settings);
+            // What does not fit, and a prompt that is refused, is seen before the training, and one model at a time is in memory.
+            string[] before = AnswersOfBase(session, settings, train, validation);
             var clock = Stopwatch.StartNew();
             using SorsaTransformer model = progress.Show(() => validation is null ? trainer.Fit(train) : trainer.Fit(train, validation));
             double seconds = clock.Elapsed.TotalSeconds;
             JsonObject result = Report(progress, seconds);
             Save(model, HasAdapter(options), folder, result);
             string page = RunFolder.Report(folder);
-            AnswerComparison[] answers =
-                [.. settings.Ask.Zip(before, (prompt, answer) => new AnswerComparison(prompt, answer, Answer(model, prompt, session)))];
+            AnswerComparison[] answers = [.. settings.Ask.Zip(before, model.Generate(settings.Ask, session.CancellationToken))
+                .Select(asked => new AnswerComparison(asked.First, asked.Second, asked.Third))];
             Output.Write(page, () => model.SaveReport(page, answers));
             result["report"] = page;
             session.Say($"model: {result["model"]!}");
@@ -65,22 +65,28 @@ internal static class TrainingRun
     /// </summary>
     public static bool HasAdapter(SorsaFineTuningTrainer.Options options) => options.HasEffect(nameof(options.Alpha));
 
-    private static string[] AnswersOfBase(Session session, RunSettings settings)
+    private static string[] AnswersOfBase(Session session, RunSettings settings, IDataView train, IDataView? validation)
     {
         if (settings.Ask.Count == 0)
         {
             return [];
         }
 
-        SorsaFineTuningTrainer.Options options = settings.Options;
-        using SorsaTransformer untrained = session.Sorsa.LoadModel(
-            options.ModelFolder, promptTemplate: options.PromptTemplate, generation: options.Generation, computeType: options.ComputeType,
-            mapWeights: options.MapWeights, maxPromptLength: options.MaxPromptLength);
-        return [.. settings.Ask.Select(prompt => Answer(untrained, prompt, session))];
-    }
+        if (settings.Options.MemoryCheck)
+        {
+            session.Sorsa.Estimate(settings.Options, train, validation).VerifyFits();
+        }
 
-    private static string Answer(SorsaTransformer model, string prompt, Session session) =>
-        string.Concat(model.Stream(prompt, session.CancellationToken));
+        using SorsaTransformer untrained = session.Sorsa.LoadModel(settings.Options);
+        try
+        {
+            return [.. untrained.Generate(settings.Ask, session.CancellationToken)];
+        }
+        catch (ArgumentException e)
+        {
+            throw new CommandException(ExitCode.Usage, $"--ask: {Failure.Of(e).Message}", e);
+        }
+    }
 
     private static JsonObject Report(TrainingProgress progress, double seconds) => new()
     {

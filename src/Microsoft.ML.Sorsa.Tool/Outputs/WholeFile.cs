@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Microsoft.ML.Sorsa.Tool.Outputs;
 
 /// <summary>A text as a file that is there whole or not at all: it gets its name when it is written.</summary>
@@ -8,12 +6,17 @@ internal static class WholeFile
     /// <summary>Writes UTF-8; a file of that name is replaced, and where it is a link, what it leads to.</summary>
     /// <exception cref="IOException">The folder is not there, the disk is full, ...</exception>
     /// <exception cref="UnauthorizedAccessException">The file or its folder must not be written.</exception>
-    public static void Write(string path, string text)
+    public static void Write(string path, string text) => Write(path, writer => writer.Write(text));
+
+    /// <summary>The same, of a text that comes piece by piece.</summary>
+    /// <inheritdoc cref="Write(string, string)"/>
+    public static void Write(string path, Action<TextWriter> write)
     {
         // An empty file has nothing to lose, and a terminal, a pipe or a device, which must not be replaced, looks like one.
         if (new FileInfo(path) is { Exists: true, Length: 0 })
         {
-            File.WriteAllText(path, text);
+            using var there = new StreamWriter(path) { AutoFlush = true };
+            write(there);
             return;
         }
 
@@ -24,8 +27,10 @@ internal static class WholeFile
         try
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+            using (var writer = new StreamWriter(stream))
             {
-                stream.Write(Encoding.UTF8.GetBytes(text));
+                write(writer);
+                writer.Flush();
                 stream.Flush(flushToDisk: true);
             }
 

@@ -76,6 +76,12 @@ internal sealed class EvalVerb : Verb
             throw new CommandException(ExitCode.Usage, $"{set} is about rows, and none are named. Name a file behind the model.");
         }
 
+        if (text is null && (arguments.GetValue(_windowLength) ?? arguments.GetValue(_stride)) is not null)
+        {
+            string set = arguments.GetValue(_windowLength) is null ? _stride.Name : _windowLength.Name;
+            throw new CommandException(ExitCode.Usage, $"{set} is about {_text.Name}, and none is named. Name a text, or leave it out.");
+        }
+
         // Of what train wrote, the references are what was to be learnt.
         var defaults = new EvaluationOptions();
         defaults.GoldColumnName = _model.Trained(session)?.ResponseColumnName ?? defaults.GoldColumnName;

@@ -40,7 +40,7 @@ internal sealed class ExportVerb : Verb
     private readonly Option<string> _out = new("--out", "-o")
     {
         HelpName = "PATH",
-        Description = "A new folder, or a zip's file.",
+        Description = "A new folder; of zip, gguf and gguf-adapter a file.",
         Required = true,
     };
 

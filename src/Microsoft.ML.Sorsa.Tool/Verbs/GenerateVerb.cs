@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.Sorsa.Tool.Inputs;
@@ -53,6 +52,11 @@ internal sealed class GenerateVerb : Verb
         prompts = data is not null
             ? [.. RowFile.Load(session.Context, data, column).GetColumn<string>(column)]
             : prompts.Length > 0 ? prompts : [Typed(session)];
+        if (prompts.Length == 0)
+        {
+            throw new CommandException(ExitCode.Input, $"'{data}' has no rows. Name a file with some.");
+        }
+
         using SorsaTransformer model = _model.Open(session);
         if (prompts is [var single] && file is null && !session.IsJson)
         {
@@ -66,21 +70,33 @@ internal sealed class GenerateVerb : Verb
             return [];
         }
 
-        string[] replies = Replies(session, model, prompts);
+        IEnumerable<string> replies = model.Generate(prompts, session.CancellationToken);
+        IEnumerable<JsonObject> rows = prompts.Zip(replies, Row);
         if (file is not null)
         {
-            Output.Write(file, () => WholeFile.Write(
-                file, string.Concat(prompts.Zip(replies, (prompt, reply) => Row(prompt, reply).ToJsonString(Session.Json) + "\n"))));
-            session.Say($"{replies.Length} replies: {file}");
-            return new JsonObject { ["out"] = file, ["count"] = replies.Length };
+            Output.Write(file, () => WholeFile.Write(file, writer =>
+            {
+                foreach (JsonObject row in rows)
+                {
+                    writer.Write(row.ToJsonString(Session.Json) + "\n");
+                }
+            }));
+            session.Say($"{prompts.Length} replies: {file}");
+            return new JsonObject { ["out"] = file, ["count"] = prompts.Length };
+        }
+
+        if (session.IsJson)
+        {
+            return new JsonObject { ["replies"] = new JsonArray([.. rows]) };
         }
 
         foreach (string reply in replies)
         {
             session.Say($"{reply}");
+            session.Output.Flush();
         }
 
-        return new JsonObject { ["replies"] = new JsonArray([.. prompts.Zip(replies, Row)]) };
+        return [];
     }
 
     private static string Typed(Session session)
@@ -90,33 +106,5 @@ internal sealed class GenerateVerb : Verb
             ExitCode.Usage, "There is no prompt. Write one behind the model, name a file with --data, or pipe one in.");
     }
 
-    /// <summary>Batch by batch where the model's columns are known; a zip's are its own.</summary>
-    private string[] Replies(Session session, SorsaTransformer model, string[] prompts)
-    {
-        IEnumerable<string> replies = prompts.Select(model.Generate);
-        if (!File.Exists(_model.Named(session)))
-        {
-            ModelOptions options = _model.Options(session);
-            SchemaDefinition schema = SchemaDefinition.Create(typeof(PromptRow));
-            schema[0].ColumnName = options.PromptColumnName;
-            IDataView view = session.Context.Data.LoadFromEnumerable(prompts.Select(prompt => new PromptRow { Prompt = prompt }), schema);
-            replies = model.Transform(view).GetColumn<string>(options.OutputColumnName);
-        }
-
-        var all = new List<string>(prompts.Length);
-        foreach (string reply in replies)
-        {
-            session.CancellationToken.ThrowIfCancellationRequested();
-            all.Add(reply);
-        }
-
-        return [.. all];
-    }
-
     private static JsonObject Row(string prompt, string reply) => new() { ["prompt"] = prompt, ["reply"] = reply };
-
-    private sealed class PromptRow
-    {
-        public string Prompt { get; set; } = "";
-    }
 }

@@ -36,14 +36,14 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         // Where libtorch's own gradients keep no more than the factors in x's type, they do: it need not call back into C#.
         return is_grad_enabled() && (weight is not PlainWeight || mask is not null || !isRead)
             ? Record(input, b, a, constants)
-            : Compute(input, b, a, constants).Output;
+            : Compute(input, b, a, constants, isRecorded: false).Output;
     }
 
     protected override Tensor Forward(AutogradContext ctx, object[] vars)
     {
         using var scope = NewDisposeScope();
         (Tensor input, Tensor b, Tensor a, Constants constants) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Constants)vars[3]);
-        (Tensor output, Tensor hidden) = Compute(input, b, a, constants);
+        (Tensor output, Tensor hidden) = Compute(input, b, a, constants, isRecorded: true);
 
         List<Tensor> saved = [input, hidden, b, a];
         if (constants.Mask is not null)
@@ -82,22 +82,40 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
     }
 
     /// <summary>y and h, flat over the tokens in h.</summary>
-    private static (Tensor Output, Tensor Hidden) Compute(Tensor input, Tensor b, Tensor a, Constants constants)
+    /// <param name="input">x.</param>
+    /// <param name="b">B.</param>
+    /// <param name="a">A.</param>
+    /// <param name="constants">The rest.</param>
+    /// <param name="isRecorded">It is for a gradient, although libtorch has turned gradients off for it.</param>
+    private static (Tensor Output, Tensor Hidden) Compute(Tensor input, Tensor b, Tensor a, Constants constants, bool isRecorded)
     {
         (FrozenWeight weight, Tensor? bias, Tensor? mask, bool isRead) = constants;
+        Tensor? read = isRead ? weight.Dense(input.dtype) : null;
+        if (read is not null && mask is null && !isRecorded && FewRowsProduct.Fits(input, read))
+        {
+            return Decode(input, read, bias, b, a);
+        }
+
         Tensor x = Flat(input);
         long[] shape = [.. input.shape[..^1], weight.Shape[0]];
         Tensor adapted = mask is null ? x : x * Flat(mask);
         Tensor hidden = adapted.mm(a.to(x.dtype).t());
-        if (!isRead)
+        if (read is null)
         {
             return (empty(shape, x.dtype, x.device), hidden);
         }
 
-        Tensor w = weight.Dense(x.dtype);
-        Tensor output = bias is null ? x.mm(w.t()) : addmm(bias, x, w.t(), 1, 1);
+        Tensor output = bias is null ? x.mm(read.t()) : addmm(bias, x, read.t(), 1, 1);
         output.addmm_(hidden, b.to(x.dtype).t());
         return (output.view(shape), hidden);
+    }
+
+    /// <summary>The same of the few rows of a decoding step: each is read from memory once, and is what it is alone.</summary>
+    private static (Tensor Output, Tensor Hidden) Decode(Tensor input, Tensor w, Tensor? bias, Tensor b, Tensor a)
+    {
+        Tensor hidden = FewRowsProduct.Compute(input, a.to(input.dtype).contiguous(), null);
+        Tensor adapted = FewRowsProduct.Compute(hidden, b.to(input.dtype).contiguous(), null);
+        return (FewRowsProduct.Compute(input, w, bias).Accumulate(adapted), hidden);
     }
 
     private static Tensor Flat(Tensor tensor) => tensor.reshape(-1, tensor.shape[^1]);

@@ -28,7 +28,7 @@ internal sealed class SorsaChatClient : IChatClient
     {
         (_model, _transformer) = (model, transformer);
         PromptTemplate template = options.Template
-            ?? (model.TemplateIsDefault && model.Prompts.Tokenizer.ChatTemplateText is not null
+            ?? (model.Prompts.TemplateIsDefault && model.Prompts.Tokenizer.ChatTemplateText is not null
                 ? PromptTemplate.Chat
                 : model.Prompts.Template);
         _prompts = template == model.Prompts.Template && model.Prompts.MaxLength is null

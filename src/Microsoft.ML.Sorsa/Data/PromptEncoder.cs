@@ -7,7 +7,7 @@ namespace Microsoft.ML.Sorsa.Data;
 /// <summary>From a row's prompt to the tokens that the model reads, in training and in prediction alike.</summary>
 internal sealed class PromptEncoder
 {
-    private const string LengthMark = " tokens at most; ";
+    private const string LengthMark = " tokens at most; ", DefaultMark = "chosen by nobody; ";
 
     private readonly ChatTemplate? _chat;
 
@@ -44,6 +44,11 @@ internal sealed class PromptEncoder
     public ITextTokenizer Tokenizer { get; }
 
     public PromptTemplate Template { get; }
+
+    /// <summary>
+    /// Nobody chose the template: a chat takes the tokenizer's own, where there is one, and a model card says nothing of it.
+    /// </summary>
+    public bool TemplateIsDefault { get; init; }
 
     /// <summary>Tokens of a prompt, its template and BOS included, before it is cut; null: it is not cut.</summary>
     public int? MaxLength { get; }
@@ -117,12 +122,14 @@ internal sealed class PromptEncoder
     }
 
     /// <summary>
-    /// One string from which <see cref="Deserialize"/> makes an encoder of the same ids over the same tokenizer. Without a length it is the
-    /// template's, as version 0.1 wrote it.
+    /// One string from which <see cref="Deserialize"/> makes an encoder of the same ids over the same tokenizer. Of a template that was
+    /// chosen, without a length, it is the template's, as version 0.1 wrote it.
     /// </summary>
-    public string Serialize() => MaxLength is null
-        ? Template.Serialize()
-        : string.Create(CultureInfo.InvariantCulture, $"{MaxLength}{LengthMark}{Template.Serialize()}");
+    public string Serialize()
+    {
+        string length = MaxLength is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{MaxLength}{LengthMark}");
+        return length + (TemplateIsDefault ? DefaultMark : "") + Template.Serialize();
+    }
 
     /// <exception cref="InvalidDataException">The text is not one that <see cref="Serialize"/> writes.</exception>
     public static PromptEncoder Deserialize(ITextTokenizer tokenizer, string text)
@@ -131,7 +138,12 @@ internal sealed class PromptEncoder
         int? length = parts.Length == 2 && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int most)
             ? most
             : null;
-        return new PromptEncoder(tokenizer, PromptTemplate.Deserialize(length is null ? text : parts[1]), length);
+        string template = length is null ? text : parts[1];
+        bool isDefault = template.StartsWith(DefaultMark, StringComparison.Ordinal);
+        return new PromptEncoder(tokenizer, PromptTemplate.Deserialize(isDefault ? template[DefaultMark.Length..] : template), length)
+        {
+            TemplateIsDefault = isDefault,
+        };
     }
 
     private int[] EncodeWhole(string prompt) => Encode(Apply(prompt));

@@ -178,7 +178,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         _log.Info($"Memory: {estimate.Summary}");
         if (estimate.Fits == false && settings.MemoryCheck)
         {
-            throw new InsufficientMemoryException(estimator.Estimate(settings)!.Refusal);
+            estimator.Estimate(settings)!.VerifyFits();
         }
 
         if (estimate.Fits == false)

@@ -61,25 +61,32 @@ internal sealed class TextGenerator
         var rows = new GenerationRow?[prompts.Count];
         for (int index = 0; index < rows.Length; index++)
         {
-            try
+            rows[index] = TryCreateRow(prompts[index], out string? problem);
+            if (problem is not null)
             {
-                int[] ids = Encode(prompts[index]);
-                if (_generator.Refuse(ids) is { } problem)
-                {
-                    refused(index, problem);
-                }
-                else
-                {
-                    rows[index] = CreateRow(ids, index);
-                }
-            }
-            catch (TokenWithoutRowException error)
-            {
-                refused(index, $"cannot be read. {error.Message}");
+                refused(index, problem);
             }
         }
 
         return Complete(rows, CancellationToken.None);
+    }
+
+    /// <summary>A row that begins with a prompt; null where that is refused.</summary>
+    /// <param name="prompt">Without its template.</param>
+    /// <param name="problem">What is wrong with it, as the end of a sentence about it; null: nothing.</param>
+    public GenerationRow? TryCreateRow(string prompt, out string? problem)
+    {
+        try
+        {
+            int[] ids = Encode(prompt);
+            problem = _generator.Refuse(ids);
+            return problem is null ? CreateRow(ids) : null;
+        }
+        catch (TokenWithoutRowException error)
+        {
+            problem = $"cannot be read. {error.Message}";
+            return null;
+        }
     }
 
     /// <summary>The new text in pieces, as soon as they are certain; all together they are what <see cref="Generate"/> gives.</summary>

@@ -77,6 +77,16 @@ public sealed class SorsaMemoryEstimate
     /// <summary>What would take less, what saves the most first; at the end all of it together.</summary>
     public IReadOnlyList<SorsaMemoryRemedy> Remedies { get; internal set; } = [];
 
+    /// <summary>Refuses what does not fit, as <see cref="SorsaFineTuningTrainer.Fit(IDataView)"/> does before it loads a weight.</summary>
+    /// <exception cref="InsufficientMemoryException">It does not; the message has the largest parts and what would take less.</exception>
+    public void VerifyFits()
+    {
+        if (Fits == false)
+        {
+            throw new InsufficientMemoryException(Refusal);
+        }
+    }
+
     /// <summary>Where <see cref="Available"/> comes from, to follow "since".</summary>
     internal string AvailableSource { get; init; } = "";
 

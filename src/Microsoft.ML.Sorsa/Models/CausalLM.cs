@@ -179,7 +179,7 @@ internal sealed class CausalLM : nn.Module, ITrainedModel
     public Tensor Logits(Tensor hidden)
     {
         Tensor head = _head?.weight ?? _model.Embedding.Weight;
-        return FewRowsProduct.Fits(hidden, head) ? FewRowsProduct.Compute(hidden, head, null) : nn.functional.linear(hidden, head);
+        return FewRowsProduct.Linear(hidden, head, null);
     }
 
     /// <summary>What it held goes back to the operating system.</summary>

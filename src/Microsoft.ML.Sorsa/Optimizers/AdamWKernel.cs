@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,7 +26,7 @@ internal sealed class AdamWKernel(double beta1, double beta2) : IDisposable
 
         """;
 
-    private readonly jit.CompilationUnit _kernel = jit.compile(Program);
+    private readonly TensorScript _kernel = new(Program);
 
     // Scalars, not numbers: see ScalarArithmetic.
     private readonly Scalar _beta1 = beta1;
@@ -51,7 +52,7 @@ internal sealed class AdamWKernel(double beta1, double beta2) : IDisposable
         // On a GPU one call takes tensors of one type: norms may train in another than projections.
         foreach (int[] group in Enumerable.Range(0, parameters.Length).GroupBy(i => parameters[i].dtype).Select(group => group.ToArray()))
         {
-            _kernel.invoke(
+            using Tensor _ = _kernel.Call(
                 "step", Of(parameters), Of(gradients), Of(firstMoments), Of(secondMoments), Of(steps), rate, _beta1, _beta2, floor, decay);
 
             Tensor[] Of(Tensor[] all) => [.. group.Select(i => all[i])];

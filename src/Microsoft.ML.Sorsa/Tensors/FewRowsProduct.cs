@@ -38,6 +38,13 @@ internal static partial class FewRowsProduct
     }
 
     /// <summary>
+    /// y [..., out], by this where it <see cref="Fits"/>, and otherwise by libtorch, with a gradient where gradients are on.
+    /// </summary>
+    /// <inheritdoc cref="Compute"/>
+    public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias) =>
+        Fits(x, weight) ? Compute(x, weight, bias) : nn.functional.linear(x, weight, bias);
+
+    /// <summary>
     /// y [..., out] in x's type; belongs to the dispose scope that is open, where there is one, and otherwise to the caller.
     /// </summary>
     /// <param name="x">[..., in].</param>

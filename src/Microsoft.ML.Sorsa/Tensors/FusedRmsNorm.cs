@@ -16,7 +16,7 @@ internal static class FusedRmsNorm
 
         """;
 
-    private static readonly Lazy<jit.CompilationUnit> s_program = new(() => jit.compile(Program));
+    private static readonly TensorScript s_script = new(Program);
 
     /// <summary>Whether it is worth it: libtorch has no kernel for a weight of another type.</summary>
     public static bool Fits(Tensor x, Tensor weight) => x.device_type != DeviceType.CPU && x.dtype == weight.dtype;
@@ -28,6 +28,6 @@ internal static class FusedRmsNorm
     public static Tensor Compute(Tensor x, Tensor weight, double epsilon)
     {
         using Scalar scalar = epsilon;
-        return (Tensor)s_program.Value.invoke("normalize", x, weight, scalar);
+        return s_script.Call("normalize", x, weight, scalar);
     }
 }

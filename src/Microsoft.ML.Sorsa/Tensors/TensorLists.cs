@@ -24,19 +24,19 @@ internal static class TensorLists
 
         """;
 
-    private static readonly Lazy<jit.CompilationUnit> s_program = new(() => jit.compile(Program));
+    private static readonly TensorScript s_script = new(Program);
 
     /// <summary>‖t‖ of each, as one tensor [count]; belongs to the dispose scope that is open.</summary>
-    public static Tensor Norms(Tensor[] tensors) => (Tensor)s_program.Value.invoke("norms", [tensors]);
+    public static Tensor Norms(Tensor[] tensors) => s_script.Call("norms", [tensors]);
 
     /// <summary>Multiplies each in place.</summary>
     public static void Scale(Tensor[] tensors, double factor)
     {
         using Scalar scalar = factor;
-        ((Tensor)s_program.Value.invoke("scale", tensors, scalar)).Dispose();
+        s_script.Call("scale", tensors, scalar).Dispose();
     }
 
     /// <summary>Adds to each, in place, its part of a stack [count, ...].</summary>
     public static void Accumulate(Tensor[] sums, Tensor summands) =>
-        ((Tensor)s_program.Value.invoke("accumulate", sums, summands)).Dispose();
+        s_script.Call("accumulate", sums, summands).Dispose();
 }

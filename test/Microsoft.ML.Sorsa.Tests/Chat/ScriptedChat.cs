@@ -35,7 +35,11 @@ internal static class ScriptedChat
     }
 
     /// <summary>Any model behind a tokenizer, without adapters.</summary>
-    public static SharedModel Of(ILanguageModel model, TextTokenizer tokenizer, PromptTemplate template) => new(
-        model, new PromptEncoder(tokenizer, template), new GenerationOptions(), TemplateIsDefault: false, () => ([], null),
-        (_, act) => act());
+    public static SharedModel Of(
+        ILanguageModel model, TextTokenizer tokenizer, PromptTemplate template, GenerationOptions? generation = null)
+    {
+        var prompts = new PromptEncoder(tokenizer, template);
+        return new SharedModel(
+            model, prompts, new TextGenerator(model, prompts, generation ?? new GenerationOptions()), () => ([], null), (_, act) => act());
+    }
 }

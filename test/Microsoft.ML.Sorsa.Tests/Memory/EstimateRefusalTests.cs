@@ -68,6 +68,21 @@ public sealed class EstimateRefusalTests
             && entry.Text.StartsWith("Memory: training takes ", StringComparison.Ordinal)));
     }
 
+    /// <summary>Whoever asked for the estimate can refuse as Fit does.</summary>
+    [TestMethod]
+    public void AnEstimateRefusesAsFitDoes()
+    {
+        using var folder = new TemporaryFolder();
+        Options options = Large(RandomFolder.WriteHollow(folder.Path, s_giant));
+
+        var error = Assert.ThrowsExactly<InsufficientMemoryException>(
+            () => _mlContext.Sorsa().Estimate(options, TinyTask.Data(_mlContext)).VerifyFits());
+        _mlContext.Sorsa().Estimate(TinyTask.Options(), TinyTask.Data(_mlContext)).VerifyFits();
+
+        Assert.StartsWith("Training needs ", error.Message);
+        Assert.Contains("Quantization = NF4", error.Message);
+    }
+
     [TestMethod]
     public void ABaseModelThatDoesNotFitIsRefused()
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using Microsoft.Extensions.AI;
 using Microsoft.ML.Sorsa.Analysis;
@@ -56,19 +57,45 @@ public sealed class AskVerbsTests
         Assert.AreEqual(model.Generate(Question) + Environment.NewLine, SorsaCommand.Run("generate", s_run, Question).Succeeds().Output);
     }
 
-    /// <summary>Rows of a file are answered as single prompts are, into a file of JSON lines.</summary>
+    /// <summary>Rows of a file are answered as single prompts are, in their order, by a folder and by a zip; to a file or not.</summary>
     [TestMethod]
-    public void RowsAreAnswered()
+    [DataRow(1)]
+    [DataRow(5)]
+    public void RowsAreAnswered(int batchSize)
     {
-        string replies = s_folder.File("replies.jsonl");
+        using SorsaTransformer model = Sorsa().LoadModel(
+            Model, generation: new GenerationOptions { MaxNewTokens = 12, BatchSize = batchSize });
+        string replies = s_folder.File("replies.jsonl"), ofZip = s_folder.File("zip.jsonl"), zip = s_folder.File($"rows{batchSize}.zip");
+        model.Save(zip);
 
-        SorsaCommand.Run("generate", s_run, "--data", s_rows, "--out", replies).Succeeds();
+        CommandResult file = SorsaCommand.Run(
+            "generate", s_run, "--data", s_rows, "--batch-size", $"{batchSize}", "--out", replies).Succeeds();
+        CommandResult lines = SorsaCommand.Run("generate", s_run, "--data", s_rows, "--batch-size", $"{batchSize}").Succeeds();
+        SorsaCommand.Run("generate", zip, "--data", s_rows, "--out", ofZip).Succeeds();
 
-        using SorsaTransformer model = Sorsa().LoadModel(Model, generation: new GenerationOptions { MaxNewTokens = 12 });
-        JsonElement[] lines = [.. File.ReadLines(replies).Select(line => JsonSerializer.Deserialize<JsonElement>(line))];
-        Assert.HasCount(TinyTask.Rows.Length, lines);
-        Assert.AreEqual(TinyTask.Rows[4].Prompt, lines[4].GetProperty("prompt").GetString());
-        Assert.AreEqual(model.Generate(TinyTask.Rows[4].Prompt), lines[4].GetProperty("reply").GetString());
+        string[] expected = [.. TinyTask.Rows.Select(row => model.Generate(row.Prompt))];
+        JsonElement[] rows = [.. File.ReadLines(replies).Select(line => JsonSerializer.Deserialize<JsonElement>(line))];
+        CollectionAssert.AreEqual(
+            TinyTask.Rows.Select(row => row.Prompt).ToArray(), rows.Select(row => row.GetProperty("prompt").GetString()).ToArray());
+        CollectionAssert.AreEqual(expected, rows.Select(row => row.GetProperty("reply").GetString()).ToArray());
+        Assert.AreEqual(File.ReadAllText(replies), File.ReadAllText(ofZip));
+        Assert.AreEqual(string.Concat(expected.Select(reply => reply + Environment.NewLine)), lines.Output);
+        Assert.AreEqual($"12 replies: {replies}{Environment.NewLine}", file.Output);
+    }
+
+    /// <summary>The first replies are out before the last are written.</summary>
+    [TestMethod]
+    public void RepliesComeAsTheyAreFinished()
+    {
+        string rows = s_folder.File("many.jsonl");
+        File.WriteAllLines(rows, Enumerable.Range(0, 400).Select(i => JsonSerializer.Serialize(new { Prompt = $"{i} + 1" })));
+        using Process process = SorsaCommand.Start("generate", s_run, "--data", rows, "--max-new-tokens", "64");
+
+        Assert.IsNotNull(process.StandardOutput.ReadLine());
+        Assert.IsFalse(process.HasExited);
+
+        process.Kill();
+        process.WaitForExit();
     }
 
     /// <summary>The base with the adapter, the merged model, and every form that goes out and is read again answer alike.</summary>

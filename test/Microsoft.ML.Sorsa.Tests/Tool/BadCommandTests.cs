@@ -43,6 +43,8 @@ public sealed class BadCommandTests
         ["generate {model} hi --data {rows}", ExitCode.Usage, "do not go together"],
         ["eval {model}", ExitCode.Usage, "Nothing is named to measure on"],
         ["eval {model} --text {file} --grader last-number", ExitCode.Usage, "--grader is about rows"],
+        ["eval {model} {rows} --window-length 9", ExitCode.Usage, "--window-length is about --text"],
+        ["eval {model} {rows} --stride 9", ExitCode.Usage, "--stride is about --text"],
         ["eval {model} {rows} --grader best", ExitCode.Usage, "--grader is 'best'; it must be one of ExactMatch"],
         ["export {model} --format onnx --out {folder}/x", ExitCode.Usage, "onnx"],
         ["export {model} --format peft --out {folder}/x", ExitCode.Usage, "No adapter is named"],
@@ -59,7 +61,13 @@ public sealed class BadCommandTests
         ["inspect {folder}/unfinished --model-folder {model}", ExitCode.Usage, "--model-folder is about rows"],
         ["sweep {rows} --model-folder {model} --vary hue=1,2", ExitCode.Usage, "hue"],
         ["sweep {rows} --model-folder {model} --metric best", ExitCode.Usage, "--metric is 'best'"],
-        ["sweep {rows} --model-folder {model} --trials 0", ExitCode.Usage, "0"],
+        ["sweep {rows} --model-folder {model} --trials 0", ExitCode.Usage, "--trials is 0"],
+        ["sweep {rows} --model-folder {model} --concurrent-trials 0", ExitCode.Usage, "--concurrent-trials is 0"],
+        ["sweep {rows} --model-folder {model} --threads-per-trial 0", ExitCode.Usage, "--threads-per-trial is 0"],
+        ["sweep {rows} --model-folder {model} --seconds -1", ExitCode.Usage, "--seconds is -1"],
+        ["eval {model} --text {file} --window-length 0", ExitCode.Usage, "--window-length is 0"],
+        ["estimate {rows} --model-folder {model} --measured-steps x", ExitCode.Usage, "option '--measured-steps' as a whole number"],
+        ["train {rows} --model-folder {model} --out=", ExitCode.Usage, "--out has no value"],
         ["estimate {rows} --model-folder {model} --measured-steps -1", ExitCode.Usage, "--measured-steps is -1"],
         ["completion fish", ExitCode.Usage, "fish"],
 
@@ -79,11 +87,15 @@ public sealed class BadCommandTests
         ["train --config {folder}/unknown.json", ExitCode.Usage, "Did you mean Rank?"],
         ["train --config {folder}/wrong.json", ExitCode.Usage, "--rank is 'two'"],
         ["train --config {folder}/twice.json", ExitCode.Usage, "is there twice"],
+        ["train --config {folder}/asked.json", ExitCode.Usage, "asked.json': --ask is null; it must be a text or a list of texts"],
+        ["train --config {folder}/huge.json", ExitCode.Usage, "--learning-rate is "],
         ["resume {folder}", ExitCode.Input, "there is no run.json"],
         ["resume {folder}/nowhere", ExitCode.Input, "There is no folder"],
         ["generate {folder} hi", ExitCode.Input, "config.json"],
         ["generate {folder}/unfinished hi", ExitCode.Input, "sorsa resume"],
         ["generate {file} hi", ExitCode.Input, ""],
+        ["generate {model} --data {folder}/none.csv", ExitCode.Input, "none.csv' has no rows"],
+        ["generate {model} --data {folder}/none.jsonl", ExitCode.Input, "none.jsonl' has no rows"],
         ["generate {model} hi --adapter {folder}", ExitCode.Input, "adapter.json"],
         ["merge {model} {folder} --out {folder}/x", ExitCode.Input, "adapter.json"],
         ["analyze {model} {folder}/nowhere", ExitCode.Input, "nowhere"],
@@ -218,9 +230,12 @@ public sealed class BadCommandTests
         SorsaCommand.WriteRows(folder);
         (string Name, string Text)[] files =
         [
-            ("rows.csv", "Prompt,Response\na,b\n"), ("file.txt", "some words"), ("rows.parquet", "PAR1"), ("bad.jsonl", "{\"Prompt\": 1\n"),
+            ("rows.csv", "Prompt,Response\na,b\n"), ("file.txt", "some words"), ("none.jsonl", ""), ("none.csv", "Prompt,Response\n"),
+            ("rows.parquet", "PAR1"), ("bad.jsonl", "{\"Prompt\": 1\n"),
             ("bad.csv", "Prompt,Response\na,b\nc,d,e\n"), ("open.csv", "Prompt,Response\n\"a,b\n"), ("list.json", "[1]"),
             ("unknown.json", "{\"Rnak\": 1}"), ("wrong.json", "{\"Rank\": \"two\"}"), ("twice.json", "{\"Rank\": 1, \"rank\": 2}"),
+            ("asked.json", "{\"Ask\": null}"),
+            ("huge.json", $$"""{"Data": {{Quoted("rows.jsonl")}}, "ModelFolder": {{Quoted(null)}}, "LearningRate": 1e999}"""),
             ("bad.zip", "no zip"), ("bad.safetensors", "no tensors"), ("bad.gguf", "no model"),
             ("unfinished/run.json", "{\"Data\": \"rows.jsonl\"}"),
         ];
@@ -230,6 +245,8 @@ public sealed class BadCommandTests
         {
             File.WriteAllText(folder.File(name), text);
         }
+
+        string Quoted(string? name) => JsonSerializer.Serialize(name is null ? TestData.TinyLlama : folder.File(name));
 
         File.WriteAllBytes(folder.File("latin1.csv"), [.. "Prompt,Response\na,"u8, 0xE4, (byte)'\n']);
         return Listing(folder);

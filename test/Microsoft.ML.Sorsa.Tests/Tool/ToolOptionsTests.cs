@@ -7,6 +7,7 @@ using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Sweeps;
 using Microsoft.ML.Sorsa.Tool;
+using Microsoft.ML.Sorsa.Tool.Inputs;
 using Microsoft.ML.Sorsa.Tool.Options;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
@@ -91,6 +92,43 @@ public sealed class ToolOptionsTests
         Assert.AreEqual((7, 3), (options.Generation.MaxNewTokens, options.Rank));
     }
 
+    /// <summary>
+    /// Every kind of JSON value at every option: it is taken as what it says, or refused in one line that names the option. What is taken
+    /// is said here, by the option's type.
+    /// </summary>
+    [TestMethod]
+    [DynamicData(nameof(Keys))]
+    public void AJsonValueIsTakenAsWhatItSaysOrRefused(string key) => Verify(new OptionTable<Options>(), key);
+
+    [TestMethod]
+    [DataRow("Data")]
+    [DataRow("ValidationData")]
+    [DataRow("ValidationFraction")]
+    [DataRow("Ask")]
+    public void SoItIsOfRowsAndQuestions(string key) => Verify(new OptionTable<RunRows>(), key);
+
+    /// <summary>What has options is an object, and an object is nothing else.</summary>
+    [TestMethod]
+    [DataRow("""{"Generation": 5}""", "'Generation' is 5; it must be an object with its options")]
+    [DataRow("""{"Generation": null}""", "'Generation' is null; it must be an object")]
+    [DataRow("""{"generation": ["a"]}""", "'generation' is a list of texts; it must be an object")]
+    [DataRow("""{"Rank": {"Value": 3}}""", "--rank is an object; it must be a whole number")]
+    [DataRow("""{"StopStrings": {}}""", null)]
+    [DataRow("""{"Generation": {"Nothing": {}}}""", null)]
+    public void AnObjectIsNoValue(string json, string? expected)
+    {
+        var table = new OptionTable<Options>();
+
+        if (expected is null)
+        {
+            Assert.HasCount(1, table.Apply(Element(JsonNode.Parse(json)!), new Options()));
+            return;
+        }
+
+        Assert.Contains(
+            expected, Assert.ThrowsExactly<CommandException>(() => table.Apply(Element(JsonNode.Parse(json)!), new Options())).Message);
+    }
+
     [TestMethod]
     public void WhatIsSharedIsNotChanged()
     {
@@ -126,6 +164,77 @@ public sealed class ToolOptionsTests
         Assert.Contains("--method <Sorsa|Lora|", help);
     }
 
+    private static void Verify<T>(OptionTable<T> table, string key)
+        where T : class, new()
+    {
+        OptionEntry entry = table.Entries.Single(entry => entry.Key == key);
+        string[] values =
+        [
+            "null", "true", "false", "1", "0.5", "2.0", "99999999999", "\"null\"", "\"one, two\"", "\"a,b\"", "\"1\"", "\"true\"", "[]",
+            "[\"x\", \"y,z\", \"null\"]", "[1]", "[null]", "[[\"x\"]]", "{}",
+        ];
+        foreach (string value in values)
+        {
+            var options = new T();
+            string name = key.Replace(".", "", StringComparison.Ordinal);
+            JsonElement json = JsonSerializer.Deserialize<JsonElement>($$"""{"{{name}}": {{value}}}""");
+            (bool isTaken, object? expected) = Said(entry, value);
+            CommandException error;
+            try
+            {
+                Assert.IsEmpty(table.Apply(json, options), value);
+
+                // {} sets nothing of a template, which is a text and has an option.
+                Assert.IsTrue(isTaken || (value == "{}" && entry.Property.PropertyType == typeof(PromptTemplate)), value);
+                Assert.AreEqual(Text(isTaken ? expected : Value(new T(), entry)), Text(Value(options, entry)), value);
+                continue;
+            }
+            catch (CommandException refused)
+            {
+                error = refused;
+            }
+
+            // Which numbers an option takes is its own.
+            Assert.IsTrue(!isTaken || char.IsAsciiDigit(value.Trim('"')[0]), value);
+            Assert.StartsWith($"{entry.Name} is ", error.Message);
+            Assert.Contains("; it must be ", error.Message);
+            Assert.DoesNotContain("\n", error.Message);
+            Assert.AreEqual(ExitCode.Usage, error.ExitCode);
+        }
+    }
+
+    /// <summary>What a JSON value says of an option, if anything.</summary>
+    private static (bool IsTaken, object? Value) Said(OptionEntry entry, string json)
+    {
+        Type type = Nullable.GetUnderlyingType(entry.Property.PropertyType) ?? entry.Property.PropertyType;
+        string? text = json[0] == '"' ? json.Trim('"') : null;
+        bool isList = type == typeof(IReadOnlyList<string>);
+        if (json == "null" || (text == "null" && type != typeof(string) && !isList))
+        {
+            return (entry.IsNullable, null);
+        }
+
+        string? plain = text ?? (json[0] is '[' or '{' ? null : json);
+        return entry.IsSection ? plain switch
+        {
+            "true" => (true, Activator.CreateInstance(type)),
+            "false" => (true, null),
+            _ => (json == "{}", Activator.CreateInstance(type)),
+        }
+            : type == typeof(string) ? (text is not null, text)
+            : isList ? json switch
+            {
+                "[]" => (true, Array.Empty<string>()),
+                ['[', '"', ..] => (true, new[] { "x", "y,z", "null" }),
+                _ => (text is not null, new[] { text }),
+            }
+            : type == typeof(bool) ? (plain is "true" or "false", plain == "true")
+            : type == typeof(int) ? (plain is "1" or "2.0", plain == "1" ? 1 : 2)
+            : type == typeof(double) && plain is { } number && char.IsAsciiDigit(number[0])
+            ? (true, double.Parse(number, System.Globalization.CultureInfo.InvariantCulture))
+            : (false, null);
+    }
+
     private static (string Text, object? Value) Other(OptionEntry entry)
     {
         Type type = Nullable.GetUnderlyingType(entry.Property.PropertyType) ?? entry.Property.PropertyType;
@@ -141,7 +250,7 @@ public sealed class ToolOptionsTests
             : throw new NotSupportedException($"{entry.Key} is a {type}: say here what another value of it is.");
     }
 
-    private static object? Value(Options options, OptionEntry entry) =>
+    private static object? Value(object options, OptionEntry entry) =>
         entry.Path.Aggregate((object?)options, (owner, property) => owner is null ? null : property.GetValue(owner));
 
     private static string Text(object? value) => value is IEnumerable<string> texts ? string.Join('|', texts) : $"{value}";

@@ -1,6 +1,7 @@
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Tests.Memory;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
@@ -117,6 +118,42 @@ public sealed class ComputeTypeTests
         Assert.AreEqual(ScalarType.Float32, model.Model.Network.Type);
         Assert.AreEqual(plain.Generate("What is 1 + 1?"), model.Generate("What is 1 + 1?"));
         Assert.ContainsSingle(line => line.StartsWith("ComputeType Auto: Float32, since ", StringComparison.Ordinal), log);
+    }
+
+    /// <summary>
+    /// Its weights are loaded before it is known what trains on them: Auto chooses for the method that it is opened with, and what would
+    /// lose its small steps in 16 bits is refused.
+    /// </summary>
+    [TestMethod]
+    public void ABaseModelIsOpenedForItsMethod()
+    {
+        if (Processor.BFloat16 == BFloat16Support.None)
+        {
+            Assert.Inconclusive("Auto chooses 16 bits on a processor with AVX512-BF16 or AMX alone.");
+        }
+
+        using var folder = new TemporaryFolder();
+        string model = RandomFolder.Write(folder.File("model"), new RandomSizes(512, 256, 1, 4, 4, 1024));
+        Options adapter = Of(FineTuningMethod.Lora), full = Of(FineTuningMethod.Full);
+        (string, string)[] rows = [.. TinyTask.Rows.Select(row => (row.Prompt, row.Response))];
+
+        using SorsaBaseModel narrow = new MLContext().Sorsa().OpenBaseModel(adapter, 2, folder.File("kept"));
+        using SorsaBaseModel wide = new MLContext().Sorsa().OpenBaseModel(full, 2, folder.File("kept"));
+        using SorsaTransformer adapted = narrow.FineTune(adapter, rows).Model, trained = wide.FineTune(full, rows).Model;
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => narrow.FineTune(full, rows));
+
+        Assert.AreEqual(ScalarType.BFloat16, adapted.Model.Network.Type);
+        Assert.AreEqual(ScalarType.Float32, trained.Model.Network.Type);
+        Assert.Contains("ComputeType is Auto, and the model was opened in 16 bits, in which Full would lose small steps", error.Message);
+        Assert.Contains("with Float32, or with Auto and Method Full", error.Message);
+
+        Options Of(FineTuningMethod method) => new()
+        {
+            ModelFolder = model,
+            ComputeType = WeightType.Auto,
+            Method = method,
+            MaxSteps = 1,
+        };
     }
 
     /// <summary>A file is the same everywhere, and a checkpoint of a run belongs to the type that was chosen.</summary>

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Adapters.Quantization;
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -90,7 +91,7 @@ internal sealed class TrainedLinear : Adapter
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(nn.functional.linear(input, W.to(input.dtype), Bias));
+        return scope.MoveToOuter(FewRowsProduct.Linear(input, W.to(input.dtype), Bias));
     }
 
     public override Tensor Weight() => W.alias();
