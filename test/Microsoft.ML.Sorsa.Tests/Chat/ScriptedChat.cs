@@ -27,19 +27,15 @@ internal static class ScriptedChat
     {
         int[] script = [.. answers.SelectMany(answer =>
             tokenizer.Encode(answer, addSpecialTokens: false).Append(tokenizer.EosTokenId!.Value))];
-        var prompts = new PromptEncoder(
-            tokenizer, PromptTemplate.Chat, chat: ChatTemplate.Known.Single(template => template.Name == name));
-        return new SharedModel(
-            new ScriptedModel(tokenizer.VocabularySize, script), prompts, new GenerationOptions(), TemplateIsDefault: false,
-            () => ([], null), (_, act) => act());
+        return Of(new ScriptedModel(tokenizer.VocabularySize, script), new PromptEncoder(
+            tokenizer, PromptTemplate.Chat, chat: ChatTemplate.Known.Single(template => template.Name == name)));
     }
 
     /// <summary>Any model behind a tokenizer, without adapters.</summary>
     public static SharedModel Of(
-        ILanguageModel model, TextTokenizer tokenizer, PromptTemplate template, GenerationOptions? generation = null)
-    {
-        var prompts = new PromptEncoder(tokenizer, template);
-        return new SharedModel(
-            model, prompts, new TextGenerator(model, prompts, generation ?? new GenerationOptions()), () => ([], null), (_, act) => act());
-    }
+        ILanguageModel model, TextTokenizer tokenizer, PromptTemplate template, GenerationOptions? generation = null) =>
+        Of(model, new PromptEncoder(tokenizer, template), generation);
+
+    private static SharedModel Of(ILanguageModel model, PromptEncoder prompts, GenerationOptions? generation = null) => new(
+        model, prompts, new TextGenerator(model, prompts, generation ?? new GenerationOptions()), () => ([], null), (_, act) => act());
 }
