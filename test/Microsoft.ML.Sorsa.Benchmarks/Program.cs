@@ -34,6 +34,10 @@ try
             StepParts.Run(args[1..]);
             return 0;
 
+        case "ranks":
+            RankSpeed.Run(args[1..]);
+            return 0;
+
         case "init":
             InitSpeed.Run(args[1..]);
             return 0;
@@ -129,6 +133,7 @@ try
                     gguf [model folder] [rounds]
                     llama [model folder] [new tokens] [rounds] [--type float32|bfloat16]
                     estimate [config.json] [tokens]
+                    ranks [model folder] [rounds] [--tokens 256], started by mpirun
                     init [rank] [rounds] [--device cpu|cuda] [--hidden 4096] [--intermediate 11008] [--layers 32] [--exact]
                     adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
                     nf4 [model folder] [rank] [--device cpu|cuda] [--type float32|bfloat16]
