@@ -187,8 +187,6 @@ internal static class MpiProcess
     /// <summary>Holds the training behind one step until this process is told to end.</summary>
     private sealed class SignalAt(int step)
     {
-        private readonly ManualResetEventSlim _came = new();
-
         public void AfterStep(SorsaTrainingProgress progress)
         {
             if (progress.Step != step)
@@ -197,9 +195,10 @@ internal static class MpiProcess
             }
 
             // Registered after the training's own, and so called before it.
-            using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => _came.Set());
+            using var came = new ManualResetEventSlim();
+            using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => came.Set());
             Console.WriteLine(FormattableString.Invariant($"step {step}"));
-            _came.Wait();
+            came.Wait();
         }
     }
 

@@ -21,7 +21,7 @@ public sealed class RanksTests
     [
         .. Enum.GetValues<FineTuningMethod>().Select(method => new object[] { method, BaseQuantization.None }),
         .. new[] { FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.Pissa }
-            .Select(method => new object[] { method, BaseQuantization.Nf4 }),
+            .Select(method => new object[] { method, BaseQuantization.NF4 }),
     ];
 
     /// <summary>
