@@ -84,21 +84,21 @@ public sealed class MpiEndTests
         Checksums.Verify(Path.Combine(checkpoints, FormattableString.Invariant($"checkpoint-{last}")));
     }
 
-    /// <summary>Behind the last step, while the ranks come together and the first writes: nothing of the training is lost.</summary>
+    /// <summary>While the ranks come together and the first writes: what is lost is the step under way at most.</summary>
     [TestMethod]
-    public void ToldToEndInTheLastStepTheWholeTrainingIsWritten()
+    public void ToldToEndAboutTheLastStepTheTrainingIsKept()
     {
         RequireLauncher("mpirun.openmpi");
         using var folder = new TemporaryFolder();
         string checkpoints = folder.File("checkpoints");
         string[] options = [.. s_long, $"CheckpointFolder={checkpoints}", "CheckpointSteps=1000"];
-        using Process process = MpiLaunch.Start("mpirun.openmpi", 2, folder.Path, [.. options, "0:waitsAt=20"]);
-        ReadUntil(process, "step 20");
+        using Process process = MpiLaunch.Start("mpirun.openmpi", 2, folder.Path, [.. options, "says=step"]);
+        ReadUntil(process, "step 19");
 
         Send("TERM", process.Id);
         MpiLaunch.End(process, folder.Path);
 
-        Assert.AreEqual(20, Steps(checkpoints).Max());
+        Assert.IsGreaterThanOrEqualTo(18, Steps(checkpoints).Max());
         AreWhole(checkpoints);
         RankResult[] ended = MpiLaunch.Trained(2, [.. options, "Resume=Required"]), whole = MpiLaunch.Trained(2, s_long);
         CollectionAssert.AreEqual(whole[0].Losses, ended[0].Losses);

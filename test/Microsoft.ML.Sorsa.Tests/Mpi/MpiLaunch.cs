@@ -34,8 +34,6 @@ internal static class MpiLaunch
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        // How long Open MPI waits between telling a process to end and killing it.
-        start.Environment["OMPI_MCA_odls_base_sigkill_timeout"] = "60";
         return Process.Start(start)!;
     }
 

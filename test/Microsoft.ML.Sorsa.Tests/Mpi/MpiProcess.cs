@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Reflection;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Mpi;
@@ -64,12 +63,6 @@ internal static class MpiProcess
         if (special.TryGetValue("says", out string? says))
         {
             options.Progress = new Listener(progress => Console.WriteLine(FormattableString.Invariant($"{says} {progress.Step}")));
-        }
-
-        if (special.TryGetValue("waitsAt", out string? step))
-        {
-            var signal = new SignalAt(int.Parse(step, CultureInfo.InvariantCulture));
-            options.Progress = new Listener(signal.AfterStep);
         }
 
         RankResult result;
@@ -182,24 +175,6 @@ internal static class MpiProcess
     private sealed class Listener(Action<SorsaTrainingProgress> listen) : IProgress<SorsaTrainingProgress>
     {
         public void Report(SorsaTrainingProgress value) => listen(value);
-    }
-
-    /// <summary>Holds the training behind one step until this process is told to end.</summary>
-    private sealed class SignalAt(int step)
-    {
-        public void AfterStep(SorsaTrainingProgress progress)
-        {
-            if (progress.Step != step)
-            {
-                return;
-            }
-
-            // Registered after the training's own, and so called before it.
-            using var came = new ManualResetEventSlim();
-            using var signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => came.Set());
-            Console.WriteLine(FormattableString.Invariant($"step {step}"));
-            came.Wait();
-        }
     }
 
     /// <summary>Fails at the n-th sum, as a rank does whose memory is at its end.</summary>
