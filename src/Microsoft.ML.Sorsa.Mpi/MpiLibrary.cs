@@ -162,12 +162,13 @@ internal sealed unsafe class MpiLibrary
         const int NowGlobal = 0x102;
         nint loader = NativeLibrary.Load("libdl.so.2");
         var open = (delegate* unmanaged<byte*, int, nint>)NativeLibrary.GetExport(loader, "dlopen");
+        var error = (delegate* unmanaged<nint>)NativeLibrary.GetExport(loader, "dlerror");
         fixed (byte* file = Encoding.UTF8.GetBytes(name + '\0'))
         {
             nint library = open(file, NowGlobal);
             if (library == 0)
             {
-                var error = (delegate* unmanaged<nint>)NativeLibrary.GetExport(loader, "dlerror");
+                // Asked at once: every look-up in between forgets it.
                 fault = Marshal.PtrToStringUTF8(error()) ?? name;
             }
 
