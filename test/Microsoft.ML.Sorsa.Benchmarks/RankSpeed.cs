@@ -73,7 +73,7 @@ internal static class RankSpeed
         }
     }
 
-    private static void Say(ITrainingRanks ranks, params FormattableString[] pieces)
+    private static void Say(SorsaMpi ranks, params FormattableString[] pieces)
     {
         if (ranks.Rank == 0)
         {
