@@ -13,9 +13,10 @@ internal static class NameList
 
     /// <param name="names">All of them, in the order to show.</param>
     /// <param name="separator">Between two of them.</param>
-    public static string Join(IReadOnlyCollection<string> names, string separator = ", ")
+    /// <param name="longest">What is shown of each; more where they are our own words.</param>
+    public static string Join(IReadOnlyCollection<string> names, string separator = ", ", int longest = LongestName)
     {
-        string shown = string.Join(separator, names.Take(Most).Select(name => Short(name)));
+        string shown = string.Join(separator, names.Take(Most).Select(name => Short(name, longest)));
         return names.Count <= Most
             ? shown
             : string.Create(CultureInfo.InvariantCulture, $"{shown}{separator}and {names.Count - Most} more");

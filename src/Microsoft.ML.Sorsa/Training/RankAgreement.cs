@@ -33,13 +33,13 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
         string[] faults =
         [
             .. Enumerable.Range(0, said.Length)
-                .GroupBy(rank => said[rank] is null ? "" : said[rank]!.GetValueOrDefault(Fault))
-                .Where(alike => alike.Key is not null)
-                .Select(alike => FaultOf([.. alike], said.Length, alike.Key!)),
+                .Where(rank => said[rank] is null || said[rank]!.ContainsKey(Fault))
+                .GroupBy(rank => said[rank]?[Fault])
+                .Select(alike => FaultOf([.. alike], said.Length, alike.Key)),
         ];
         if (faults.Length > 0)
         {
-            throw new InvalidOperationException(string.Join(Environment.NewLine, faults.Take(NameList.Most)));
+            throw new InvalidOperationException(NameList.Join(faults, Environment.NewLine, int.MaxValue));
         }
 
         if (RankSetups.Difference(said!) is { } difference)
@@ -80,7 +80,7 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
         if (!_isMet)
         {
             _isMet = true;
-            _ = Say(new Dictionary<string, string>(StringComparer.Ordinal) { [Fault] = failure.Message });
+            _ = Say(new Dictionary<string, string>(StringComparer.Ordinal) { [Fault] = Words(failure) });
         }
         else if (_isTraining)
         {
@@ -88,11 +88,17 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
         }
     }
 
-    private static string FaultOf(int[] ranks, int count, string why)
+    private static string Words(Exception failure) =>
+        string.IsNullOrWhiteSpace(failure.Message) ? failure.GetType().Name : failure.Message;
+
+    /// <param name="ranks">Which have the fault.</param>
+    /// <param name="count">Of so many.</param>
+    /// <param name="why">Null: they have left.</param>
+    private static string FaultOf(int[] ranks, int count, string? why)
     {
         string have = ranks.Length == 1 ? "has" : "have";
         return string.Create(CultureInfo.InvariantCulture, $"{RankSetups.Name(ranks, "R")} of {count} {have} ")
-            + (why.Length == 0 ? "left without training: the message there says why, or Fit is not called there as often as here."
+            + (why is null ? "left without training: the message there says why, or Fit is not called there as often as here."
                 : $"failed: {why}");
     }
 

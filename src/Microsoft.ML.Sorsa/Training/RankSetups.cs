@@ -9,14 +9,15 @@ internal static class RankSetups
     /// <summary>The one entry that may differ.</summary>
     public const string Processor = nameof(Processor);
 
-    /// <summary>What is shown of a value.</summary>
-    private const int LongestValue = 48;
+    /// <summary>Of a model that is opened for many trainings: its decompositions are not of this training's options.</summary>
+    public const string Decomposition = nameof(Decomposition);
 
     /// <summary>What to do about an entry that is no option or row, or where it is not enough to say the same everywhere.</summary>
     private static readonly Dictionary<string, string> s_remedies = new(StringComparer.Ordinal)
     {
         ["Base"] = "copy rank 0's model folder, whose weights are others, to the other machines",
         ["Model files"] = "copy rank 0's model folder, whose config.json or tokenizer is another, to the other machines",
+        [Decomposition] = "open the model with the same largest rank and Seed (OpenBaseModel) on every rank, or use Fit on each of them",
         ["ComputeType"] = "choose one of them yourself where it is Auto, which goes by each rank's processor",
         ["Device"] = "see that every rank has its GPU (GpuDeviceId, CUDA_VISIBLE_DEVICES), or that none has",
         ["Library"] = "bring the same build of the program to every machine",
@@ -47,7 +48,7 @@ internal static class RankSetups
         string line = $"{Environment.NewLine}  ";
         string[] remedies = [.. names.Where(s_remedies.ContainsKey).Select(name => $"{name}: {s_remedies[name]}.")];
         string are = others.Length == 1 ? "is" : "are";
-        string list = NameList.Join([.. names.Select(name => Line(setups, name))], line);
+        string list = NameList.Join([.. names.Select(name => Line(setups, name))], line, int.MaxValue);
         return string.Create(CultureInfo.InvariantCulture,
             $"{Name(others, "R")} of {setups.Count} {are} set up otherwise than rank 0. Give all of them the same options, data and model:")
             + line + list
@@ -70,11 +71,16 @@ internal static class RankSetups
     /// <summary>"LearningRate: rank 0 has 0.1, ranks 1, 2 0.2".</summary>
     private static string Line(IReadOnlyList<IReadOnlyDictionary<string, string>> setups, string name)
     {
-        IEnumerable<string> others = Enumerable.Range(0, setups.Count)
-            .GroupBy(rank => Value(setups[rank], name))
-            .Where(alike => alike.Key != Value(setups[0], name))
-            .Select(alike => $"{Name([.. alike])} {NameList.Short(alike.Key, LongestValue)}");
-        return $"{name}: rank 0 has {NameList.Short(Value(setups[0], name), LongestValue)}, {string.Join(", ", others)}";
+        string first = Value(setups[0], name);
+        IReadOnlyDictionary<string, string> shown = DifferentTexts.Shown(setups.Select(setup => Value(setup, name)));
+        string[] others =
+        [
+            .. Enumerable.Range(0, setups.Count)
+                .GroupBy(rank => Value(setups[rank], name))
+                .Where(alike => alike.Key != first)
+                .Select(alike => $"{Name([.. alike])} {shown[alike.Key]}"),
+        ];
+        return $"{name}: rank 0 has {shown[first]}, {NameList.Join(others, longest: int.MaxValue)}";
     }
 
     private static string Value(IReadOnlyDictionary<string, string> setup, string name) => setup.GetValueOrDefault(name, "nothing");

@@ -29,11 +29,17 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
             .. now.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
                 .Select(name => (Name: name, Stored: Stored(name), Now: now.GetValueOrDefault(name)))
                 .Where(entry => entry.Stored != entry.Now)
-                .Select(entry => $"{entry.Name}: the checkpoint has {entry.Stored ?? "nothing"}, this training {entry.Now ?? "nothing"}"),
+                .Select(entry => Line(entry.Name, entry.Stored ?? "nothing", entry.Now ?? "nothing")),
         ];
         string separator = $"{Environment.NewLine}  ";
-        return differences.Length == 0 ? null : separator + NameList.Join(differences, separator);
+        return differences.Length == 0 ? null : separator + NameList.Join(differences, separator, int.MaxValue);
 
         string? Stored(string name) => stored.GetValueOrDefault(name) ?? s_before.GetValueOrDefault(name);
+    }
+
+    private static string Line(string name, string stored, string now)
+    {
+        IReadOnlyDictionary<string, string> shown = DifferentTexts.Shown([stored, now]);
+        return $"{NameList.Short(name)}: the checkpoint has {shown[stored]}, this training {shown[now]}";
     }
 }
