@@ -6,13 +6,15 @@ using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tensors;
+using Microsoft.ML.Sorsa.Training;
 
 namespace Microsoft.ML.Sorsa;
 
 /// <summary>
 /// A model folder that is opened once and fine-tuned many times, as a sweep or a comparison of methods does it. The weights are mapped
 /// once; each matrix is decomposed once, at the largest rank, and kept on disk; rows are turned into tokens once for each pair of lengths.
-/// Made by <c>mlContext.Sorsa().OpenBaseModel(...)</c>. Several trainings may run at a time, each on a thread of its own.
+/// Made by <c>mlContext.Sorsa().OpenBaseModel(...)</c>. Several trainings may run at a time, each on a thread of its own; those with
+/// <see cref="SorsaFineTuningTrainer.Options.Ranks"/> one after the other.
 /// </summary>
 public sealed class SorsaBaseModel : IDisposable
 {
@@ -27,7 +29,6 @@ public sealed class SorsaBaseModel : IDisposable
 
     internal SorsaBaseModel(IHostEnvironment env, SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder)
     {
-        ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(largestRank, 1);
         ArgumentException.ThrowIfNullOrWhiteSpace(decompositionFolder);
         _host = env.Register(nameof(SorsaBaseModel));
@@ -90,7 +91,9 @@ public sealed class SorsaBaseModel : IDisposable
     /// An option is outside its range, does not fit the model, or is not what the model was opened with. With <c>ParamName</c>
     /// "trainData" or "validationData": a row is longer than the model's positions.
     /// </exception>
-    /// <exception cref="InvalidOperationException">No row has a prompt and a response.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// No row has a prompt and a response; the ranks of the options train already, or one of them failed.
+    /// </exception>
     /// <exception cref="InsufficientMemoryException">
     /// It would not fit in memory: see <see cref="SorsaFineTuningTrainer.Options.MemoryCheck"/>.
     /// </exception>
@@ -102,6 +105,24 @@ public sealed class SorsaBaseModel : IDisposable
         IReadOnlyList<(string Prompt, string Response)>? validationData = null,
         int? evaluations = null)
     {
+        ArgumentNullException.ThrowIfNull(options);
+        return TrainingGroup.Run(options.Ranks, group => FineTune(group, options, trainData, validationData, evaluations));
+    }
+
+    /// <summary>Frees the weights, when no training is under way. Models that were trained keep their own.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        _folder.Dispose();
+    }
+
+    private (SorsaTransformer Model, double? Orthonormality) FineTune(
+        TrainingGroup group,
+        SorsaFineTuningTrainer.Options options,
+        IReadOnlyList<(string Prompt, string Response)> trainData,
+        IReadOnlyList<(string Prompt, string Response)>? validationData,
+        int? evaluations)
+    {
         ArgumentNullException.ThrowIfNull(trainData);
         if (evaluations is { } count)
         {
@@ -112,7 +133,12 @@ public sealed class SorsaBaseModel : IDisposable
         FineTuningSettings settings = Verified(options, validationData is not null);
         Interlocked.Increment(ref _trainings);
         using IChannel channel = _host.Start("Fine-tuning");
-        var run = new FineTuningRun(channel, settings, _folder) { Decomposition = _decompositions, Evaluations = evaluations };
+        var run = new FineTuningRun(channel, settings, _folder)
+        {
+            Group = group,
+            Decomposition = _decompositions,
+            Evaluations = evaluations,
+        };
         var prompts = new PromptEncoder(_folder.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
         (EncodedExamples train, EncodedExamples? validation) = _rows.Of(
             trainData,
@@ -123,16 +149,8 @@ public sealed class SorsaBaseModel : IDisposable
         return (SorsaTransformer.Over(_host, model, prompts, settings), model.Orthonormality);
     }
 
-    /// <summary>Frees the weights, when no training is under way. Models that were trained keep their own.</summary>
-    public void Dispose()
-    {
-        _disposed = true;
-        _folder.Dispose();
-    }
-
     private FineTuningSettings Verified(SorsaFineTuningTrainer.Options options, bool hasValidationRows)
     {
-        ArgumentNullException.ThrowIfNull(options);
         FineTuningSettings settings = options.ToSettings();
         settings.VerifyForFolder();
         settings.VerifyFor(_config);

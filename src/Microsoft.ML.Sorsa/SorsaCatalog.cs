@@ -12,6 +12,7 @@ using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Persistence;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tokenization;
+using Microsoft.ML.Sorsa.Training;
 using Microsoft.ML.Tokenizers;
 using static TorchSharp.torch;
 
@@ -210,7 +211,10 @@ public sealed class SorsaCatalog
     }
 
     /// <summary>Opens a model folder for many trainings, which share what does not depend on their options.</summary>
-    /// <param name="options">The model's folder, ComputeType and SavedType, and the Seed of the randomised decomposition; copied.</param>
+    /// <param name="options">
+    /// The model's folder, ComputeType and SavedType, and the Seed of the randomised decomposition; copied. Ranks hear of it where it
+    /// cannot be opened here.
+    /// </param>
     /// <param name="largestRank">The largest rank that a training can ask for: at it each matrix is decomposed. At least 1.</param>
     /// <param name="decompositionFolder">
     /// Where decompositions are kept, also for other processes of this user; made, for this user alone, if it is not there.
@@ -220,8 +224,11 @@ public sealed class SorsaCatalog
     /// <exception cref="InvalidDataException">A file is corrupt, or the weights are not those of config.json.</exception>
     /// <exception cref="InvalidOperationException">No GPU where one is demanded.</exception>
     /// <exception cref="InsufficientMemoryException">The weights would not fit in memory.</exception>
-    public SorsaBaseModel OpenBaseModel(SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder) =>
-        new(_env, options, largestRank, decompositionFolder);
+    public SorsaBaseModel OpenBaseModel(SorsaFineTuningTrainer.Options options, int largestRank, string decompositionFolder)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return TrainingGroup.Run(options.Ranks, _ => new SorsaBaseModel(_env, options, largestRank, decompositionFolder));
+    }
 
     /// <summary>A model as it is, without training.</summary>
     /// <param name="modelFolder">A folder in the Hugging Face layout with a Llama or Mistral model.</param>

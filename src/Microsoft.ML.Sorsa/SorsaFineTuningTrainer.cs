@@ -47,12 +47,12 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// </exception>
     /// <exception cref="ArithmeticException">The loss or a gradient is not finite.</exception>
     /// <exception cref="OperationCanceledException">The options' token was cancelled.</exception>
-    public SorsaTransformer Fit(IDataView input)
+    public SorsaTransformer Fit(IDataView input) => TrainingGroup.Run(_settings.Ranks, group =>
     {
         ArgumentNullException.ThrowIfNull(input);
         _settings.Training.VerifyWithoutValidationRows();
-        return Train(input, nameof(input), validationData: null);
-    }
+        return Train(group, input, nameof(input), validationData: null);
+    });
 
     /// <summary>
     /// Trains on the first rows, keeps the weights of the lowest loss on the second ones, and stops early if the options say so.
@@ -61,12 +61,12 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     /// <param name="validationData">Data with the same columns that is not trained on.</param>
     /// <inheritdoc cref="Fit(IDataView)" path="/remarks"/>
     /// <inheritdoc cref="Fit(IDataView)" path="/exception"/>
-    public SorsaTransformer Fit(IDataView trainData, IDataView validationData)
+    public SorsaTransformer Fit(IDataView trainData, IDataView validationData) => TrainingGroup.Run(_settings.Ranks, group =>
     {
         ArgumentNullException.ThrowIfNull(trainData);
         ArgumentNullException.ThrowIfNull(validationData);
-        return Train(trainData, nameof(trainData), validationData);
-    }
+        return Train(group, trainData, nameof(trainData), validationData);
+    });
 
     /// <inheritdoc/>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
@@ -87,7 +87,7 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
                 .Estimate(_settings)!;
         }
 
-        var run = new FineTuningRun(channel, _settings, start);
+        var run = new FineTuningRun(channel, _settings, start) { Group = TrainingGroup.Alone };
         (EncodedExamples train, EncodedExamples? validation) = Encode(
             run, Prompts(start), trainData, nameof(trainData), validationData);
         return run.Estimate(train.Examples, validation?.Examples ?? [])!;
@@ -98,23 +98,10 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
     {
         using IChannel channel = _host.Start("Data statistics");
         using IPretrainedModel start = _open(_host);
+        var run = new FineTuningRun(channel, _settings, start) { Group = TrainingGroup.Alone };
         (EncodedExamples train, EncodedExamples? validation) = Encode(
-            new FineTuningRun(channel, _settings, start), Prompts(start), trainData, nameof(trainData), validationData);
+            run, Prompts(start), trainData, nameof(trainData), validationData);
         return (train.Statistics, validation?.Statistics);
-    }
-
-    private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
-    {
-        var group = new TrainingGroup(_settings.Ranks);
-        try
-        {
-            return Train(group, trainData, trainArgument, validationData);
-        }
-        catch (Exception failure)
-        {
-            group.Agreement.Fail(failure);
-            throw;
-        }
     }
 
     private SorsaTransformer Train(TrainingGroup group, IDataView trainData, string trainArgument, IDataView? validationData)

@@ -23,8 +23,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 {
     private readonly TrainingLog _log = new(channel, settings);
 
-    /// <summary>The processes that train together; they hear of it where this fails.</summary>
-    public TrainingGroup Group { get; init; } = new(settings.Ranks);
+    /// <summary>The processes that train together, of <see cref="TrainingGroup.Run"/>; nobody where nothing is trained.</summary>
+    public required TrainingGroup Group { get; init; }
 
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
@@ -205,7 +205,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
         if (!Group.IsAlone)
         {
-            if (Group.Agreement.Meet(RunFingerprint.OfRank(identity!, settings, start)) is { } remark)
+            if (Group.Agreement.Meet(RunFingerprint.OfRank(identity!, settings, start, Decomposition)) is { } remark)
             {
                 _log.Warn(remark);
             }

@@ -3,6 +3,7 @@ using System.IO.Hashing;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters;
+using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
@@ -81,7 +82,9 @@ internal static class RunFingerprint
     /// <param name="run">Of this process.</param>
     /// <param name="settings">Its options.</param>
     /// <param name="start">Its model.</param>
-    public static IReadOnlyDictionary<string, string> OfRank(RunIdentity run, FineTuningSettings settings, IPretrainedModel start)
+    /// <param name="decomposition">Where it has singular triplets from; null: made anew.</param>
+    public static IReadOnlyDictionary<string, string> OfRank(
+        RunIdentity run, FineTuningSettings settings, IPretrainedModel start, Decomposition? decomposition)
     {
         var setup = new SortedDictionary<string, string>(run.Run.ToDictionary(), StringComparer.Ordinal)
         {
@@ -93,6 +96,11 @@ internal static class RunFingerprint
         if (start.FilesFingerprint() is { } files)
         {
             setup["Model files"] = files;
+        }
+
+        if (decomposition?.Name is { } name)
+        {
+            setup[RankSetups.Decomposition] = name;
         }
 
         foreach (TrainingOption option in settings.Options)

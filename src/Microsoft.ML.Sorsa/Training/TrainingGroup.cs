@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -15,10 +16,49 @@ internal sealed class TrainingGroup(ITrainingRanks? ranks)
     /// <summary>Values that are sent at a time, 64 MB: enough for the wires, and little beside a model.</summary>
     private const long BucketSize = 16_000_000;
 
+    /// <summary>Those of which a training is under way in this process.</summary>
+    private static readonly ConditionalWeakTable<ITrainingRanks, TrainingGroup> s_busy = [];
+
     public static TrainingGroup Alone { get; } = new(null);
 
     /// <summary>What they do where one of them fails.</summary>
     public RankAgreement Agreement { get; } = new(ranks);
+
+    /// <summary>
+    /// All that a training does, from its arguments and the opening of its model on: where it fails here, the others hear of it. Whatever
+    /// trains with ranks goes through here.
+    /// </summary>
+    /// <param name="ranks">The option; null: this process is alone.</param>
+    /// <param name="train">What is done.</param>
+    /// <exception cref="InvalidOperationException">They are at it already: what they say to each other would be mixed up.</exception>
+    public static T Run<T>(ITrainingRanks? ranks, Func<TrainingGroup, T> train)
+    {
+        var group = new TrainingGroup(ranks);
+        if (group.IsAlone)
+        {
+            return train(group);
+        }
+
+        if (!s_busy.TryAdd(ranks!, group))
+        {
+            throw new InvalidOperationException("Ranks: these processes are training together already, and do one training at a time. "
+                + "Begin the next behind its end, in the same order on every rank.");
+        }
+
+        try
+        {
+            return train(group);
+        }
+        catch (Exception failure)
+        {
+            group.Agreement.Fail(failure);
+            throw;
+        }
+        finally
+        {
+            s_busy.Remove(ranks!);
+        }
+    }
 
     public int Count => ranks?.Count ?? 1;
 

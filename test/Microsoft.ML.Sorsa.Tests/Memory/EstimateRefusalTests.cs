@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Memory;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
 
@@ -219,7 +220,7 @@ public sealed class EstimateRefusalTests
         FineTuningSettings settings = options.ToSettings();
         using IChannel channel = ((IHostEnvironment)_mlContext).Start("a test");
         using var start = new FolderModel(settings, DecoderConfig.Load(settings.ModelFolder), CPU);
-        var run = new FineTuningRun(channel, settings, start) { Available = _ => free };
+        var run = new FineTuningRun(channel, settings, start) { Group = TrainingGroup.Alone, Available = _ => free };
         var prompts = new PromptEncoder(start.Tokenizer, settings.PromptTemplate, settings.MaxPromptLength);
         return run.Train(run.Encode(prompts, TinyTask.Rows.Select(row => (row.Prompt, row.Response)), "rows"), null);
     }

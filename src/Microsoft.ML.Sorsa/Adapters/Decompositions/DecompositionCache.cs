@@ -72,6 +72,8 @@ internal sealed class DecompositionCache(string folder, int largestRank, int see
         }
     }
 
+    public override string? Name => string.Create(CultureInfo.InvariantCulture, $"largest rank {largestRank}, Seed {seed}");
+
     public override bool IsRandomized(long[] shape, int rank) => TruncatedSvd.IsRandomizedCheaper(shape.Min(), Kept(shape));
 
     private static string OwnFolder(string folder)
@@ -112,6 +114,9 @@ internal abstract class Decomposition
 {
     /// <summary>Made anew each time; the randomised form draws from this generator, on the CPU.</summary>
     public static Decomposition Drawn(Generator generator) => new FromGenerator(generator);
+
+    /// <summary>What decides its triplets beside the matrix and the rank; null: the training's own options.</summary>
+    public virtual string? Name => null;
 
     /// <summary>U [out, r], s [r] descending, Vt [r, in], in tensors that the caller owns.</summary>
     /// <param name="weight">W [out, in], float32 or float64.</param>
