@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Mpi;
+using Microsoft.ML.Sorsa.Tests.Chat;
 
 namespace Microsoft.ML.Sorsa.Tests.Mpi;
 
@@ -105,6 +106,29 @@ public sealed class MpiTests
         {
             Assert.Contains(beginning, result.Error!);
             Assert.Contains(part, result.Error!);
+            Assert.AreEqual(0, result.Reports);
+        }
+    }
+
+    /// <summary>A folder of the same size on another machine, with one bit in one weight that is another.</summary>
+    [TestMethod]
+    public void AnotherModelIsFoundBeforeTheFirstStep()
+    {
+        using var folder = new TemporaryFolder();
+        TemplateFolder.CopyModel(folder.Path);
+        string weights = folder.File("model.safetensors");
+        byte[] bytes = File.ReadAllBytes(weights);
+        bytes[^2] ^= 1;
+        File.WriteAllBytes(weights, bytes);
+
+        (int exitCode, _, RankResult[] results) = MpiLaunch.Train(2, $"1:ModelFolder={folder.Path}");
+
+        Assert.AreEqual(3, exitCode);
+        Assert.HasCount(2, results);
+        foreach (RankResult result in results)
+        {
+            Assert.Contains("Rank 1 of 2 is set up otherwise than rank 0. ", result.Error!);
+            Assert.Contains("Base: copy rank 0's model folder, whose weights are others, to the other machines.", result.Error!);
             Assert.AreEqual(0, result.Reports);
         }
     }

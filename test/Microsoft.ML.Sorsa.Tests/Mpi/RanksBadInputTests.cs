@@ -3,6 +3,7 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tests.Chat;
 using Microsoft.ML.Sorsa.Tests.Surface;
 using Microsoft.ML.Sorsa.Training;
 using Options = Microsoft.ML.Sorsa.SorsaFineTuningTrainer.Options;
@@ -17,15 +18,6 @@ namespace Microsoft.ML.Sorsa.Tests.Mpi;
 [TestCategory("Mpi")]
 public sealed class RanksBadInputTests
 {
-    /// <summary>A machine's own: what the rank does there decides nothing of what all of them get.</summary>
-    private static readonly string[] s_own =
-    [
-        nameof(Options.ModelFolder), nameof(Options.MapWeights), nameof(Options.PromptColumnName), nameof(Options.ResponseColumnName),
-        nameof(Options.OutputColumnName), nameof(Options.MemoryCheck), nameof(Options.GradientCheckpointing), nameof(Options.Progress),
-        nameof(Options.CancellationToken), nameof(Options.Analysis), nameof(Options.CheckpointFolder), nameof(Options.CheckpointSteps),
-        nameof(Options.KeepCheckpoints), nameof(Options.Resume), nameof(Options.TensorBoardFolder), nameof(Options.Ranks),
-    ];
-
     /// <summary>Every other option, with a value that <see cref="Base"/> does not have, and what it needs beside it.</summary>
     private static readonly Dictionary<string, (object Value, Action<Options> Prepare)> s_others = new(StringComparer.Ordinal)
     {
@@ -79,7 +71,7 @@ public sealed class RanksBadInputTests
     {
         string[] options = [.. typeof(Options).GetProperties().Where(option => option.CanWrite).Select(option => option.Name)];
 
-        CollectionAssert.AreEquivalent(options, s_own.Concat(s_others.Keys).ToArray());
+        CollectionAssert.AreEquivalent(options, RanksOwnOptionsTests.Own.Keys.Concat(s_others.Keys).ToArray());
     }
 
     [TestMethod]
@@ -123,10 +115,7 @@ public sealed class RanksBadInputTests
         foreach (string model in models)
         {
             Directory.CreateDirectory(model);
-            foreach (string original in Directory.GetFiles(TestData.TinyLlama))
-            {
-                File.Copy(original, Path.Combine(model, Path.GetFileName(original)));
-            }
+            TemplateFolder.CopyModel(model);
         }
 
         // The last bit of the last weight; of the text the space behind its brace.
@@ -240,11 +229,7 @@ public sealed class RanksBadInputTests
         string file = folder.File("file");
         File.WriteAllText(file, "");
         Directory.CreateDirectory(folder.File("model"));
-        foreach (string original in Directory.GetFiles(TestData.TinyLlama))
-        {
-            File.Copy(original, folder.File("model", Path.GetFileName(original)));
-        }
-
+        TemplateFolder.CopyModel(folder.File("model"));
         string weights = folder.File("model", "model.safetensors");
         File.WriteAllBytes(weights, File.ReadAllBytes(weights)[..^1000]);
 
