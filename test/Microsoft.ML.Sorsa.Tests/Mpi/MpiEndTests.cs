@@ -33,6 +33,8 @@ public sealed class MpiEndTests
     }
 
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     [DataRow("mpirun.openmpi", 0)]
     [DataRow("mpirun.openmpi", 3)]
     [DataRow("mpirun.mpich", 0)]
@@ -86,6 +88,8 @@ public sealed class MpiEndTests
 
     /// <summary>While the ranks come together and the first writes: what is lost is the step under way at most.</summary>
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     public void ToldToEndAboutTheLastStepTheTrainingIsKept()
     {
         RequireLauncher("mpirun.openmpi");
@@ -107,6 +111,8 @@ public sealed class MpiEndTests
 
     /// <summary>Sent when a checkpoint is half there: what is under its own name is whole, and training goes on from it.</summary>
     [TestMethod]
+    [SlowTest]
+    [TestCategory(SlowTestAttribute.Category)]
     [DataRow("TERM", 1)]
     [DataRow("INT", 3)]
     [DataRow("KILL", 2)]
@@ -120,7 +126,8 @@ public sealed class MpiEndTests
         ReadUntil(process, "step 3");
         int[] started = [.. Children(process.Id)];
 
-        SpinWait.SpinUntil(() => process.HasExited || Directory.EnumerateDirectories(checkpoints, "checkpoint-*.tmp").Any());
+        Assert.IsTrue(SpinWait.SpinUntil(
+            () => process.HasExited || Directory.EnumerateDirectories(checkpoints, "checkpoint-*.tmp").Any(), MpiLaunch.Longest));
         Send(signal, process.Id);
         MpiLaunch.End(process, folder.Path);
         Assert.IsTrue(SpinWait.SpinUntil(() => !started.Any(IsAlive), MpiLaunch.Limit), "A rank is still there.");

@@ -10,6 +10,9 @@ internal static class MpiLaunch
     /// <summary>What a rank that ends may take with it, at most: the issue's own limit.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
 
+    /// <summary>After it a rank, and whatever started it, is ended: what hangs fails its test and no more.</summary>
+    public static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
+
     /// <summary>So close are the losses of other numbers of ranks.</summary>
     public const double Close = 1e-6;
 
@@ -34,7 +37,16 @@ internal static class MpiLaunch
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        return Process.Start(start)!;
+        return Watched(start);
+    }
+
+    /// <summary>Starts a program, with what it starts, for <see cref="Longest"/> at most.</summary>
+    public static Process Watched(ProcessStartInfo start)
+    {
+        Process process = Process.Start(start)!;
+        var watch = new Timer(_ => process.Kill(entireProcessTree: true), null, Longest, Timeout.InfiniteTimeSpan);
+        process.Disposed += (_, _) => watch.Dispose();
+        return process;
     }
 
     /// <summary>Starts them and waits for their end.</summary>

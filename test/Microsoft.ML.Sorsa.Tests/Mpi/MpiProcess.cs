@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
@@ -47,6 +48,7 @@ internal static class MpiProcess
     public static int Run(string[] arguments)
     {
         string folder = arguments[1];
+        using var watch = new Timer(_ => Process.GetCurrentProcess().Kill(), null, MpiLaunch.Longest, Timeout.InfiniteTimeSpan);
         using SorsaMpi mpi = SorsaMpi.Initialize(Library(arguments));
         SorsaFineTuningTrainer.Options options = TinyTask.Options();
         (options.Ranks, options.BatchSize) = (mpi, 8);
