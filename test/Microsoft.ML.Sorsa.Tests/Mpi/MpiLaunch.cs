@@ -37,6 +37,9 @@ internal static class MpiLaunch
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+
+        // Open MPI gives the first rank a terminal, and wakes it before it ends it: .NET then writes a terminal's codes between the lines.
+        start.Environment["TERM"] = "dumb";
         return Watched(start);
     }
 
