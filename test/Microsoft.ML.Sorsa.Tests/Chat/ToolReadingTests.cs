@@ -162,6 +162,29 @@ public sealed class ToolReadingTests
         Assert.AreEqual("a{}", Show((FunctionCallContent)streamed.Push(Tool("a")).Single()));
     }
 
+    /// <summary>No template has both today.</summary>
+    [TestMethod]
+    [DataRow("""{"q": "</c>"}</c>!""", "!", """a{"q": "</c>"}""")]
+    [DataRow("""{'q'</c>!""", """{'q'</c>!""", "")]
+    [DataRow("""{'q'</c><c>{}</c>""", """{'q'</c>""", "a{}")]
+    public void AFormatMayHaveBothBeginningsAndAClosing(string answer, string text, string calls)
+    {
+        var format = new ToolFormat(["<c>"], letter => letter == '{', Call) { Beginnings = ["{"], Closing = "</c>" };
+        for (int at = 1; at < answer.Length; at++)
+        {
+            var reader = new AnswerReader(format, several: true, new CallIds([], []));
+
+            AIContent[] contents = [.. reader.Push(answer[..at]), .. reader.Push(answer[at..]), .. reader.Complete()];
+
+            Assert.AreEqual(text, Text(contents), answer[..at]);
+            Assert.AreEqual(calls, string.Concat(contents.OfType<FunctionCallContent>().Select(Show)), answer[..at]);
+        }
+
+        static IReadOnlyList<ChatToolCall>? Call(string call) => ToolCallJson.Read(
+            $$"""{"name": "a", "arguments": {{call.Replace("<c>", "", StringComparison.Ordinal)}}}""",
+            System.Text.Json.JsonValueKind.Object, "arguments");
+    }
+
     [TestMethod]
     public void OnlyTheFirstCallWhereSeveralAreNotAllowed()
     {

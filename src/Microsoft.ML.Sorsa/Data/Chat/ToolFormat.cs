@@ -44,7 +44,7 @@ internal sealed record ToolFormat(
             return new CallPlace(0, start, answer.Length, IsCertain: false);
         }
 
-        for (int from = 0; FindOpening(answer, from) is (>= 0 and var at, var end); from = end)
+        for ((int at, int end) = FindOpening(answer, 0); at >= 0; (at, end) = FindOpening(answer, end))
         {
             int next = SkipBlank(answer, end);
             if (next == answer.Length || MayFollow(answer[next]))
