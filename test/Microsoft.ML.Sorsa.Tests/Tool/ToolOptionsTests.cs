@@ -18,7 +18,8 @@ namespace Microsoft.ML.Sorsa.Tests.Tool;
 [TestCategory("Tool")]
 public sealed class ToolOptionsTests
 {
-    private static readonly string[] s_ranges = ["; it must be at least ", "; it must be at most ", "; it must be between ", "; it must be above "];
+    private static readonly string[] s_ranges =
+        ["; it must be at least ", "; it must be at most ", "; it must be between ", "; it must be above "];
 
     /// <summary>What a program hands over. A new option of another type is on the command line, or this test says so.</summary>
     private static readonly string[] s_ofTheProcess = [nameof(Options.Progress), nameof(Options.CancellationToken), nameof(Options.Ranks)];
