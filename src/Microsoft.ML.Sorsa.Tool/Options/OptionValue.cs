@@ -97,6 +97,12 @@ internal static class OptionValue
         _ => throw new NotSupportedException($"A value of type {value.GetType().Name} cannot be written."),
     };
 
+    /// <summary>The file that a text names instead of being a value itself: @FILE; null: none.</summary>
+    public static string? File(Type type, string text) =>
+        Bare(type) == typeof(PromptTemplate) && text.StartsWith('@') && !text.Contains("{prompt}", StringComparison.Ordinal)
+            ? text[1..]
+            : null;
+
     /// <summary>Without SplitSpecialTokens, which is an option of its own.</summary>
     private static string Text(PromptTemplate template)
     {
@@ -106,9 +112,9 @@ internal static class OptionValue
 
     private static PromptTemplate Template(string text, bool isNullable)
     {
-        if (text.StartsWith('@') && !text.Contains("{prompt}", StringComparison.Ordinal))
+        if (File(typeof(PromptTemplate), text) is { } file)
         {
-            return PromptTemplate.Format(File.ReadAllText(text[1..]));
+            return PromptTemplate.Format(System.IO.File.ReadAllText(file));
         }
 
         return OptionName.Bare(text) switch

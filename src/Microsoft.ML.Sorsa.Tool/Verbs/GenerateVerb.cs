@@ -48,6 +48,11 @@ internal sealed class GenerateVerb : Verb
         }
 
         Output.VerifyFile(file);
+        if (file is not null)
+        {
+            DistinctPaths.Verify([(_out.Name, file)], [.. _model.Files(session), .. data is null ? [] : RowFile.All(data)]);
+        }
+
         string column = _model.Options(session).PromptColumnName;
         prompts = data is not null
             ? [.. RowFile.Load(session.Context, data, column).GetColumn<string>(column)]

@@ -80,6 +80,9 @@ internal sealed class SweepVerb : Verb
             Options.Add(option);
         }
 
+        Least(_trials, 1);
+        Least(_concurrent, 1);
+        Least(_threads, 1);
         _pruning.AddTo(this);
         shell.Options.AddRange(_pruning.Entries);
     }
