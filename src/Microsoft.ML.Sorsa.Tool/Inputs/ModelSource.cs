@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tool.Inspection;
 using Microsoft.ML.Sorsa.Tool.Options;
 using Microsoft.ML.Sorsa.Tool.Outputs;
 
@@ -169,6 +170,10 @@ internal sealed class ModelSource
         if (RunFolder.Is(path))
         {
             path = RunFolder.FinishedModel(path);
+        }
+        else if (StoredModel.IsAdapter(path) && !StoredModel.IsModel(path))
+        {
+            throw new CommandException(ExitCode.Input, $"'{path}' is an adapter. Name its base, and the adapter with {_adapter.Name}.");
         }
 
         GenerationOptions generation = trained is null ? new GenerationOptions() : trained.Generation with { };

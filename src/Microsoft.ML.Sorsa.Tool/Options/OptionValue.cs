@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Data;
@@ -114,7 +115,7 @@ internal static class OptionValue
     {
         if (File(typeof(PromptTemplate), text) is { } file)
         {
-            return PromptTemplate.Format(System.IO.File.ReadAllText(file));
+            return OfFile(file);
         }
 
         return OptionName.Bare(text) switch
@@ -125,6 +126,21 @@ internal static class OptionValue
                 ? PromptTemplate.Format(text)
                 : throw No($"'{text}'", typeof(PromptTemplate), isNullable),
         };
+    }
+
+    private static PromptTemplate OfFile(string file)
+    {
+        try
+        {
+            string text = System.IO.File.ReadAllText(file, new UTF8Encoding(false, throwOnInvalidBytes: true));
+            return text.Contains("{prompt}", StringComparison.Ordinal)
+                ? PromptTemplate.Format(text)
+                : throw new FormatException($"is '@{file}', and the file has no {{prompt}} in it. Write it where a prompt belongs.");
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new FormatException($"is '@{file}', and the file is not UTF-8. Save it as UTF-8.", e);
+        }
     }
 
     /// <summary>q_proj,v_proj is two names; a stop string with a comma in it is one, unless it looks like names.</summary>

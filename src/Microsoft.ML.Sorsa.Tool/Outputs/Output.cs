@@ -64,7 +64,11 @@ internal static class Output
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(ExitCode.Output, $"'{path}' cannot be written: {e.Message}", e);
+            // The library's own say it, and the remedy; the system's name files that the user never sees behind " : ".
+            string begin = $"'{path}' cannot be written: ";
+            throw new CommandException(ExitCode.Output, e.Message.StartsWith(begin, StringComparison.Ordinal)
+                ? e.Message
+                : $"{begin}{e.Message.Split(" : '")[0].TrimEnd('.')}. Make room or give the right there, or name another place.", e);
         }
     }
 

@@ -97,6 +97,12 @@ internal sealed class EvalVerb : Verb
         defaults.GoldColumnName = _model.Trained(session)?.ResponseColumnName ?? defaults.GoldColumnName;
         EvaluationOptions options = _options.Apply(arguments, defaults);
         options.CancellationToken = session.CancellationToken;
+        if (options is { Grader: null, Perplexity: false })
+        {
+            throw new CommandException(
+                ExitCode.Usage, "--perplexity is false, and no --grader is named: nothing is asked of the rows. Name a grader.");
+        }
+
         Output.VerifyFile(report);
         Output.VerifyFile(csv);
         DistinctPaths.Verify([(_report.Name, report), (_csv.Name, csv)], [.. _model.Files(session), .. Read(data, text, choices)]);

@@ -57,11 +57,6 @@ internal sealed class GenerateVerb : Verb
         prompts = data is not null
             ? [.. RowFile.Load(session.Context, data, column).GetColumn<string>(column)]
             : prompts.Length > 0 ? prompts : [Typed(session)];
-        if (prompts.Length == 0)
-        {
-            throw new CommandException(ExitCode.Input, $"'{data}' has no rows. Name a file with some.");
-        }
-
         using SorsaTransformer model = _model.Open(session);
         if (prompts is [var single] && file is null && !session.IsJson)
         {

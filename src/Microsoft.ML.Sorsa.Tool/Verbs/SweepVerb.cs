@@ -92,8 +92,10 @@ internal sealed class SweepVerb : Verb
         ParseResult arguments = session.Arguments;
         RunSettings settings = _training.Read(arguments);
         string folder = arguments.GetValue(_out)!, model = RunFolder.Model(folder);
-        SorsaExperiment experiment = Experiment(session, settings, Path.Combine(folder, Study));
-        if (!File.Exists(Path.Combine(folder, Study)))
+        var lines = new TrialLines(session);
+        SorsaExperiment experiment = Experiment(session, settings, Path.Combine(folder, Study)).SetMonitor(lines);
+        bool isNew = !File.Exists(Path.Combine(folder, Study));
+        if (isNew)
         {
             Output.VerifyFolder(folder);
         }
@@ -103,7 +105,7 @@ internal sealed class SweepVerb : Verb
         }
 
         Output.Write(folder, () => Directory.CreateDirectory(folder));
-        using ExperimentResult found = Run(session, experiment, folder);
+        using ExperimentResult found = Run(session, experiment, folder, lines, isNew);
         string report = Path.Combine(folder, "report.html");
         Output.Write(report, () => found.SaveReport(report));
         Output.Write(model, () => found.Model.SaveHuggingFace(model));
@@ -132,7 +134,6 @@ internal sealed class SweepVerb : Verb
             .SetMaxModelToExplore(arguments.GetValue(_trials))
             .SetSeed(arguments.GetValue(_studySeed))
             .SetStudy(study)
-            .SetMonitor(new TrialLines(session))
             .SetTuner(arguments.GetValue(_tuner) switch
             {
                 "random" => new RandomSearchTuner(),
@@ -164,7 +165,7 @@ internal sealed class SweepVerb : Verb
         return arguments.GetValue(_seconds) is { } seconds ? experiment.SetTrainingTimeInSeconds(seconds) : experiment;
     }
 
-    private static ExperimentResult Run(Session session, SorsaExperiment experiment, string folder)
+    private static ExperimentResult Run(Session session, SorsaExperiment experiment, string folder, TrialLines lines, bool isNew)
     {
         try
         {
@@ -174,6 +175,12 @@ internal sealed class SweepVerb : Verb
         {
             throw new CommandException(session.Interruption.ExitCode,
                 $"Interrupted; the trials that are done are in '{Path.Combine(folder, Study)}'. The same command goes on.", e);
+        }
+        catch when (isNew && !lines.HasBegun)
+        {
+            // Refused: the same command is to work once it is mended.
+            Directory.Delete(folder, recursive: true);
+            throw;
         }
     }
 
@@ -214,9 +221,10 @@ internal sealed class SweepVerb : Verb
     /// <summary>A line for each trial, beside the result.</summary>
     private sealed class TrialLines(Session session) : IMonitor
     {
-        public void ReportRunningTrial(TrialSettings settings)
-        {
-        }
+        /// <summary>Whether a trial was trained, or begun.</summary>
+        public bool HasBegun { get; private set; }
+
+        public void ReportRunningTrial(TrialSettings settings) => HasBegun = true;
 
         public void ReportCompletedTrial(TrialResult result) => session.Note(
             $"trial {result.TrialSettings.TrialId}: {result.State}, {Outcome(result)}, {Text(result)}");

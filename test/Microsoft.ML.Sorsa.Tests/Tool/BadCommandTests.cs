@@ -39,6 +39,10 @@ public sealed class BadCommandTests
         ["train {table} --model-folder {model} --prompt-column-name Frage", ExitCode.Usage, "has no column 'Frage'; it has Prompt"],
         ["train {rows} --model-folder {model} --gpu-device-id one", ExitCode.Usage, "one"],
         ["generate {model}", ExitCode.Usage, "There is no prompt"],
+        ["generate {model} hi --max-prompt-length 0", ExitCode.Usage, "--max-prompt-length is 0; it must be"],
+        ["generate {model} hi --prompt-template @{folder}/latin1.csv", ExitCode.Usage, "--prompt-template is '@"],
+        ["generate {model} hi --prompt-template @{file}", ExitCode.Usage, "the file has no {prompt} in it"],
+        ["eval {model} {table} --perplexity false", ExitCode.Usage, "no --grader is named"],
         ["generate {model} hi --top-k 3", ExitCode.Usage, "--top-k is 3"],
         ["generate {model} hi --data {rows}", ExitCode.Usage, "do not go together"],
         ["eval {model}", ExitCode.Usage, "Nothing is named to measure on"],
@@ -103,6 +107,14 @@ public sealed class BadCommandTests
         ["train --config {folder}/huge.json", ExitCode.Usage, "--learning-rate is "],
         ["resume {folder}", ExitCode.Input, "there is no run.json"],
         ["resume {folder}/nowhere", ExitCode.Input, "There is no folder"],
+        ["generate {folder}/adapter hi", ExitCode.Input, "is an adapter. Name its base"],
+        ["eval {model} {folder}/none.jsonl", ExitCode.Input, "none.jsonl' has no rows"],
+        ["train {folder}/none.jsonl --model-folder {model}", ExitCode.Input, "none.jsonl' has no rows"],
+        ["inspect {folder}/none.jsonl", ExitCode.Input, "none.jsonl' has no rows"],
+        ["inspect {folder}/zip", ExitCode.Input, "is no zip"],
+        ["sweep {folder}/late.jsonl --model-folder {model} --out {folder}/x", ExitCode.Input, "line 3"],
+        ["sweep {rows} --model-folder {model} --target-modules foo --out {folder}/x", ExitCode.Usage, "--target-modules"],
+        ["sweep {rows} --model-folder {model} --vary rank=4,1000 --out {folder}/x", ExitCode.Usage, "--rank"],
         ["generate {folder} hi", ExitCode.Input, "config.json"],
         ["generate {folder}/unfinished hi", ExitCode.Input, "sorsa resume"],
         ["generate {file} hi", ExitCode.Input, ""],
@@ -266,11 +278,14 @@ public sealed class BadCommandTests
             ("unknown.json", "{\"Rnak\": 1}"), ("wrong.json", "{\"Rank\": \"two\"}"), ("twice.json", "{\"Rank\": 1, \"rank\": 2}"),
             ("asked.json", "{\"Ask\": null}"),
             ("huge.json", $$"""{"Data": {{Quoted("rows.jsonl")}}, "ModelFolder": {{Quoted(null)}}, "LearningRate": 1e999}"""),
+            ("zip", "PK\x03\x04 and no more"), ("adapter/adapter.json", "{}"),
+            ("late.jsonl", "{\"Prompt\": \"a\", \"Response\": \"b\"}\n\n{\"Prompt\": \"a\", "),
             ("bad.zip", "no zip"), ("bad.safetensors", "no tensors"), ("bad.gguf", "no model"),
             ("unfinished/run.json", "{\"Data\": \"rows.jsonl\"}"),
         ];
         Directory.CreateDirectory(folder.File("empty"));
         Directory.CreateDirectory(folder.File("unfinished"));
+        Directory.CreateDirectory(folder.File("adapter"));
         foreach ((string name, string text) in files)
         {
             File.WriteAllText(folder.File(name), text);
