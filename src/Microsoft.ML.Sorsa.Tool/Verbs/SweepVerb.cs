@@ -91,6 +91,7 @@ internal sealed class SweepVerb : Verb
     {
         ParseResult arguments = session.Arguments;
         RunSettings settings = _training.Read(arguments);
+        VerifyVaried(arguments);
         string folder = arguments.GetValue(_out)!, model = RunFolder.Model(folder);
         var lines = new TrialLines(session);
         SorsaExperiment experiment = Experiment(session, settings, Path.Combine(folder, Study)).SetMonitor(lines);
@@ -121,6 +122,21 @@ internal sealed class SweepVerb : Verb
             ["report"] = report,
             ["trials"] = new JsonArray([.. found.Trials.Select(Json)]),
         };
+    }
+
+    /// <summary>Of what is varied without being named, a value would be passed over.</summary>
+    private void VerifyVaried(ParseResult arguments)
+    {
+        string? set = arguments.GetValue(_vary) is { Length: > 0 }
+            ? null
+            : SorsaSearchSpace.Paper().Select(option => option.Key).FirstOrDefault(key => _training.Has(arguments, key));
+        if (set is not null)
+        {
+            string all = string.Join(", ", SorsaSearchSpace.Paper().Select(option => OptionName.Of(option.Key)));
+            throw new CommandException(ExitCode.Usage,
+                $"{OptionName.Of(set)} is what the sweep varies: {all}, where no --vary is named. Leave it out, or name what is to be "
+                + "varied with --vary.");
+        }
     }
 
     private SorsaExperiment Experiment(Session session, RunSettings settings, string study)

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Tests.Files;
 using Microsoft.ML.Sorsa.Tool;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
@@ -63,6 +64,7 @@ public sealed class BadCommandTests
         ["inspect {model} --rank 8", ExitCode.Usage, "--rank is about rows"],
         ["inspect {folder}/bad.zip --max-steps 5", ExitCode.Usage, "--max-steps is about rows"],
         ["inspect {folder}/unfinished --model-folder {model}", ExitCode.Usage, "--model-folder is about rows"],
+        ["sweep {rows} --model-folder {model} --rank 8", ExitCode.Usage, "--rank is what the sweep varies"],
         ["sweep {rows} --model-folder {model} --vary hue=1,2", ExitCode.Usage, "hue"],
         ["sweep {rows} --model-folder {model} --metric best", ExitCode.Usage, "--metric is 'best'"],
         ["sweep {rows} --model-folder {model} --trials 0", ExitCode.Usage, "--trials is 0"],
@@ -202,6 +204,28 @@ public sealed class BadCommandTests
         Assert.AreEqual(ExitCode.Diverged, result.ExitCode, result.Error);
         Assert.Contains("Lower --learning-rate", result.Error);
         Assert.IsTrue(File.Exists(Path.Combine(run, "run.json")));
+    }
+
+    /// <summary>Said once, with a remedy, and without names of temporary files.</summary>
+    [TestMethod]
+    public void AFullDiskIsSaidOnce()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = SorsaCommand.WriteRows(folder), disk = folder.File("disk");
+        using var mount = MountPoint.Memory(disk, "size=8k");
+        File.WriteAllBytes(Path.Combine(disk, "fill"), new byte[8192]);
+
+        CommandResult zip = SorsaCommand.Run("export", TestData.TinyLlama, "--format", "zip", "--out", Path.Combine(disk, "x.zip"));
+        CommandResult replies = SorsaCommand.Run(
+            "generate", TestData.TinyLlama, "--data", rows, "--max-new-tokens", "64", "--prompt-template",
+            $"{new string('x', 99)}{{prompt}}", "--out", Path.Combine(disk, "replies.jsonl"));
+
+        Assert.AreEqual(ExitCode.Output, zip.ExitCode, zip.Error);
+        Assert.HasCount(2, zip.Error.Split("cannot be written"), zip.Error);
+        Assert.AreEqual(ExitCode.Output, replies.ExitCode, replies.Error);
+        Assert.HasCount(2, replies.Error.Split("cannot be written"), replies.Error);
+        Assert.IsFalse(replies.Error.Contains(".tmp"), replies.Error);
+        Assert.AreEqual("fill", string.Join(' ', Directory.GetFileSystemEntries(disk).Select(Path.GetFileName)));
     }
 
     /// <summary>What the library throws, whether it comes as it is or in what ML.NET and reflection put around it.</summary>
