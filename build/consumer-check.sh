@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The package as somebody else's program has it: outside of this repository, from a folder as its source, through a library of theirs (so
-# that the package's build target must pass it), with libtorch-cpu. It is run as built, published as a single file, and published
+# that the package's build target must pass it), with libtorch-cpu, and beside it the package for MPI, which needs none to be alone. It is run as built, published as a single file, and published
 # ReadyToRun; each must answer alike. Takes a minute or two; of the network it needs what NuGet has not fetched yet.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -26,8 +26,10 @@ quiet() {
     "$@" >"$folder/log" 2>&1 || { echo "failed: $*"; tail -30 "$folder/log"; exit 1; }
 }
 
-quiet env -u NUGET_PACKAGES dotnet pack src/Microsoft.ML.Sorsa -c Release -o "$folder/source" -p:Version="$version" -v q --nologo
-[ -f "$folder/source/Microsoft.ML.Sorsa.$version.nupkg" ] || { echo "no package of version $version came out"; exit 1; }
+for name in Microsoft.ML.Sorsa Microsoft.ML.Sorsa.Mpi; do
+    quiet env -u NUGET_PACKAGES dotnet pack "src/$name" -c Release -o "$folder/source" -p:Version="$version" -v q --nologo
+    [ -f "$folder/source/$name.$version.nupkg" ] || { echo "no package $name of version $version came out"; exit 1; }
+done
 
 mkdir -p "$folder/library" "$folder/program"
 cat >"$folder/Directory.Build.props" <<PROJECT
@@ -70,11 +72,15 @@ cat >"$folder/program/program.csproj" <<PROJECT
   </PropertyGroup>
   <ItemGroup>
     <PackageReference Include="libtorch-cpu-$rid" Version="$torch" />
+    <PackageReference Include="Microsoft.ML.Sorsa.Mpi" Version="$version" />
     <ProjectReference Include="../library/library.csproj" />
   </ItemGroup>
 </Project>
 PROJECT
-echo 'Console.WriteLine($"answer: {Answers.Of(args[0], "12 + 5 = ")}");' >"$folder/program/Program.cs"
+cat >"$folder/program/Program.cs" <<'CODE'
+using var mpi = Microsoft.ML.Sorsa.Mpi.SorsaMpi.Initialize();
+Console.WriteLine($"answer: {Answers.Of(args[0], "12 + 5 = ")}, one of {mpi.Count}");
+CODE
 
 status=0
 expected=""

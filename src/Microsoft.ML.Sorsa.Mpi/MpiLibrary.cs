@@ -17,12 +17,27 @@ internal sealed unsafe class MpiLibrary
     /// <summary>As they name themselves.</summary>
     private static readonly string[] s_likeMpich = ["MPICH", "Intel(R) MPI", "MVAPICH"];
 
+    /// <summary>What is called.</summary>
+    private static readonly string[] s_functions =
+    [
+        "MPI_Init_thread", "MPI_Comm_rank", "MPI_Comm_size", "MPI_Alltoall", "MPI_Allgather", "MPI_Bcast", "MPI_Abort", "MPI_Finalize",
+        "MPI_Get_library_version",
+    ];
+
     private readonly nint _library;
     private readonly nint _world, _byte;
 
     private MpiLibrary(nint library, string path)
     {
         _library = library;
+        string[] missing = [.. s_functions.Where(function => !NativeLibrary.TryGetExport(library, function, out _))];
+        if (missing.Length > 0)
+        {
+            throw new NotSupportedException(
+                $"The library '{path}' has no {string.Join(", ", missing)}: it is no MPI library, or one from before MPI 3. Install "
+                + "Open MPI or MPICH, or name its file: SorsaMpi.Initialize(library).");
+        }
+
         Name = Version();
         if (NativeLibrary.TryGetExport(library, "ompi_mpi_comm_world", out _world))
         {
@@ -55,16 +70,19 @@ internal sealed unsafe class MpiLibrary
         string[] names = file is not null ? [file]
             : launcher.IsOpenMpi ? [.. openMpi, .. mpich]
             : [.. mpich, .. openMpi];
+        var faults = new List<string>();
         foreach (string name in names)
         {
-            if (TryLoad(name, out nint library))
+            if (Open(name, out string fault) is var library and not 0)
             {
                 return new MpiLibrary(library, name);
             }
+
+            faults.Add(fault);
         }
 
         throw new DllNotFoundException(
-            $"{launcher.Name} started this process, and there is no MPI library to load: tried {string.Join(", ", names)}. "
+            $"{launcher.Name} started this process, and there is no MPI library to load: {string.Join("; ", faults)}. "
             + "Install it on every machine (Debian, Ubuntu: apt-get install openmpi-bin, or mpich), or name its file: "
             + "SorsaMpi.Initialize(library).");
     }
@@ -130,29 +148,32 @@ internal sealed unsafe class MpiLibrary
     /// <summary>Leaves the others.</summary>
     public void Finish() => Verify(((delegate* unmanaged<int>)Export("MPI_Finalize"))(), "MPI_Finalize");
 
-    private static bool TryLoad(string name, out nint library)
+    /// <summary>A library's handle; 0 where it cannot be loaded.</summary>
+    private static nint Open(string name, out string fault)
     {
+        fault = name;
         if (!OperatingSystem.IsLinux())
         {
-            return NativeLibrary.TryLoad(name, out library);
+            return NativeLibrary.TryLoad(name, out nint library) ? library : 0;
         }
 
-        // Parts of Open MPI are loaded while it runs and look for its functions among what the process has: RTLD_NOW and RTLD_GLOBAL.
+        // Parts of Open MPI are loaded while it runs and look for its functions among what the process has: RTLD_NOW and RTLD_GLOBAL,
+        // which NativeLibrary does not have. Since glibc 2.34 libdl's functions are libc's, which are found through libdl as well.
         const int NowGlobal = 0x102;
-        const string Open = "dlopen";
-        if (!NativeLibrary.TryGetExport(NativeLibrary.Load("libc.so.6"), Open, out nint function))
-        {
-            // Before glibc 2.34.
-            function = NativeLibrary.GetExport(NativeLibrary.Load("libdl.so.2"), Open);
-        }
-
-        var open = (delegate* unmanaged<byte*, int, nint>)function;
+        nint loader = NativeLibrary.Load("libdl.so.2");
+        var open = (delegate* unmanaged<byte*, int, nint>)NativeLibrary.GetExport(loader, "dlopen");
+        var error = (delegate* unmanaged<nint>)NativeLibrary.GetExport(loader, "dlerror");
         fixed (byte* file = Encoding.UTF8.GetBytes(name + '\0'))
         {
-            library = open(file, NowGlobal);
-        }
+            nint library = open(file, NowGlobal);
+            if (library == 0)
+            {
+                // Asked at once: every look-up in between forgets it.
+                fault = Marshal.PtrToStringUTF8(error()) ?? name;
+            }
 
-        return library != 0;
+            return library;
+        }
     }
 
     private nint Export(string name) => NativeLibrary.GetExport(_library, name);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Numerics;
 using System.Numerics.Tensors;
@@ -19,8 +20,11 @@ namespace Microsoft.ML.Sorsa.Mpi;
 /// </summary>
 public sealed class SorsaMpi : ITrainingRanks, IDisposable
 {
-    /// <summary>Bytes that each rank sends to each other one at a time.</summary>
-    private const int LargestPiece = 8 << 20;
+    /// <summary>
+    /// Bytes that each rank sends to each other one at a time: enough for a wire, and few enough to stay in a processor's cache from one
+    /// copy to the next.
+    /// </summary>
+    private const int LargestPiece = 1 << 20;
 
     private readonly Lock _turn = new();
     private readonly MpiLibrary? _library;
@@ -155,23 +159,26 @@ public sealed class SorsaMpi : ITrainingRanks, IDisposable
         }
 
         int size = Marshal.SizeOf<T>();
-        int part = Math.Min((values.Length + Count - 1) / Count, LargestPiece / size);
-        T[] sent = new T[part * Count], received = new T[part * Count];
-        for (; values.Length > 0; values = values[Math.Min(sent.Length, values.Length)..])
+        int part = Math.Min((values.Length + Count - 1) / Count, LargestPiece / size), block = part * Count;
+        T[] sent = ArrayPool<T>.Shared.Rent(block), received = ArrayPool<T>.Shared.Rent(block);
+        for (; values.Length > 0; values = values[Math.Min(block, values.Length)..])
         {
-            Span<T> now = values[..Math.Min(sent.Length, values.Length)];
-            now.CopyTo(sent);
-            sent.AsSpan(now.Length).Clear();
-            _library!.AllToAll(MemoryMarshal.AsBytes(sent.AsSpan()), MemoryMarshal.AsBytes(received.AsSpan()), part * size);
-            Span<T> sum = received.AsSpan(0, part);
+            Span<T> now = values[..Math.Min(block, values.Length)], from = sent.AsSpan(0, block), to = received.AsSpan(0, block);
+            now.CopyTo(from);
+            from[now.Length..].Clear();
+            _library!.AllToAll(MemoryMarshal.AsBytes(from), MemoryMarshal.AsBytes(to), part * size);
+            Span<T> sum = to[..part];
             for (int rank = 1; rank < Count; rank++)
             {
-                TensorPrimitives.Add(sum, received.AsSpan(rank * part, part), sum);
+                TensorPrimitives.Add(sum, to.Slice(rank * part, part), sum);
             }
 
-            _library.AllGather(MemoryMarshal.AsBytes(sum), MemoryMarshal.AsBytes(sent.AsSpan()));
-            sent.AsSpan(0, now.Length).CopyTo(now);
+            _library.AllGather(MemoryMarshal.AsBytes(sum), MemoryMarshal.AsBytes(from));
+            from[..now.Length].CopyTo(now);
         }
+
+        ArrayPool<T>.Shared.Return(sent);
+        ArrayPool<T>.Shared.Return(received);
     }
 
     private byte[][] Gather(ReadOnlySpan<byte> message)

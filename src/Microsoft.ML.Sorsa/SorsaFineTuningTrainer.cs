@@ -5,6 +5,7 @@ using Microsoft.ML.Sorsa.DataViews;
 using Microsoft.ML.Sorsa.FineTuning;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Memory;
+using Microsoft.ML.Sorsa.Training;
 
 namespace Microsoft.ML.Sorsa;
 
@@ -104,12 +105,26 @@ public sealed partial class SorsaFineTuningTrainer : IEstimator<SorsaTransformer
 
     private SorsaTransformer Train(IDataView trainData, string trainArgument, IDataView? validationData)
     {
+        var group = new TrainingGroup(_settings.Ranks);
+        try
+        {
+            return Train(group, trainData, trainArgument, validationData);
+        }
+        catch (Exception failure)
+        {
+            group.Agreement.Fail(failure);
+            throw;
+        }
+    }
+
+    private SorsaTransformer Train(TrainingGroup group, IDataView trainData, string trainArgument, IDataView? validationData)
+    {
         using IChannel channel = _host.Start("Fine-tuning");
         TextColumns.WarnOfHidden(channel, trainData.Schema, _settings.OutputColumnName);
 
         // What costs little is checked first: the weights' headers and both data's columns, then the rows.
         using IPretrainedModel start = _open(_host);
-        var run = new FineTuningRun(channel, _settings, start);
+        var run = new FineTuningRun(channel, _settings, start) { Group = group };
         PromptEncoder prompts = Prompts(start);
         (EncodedExamples train, EncodedExamples? validation) = Encode(run, prompts, trainData, trainArgument, validationData);
         return SorsaTransformer.Over(_host, run.Train(train, validation), prompts, _settings);

@@ -15,6 +15,7 @@ internal static class Usage
         gguf [model folder] [rounds]
         llama [model folder] [new tokens] [rounds] [--type float32|bfloat16]
         estimate [config.json] [tokens]
+        ranks [model folder] [rounds] [--tokens 256], started by mpirun
         init [rank] [rounds] [--device cpu|cuda] [--type float32|bfloat16] [--hidden 4096] [--intermediate 11008] [--layers 32]
              [--exact]
         adapter [model folder] [rounds] [--device cpu|cuda] [--type float32|bfloat16]

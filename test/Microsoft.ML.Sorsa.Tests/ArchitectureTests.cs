@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
 using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Models;
 using Microsoft.ML.Sorsa.Mpi;
@@ -11,7 +12,7 @@ namespace Microsoft.ML.Sorsa.Tests;
 /// <summary>The folders' arrows, held over the compiled assembly, and a few rules of style that no analyzer holds.</summary>
 [TestClass]
 [TestCategory("Architecture")]
-public sealed class ArchitectureTests
+public sealed partial class ArchitectureTests
 {
     private const string Root = "Microsoft.ML.Sorsa";
     private const string Surface = "the root";
@@ -212,16 +213,19 @@ public sealed class ArchitectureTests
         Assert.IsEmpty(tooLong, string.Join(", ", tooLong));
     }
 
-    /// <summary>But for why MPI ends all processes at once: nobody is left to catch it, and no log is sure to be read.</summary>
+    /// <summary>
+    /// But for one method, which says why MPI ends all processes at once: nobody is left to catch it, and no log is sure to be read.
+    /// </summary>
     [TestMethod]
     public void TheLibraryDoesNotWriteToTheConsole()
     {
         string lastWords = Path.Combine(TestData.Root, "src", "Microsoft.ML.Sorsa.Mpi", "SorsaMpi.cs");
         string[] loud = [.. Sources().Where(file => !file.StartsWith(Path.Combine(TestData.Root, "src", Tool), StringComparison.Ordinal))
-            .Where(file => file != lastWords)
-            .Where(file => File.ReadAllText(file).Contains("Console.", StringComparison.Ordinal))];
+            .Where(file => (file == lastWords ? Abort.Replace(File.ReadAllText(file), "", 1) : File.ReadAllText(file))
+                .Contains("Console.", StringComparison.Ordinal))];
 
         Assert.IsEmpty(loud, string.Join(", ", loud));
+        Assert.IsTrue(Abort.IsMatch(File.ReadAllText(lastWords)));
     }
 
     /// <summary>Every type of a folder with every type of the library that it mentions.</summary>
@@ -240,4 +244,8 @@ public sealed class ArchitectureTests
     }
 
     private static IReadOnlyList<string> Sources() => SourceFiles.In(Path.Combine(TestData.Root, "src"));
+
+    /// <summary>The method ITrainingRanks.Abort, to its closing brace.</summary>
+    [GeneratedRegex(@"void ITrainingRanks\.Abort\(.*?\n    \}", RegexOptions.Singleline)]
+    private static partial Regex Abort { get; }
 }

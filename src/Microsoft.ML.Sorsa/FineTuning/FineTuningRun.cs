@@ -22,7 +22,9 @@ namespace Microsoft.ML.Sorsa.FineTuning;
 internal sealed class FineTuningRun(IChannel channel, FineTuningSettings settings, IPretrainedModel start)
 {
     private readonly TrainingLog _log = new(channel, settings);
-    private readonly TrainingGroup _group = new(settings.Ranks);
+
+    /// <summary>The processes that train together; they hear of it where this fails.</summary>
+    public TrainingGroup Group { get; init; } = new(settings.Ranks);
 
     /// <summary>Where the leading singular triplets come from; null: made anew, from the seed.</summary>
     public Decomposition? Decomposition { get; init; }
@@ -59,15 +61,8 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
         catch (Exception failure) when (TorchMemory.IsExhausted(failure))
         {
-            Exception error = ExhaustedMemory.Error(
+            throw ExhaustedMemory.Error(
                 settings, start.Device.ToString(), Estimate(train.Examples, validation?.Examples ?? []), failure);
-            _group.Agreement.Fail(error);
-            throw error;
-        }
-        catch (Exception failure)
-        {
-            _group.Agreement.Fail(failure);
-            throw;
         }
         finally
         {
@@ -94,13 +89,13 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
 
         // Where several train together, the first writes for all, and all of them end at the same step: the others, too, which need no
         // folder, wait until it is written.
-        using TrainingCheckpoints? checkpoints = _group.IsFirst && settings.Checkpoints is { } asked
+        using TrainingCheckpoints? checkpoints = Group.IsFirst && settings.Checkpoints is { } asked
             ? new TrainingCheckpoints(asked, plan.StepsPerEpoch, _log.Warn) : null;
-        using EndRequest? endRequest = settings.Checkpoints is null && _group.IsAlone ? null : new EndRequest();
-        using TensorBoardLog? tensorBoard = _group.IsFirst && settings.TensorBoardFolder is { } folder
+        using EndRequest? endRequest = settings.Checkpoints is null && Group.IsAlone ? null : new EndRequest();
+        using TensorBoardLog? tensorBoard = Group.IsFirst && settings.TensorBoardFolder is { } folder
             ? new TensorBoardLog(folder, nameof(settings.TensorBoardFolder), _log.Warn) : null;
         using AdaptedModel model = start.Adapt(
-            settings.TargetModules, method, isNamed: checkpoints is not null || !_group.IsAlone, settings.CancellationToken);
+            settings.TargetModules, method, isNamed: checkpoints is not null || !Group.IsAlone, settings.CancellationToken);
         model.Model.GradientCheckpointing = training.GradientCheckpointing;
         long parameters = model.Adapters.Trainable.Sum(named => named.Value.numel());
         _log.Begin(parameters, model.Adapters.Adapters.Count(), train.Count, plan.StepsPerEpoch, totalSteps);
@@ -112,7 +107,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         var steps = new List<SorsaTrainingProgress>();
         TrainedSteps trained = Train(
             model, checkpoints, endRequest, tensorBoard, plan, totalSteps, training, train, validation, steps.Add);
-        _group.Agreement.Part();
+        Group.Agreement.Part();
 
         // In the log before anything is written: what a merge that fails was about.
         MergeReport report = MergeReport.Of(model.Adapters, model.SavedType);
@@ -149,17 +144,17 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
     /// <exception cref="ArgumentException">There are more than a batch has rows.</exception>
     private void VerifyRanks(int rows)
     {
-        if (_group.IsAlone)
+        if (Group.IsAlone)
         {
             return;
         }
 
         const string Fewer = "start fewer processes";
         int batch = settings.Training.BatchSize;
-        OptionRange.Fit(_group.Count <= batch, nameof(settings.Ranks), _group.Count,
+        OptionRange.Fit(Group.Count <= batch, nameof(settings.Ranks), Group.Count,
             string.Create(CultureInfo.InvariantCulture, $"BatchSize is {batch}, of which each rank takes a share"),
             $"Raise BatchSize, lower GradientAccumulationSteps for it, or {Fewer}");
-        OptionRange.Fit(_group.Count <= rows, nameof(settings.Ranks), _group.Count,
+        OptionRange.Fit(Group.Count <= rows, nameof(settings.Ranks), Group.Count,
             string.Create(CultureInfo.InvariantCulture, $"there are {rows} rows to train on"), $"Bring more rows, or {Fewer}");
         _log.Info($"Ranks: {settings.Ranks}.");
     }
@@ -208,20 +203,24 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
             checkpoints.VerifyRoom(state, totalSteps, hasBest: validation.Count > 0);
         }
 
-        if (!_group.IsAlone)
+        if (!Group.IsAlone)
         {
-            _group.Agreement.Meet(identity!);
-            _group.Send(state);
+            if (Group.Agreement.Meet(RunFingerprint.OfRank(identity!, settings, start)) is { } remark)
+            {
+                _log.Warn(remark);
+            }
+
+            Group.Send(state);
         }
 
         tensorBoard?.Begin(state.Step);
         var loop = new TrainingLoop(model.Model, model.Adapters, training)
         {
-            Group = _group,
+            Group = Group,
             Checkpoints = checkpoints,
             EndRequest = endRequest,
             LossWatch = new LossWatch(start.Tokenizer.VocabularySize ?? 1, _log.Warn),
-            Analysis = _group.IsFirst && settings.Analysis is { } options
+            Analysis = Group.IsFirst && settings.Analysis is { } options
                 ? new AdapterAnalysis(model.Adapters, options, line => _log.Info($"{line}")) : null,
         };
         loop.Continue(
@@ -235,7 +234,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         {
             keep(progress);
             tensorBoard?.Add(progress);
-            if (_group.IsFirst)
+            if (Group.IsFirst)
             {
                 settings.Progress?.Report(progress);
             }
@@ -244,7 +243,7 @@ internal sealed class FineTuningRun(IChannel channel, FineTuningSettings setting
         }
 
         double Validate() => SupervisedLoss.Mean(
-            model.Model, validation, training.BatchSize, training.PadTokenId, training.LogitsChunkSize, _group);
+            model.Model, validation, training.BatchSize, training.PadTokenId, training.LogitsChunkSize, Group);
     }
 
     private double? Orthonormality(AdapterSet adapters)

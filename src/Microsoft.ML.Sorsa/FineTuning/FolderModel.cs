@@ -137,6 +137,27 @@ internal sealed class FolderModel : IPretrainedModel
     public bool HasSharedFingerprint(string fingerprint) =>
         fingerprint.Split(' ') is [var weights, var files] && files == _filesFingerprint && Shared.HasFingerprint(weights);
 
+    public string FilesFingerprint()
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Append(DecoderConfig.FileName, RegularFile.ReadAllBytes(Path.Combine(_folder, DecoderConfig.FileName)));
+        foreach (string name in s_files)
+        {
+            Append(name, Tokenizer.Files!.Find(name));
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+
+        void Append(string name, byte[]? content)
+        {
+            if (content is not null)
+            {
+                hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{name} {content.Length} ")));
+                hash.AppendData(content);
+            }
+        }
+    }
+
     /// <summary>What many trainings share, or a model object has, is no memory of one of them.</summary>
     public ModelSizes? Sizes(FineTuningSettings settings)
     {
@@ -206,27 +227,6 @@ internal sealed class FolderModel : IPretrainedModel
     private bool IsCpu => Device.type == TorchSharp.DeviceType.CPU;
 
     private CausalLM Shared => _shared ?? throw new InvalidOperationException("The weights are not loaded.");
-
-    private string FilesFingerprint()
-    {
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Append(DecoderConfig.FileName, RegularFile.ReadAllBytes(Path.Combine(_folder, DecoderConfig.FileName)));
-        foreach (string name in s_files)
-        {
-            Append(name, Tokenizer.Files!.Find(name));
-        }
-
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-
-        void Append(string name, byte[]? content)
-        {
-            if (content is not null)
-            {
-                hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{name} {content.Length} ")));
-                hash.AppendData(content);
-            }
-        }
-    }
 
     private sealed class AdaptedNetwork(
         CausalLM model, AdapterSet adapters, ScalarType savedType, string? fingerprint, string baseName, ModuleWeights? weights)

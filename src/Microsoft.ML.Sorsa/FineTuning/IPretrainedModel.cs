@@ -34,6 +34,9 @@ internal interface IPretrainedModel : IDisposable
     /// <summary>Where it comes from; null for an object without a folder.</summary>
     ModelOrigin? Origin { get; }
 
+    /// <summary>Names the files beside the weights that decide what it computes; null for a model object.</summary>
+    string? FilesFingerprint() => null;
+
     /// <summary>The model in sizes, as settings would have it; null where its layers are not known here.</summary>
     ModelSizes? Sizes(FineTuningSettings settings);
 

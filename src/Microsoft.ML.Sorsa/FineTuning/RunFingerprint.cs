@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using static TorchSharp.torch;
 
@@ -67,12 +68,44 @@ internal static class RunFingerprint
         return new RunIdentity(identity, new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["Device"] = device.type.ToString(),
-            ["Library"] = typeof(RunFingerprint).Assembly
-                .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0],
+            ["Library"] = Version.Split('+')[0],
             ["Ranks"] = Text(settings.Ranks?.Count ?? 1),
             ["Threads"] = Text(get_num_threads()),
         });
     }
+
+    /// <summary>
+    /// What processes that train together must have in common: all that decides a run, every option that the model goes on with, the
+    /// files beside the weights, and the same build of what computes.
+    /// </summary>
+    /// <param name="run">Of this process.</param>
+    /// <param name="settings">Its options.</param>
+    /// <param name="start">Its model.</param>
+    public static IReadOnlyDictionary<string, string> OfRank(RunIdentity run, FineTuningSettings settings, IPretrainedModel start)
+    {
+        var setup = new SortedDictionary<string, string>(run.Run.ToDictionary(), StringComparer.Ordinal)
+        {
+            ["Device"] = run.Machine["Device"],
+            ["Library"] = Version,
+            ["TorchSharp"] = Text(typeof(Tensor).Assembly.GetName().Version!),
+            [RankSetups.Processor] = ProcessorName.Of(start.Device),
+        };
+        if (start.FilesFingerprint() is { } files)
+        {
+            setup["Model files"] = files;
+        }
+
+        foreach (TrainingOption option in settings.Options)
+        {
+            setup.TryAdd(option.Name, option.Value);
+        }
+
+        return setup;
+    }
+
+    /// <summary>With the commit behind a plus sign.</summary>
+    private static string Version => typeof(RunFingerprint).Assembly
+        .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     private static void Add(SortedDictionary<string, string> identity, object options, string owner = "")
     {

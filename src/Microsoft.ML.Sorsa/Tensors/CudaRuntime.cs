@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.Sorsa.Tensors;
@@ -6,8 +7,8 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <summary>The CUDA runtime that libtorch loaded, for what TorchSharp does not tell.</summary>
 internal static unsafe class CudaRuntime
 {
-    /// <summary>cudaDevAttrComputeCapabilityMajor, from CUDA's driver_types.h.</summary>
-    private const int CapabilityMajor = 75;
+    /// <summary>Attributes of a card, cudaDevAttr..., from CUDA's driver_types.h.</summary>
+    private const int MultiProcessorCount = 16, CapabilityMajor = 75, CapabilityMinor = 76;
 
     /// <summary>The runtime among the libraries of this process; null where it is linked into another one.</summary>
     public static nint? Library()
@@ -20,10 +21,18 @@ internal static unsafe class CudaRuntime
     }
 
     /// <summary>The first number of a card's compute capability, as 8 for Ampere; null where it cannot be told.</summary>
-    public static int? Capability(int device)
+    public static int? Capability(int device) => Attribute(device, CapabilityMajor);
+
+    /// <summary>What tells kinds of cards apart: compute capability and multiprocessors; null where they cannot be told.</summary>
+    public static string? Kind(int device) =>
+        Attribute(device, CapabilityMajor) is { } major && Attribute(device, CapabilityMinor) is { } minor
+        && Attribute(device, MultiProcessorCount) is { } count
+            ? string.Create(CultureInfo.InvariantCulture, $"compute capability {major}.{minor}, {count} multiprocessors") : null;
+
+    private static int? Attribute(int device, int attribute)
     {
-        int major;
+        int value;
         return Library() is { } library && NativeLibrary.TryGetExport(library, "cudaDeviceGetAttribute", out nint get)
-            && ((delegate* unmanaged<int*, int, int, int>)get)(&major, CapabilityMajor, device) == 0 ? major : null;
+            && ((delegate* unmanaged<int*, int, int, int>)get)(&value, attribute, device) == 0 ? value : null;
     }
 }

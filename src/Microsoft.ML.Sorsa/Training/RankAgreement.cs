@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Files;
 
 namespace Microsoft.ML.Sorsa.Training;
 
@@ -16,45 +18,37 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
     private bool IsAlone => ranks is null || ranks.Count == 1;
 
     /// <summary>Returns where every rank is about to train the same.</summary>
-    /// <param name="identity">What this one is about to train.</param>
+    /// <param name="setup">What this one is about to train, by name.</param>
+    /// <returns>What is to be said about the ranks all the same; null: nothing.</returns>
     /// <exception cref="InvalidOperationException">On every rank: one has failed or left, or is set up otherwise than rank 0.</exception>
-    public void Meet(RunIdentity identity)
+    public string? Meet(IReadOnlyDictionary<string, string> setup)
     {
         if (IsAlone)
         {
-            return;
+            return null;
         }
 
         _isMet = true;
-        const string Library = nameof(Library), Device = nameof(Device);
-        var run = new Dictionary<string, string>(identity.Run, StringComparer.Ordinal)
+        Dictionary<string, string>?[] said = Say(setup);
+        string[] faults =
+        [
+            .. Enumerable.Range(0, said.Length)
+                .GroupBy(rank => said[rank] is null ? "" : said[rank]!.GetValueOrDefault(Fault))
+                .Where(alike => alike.Key is not null)
+                .Select(alike => FaultOf([.. alike], said.Length, alike.Key!)),
+        ];
+        if (faults.Length > 0)
         {
-            [Library] = identity.Machine[Library],
-            [Device] = identity.Machine[Device],
-        };
-        Dictionary<string, string>?[] said = Say(run);
-        for (int rank = 0; rank < said.Length; rank++)
-        {
-            string? fault = said[rank] is not { } other ? "has left without training: it failed before, or calls no Fit"
-                : other.TryGetValue(Fault, out string? failure) ? $"has failed: {failure}"
-                : null;
-            if (fault is not null)
-            {
-                throw new InvalidOperationException($"Rank {rank} of {said.Length} {fault}");
-            }
+            throw new InvalidOperationException(string.Join(Environment.NewLine, faults.Take(NameList.Most)));
         }
 
-        for (int rank = 1; rank < said.Length; rank++)
+        if (RankSetups.Difference(said!) is { } difference)
         {
-            if (RunIdentity.Difference(said[0]!, said[rank]!, "rank 0", $"rank {rank}") is { } difference)
-            {
-                throw new InvalidOperationException(
-                    $"Rank {rank} of {said.Length} is set up otherwise than rank 0. Give all of them the same options, data and model:"
-                    + difference);
-            }
+            throw new InvalidOperationException(difference);
         }
 
         _isTraining = true;
+        return RankSetups.Remark(said!);
     }
 
     /// <summary>
@@ -94,7 +88,15 @@ internal sealed class RankAgreement(ITrainingRanks? ranks)
         }
     }
 
-    private Dictionary<string, string>?[] Say(Dictionary<string, string> what) =>
+    private static string FaultOf(int[] ranks, int count, string why)
+    {
+        string have = ranks.Length == 1 ? "has" : "have";
+        return string.Create(CultureInfo.InvariantCulture, $"{RankSetups.Name(ranks, "R")} of {count} {have} ")
+            + (why.Length == 0 ? "left without training: the message there says why, or Fit is not called there as often as here."
+                : $"failed: {why}");
+    }
+
+    private Dictionary<string, string>?[] Say(IReadOnlyDictionary<string, string> what) =>
         [.. ranks!.Gather(JsonSerializer.SerializeToUtf8Bytes(what)).Select(said =>
             said.Length == 0 ? null : JsonSerializer.Deserialize<Dictionary<string, string>>(said))];
 }

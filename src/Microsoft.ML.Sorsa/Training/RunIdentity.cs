@@ -20,20 +20,16 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
     };
 
     /// <summary>Every difference, a line each; null: there is none.</summary>
-    /// <param name="stored">What the first of the two has.</param>
-    /// <param name="now">What the second has.</param>
-    /// <param name="storedName">What the first is called.</param>
-    /// <param name="nowName">What the second is called.</param>
-    public static string? Difference(
-        IReadOnlyDictionary<string, string> stored, IReadOnlyDictionary<string, string> now, string storedName = "the checkpoint",
-        string nowName = "this training")
+    /// <param name="stored">What the checkpoint has.</param>
+    /// <param name="now">What this training has.</param>
+    public static string? Difference(IReadOnlyDictionary<string, string> stored, IReadOnlyDictionary<string, string> now)
     {
         string[] differences =
         [
             .. now.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
                 .Select(name => (Name: name, Stored: Stored(name), Now: now.GetValueOrDefault(name)))
                 .Where(entry => entry.Stored != entry.Now)
-                .Select(entry => $"{entry.Name}: {storedName} has {entry.Stored ?? "nothing"}, {nowName} {entry.Now ?? "nothing"}"),
+                .Select(entry => $"{entry.Name}: the checkpoint has {entry.Stored ?? "nothing"}, this training {entry.Now ?? "nothing"}"),
         ];
         string separator = $"{Environment.NewLine}  ";
         return differences.Length == 0 ? null : separator + NameList.Join(differences, separator);

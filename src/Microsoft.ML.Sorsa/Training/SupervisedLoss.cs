@@ -33,7 +33,7 @@ internal static class SupervisedLoss
             using var chunk = NewDisposeScope();
             Tensor rows = hidden.detach().narrow(0, start, length);
             rows.requires_grad = hidden.requires_grad;
-            Tensor part = Sum(model.Head(rows), batch.Targets.narrow(0, start, length)).Times(weight);
+            Tensor part = Total(model.Head(rows), batch.Targets.narrow(0, start, length)).Times(weight);
             part.backward();
             if (rows.grad is { } gradient)
             {
@@ -81,8 +81,8 @@ internal static class SupervisedLoss
             foreach ((long start, long length) in Chunks(batch, chunkSize))
             {
                 using var chunk = NewDisposeScope();
-                Tensor part = Sum(model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length));
-                parts[at][start / chunkSize] = part.to(ScalarType.Float64).item<double>();
+                Tensor part = Total(model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length));
+                parts[at][start / chunkSize] = part.item<double>();
             }
         }
 
@@ -121,6 +121,16 @@ internal static class SupervisedLoss
     /// <summary>The sum from scores [rows, vocabulary] of any type, for the tokens that followed [rows].</summary>
     public static Tensor Sum(Tensor logits, Tensor targets) =>
         CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.Sum);
+
+    /// <summary>
+    /// The same sum in float64, of numbers that are float32's: so it does not depend on how the rows are cut into batches and shared out.
+    /// Gradients have the same bits.
+    /// </summary>
+    private static Tensor Total(Tensor logits, Tensor targets)
+    {
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.None).sum(type: ScalarType.Float64));
+    }
 
     /// <param name="logits">Scores.</param>
     /// <param name="targets">What followed.</param>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
@@ -37,7 +36,7 @@ internal sealed record RankResult
 /// <summary>The program that mpirun starts several times: it trains on <see cref="TinyTask"/>.</summary>
 internal static class MpiProcess
 {
-    private const string Argument = "--mpi-training";
+    public const string Argument = "--mpi-training";
 
     public static bool Is(string[] arguments) => arguments is [Argument, ..];
 
@@ -48,28 +47,15 @@ internal static class MpiProcess
     public static int Run(string[] arguments)
     {
         string folder = arguments[1];
-        string? library = arguments.FirstOrDefault(argument => argument.StartsWith("library=", StringComparison.Ordinal))?[8..];
-        using SorsaMpi mpi = SorsaMpi.Initialize(library);
+        using SorsaMpi mpi = SorsaMpi.Initialize(Library(arguments));
         SorsaFineTuningTrainer.Options options = TinyTask.Options();
         (options.Ranks, options.BatchSize) = (mpi, 8);
-        var special = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (string argument in arguments[2..])
+        Dictionary<string, string> special = Read(arguments[2..], mpi.Rank, options);
+        if (special.TryGetValue("fails", out string? failure))
         {
-            string[] parts = argument.Split(':');
-            if (parts.Length == 2 && parts[0] != mpi.Rank.ToString(CultureInfo.InvariantCulture))
-            {
-                continue;
-            }
-
-            string[] pair = parts[^1].Split('=');
-            if (typeof(SorsaFineTuningTrainer.Options).GetProperty(pair[0]) is { } option)
-            {
-                Set(options, option, pair[1]);
-            }
-            else
-            {
-                special[pair[0]] = pair[1];
-            }
+            string[] at = failure.Split('@');
+            options.Ranks = new FailingRanks(
+                mpi, int.Parse(at[1], CultureInfo.InvariantCulture), (Exception)Activator.CreateInstance(Type.GetType(at[0])!)!);
         }
 
         int reports = 0;
@@ -82,6 +68,12 @@ internal static class MpiProcess
         RankResult result;
         try
         {
+            if (special.ContainsKey("sums"))
+            {
+                MpiSums.Verify(mpi);
+                return Write(Said());
+            }
+
             if (special.TryGetValue("throws", out string? why))
             {
                 int at = int.Parse(why, CultureInfo.InvariantCulture);
@@ -117,14 +109,19 @@ internal static class MpiProcess
                 LogitBits = TinyTask.LogitBits((CausalLM)model.Model.Network!),
             };
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error)
         {
             result = Said() with { Error = $"{error.GetType().Name}: {error.Message}" };
         }
 
         result.Reports = reports;
-        File.WriteAllText(Path.Combine(folder, $"rank-{mpi.Rank}.json"), JsonSerializer.Serialize(result));
-        return result.Error is null ? 0 : 3;
+        return Write(result);
+
+        int Write(RankResult ended)
+        {
+            File.WriteAllText(Path.Combine(folder, $"rank-{mpi.Rank}.json"), JsonSerializer.Serialize(ended));
+            return ended.Error is null ? 0 : 3;
+        }
 
         RankResult Said() => new()
         {
@@ -135,63 +132,39 @@ internal static class MpiProcess
         };
     }
 
-    /// <summary>Starts so many of them, on this machine.</summary>
-    public static Process Start(int ranks, string folder, params string[] arguments) => Start("mpirun", ranks, folder, arguments);
-
-    /// <param name="launcher">mpirun, or another name of one.</param>
-    /// <param name="ranks">How many.</param>
-    /// <param name="folder">For their results.</param>
-    /// <param name="arguments">See <see cref="Run"/>.</param>
-    public static Process Start(string launcher, int ranks, string folder, params string[] arguments)
+    /// <summary>Sets the options that are named, and gives what else is.</summary>
+    private static Dictionary<string, string> Read(string[] arguments, int rank, SorsaFineTuningTrainer.Options options)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, typeof(Program).Assembly.GetName().Name!);
-        string[] openMpi = launcher == "mpirun.openmpi" || (launcher == "mpirun" && IsOpenMpi.Value)
-            ? ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"] : [];
-        var start = new ProcessStartInfo(
-            launcher,
-            [.. openMpi, "-n", ranks.ToString(CultureInfo.InvariantCulture), program, Argument, folder, .. arguments])
+        var special = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (string argument in arguments)
         {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        return Process.Start(start)!;
-    }
+            string[] parts = argument.Split(':');
+            if (parts.Length == 2 && parts[0] != rank.ToString(CultureInfo.InvariantCulture))
+            {
+                continue;
+            }
 
-    /// <summary>Starts them and waits for their end.</summary>
-    public static (int ExitCode, string Errors, RankResult[] Results) Train(int ranks, params string[] arguments)
-    {
-        using var folder = new TemporaryFolder();
-        using Process process = Start(ranks, folder.Path, arguments);
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        _ = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, errors.Result, [.. Results(folder.Path)]);
-    }
-
-    /// <summary>By rank, of those that came to their end.</summary>
-    public static IEnumerable<RankResult> Results(string folder) => Directory.GetFiles(folder, "rank-*.json")
-        .Select(file => JsonSerializer.Deserialize<RankResult>(File.ReadAllText(file))!)
-        .OrderBy(result => result.Rank);
-
-    /// <summary>Skips the test where there is no mpirun.</summary>
-    public static void RequireMpi()
-    {
-        if (!OperatingSystem.IsLinux() || !Path.Exists(Find("mpirun")))
-        {
-            Assert.Inconclusive("There is no mpirun (Debian: apt-get install openmpi-bin).");
+            string[] pair = parts[^1].Split('=');
+            if (typeof(SorsaFineTuningTrainer.Options).GetProperty(pair[0]) is { } option)
+            {
+                Set(options, option, pair[1]);
+            }
+            else
+            {
+                special[pair[0]] = pair[1];
+            }
         }
+
+        return special;
     }
 
-    private static readonly Lazy<bool> IsOpenMpi = new(() =>
+    /// <summary>Before the rank can be asked for: it is in the launcher's variables.</summary>
+    private static string? Library(string[] arguments)
     {
-        using Process version = Process.Start(new ProcessStartInfo("mpirun", ["--version"]) { RedirectStandardOutput = true })!;
-        return version.StandardOutput.ReadToEnd().Contains("Open MPI", StringComparison.Ordinal);
-    });
-
-    /// <summary>The program of that name; null: none.</summary>
-    public static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-        .Select(folder => Path.Combine(folder, program))
-        .FirstOrDefault(File.Exists);
+        string? rank = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_RANK") ?? Environment.GetEnvironmentVariable("PMI_RANK");
+        return arguments.Select(argument => argument.Split("library="))
+            .FirstOrDefault(parts => parts.Length == 2 && (parts[0].Length == 0 || parts[0] == $"{rank}:"))?[1];
+    }
 
     private static void Set(object options, PropertyInfo option, string value)
     {
@@ -202,5 +175,34 @@ internal static class MpiProcess
     private sealed class Listener(Action<SorsaTrainingProgress> listen) : IProgress<SorsaTrainingProgress>
     {
         public void Report(SorsaTrainingProgress value) => listen(value);
+    }
+
+    /// <summary>Fails at the n-th sum, as a rank does whose memory is at its end.</summary>
+    private sealed class FailingRanks(ITrainingRanks ranks, int at, Exception failure) : ITrainingRanks
+    {
+        private int _sums;
+
+        public int Rank => ranks.Rank;
+
+        public int Count => ranks.Count;
+
+        public void Sum(Span<float> values)
+        {
+            _sums++;
+            if (_sums == at)
+            {
+                throw failure;
+            }
+
+            ranks.Sum(values);
+        }
+
+        public void Sum(Span<double> values) => ranks.Sum(values);
+
+        public void Broadcast(Span<byte> values) => ranks.Broadcast(values);
+
+        public IReadOnlyList<byte[]> Gather(ReadOnlySpan<byte> message) => ranks.Gather(message);
+
+        public void Abort(string message) => ranks.Abort(message);
     }
 }

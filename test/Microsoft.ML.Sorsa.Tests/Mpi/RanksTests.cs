@@ -16,19 +16,27 @@ public sealed class RanksTests
     /// <summary>Summed in another order, in float32, through a few steps of an optimizer that divides by small numbers.</summary>
     private const double Close = 2e-5;
 
-    public static IEnumerable<object[]> Methods => Enum.GetValues<FineTuningMethod>().Select(method => new object[] { method });
+    /// <summary>All of them, and QSORSA, LoftQ and QPiSSA, which are methods over a quantized base.</summary>
+    public static IEnumerable<object[]> Methods =>
+    [
+        .. Enum.GetValues<FineTuningMethod>().Select(method => new object[] { method, BaseQuantization.None }),
+        .. new[] { FineTuningMethod.Sorsa, FineTuningMethod.Lora, FineTuningMethod.Pissa }
+            .Select(method => new object[] { method, BaseQuantization.NF4 }),
+    ];
 
-    /// <summary>Optimizers, pruning, clipping and penalties come after the sum: every rank has the same bits at its end.</summary>
+    /// <summary>
+    /// Optimizers, pruning, clipping and penalties come after the sum: every rank has the same bits at its end, and has them again.
+    /// </summary>
     [TestMethod]
     [DynamicData(nameof(Methods))]
-    public void EveryMethodTrainsAlikeOnRanks(FineTuningMethod method)
+    public void EveryMethodTrainsAlikeOnRanks(FineTuningMethod method, BaseQuantization quantization)
     {
         Trained one = Train(1, Options)[0];
 
-        Trained[] three = Train(3, Options);
+        Trained[] three = Train(3, Options), again = Train(3, Options);
 
         Assert.HasCount(12, one.Losses);
-        foreach (Trained rank in three)
+        foreach (Trained rank in three.Concat(again))
         {
             CollectionAssert.AreEqual(three[0].Logits, rank.Logits);
             CollectionAssert.AreEqual(three[0].Losses, rank.Losses);
@@ -39,7 +47,7 @@ public sealed class RanksTests
         SorsaFineTuningTrainer.Options Options()
         {
             SorsaFineTuningTrainer.Options options = Small(method);
-            (options.MaxGradNorm, options.WeightDecay) = (0.5, 0.1);
+            (options.MaxGradNorm, options.WeightDecay, options.Quantization) = (0.5, 0.1, quantization);
             if (method == FineTuningMethod.AdaLora)
             {
                 options.RankBudget = new RankBudget { TargetRank = 2, WarmupSteps = 1, FinalSteps = 2, Interval = 2 };
@@ -171,22 +179,6 @@ public sealed class RanksTests
 
         Assert.AreSame(thrown, errors[0].InnerExceptions[0]);
         Assert.StartsWith("Aborted by rank 0: ", errors[0].InnerExceptions[1].Message);
-    }
-
-    /// <summary>One whose GPU is missing would train on its CPU, and all wait for it.</summary>
-    [TestMethod]
-    public void RanksOnOtherKindsOfDevicesAreRefused()
-    {
-        string[] errors = ThreadRanks.Run(2, ranks =>
-        {
-            var identity = new RunIdentity(
-                new Dictionary<string, string>(),
-                new Dictionary<string, string> { ["Library"] = "1", ["Device"] = ranks.Rank == 0 ? "CUDA" : "CPU" });
-            return Assert.ThrowsExactly<InvalidOperationException>(() => new RankAgreement(ranks).Meet(identity)).Message;
-        });
-
-        Assert.AreEqual(errors[0], errors[1]);
-        Assert.Contains("Device: rank 0 has CUDA, rank 1 CPU", errors[0]);
     }
 
     /// <summary>All that is said of the training, why its type was chosen among it.</summary>

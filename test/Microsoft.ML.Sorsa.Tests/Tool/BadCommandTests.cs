@@ -1,3 +1,5 @@
+using System.CommandLine;
+using System.CommandLine.Help;
 using System.Reflection;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Tests.Files;
@@ -10,6 +12,8 @@ namespace Microsoft.ML.Sorsa.Tests.Tool;
 [TestCategory("Tool")]
 public sealed class BadCommandTests
 {
+    private static readonly Type[] s_numbers = [typeof(int), typeof(int?), typeof(double), typeof(double?)];
+
     // In the arguments: {rows} and {table} are good rows, {model} the bundled model, {folder} the test's own, {file} a file in it.
     public static IEnumerable<object[]> Cases =>
     [
@@ -84,7 +88,7 @@ public sealed class BadCommandTests
         ["export {folder} --format gguf --pre-tokenizer llama-9 --out {folder}/x", ExitCode.Usage, "llama-9'; it must be one of a.x-4.0"],
         ["generate {folder} hi --gpu-device-id 99", ExitCode.Input, "--gpu-device-id is 99"],
         ["train {rows} --model-folder {model} --gpu-device-id -1", ExitCode.Input, "--gpu-device-id is -1"],
-        ["estimate {rows} --model-folder {model} --measured-steps x", ExitCode.Usage, "option '--measured-steps' as a whole number"],
+        ["estimate {rows} --model-folder {model} --measured-steps x", ExitCode.Usage, "--measured-steps is 'x'; it must be a whole number"],
         ["train {rows} --model-folder {model} --out=", ExitCode.Usage, "--out has no value"],
         ["estimate {rows} --model-folder {model} --measured-steps -1", ExitCode.Usage, "--measured-steps is -1"],
         ["completion fish", ExitCode.Usage, "fish"],
@@ -188,6 +192,38 @@ public sealed class BadCommandTests
         Assert.AreEqual(lines[0], $"sorsa: {json.Json.GetProperty("error").GetString()}");
         Assert.AreEqual(exitCode, json.Json.GetProperty("exitCode").GetInt32());
         CollectionAssert.AreEqual(before, Listing(folder));
+    }
+
+    /// <summary>Every option that the parser reads as a number, of every verb.</summary>
+    [TestMethod]
+    public void AWordThatIsNoNumberIsToldWithoutTypes()
+    {
+        var told = new HashSet<string>();
+        var numbers = new HashSet<string>();
+        RootCommand root = SorsaTool.Create(new Shell(TextReader.Null));
+        foreach ((System.CommandLine.Command verb, Option option) in root.Subcommands
+            .SelectMany(verb => verb.Options.Concat(root.Options), (verb, option) => (verb, option))
+            .Where(one => one.option is not (HelpOption or VersionOption)))
+        {
+            IEnumerable<string> needed = Enumerable.Repeat("x", verb.Arguments.Sum(argument => argument.Arity.MinimumNumberOfValues));
+            IEnumerable<string> required =
+                verb.Options.Where(other => other.Required && other != option).Select(other => $"{other.Name}=x");
+            CommandResult result = SorsaCommand.Run([verb.Name, .. needed, .. required, $"{option.Name}=no number"]);
+
+            Assert.DoesNotContain("System.", result.Error, $"{verb.Name} {option.Name}");
+            if (s_numbers.Contains(option.ValueType))
+            {
+                numbers.Add(option.Name);
+            }
+
+            if (result.Error.Contains($"sorsa: {option.Name} is 'no number'; it must be a", StringComparison.Ordinal))
+            {
+                told.Add(option.Name);
+            }
+        }
+
+        Assert.IsGreaterThan(5, numbers.Count);
+        Assert.IsEmpty(numbers.Except(told));
     }
 
     /// <summary>Of what went wrong in training, the run stays: it may say what to change.</summary>
