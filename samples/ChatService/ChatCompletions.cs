@@ -65,6 +65,7 @@ internal static class ChatCompletions
     private static async Task Stream(HttpContext context, IChatClient client, CompletionRequest request)
     {
         bool includeUsage = request.StreamOptions?.IncludeUsage is true;
+        int calls = 0;
         await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync(
             request.Conversation(), request.Options(), context.RequestAborted))
         {
@@ -76,10 +77,12 @@ internal static class ChatCompletions
                 context.Response.Headers.CacheControl = "no-cache";
             }
 
-            foreach (CompletionResponse chunk in CompletionResponse.Of(update, request.Model, isFirst, includeUsage))
+            foreach (CompletionResponse chunk in CompletionResponse.Of(update, request.Model, isFirst, calls, includeUsage))
             {
                 await Event(context, JsonSerializer.Serialize(chunk, CompletionResponse.Json));
             }
+
+            calls += update.Contents.OfType<FunctionCallContent>().Count();
         }
 
         await Event(context, "[DONE]");

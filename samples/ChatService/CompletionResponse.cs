@@ -49,7 +49,13 @@ internal sealed record CompletionResponse
     };
 
     /// <summary>A chunk, and where it holds the usage one more behind it, as OpenAI sends them.</summary>
-    public static IEnumerable<CompletionResponse> Of(ChatResponseUpdate update, string model, bool isFirst, bool includeUsage)
+    /// <param name="update">A piece of an answer.</param>
+    /// <param name="model">As the request names it.</param>
+    /// <param name="isFirst">Whether no chunk came before it.</param>
+    /// <param name="calls">How many calls came before it: clients put the chunks of an answer together by the calls' numbers.</param>
+    /// <param name="includeUsage">Whether the request asks for it.</param>
+    public static IEnumerable<CompletionResponse> Of(
+        ChatResponseUpdate update, string model, bool isFirst, int calls, bool includeUsage)
     {
         var chunk = new CompletionResponse
         {
@@ -65,7 +71,7 @@ internal sealed record CompletionResponse
                     {
                         Role = isFirst ? "assistant" : null,
                         Content = update.Text is { Length: > 0 } text ? text : null,
-                        ToolCalls = Calls(update.Contents),
+                        ToolCalls = Calls(update.Contents, calls),
                     },
                     FinishReason = Reason(update.FinishReason),
                 },
@@ -82,13 +88,13 @@ internal sealed record CompletionResponse
 
     private static string? Reason(ChatFinishReason? reason) => reason?.Value;
 
-    private static List<ToolCall>? Calls(IEnumerable<AIContent> contents)
+    private static List<ToolCall>? Calls(IEnumerable<AIContent> contents, int first = 0)
     {
         List<ToolCall> calls =
         [
             .. contents.OfType<FunctionCallContent>().Select((call, index) => new ToolCall
             {
-                Index = index,
+                Index = first + index,
                 Id = call.CallId,
                 Function = new CalledFunction { Name = call.Name, Arguments = JsonSerializer.Serialize(call.Arguments) },
             }),

@@ -62,7 +62,7 @@ internal sealed partial record Failure(int ExitCode, string Message)
                 return option + text[parameter.Length..];
             }
 
-            return OptionName.In(text, argument.ParamName);
+            return OptionName.In(OptionName.OfFramework(text, parameter), argument.ParamName);
         }
 
         return OptionName.In(text);

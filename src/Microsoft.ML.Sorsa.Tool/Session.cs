@@ -7,6 +7,7 @@ using Microsoft.ML.Runtime;
 using Microsoft.ML.Sorsa.Tool.Options;
 using Spectre.Console;
 using Spectre.Console.Rendering;
+using TorchSharp;
 
 namespace Microsoft.ML.Sorsa.Tool;
 
@@ -25,7 +26,9 @@ internal sealed class Session : IDisposable
         Arguments = arguments;
         Input = shell.Input;
         IsJson = arguments.GetValue(shell.Json);
-        Context = new MLContext(seed: 0) { GpuDeviceId = arguments.GetValue(shell.GpuDeviceId), FallbackToCpu = false };
+        int? gpu = arguments.GetValue(shell.GpuDeviceId);
+        Verify(gpu, shell.GpuDeviceId.Name);
+        Context = new MLContext(seed: 0) { GpuDeviceId = gpu, FallbackToCpu = false };
         Context.Log += (_, message) =>
         {
             if (message.Kind == ChannelMessageKind.Warning)
@@ -127,4 +130,17 @@ internal sealed class Session : IDisposable
     }
 
     public void Dispose() => Interruption.Dispose();
+
+    /// <summary>A GPU that is not there is told before anything is read.</summary>
+    private static void Verify(int? gpu, string option)
+    {
+        int count = gpu is not null && torch.cuda.is_available() ? torch.cuda.device_count() : 0;
+        if (gpu < 0 || gpu >= count)
+        {
+            throw new CommandException(ExitCode.Input, count > 0
+                ? FormattableString.Invariant($"{option} is {gpu}; it must be from 0 to {count - 1}, the GPUs that can be used.")
+                : FormattableString.Invariant($"{option} is {gpu}, and no GPU can be used. Leave it out to compute on the CPU, or build ")
+                    + "sorsa with the CUDA package (-p:TorchBackend=cuda) on a machine with an NVIDIA GPU and its driver.");
+        }
+    }
 }

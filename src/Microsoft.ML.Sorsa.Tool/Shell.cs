@@ -16,7 +16,7 @@ internal sealed class Shell(TextReader input)
 
     public Option<int?> GpuDeviceId { get; } = new("--gpu-device-id")
     {
-        Description = "The GPU to compute on, as MLContext.GpuDeviceId; without it the CPU computes.",
+        Description = "The GPU to compute on, from 0; without it the CPU computes.",
         HelpName = "N",
         Recursive = true,
     };

@@ -44,14 +44,23 @@ internal static class UnknownNames
 
         if (parse.Errors.Count > 0)
         {
-            // Types are C#'s; the only ones that the parser reads itself are numbers and flags.
-            string error = parse.Errors[0].Message.TrimEnd('.')
-                .Replace("'System.Int32'", "a whole number", StringComparison.Ordinal)
-                .Replace("'System.Double'", "a number", StringComparison.Ordinal)
-                .Replace("'System.Boolean'", "true or false", StringComparison.Ordinal)
-                .Replace("as expected type", "as", StringComparison.Ordinal);
-            throw new CommandException(ExitCode.Usage, $"{error}. {help}");
+            throw new CommandException(ExitCode.Usage, $"{Message(parse.Errors[0])} {help}");
         }
+    }
+
+    /// <summary>The parser itself reads numbers and flags alone, and calls them by C#'s types.</summary>
+    private static string Message(ParseError error)
+    {
+        if (error.SymbolResult is not OptionResult { Option: var option, Tokens: [.., var token] }
+            || !error.Message.Contains($"'{option.ValueType}'", StringComparison.Ordinal))
+        {
+            return error.Message;
+        }
+
+        Type type = Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType;
+        string? kind = type == typeof(int) ? "a whole number" : type == typeof(double) ? "a number"
+            : type == typeof(bool) ? "true or false" : null;
+        return kind is null ? error.Message : $"{option.Name} is '{token.Value}'; it must be {kind}.";
     }
 
     /// <summary>Behind -- everything is an argument; before it, what begins with a dash and a letter is meant to be an option.</summary>

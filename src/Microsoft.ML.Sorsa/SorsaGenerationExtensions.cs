@@ -21,6 +21,8 @@ public static class SorsaGenerationExtensions
     /// <exception cref="ArgumentException">
     /// A prompt leaves no room in the model's positions, or has a token that the model lacks; it is named by its number, from 1.
     /// </exception>
+    /// <exception cref="OperationCanceledException">While the answers are asked for: it was cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">While the answers are asked for: the model was disposed of.</exception>
     public static IEnumerable<string> Generate(
         this SorsaTransformer model, IEnumerable<string> prompts, CancellationToken cancellationToken = default)
     {

@@ -7,6 +7,9 @@ namespace Microsoft.ML.Sorsa;
 /// <summary>Gives <see cref="SorsaTransformer"/> its <c>SaveGguf</c>.</summary>
 public static class SorsaGgufExtensions
 {
+    /// <summary>The names that llama.cpp has for ways to cut texts into words: see <c>SaveGguf</c>.</summary>
+    public static IReadOnlyList<string> PreTokenizers => KnownPreTokenizers.Names;
+
     /// <summary>
     /// Writes the model, with the adapter that is in use, as one GGUF file: what llama.cpp, Ollama and LLamaSharp run. Weights, tokenizer,
     /// chat template and the tokens that end an answer are in it; the prompt template of the trainer's options is not. The file is there
@@ -20,11 +23,11 @@ public static class SorsaGgufExtensions
     /// </param>
     /// <param name="preTokenizer">
     /// What llama.cpp calls the way in which a byte-level tokenizer cuts texts into words (<c>tokenizer.ggml.pre</c>), such as llama-bpe.
-    /// Null: it is found by the hash that llama.cpp's converter uses, or by the tokenizer's stages. It is not checked: with a wrong name
-    /// the file runs, and texts become other tokens.
+    /// Null: it is found by the hash that llama.cpp's converter uses, or by the tokenizer's stages. One of <see cref="PreTokenizers"/>.
+    /// Whether it is this tokenizer's is not checked: with a wrong one the file runs, and texts become other tokens.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// The type is none of the format's; a name is given for a tokenizer that needs none, or is empty.
+    /// The type is none of the format's; a name is given for a tokenizer that needs none, or is none of llama.cpp's.
     /// </exception>
     /// <exception cref="NotSupportedException">
     /// llama.cpp has no such model or tokenizer; the message says what to do. The model is an object of the user's own class.
@@ -40,7 +43,7 @@ public static class SorsaGgufExtensions
         OptionRange.VerifyDefined(type, nameof(type));
         if (preTokenizer is not null)
         {
-            ArgumentException.ThrowIfNullOrWhiteSpace(preTokenizer);
+            KnownPreTokenizers.Verify(preTokenizer, nameof(preTokenizer));
         }
 
         transformer.Write((model, host) =>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tool.Inspection;
 using Microsoft.ML.Sorsa.Tool.Options;
 using Microsoft.ML.Sorsa.Tool.Outputs;
 
@@ -30,6 +31,9 @@ internal sealed class ModelOptions
 internal sealed class ModelSource
 {
     private const string AdapterName = "adapter";
+
+    /// <summary>What a folder with a model or an adapter holds of them.</summary>
+    private static readonly string[] s_read = [".json", ".safetensors", ".jinja"];
 
     private readonly Argument<string> _model = new("model")
     {
@@ -63,6 +67,21 @@ internal sealed class ModelSource
 
     /// <summary>The names of the columns that the model reads and adds.</summary>
     public ModelOptions Options(Session session) => Settings(session).Options;
+
+    /// <summary>The files that are read of it, of its adapter and of its prompt template.</summary>
+    public IEnumerable<string> Files(Session session)
+    {
+        string? adapter = session.Arguments.GetValue(_adapter);
+        return [.. FilesOf(Named(session)), .. adapter is null ? [] : FilesOf(adapter), .. _options.Files(session.Arguments)];
+    }
+
+    /// <summary>The files that are read of a model or an adapter; none where there is none.</summary>
+    public static IEnumerable<string> FilesOf(string path)
+    {
+        string[] folders = RunFolder.Is(path) ? [path, RunFolder.Model(path), RunFolder.Adapter(path)] : [path];
+        return File.Exists(path) ? [path] : folders.Where(Directory.Exists).SelectMany(Directory.EnumerateFiles)
+            .Where(file => s_read.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase));
+    }
 
     /// <summary>The options of the training that it comes from, where train wrote it or its adapter; null: not known.</summary>
     public SorsaFineTuningTrainer.Options? Trained(Session session)
@@ -151,6 +170,10 @@ internal sealed class ModelSource
         if (RunFolder.Is(path))
         {
             path = RunFolder.FinishedModel(path);
+        }
+        else if (StoredModel.IsAdapter(path) && !StoredModel.IsModel(path))
+        {
+            throw new CommandException(ExitCode.Input, $"'{path}' is an adapter. Name its base, and the adapter with {_adapter.Name}.");
         }
 
         GenerationOptions generation = trained is null ? new GenerationOptions() : trained.Generation with { };

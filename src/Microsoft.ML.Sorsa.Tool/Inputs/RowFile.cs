@@ -37,9 +37,18 @@ internal static class RowFile
     public static string[] All(string path) => Directory.Exists(path) ? InFolder(path) : [Known(path)];
 
     /// <summary>The names of the columns of text.</summary>
-    public static IReadOnlyList<string> Columns(MLContext context, string file) => IsTable(file)
-        ? CsvReader.Read(file).First()
-        : [.. context.Data.LoadFromJsonLines(file).Schema.Select(column => column.Name)];
+    public static IReadOnlyList<string> Columns(MLContext context, string file)
+    {
+        if (IsTable(file))
+        {
+            return CsvReader.Read(file).First();
+        }
+
+        // JSON has the columns' names in the rows.
+        return File.ReadLines(file).All(string.IsNullOrWhiteSpace)
+            ? throw NoRows(file)
+            : [.. context.Data.LoadFromJsonLines(file).Schema.Select(column => column.Name)];
+    }
 
     private static (string[] Train, string[] Validation) Files(string path)
     {
@@ -74,7 +83,17 @@ internal static class RowFile
 
     private static bool IsTable(string file) => s_tables.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>The rows of files, at least one.</summary>
     private static IDataView Load(MLContext context, string[] files, string[] columns)
+    {
+        IDataView rows = View(context, files, columns);
+        using DataViewRowCursor first = rows.GetRowCursor(rows.Schema);
+        return first.MoveNext() ? rows : throw NoRows(string.Join("', '", files.Take(10)));
+    }
+
+    private static CommandException NoRows(string file) => new(ExitCode.Input, $"'{file}' has no rows. Name a file with some.");
+
+    private static IDataView View(MLContext context, string[] files, string[] columns)
     {
         if (files is [var single] && !IsTable(single))
         {

@@ -82,6 +82,9 @@ internal sealed class TrainingArguments
             : settings;
     }
 
+    /// <summary>Whether the command line has an option of the trainer.</summary>
+    public bool Has(ParseResult arguments, string key) => _trainer.Has(arguments, key);
+
     private static double Fraction(string text)
     {
         try

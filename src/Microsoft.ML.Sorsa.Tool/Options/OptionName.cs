@@ -27,7 +27,17 @@ internal static partial class OptionName
             return Of(begins.Value.Split('.')) + In(message[begins.Length..]);
         }
 
+        message = Assigned.Replace(message, match => s_all.Contains(match.Value) ? Of(match.Value) : match.Value);
         return Identifier.Replace(message, match => s_known.Contains(match.Value) ? Of(match.Value) : match.Value);
+    }
+
+    /// <summary>What .NET itself says of a parameter that is an option, as the library's own errors say it.</summary>
+    public static string OfFramework(string message, string parameter)
+    {
+        string name = char.ToUpperInvariant(parameter[0]) + parameter[1..];
+        return !s_all.Contains(name) ? message
+            : message.StartsWith("The value cannot be an empty string", StringComparison.Ordinal) ? $"{Of(name)} is empty. Give it a value."
+            : Range.Replace(message, match => $"{Of(name)} is {match.Groups[1]}; it must be {match.Groups[2]}");
     }
 
     private static string Kebab(string name) => Boundary.Replace(name, "-").ToLowerInvariant();
@@ -35,6 +45,14 @@ internal static partial class OptionName
     /// <summary>What a message is about: "Rank is 0", "RankBudget.Interval is 0", "Rank: ...".</summary>
     [GeneratedRegex(@"^[A-Z]\w+(\.[A-Z]\w+)?(?= is |: )")]
     private static partial Regex Subject { get; }
+
+    /// <summary>What a remedy sets: "with Rank = 8".</summary>
+    [GeneratedRegex(@"(?<=\b(with|and|Set|Use) )[A-Z]\w+(?= = )")]
+    private static partial Regex Assigned { get; }
+
+    /// <summary>"maxPromptLength ('0') must be greater than or equal to '1'.".</summary>
+    [GeneratedRegex(@"^\w+ \('(.*?)'\) must be (.*)$")]
+    private static partial Regex Range { get; }
 
     [GeneratedRegex("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")]
     private static partial Regex Boundary { get; }

@@ -47,6 +47,13 @@ internal sealed class OptionTable<T>
     /// <summary>Whether the command line has an option.</summary>
     public bool Has(ParseResult arguments, string key) => Entries.Any(entry => entry.Key == key && IsSet(arguments, entry));
 
+    /// <summary>The files that the command line has values in: @FILE.</summary>
+    public IEnumerable<string> Files(ParseResult arguments) => Entries
+        .Where(entry => IsSet(arguments, entry))
+        .SelectMany(entry => arguments.GetResult(entry.Option)!.Tokens.Select(
+            token => OptionValue.File(entry.Property.PropertyType, token.Value)))
+        .OfType<string>();
+
     /// <summary>Sets what the command line says, over what is there.</summary>
     /// <exception cref="CommandException">A text is no value of its option.</exception>
     public T Apply(ParseResult arguments, T options)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Data;
@@ -97,6 +98,12 @@ internal static class OptionValue
         _ => throw new NotSupportedException($"A value of type {value.GetType().Name} cannot be written."),
     };
 
+    /// <summary>The file that a text names instead of being a value itself: @FILE; null: none.</summary>
+    public static string? File(Type type, string text) =>
+        Bare(type) == typeof(PromptTemplate) && text.StartsWith('@') && !text.Contains("{prompt}", StringComparison.Ordinal)
+            ? text[1..]
+            : null;
+
     /// <summary>Without SplitSpecialTokens, which is an option of its own.</summary>
     private static string Text(PromptTemplate template)
     {
@@ -106,9 +113,9 @@ internal static class OptionValue
 
     private static PromptTemplate Template(string text, bool isNullable)
     {
-        if (text.StartsWith('@') && !text.Contains("{prompt}", StringComparison.Ordinal))
+        if (File(typeof(PromptTemplate), text) is { } file)
         {
-            return PromptTemplate.Format(File.ReadAllText(text[1..]));
+            return OfFile(file);
         }
 
         return OptionName.Bare(text) switch
@@ -119,6 +126,21 @@ internal static class OptionValue
                 ? PromptTemplate.Format(text)
                 : throw No($"'{text}'", typeof(PromptTemplate), isNullable),
         };
+    }
+
+    private static PromptTemplate OfFile(string file)
+    {
+        try
+        {
+            string text = System.IO.File.ReadAllText(file, new UTF8Encoding(false, throwOnInvalidBytes: true));
+            return text.Contains("{prompt}", StringComparison.Ordinal)
+                ? PromptTemplate.Format(text)
+                : throw new FormatException($"is '@{file}', and the file has no {{prompt}} in it. Write it where a prompt belongs.");
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new FormatException($"is '@{file}', and the file is not UTF-8. Save it as UTF-8.", e);
+        }
     }
 
     /// <summary>q_proj,v_proj is two names; a stop string with a comma in it is one, unless it looks like names.</summary>

@@ -36,12 +36,23 @@ internal static class Output
             return;
         }
 
-        if (path.Length == 0 || Directory.Exists(path))
+        if (string.IsNullOrWhiteSpace(path))
+        {
+            throw Refused("The name of the file to write is empty. Name a file.");
+        }
+
+        if (Directory.Exists(path) || Path.EndsInDirectorySeparator(path))
         {
             throw Refused($"'{path}' is a folder. Name a file.");
         }
 
-        Write(path, () => Probe(Path.GetDirectoryName(Path.GetFullPath(path))!));
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        if (!Directory.Exists(folder) && !File.Exists(folder))
+        {
+            throw Refused($"'{path}' cannot be written: there is no folder '{folder}'. Make it, or name a file in another one.");
+        }
+
+        Write(path, () => Probe(folder));
     }
 
     /// <summary>Writes, and says of what cannot be written that it is the output.</summary>
@@ -53,7 +64,11 @@ internal static class Output
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(ExitCode.Output, $"'{path}' cannot be written: {e.Message}", e);
+            // The library's own say it, and the remedy; the system's name files that the user never sees behind " : ".
+            string begin = $"'{path}' cannot be written: ";
+            throw new CommandException(ExitCode.Output, e.Message.StartsWith(begin, StringComparison.Ordinal)
+                ? e.Message
+                : $"{begin}{e.Message.Split(" : '")[0].TrimEnd('.')}. Make room or give the right there, or name another place.", e);
         }
     }
 

@@ -19,6 +19,10 @@ internal static class RunFolder
 
     public static string Adapter(string folder) => Path.Combine(folder, "adapter");
 
+    /// <summary>What train writes there beside checkpoints and TensorBoard's files.</summary>
+    public static IReadOnlyList<string?> Written(string folder) =>
+        [Config(folder), Model(folder), Adapter(folder), MergeReport(folder), Report(folder)];
+
     /// <summary>The training that an adapter's folder is of, or lies in; null: not known.</summary>
     public static string? OfAdapter(string adapter) => Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(adapter)))
         is { } folder && Is(folder) ? folder : null;

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Microsoft.ML.Sorsa.Tool.Outputs;
 
 /// <summary>A text as a file that is there whole or not at all: it gets its name when it is written.</summary>
@@ -12,10 +14,9 @@ internal static class WholeFile
     /// <inheritdoc cref="Write(string, string)"/>
     public static void Write(string path, Action<TextWriter> write)
     {
-        // An empty file has nothing to lose, and a terminal, a pipe or a device, which must not be replaced, looks like one.
-        if (new FileInfo(path) is { Exists: true, Length: 0 })
+        if (IsDevice(path, out FileStream? device))
         {
-            using var there = new StreamWriter(path) { AutoFlush = true };
+            using var there = new StreamWriter(device) { AutoFlush = true };
             write(there);
             return;
         }
@@ -40,5 +41,28 @@ internal static class WholeFile
         {
             File.Delete(temporary);
         }
+    }
+
+    /// <summary>
+    /// A terminal, a pipe or a device must not be replaced. They look like empty files, but no place in them can be sought, or they lie
+    /// where devices do.
+    /// </summary>
+    internal static bool IsDevice(string path, [NotNullWhen(true)] out FileStream? opened)
+    {
+        opened = null;
+        if (new FileInfo(path) is not { Exists: true, Length: 0 })
+        {
+            return false;
+        }
+
+        var stream = new FileStream(path, FileMode.Open, FileAccess.Write);
+        if (!stream.CanSeek || Path.GetFullPath(path).StartsWith("/dev/", StringComparison.Ordinal))
+        {
+            opened = stream;
+            return true;
+        }
+
+        stream.Dispose();
+        return false;
     }
 }

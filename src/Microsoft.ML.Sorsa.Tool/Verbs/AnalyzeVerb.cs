@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Analysis;
 using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Tool.Inputs;
 using Microsoft.ML.Sorsa.Tool.Options;
 using Microsoft.ML.Sorsa.Tool.Outputs;
 using Spectre.Console;
@@ -41,6 +42,9 @@ internal sealed class AnalyzeVerb : Verb
         string? report = arguments.GetValue(_report), csv = arguments.GetValue(_csv);
         Output.VerifyFile(report);
         Output.VerifyFile(csv);
+        DistinctPaths.Verify(
+            [(_report.Name, report), (_csv.Name, csv)],
+            [.. ModelSource.FilesOf(arguments.GetValue(_base)!), .. ModelSource.FilesOf(arguments.GetValue(_tuned)!)]);
         SorsaAnalysis analysis = session.Sorsa.Analyze(
             ModelOf(arguments.GetValue(_base)!), ModelOf(arguments.GetValue(_tuned)!),
             _options.Apply(arguments, new AnalysisOptions()), session.CancellationToken);

@@ -52,7 +52,8 @@ internal sealed class ChatVerb : Verb
                 }
             }
         }
-        catch (OperationCanceledException) when (session.CancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (
+            session.CancellationToken.IsCancellationRequested && session.Interruption.ExitCode == ExitCode.Interrupted)
         {
             // Ctrl+C is how people leave.
             session.Say($"");

@@ -26,13 +26,7 @@ internal sealed class EstimateVerb : Verb
     {
         _training = new TrainingArguments(this, shell);
         Options.Add(_measuredSteps);
-        _measuredSteps.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int steps) && steps < 0)
-            {
-                result.AddError($"--measured-steps is {steps}; it must be at least 0.");
-            }
-        });
+        Least(_measuredSteps, 0);
     }
 
     protected override JsonObject Run(Session session)

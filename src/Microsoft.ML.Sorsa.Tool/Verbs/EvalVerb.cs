@@ -58,6 +58,16 @@ internal sealed class EvalVerb : Verb
         {
             Options.Add(option);
         }
+
+        Least(_windowLength, 2);
+        Least(_stride, 1);
+        Validators.Add(arguments =>
+        {
+            if (Number(arguments, _windowLength) is { } length && Number(arguments, _stride) is { } stride && stride > length)
+            {
+                arguments.AddError($"{_stride.Name} is {stride}; it must be at most {length}, which is {_windowLength.Name}.");
+            }
+        });
     }
 
     protected override JsonObject Run(Session session)
@@ -87,13 +97,21 @@ internal sealed class EvalVerb : Verb
         defaults.GoldColumnName = _model.Trained(session)?.ResponseColumnName ?? defaults.GoldColumnName;
         EvaluationOptions options = _options.Apply(arguments, defaults);
         options.CancellationToken = session.CancellationToken;
+        if (options is { Grader: null, Perplexity: false })
+        {
+            throw new CommandException(
+                ExitCode.Usage, "--perplexity is false, and no --grader is named: nothing is asked of the rows. Name a grader.");
+        }
+
         Output.VerifyFile(report);
         Output.VerifyFile(csv);
+        DistinctPaths.Verify([(_report.Name, report), (_csv.Name, csv)], [.. _model.Files(session), .. Read(data, text, choices)]);
         IDataView? rows = data is null ? null : RowFile.Load(
             session.Context, data, _model.Options(session).PromptColumnName, options.GoldColumnName,
             options.ResponseColumnName ?? options.GoldColumnName);
         IReadOnlyList<MultipleChoiceQuestion>? questions = choices is null ? null : MultipleChoiceQuestion.Read(choices);
         using SorsaTransformer model = _model.Open(session);
+        VerifyFit(session, model, text, questions);
         var result = new JsonObject();
         if (rows is not null)
         {
@@ -132,6 +150,41 @@ internal sealed class EvalVerb : Verb
         }
 
         return result;
+    }
+
+    /// <summary>The files of rows, text and questions.</summary>
+    private static IEnumerable<string> Read(string? data, string? text, string? choices) =>
+        [.. data is null ? [] : RowFile.All(data), .. new[] { text, choices }.OfType<string>()];
+
+    /// <summary>
+    /// Whether text, windows and questions fit the model is seen before rows are answered: ended before its first batch, an evaluation has
+    /// looked at all of them.
+    /// </summary>
+    private void VerifyFit(Session session, SorsaTransformer model, string? text, IReadOnlyList<MultipleChoiceQuestion>? questions)
+    {
+        var ended = new CancellationToken(canceled: true);
+        try
+        {
+            if (text is not null)
+            {
+                _ = session.Sorsa.EvaluateText(
+                    model, text, session.Arguments.GetValue(_windowLength), session.Arguments.GetValue(_stride), ended);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+
+        try
+        {
+            if (questions is not null)
+            {
+                _ = session.Sorsa.EvaluateChoices(model, questions, cancellationToken: ended);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
     }
 
     private static void Save(string? path, Action<string> save)

@@ -53,6 +53,7 @@ internal sealed class ExportVerb : Verb
         Options.Add(_out);
         _ggufType.CompletionSources.Add(Enum.GetNames<GgufType>());
         Options.Add(_ggufType);
+        _preTokenizer.CompletionSources.Add([.. SorsaGgufExtensions.PreTokenizers]);
         Options.Add(_preTokenizer);
     }
 
@@ -66,6 +67,12 @@ internal sealed class ExportVerb : Verb
             throw new CommandException(ExitCode.Usage, $"{_preTokenizer.Name} belongs to --format gguf. Leave it out.");
         }
 
+        if (preTokenizer is not null && !SorsaGgufExtensions.PreTokenizers.Contains(preTokenizer, StringComparer.Ordinal))
+        {
+            throw new CommandException(ExitCode.Usage, $"{_preTokenizer.Name} is '{preTokenizer}'; it must be one of "
+                + $"{string.Join(", ", SorsaGgufExtensions.PreTokenizers)}. Without the option it is found.");
+        }
+
         // A zip holds all of it. The template stands in a model card; how weights are loaded decides what memory that takes.
         if (format != Zip)
         {
@@ -75,6 +82,7 @@ internal sealed class ExportVerb : Verb
         if (s_files.Contains(format, StringComparer.Ordinal))
         {
             Output.VerifyFile(path);
+            DistinctPaths.Verify([(_out.Name, path)], _model.Files(session));
         }
         else
         {

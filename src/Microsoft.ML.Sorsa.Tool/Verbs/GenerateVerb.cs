@@ -48,15 +48,15 @@ internal sealed class GenerateVerb : Verb
         }
 
         Output.VerifyFile(file);
+        if (file is not null)
+        {
+            DistinctPaths.Verify([(_out.Name, file)], [.. _model.Files(session), .. data is null ? [] : RowFile.All(data)]);
+        }
+
         string column = _model.Options(session).PromptColumnName;
         prompts = data is not null
             ? [.. RowFile.Load(session.Context, data, column).GetColumn<string>(column)]
             : prompts.Length > 0 ? prompts : [Typed(session)];
-        if (prompts.Length == 0)
-        {
-            throw new CommandException(ExitCode.Input, $"'{data}' has no rows. Name a file with some.");
-        }
-
         using SorsaTransformer model = _model.Open(session);
         if (prompts is [var single] && file is null && !session.IsJson)
         {

@@ -12,6 +12,8 @@ namespace Microsoft.ML.Sorsa.Tool.Verbs;
 /// <summary>Says what a file or a folder is, and how large.</summary>
 internal sealed class InspectVerb : Verb
 {
+    private const string Zip = ".zip", Gguf = ".gguf", Safetensors = ".safetensors";
+
     private readonly Argument<string> _path = new("path")
     {
         Description = "A model, an adapter, a model zip, a GGUF file, a checkpoint, a folder that train wrote, or rows.",
@@ -53,11 +55,11 @@ internal sealed class InspectVerb : Verb
 
         if (File.Exists(path))
         {
-            return Extension(path) switch
+            return Kind(path) switch
             {
-                ".zip" => StoredModel.Zip(path),
-                ".gguf" => GgufSummary.Of(path),
-                ".safetensors" => StoredModel.Safetensors(path),
+                Zip => StoredModel.Zip(path),
+                Gguf => GgufSummary.Of(path),
+                Safetensors => StoredModel.Safetensors(path),
                 _ => StoredRows.Of(session, path, options),
             };
         }
@@ -74,11 +76,23 @@ internal sealed class InspectVerb : Verb
 
     /// <summary>Whether it is there, and not as rows: of rows alone, the trainer's options change what is said.</summary>
     private static bool IsOther(string path) => File.Exists(path)
-        ? Extension(path) is ".zip" or ".gguf" or ".safetensors"
+        ? Kind(path) is Zip or Gguf or Safetensors
         : Directory.Exists(path) && (RunFolder.Is(path) || StoredModel.IsCheckpoint(path) || StoredModel.IsAdapter(path)
             || StoredModel.IsModel(path) || StoredModel.Checkpoints(path).Count > 0);
 
-    private static string Extension(string path) => Path.GetExtension(path).ToLowerInvariant();
+    /// <summary>A file's extension; of a file that is named otherwise, the one that it begins like.</summary>
+    private static string Kind(string path)
+    {
+        if (Path.GetExtension(path).ToLowerInvariant() is { } known and (Zip or Gguf or Safetensors))
+        {
+            return known;
+        }
+
+        Span<byte> begin = stackalloc byte[4];
+        using FileStream file = File.OpenRead(path);
+        begin = begin[..file.ReadAtLeast(begin, begin.Length, throwOnEndOfStream: false)];
+        return begin.SequenceEqual("GGUF"u8) ? Gguf : begin.SequenceEqual("PK\x03\x04"u8) ? Zip : "";
+    }
 
     private static JsonObject Run(string folder)
     {

@@ -80,6 +80,9 @@ internal sealed class SweepVerb : Verb
             Options.Add(option);
         }
 
+        Least(_trials, 1);
+        Least(_concurrent, 1);
+        Least(_threads, 1);
         _pruning.AddTo(this);
         shell.Options.AddRange(_pruning.Entries);
     }
@@ -88,9 +91,12 @@ internal sealed class SweepVerb : Verb
     {
         ParseResult arguments = session.Arguments;
         RunSettings settings = _training.Read(arguments);
+        VerifyVaried(arguments);
         string folder = arguments.GetValue(_out)!, model = RunFolder.Model(folder);
-        SorsaExperiment experiment = Experiment(session, settings, Path.Combine(folder, Study));
-        if (!File.Exists(Path.Combine(folder, Study)))
+        var lines = new TrialLines(session);
+        SorsaExperiment experiment = Experiment(session, settings, Path.Combine(folder, Study)).SetMonitor(lines);
+        bool isNew = !File.Exists(Path.Combine(folder, Study));
+        if (isNew)
         {
             Output.VerifyFolder(folder);
         }
@@ -100,7 +106,7 @@ internal sealed class SweepVerb : Verb
         }
 
         Output.Write(folder, () => Directory.CreateDirectory(folder));
-        using ExperimentResult found = Run(session, experiment, folder);
+        using ExperimentResult found = Run(session, experiment, folder, lines, isNew);
         string report = Path.Combine(folder, "report.html");
         Output.Write(report, () => found.SaveReport(report));
         Output.Write(model, () => found.Model.SaveHuggingFace(model));
@@ -118,6 +124,21 @@ internal sealed class SweepVerb : Verb
         };
     }
 
+    /// <summary>Of what is varied without being named, a value would be passed over.</summary>
+    private void VerifyVaried(ParseResult arguments)
+    {
+        string? set = arguments.GetValue(_vary) is { Length: > 0 }
+            ? null
+            : SorsaSearchSpace.Paper().Select(option => option.Key).FirstOrDefault(key => _training.Has(arguments, key));
+        if (set is not null)
+        {
+            string all = string.Join(", ", SorsaSearchSpace.Paper().Select(option => OptionName.Of(option.Key)));
+            throw new CommandException(ExitCode.Usage,
+                $"{OptionName.Of(set)} is what the sweep varies: {all}, where no --vary is named. Leave it out, or name what is to be "
+                + "varied with --vary.");
+        }
+    }
+
     private SorsaExperiment Experiment(Session session, RunSettings settings, string study)
     {
         ParseResult arguments = session.Arguments;
@@ -129,7 +150,6 @@ internal sealed class SweepVerb : Verb
             .SetMaxModelToExplore(arguments.GetValue(_trials))
             .SetSeed(arguments.GetValue(_studySeed))
             .SetStudy(study)
-            .SetMonitor(new TrialLines(session))
             .SetTuner(arguments.GetValue(_tuner) switch
             {
                 "random" => new RandomSearchTuner(),
@@ -161,7 +181,7 @@ internal sealed class SweepVerb : Verb
         return arguments.GetValue(_seconds) is { } seconds ? experiment.SetTrainingTimeInSeconds(seconds) : experiment;
     }
 
-    private static ExperimentResult Run(Session session, SorsaExperiment experiment, string folder)
+    private static ExperimentResult Run(Session session, SorsaExperiment experiment, string folder, TrialLines lines, bool isNew)
     {
         try
         {
@@ -171,6 +191,12 @@ internal sealed class SweepVerb : Verb
         {
             throw new CommandException(session.Interruption.ExitCode,
                 $"Interrupted; the trials that are done are in '{Path.Combine(folder, Study)}'. The same command goes on.", e);
+        }
+        catch when (isNew && !lines.HasBegun)
+        {
+            // Refused: the same command is to work once it is mended.
+            Directory.Delete(folder, recursive: true);
+            throw;
         }
     }
 
@@ -211,9 +237,10 @@ internal sealed class SweepVerb : Verb
     /// <summary>A line for each trial, beside the result.</summary>
     private sealed class TrialLines(Session session) : IMonitor
     {
-        public void ReportRunningTrial(TrialSettings settings)
-        {
-        }
+        /// <summary>Whether a trial was trained, or begun.</summary>
+        public bool HasBegun { get; private set; }
+
+        public void ReportRunningTrial(TrialSettings settings) => HasBegun = true;
 
         public void ReportCompletedTrial(TrialResult result) => session.Note(
             $"trial {result.TrialSettings.TrialId}: {result.State}, {Outcome(result)}, {Text(result)}");

@@ -42,6 +42,11 @@ internal sealed class TrainVerb : Verb
         _ = session.Sorsa.FineTune(settings.Options);
         _ = RowFile.Load(session.Context, settings);
         Output.VerifyFolder(folder);
+        DistinctPaths.Verify(
+        [
+            (_out.Name, folder), ("--checkpoint-folder", settings.Options.CheckpointFolder),
+            ("--tensor-board-folder", settings.Options.TensorBoardFolder), .. RunFolder.Written(folder).Select(path => (_out.Name, path)),
+        ], []);
         Output.Write(folder, () =>
         {
             Directory.CreateDirectory(folder);

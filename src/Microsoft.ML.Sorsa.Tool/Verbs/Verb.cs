@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Json.Nodes;
 
 namespace Microsoft.ML.Sorsa.Tool.Verbs;
@@ -24,6 +25,19 @@ internal abstract class Verb : Command
                 throw new CommandException(session.Interruption.ExitCode, "Interrupted.", e);
             }
         });
+
+    /// <summary>Refuses numbers below the least that an option takes, before anything is read.</summary>
+    protected static void Least(Option option, int least) => option.Validators.Add(result =>
+    {
+        if (result.Tokens is [var token] && int.TryParse(token.Value, out int number) && number < least)
+        {
+            result.AddError($"{option.Name} is {number}; it must be at least {least}.");
+        }
+    });
+
+    /// <summary>The number that the command line has for an option; null: none, or something else.</summary>
+    protected static int? Number(CommandResult arguments, Option option) =>
+        arguments.GetResult(option)?.Tokens is [var token] && int.TryParse(token.Value, out int number) ? number : null;
 
     /// <summary>Does it, and tells people on the way.</summary>
     /// <returns>What machines are told.</returns>

@@ -54,11 +54,14 @@ internal sealed class SorsaChatClient : IChatClient
         (GenerationOptions generation, long seed) = ChatSettings.Read(options, _model.Generation, this);
         IReadOnlyList<ChatTool> tools = Tools(options);
         ToolFormat? format = tools.Count > 0 ? _prompts.Tools : null;
-        int[] prompt = Encode(messages, options?.Instructions, tools);
+        IReadOnlyList<Data.Chat.ChatMessage> conversation = ConversationReader.Messages(messages, options?.Instructions);
+        int[] prompt = Encode(conversation, tools, nameof(messages));
+        string[] callIds = [.. conversation.SelectMany(message => message.ToolCalls).Select(call => call.Id).OfType<string>()];
         TextGenerator generator = _generator.With(generation);
         return Stream(
             () => generator.CreateRow(prompt, seed: seed, shown: format?.Marks),
-            () => new AnswerReader(format, options?.AllowMultipleToolCalls ?? true), adapter, cancellationToken);
+            () => new AnswerReader(format, options?.AllowMultipleToolCalls ?? true, new CallIds(prompt, callIds)),
+            adapter, cancellationToken);
     }
 
     public object? GetService(Type serviceType, object? serviceKey = null)
@@ -87,22 +90,21 @@ internal sealed class SorsaChatClient : IChatClient
         string id = Guid.NewGuid().ToString("N");
         await foreach (string piece in request.Pieces().ConfigureAwait(false))
         {
-            if (answer.Push(piece) is { Length: > 0 } text)
+            if (answer.Push(piece) is { Count: > 0 } contents)
             {
-                yield return Update([new TextContent(text)]);
+                yield return Update([.. contents]);
             }
         }
 
-        (IReadOnlyList<AIContent> rest, bool isCall) = answer.Complete();
-        ChatResponseUpdate last = Update([.. rest, new UsageContent(new UsageDetails
+        ChatResponseUpdate last = Update([.. answer.Complete(), new UsageContent(new UsageDetails
         {
             InputTokenCount = row.Prompt.Length,
             CachedInputTokenCount = request.KeptTokens,
             OutputTokenCount = row.NewIds.Count,
             TotalTokenCount = row.Prompt.Length + row.NewIds.Count,
         })]);
-        last.FinishReason = isCall ? ChatFinishReason.ToolCalls
-            : row.Stopped == StopReason.Length ? ChatFinishReason.Length
+        last.FinishReason = row.Stopped == StopReason.Length ? ChatFinishReason.Length
+            : answer.HasCall ? ChatFinishReason.ToolCalls
             : ChatFinishReason.Stop;
         yield return last;
 
@@ -152,9 +154,8 @@ internal sealed class SorsaChatClient : IChatClient
 
     private string TemplateName => _prompts.ChatTemplateName is { } name ? $"the chat template {name}" : "the model's prompt template";
 
-    private int[] Encode(IEnumerable<ChatMessage> messages, string? instructions, IReadOnlyList<ChatTool> tools)
+    private int[] Encode(IReadOnlyList<Data.Chat.ChatMessage> conversation, IReadOnlyList<ChatTool> tools, string argument)
     {
-        IReadOnlyList<Data.Chat.ChatMessage> conversation = ConversationReader.Messages(messages, instructions);
         if (_prompts.Tools is null && conversation.FirstOrDefault(message => message.ToolCalls.Count > 0) is { } calling)
         {
             throw new NotSupportedException(
@@ -171,13 +172,13 @@ internal sealed class SorsaChatClient : IChatClient
         {
             throw new ArgumentException(
                 $"{char.ToUpperInvariant(TemplateName[0])}{TemplateName[1..]} refuses the messages, whose roles are "
-                + $"{NameList.Join([.. conversation.Select(message => message.Role)])}: {refusal.Message}", nameof(messages), refusal);
+                + $"{NameList.Join([.. conversation.Select(message => message.Role)])}: {refusal.Message}", argument, refusal);
         }
 
         int positions = _model.Model.MaxPositions;
         return ids.Length < positions ? ids : throw new ArgumentException(
             FormattableString.Invariant($"The messages have {ids.Length} tokens in the model's template; it has {positions} positions, ")
             + FormattableString.Invariant($"so that at most {positions - 1} leave room for an answer. Leave out or shorten the oldest ")
-            + "messages (UseChatReducer of Microsoft.Extensions.AI does), or use a model with more positions.", nameof(messages));
+            + "messages (UseChatReducer of Microsoft.Extensions.AI does), or use a model with more positions.", argument);
     }
 }

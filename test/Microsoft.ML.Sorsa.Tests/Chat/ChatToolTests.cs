@@ -1,6 +1,7 @@
 using Microsoft.Extensions.AI;
 using Microsoft.ML.Sorsa.Chat;
 using Microsoft.ML.Sorsa.Data;
+using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Chat;
 
@@ -116,6 +117,48 @@ public sealed class ChatToolTests
         {
             Assert.AreEqual(kept, calls[0].CallId);
         }
+    }
+
+    /// <summary>As OpenAI's API: what is cut says so, whole calls or not, and nothing changes its place.</summary>
+    [TestMethod]
+    public async Task ACutAnswerSaysSoBesideItsCalls()
+    {
+        const string Answer =
+            "I look.\n<tool_call>\n{\"name\": \"a\", \"arguments\": {}}\n</tool_call>\n<tool_call>\n{\"name\": \"b\", \"arg";
+        TextTokenizer tokenizer = TextTokenizer.Load(TestData.TinyLlama);
+        using var client = new SorsaChatClient(
+            ScriptedChat.OfTemplate("qwen2.5-instruct", Answer, Answer), new object(), new SorsaChatOptions());
+        ChatOptions options = Options();
+        options.MaxOutputTokens = tokenizer.Encode(Answer, addSpecialTokens: false).Length;
+
+        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync("Weather?", options).ToListAsync();
+        ChatResponse cut = updates.ToChatResponse();
+
+        Assert.AreEqual(ChatFinishReason.Length, cut.FinishReason);
+        Assert.AreEqual("I look.|a|\n<tool_call>\n{\"name\": \"b\", \"arg", string.Join('|', cut.Messages.Single().Contents.Select(
+            content => content is FunctionCallContent call ? call.Name : ((TextContent)content).Text)));
+        Assert.IsTrue(updates.SkipLast(1).Any(update => update.Contents.OfType<FunctionCallContent>().Any()), "it comes when it ends");
+    }
+
+    /// <summary>The template shows ids to the model: the same request makes the same prompt in the next turn.</summary>
+    [TestMethod]
+    public async Task TheSameRequestHasTheSameIdsAndTheNextOneOthers()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaChatClient client = Client(folder, Call, Call, Call);
+        List<Microsoft.Extensions.AI.ChatMessage> messages = [new(ChatRole.User, "Weather?")];
+
+        ChatResponse first = await client.GetResponseAsync(messages, Options());
+        ChatResponse again = await client.GetResponseAsync(messages, Options());
+        string id = Id(first);
+        messages.AddRange(first.Messages);
+        messages.Add(new(ChatRole.Tool, [new FunctionResultContent(id, "clear")]));
+        ChatResponse next = await client.GetResponseAsync(messages, Options());
+
+        Assert.AreEqual(id, Id(again));
+        Assert.AreNotEqual(id, Id(next));
+
+        static string Id(ChatResponse response) => response.Messages.Single().Contents.OfType<FunctionCallContent>().Single().CallId;
     }
 
     [TestMethod]

@@ -9,7 +9,8 @@ namespace Microsoft.ML.Sorsa.Tests.Chat;
 [TestCategory("Chat")]
 public sealed class ToolReadingTests
 {
-    private const string Llama = "llama-3.1-instruct", Qwen = "qwen3", Mistral = "mistral-nemo-instruct";
+    private const string Llama = "llama-3.1-instruct", Mistral = "mistral-nemo-instruct";
+    private const string Qwen = "qwen3", Qwen25 = "qwen2.5-instruct", Thinking = "qwen3-thinking-2507";
 
     /// <summary>Template, answer, its text, and its calls as <c>name{arguments}</c>, one after the other.</summary>
     public static IEnumerable<object[]> Answers =>
@@ -28,7 +29,26 @@ public sealed class ToolReadingTests
         [Qwen, $"<tool_call>\n{{'name': 'a'}}\n</tool_call>\n{Tool("b")}", "<tool_call>\n{'name': 'a'}\n</tool_call>", "b{}"],
         [Qwen, $"<tool_call>\n{{\"name\": \"a\"\n</tool_call>\n{Tool("b")}", "<tool_call>\n{\"name\": \"a\"\n</tool_call>", "b{}"],
         [Qwen, $"<tool_call></tool_call>{Tool("b")}", "<tool_call></tool_call>", "b{}"],
-        [Qwen, $"<tool_call>{Tool("b")}", $"<tool_call>{Tool("b")}", ""],
+        [Qwen, $"<tool_call>{Tool("b")}", "<tool_call>", "b{}"],
+        [Qwen, $"I use <tool_call> for it.\n{Tool("b")}", "I use <tool_call> for it.", "b{}"],
+        [Qwen, $"I use <tool_call>\n for it.\n\n{Tool("b")}", "I use <tool_call>\n for it.\n", "b{}"],
+        [Qwen, $"`<tool_call>{{...}}`: {Tool("b")}", "`<tool_call>{...}`: ", "b{}"],
+        [Qwen, $"<tool_call>{{\"name\": \"a\n{Tool("b")}\n{Tool("c")}", "<tool_call>{\"name\": \"a", "b{} c{}"],
+        [Qwen, """So: <tool_call>{"x": <tool_call>{"name": "b", "arguments": {}}""", """So: <tool_call>{"x": """, "b{}"],
+        [Qwen, "So:\n\n<tool_call>{\"x\": 1}</tool_call>\n", "So:\n\n<tool_call>{\"x\": 1}</tool_call>\n", ""],
+        [Qwen, "\n <tool_call> {\"x", "\n <tool_call> {\"x", ""],
+        [Qwen, "<tool_call>", "<tool_call>", ""],
+        [Qwen, "<tool_call> \n", "<tool_call> \n", ""],
+        [Qwen, $"<think>I use <tool_call> for it.</think>\n{Tool("b")}", "<think>I use <tool_call> for it.</think>", "b{}"],
+        [Qwen, $"\n<think>{Tool("a")}</think>\n\n{Tool("b")}", $"\n<think>{Tool("a")}</think>\n", "b{}"],
+        [Qwen, $"<think>\n{Tool("a")}\n", $"<think>\n{Tool("a")}\n", ""],
+        [Qwen, $"<think>{Tool("a")}</think", $"<think>{Tool("a")}</think", ""],
+        [Qwen, $"<thin{Tool("a")}", "<thin", "a{}"],
+        [Qwen, $"To <think> is to call.\n{Tool("a")}", "To <think> is to call.", "a{}"],
+        [Qwen25, $"<think>{Tool("a")}</think>", "<think></think>", "a{}"],
+        [Thinking, $"{Tool("a")}\n</think>\n\n{Tool("b")}", $"{Tool("a")}\n</think>\n", "b{}"],
+        [Thinking, $"<think>\n{Tool("a")}</think>{Tool("b")}", $"<think>\n{Tool("a")}</think>", "b{}"],
+        [Thinking, Tool("a"), Tool("a"), ""],
         [Qwen, """<tool_call>[{"name": "a", "arguments": {}}]""", """<tool_call>[{"name": "a", "arguments": {}}]""", ""],
         [Qwen, Tool("a", "[1]"), Tool("a", "[1]"), ""],
         [Qwen, Tool("a", """{"x": 1, "x": 2}"""), Tool("a", """{"x": 1, "x": 2}"""), ""],
@@ -56,11 +76,17 @@ public sealed class ToolReadingTests
         [Llama, """{"name": "a", "parameters": "x"}""", """{"name": "a", "parameters": "x"}""", ""],
         [Llama, """{"name": "", "parameters": {}}""", """{"name": "", "parameters": {}}""", ""],
         [Llama, "{", "{", ""],
+        [Llama, """<|python_tag|> is a mark.<|python_tag|>{"name": "a", "parameters": {}}""", "<|python_tag|> is a mark.", "a{}"],
+        [Llama, """{"x": 1}<|python_tag|>{"name": "a", "parameters": {}}""", """{"x": 1}""", "a{}"],
+        [Llama, "<|python_tag|>", "<|python_tag|>", ""],
         [Llama, "A set {1, 2}.", "A set {1, 2}.", ""],
 
         [Mistral, """[TOOL_CALLS][{"name": "a", "arguments": {"x": 1}, "id": "abcdefghi"}]""", "", """a{"x": 1}"""],
         [Mistral, """Well.[TOOL_CALLS][{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]""", "Well.", "a{} b{}"],
         [Mistral, """[TOOL_CALLS][{"name": "a", "arguments": {}}] x""", """[TOOL_CALLS][{"name": "a", "arguments": {}}] x""", ""],
+        [Mistral, """[TOOL_CALLS] is a mark. [TOOL_CALLS][{"name": "a", "arguments": {}}]""", "[TOOL_CALLS] is a mark. ", "a{}"],
+        [Mistral, """[TOOL_CALLS] [x] [TOOL_CALLS] [{"name": "a", "arguments": {}}]""", "[TOOL_CALLS] [x] ", "a{}"],
+        [Mistral, """[TOOL_CALLS][{"name": "a", "arguments": {"x": "[TOOL_CALLS]["}}]""", "", """a{"x": "[TOOL_CALLS]["}"""],
         [Mistral, "An array [1] and [TOOL", "An array [1] and [TOOL", ""],
     ];
 
@@ -68,7 +94,6 @@ public sealed class ToolReadingTests
     [DynamicData(nameof(Answers))]
     public void TextAndCallsAreToldApartWhereverThePiecesEnd(string template, string answer, string text, string calls)
     {
-        ToolFormat format = ChatTemplate.Known.Single(known => known.Name == template).Tools!;
         List<string[]> splits =
         [
             [answer], [.. answer.Select(c => c.ToString())], [.. answer.Chunk(3).Select(chunk => new string(chunk))],
@@ -76,15 +101,14 @@ public sealed class ToolReadingTests
         ];
         foreach (string[] pieces in splits)
         {
-            var reader = new AnswerReader(format, several: true);
+            AnswerReader reader = Reader(template);
 
-            string said = string.Concat(pieces.Select(reader.Push));
-            (IReadOnlyList<AIContent> rest, bool isCall) = reader.Complete();
+            AIContent[] contents = [.. pieces.SelectMany(reader.Push), .. reader.Complete()];
 
             string where = string.Join('|', pieces);
-            Assert.AreEqual(text, said + string.Concat(rest.OfType<TextContent>().Select(content => content.Text)), where);
-            Assert.AreEqual(calls, string.Join(' ', rest.OfType<FunctionCallContent>().Select(Show)), where);
-            Assert.AreEqual(calls.Length > 0, isCall, where);
+            Assert.AreEqual(text, Text(contents), where);
+            Assert.AreEqual(calls, string.Join(' ', contents.OfType<FunctionCallContent>().Select(Show)), where);
+            Assert.AreEqual(calls.Length > 0, reader.HasCall, where);
         }
     }
 
@@ -92,27 +116,114 @@ public sealed class ToolReadingTests
     [TestMethod]
     public void TextIsNotHeldBack()
     {
-        var reader = new AnswerReader(ChatTemplate.Known.Single(known => known.Name == Qwen).Tools, several: true);
+        AnswerReader reader = Reader(Qwen);
 
-        Assert.AreEqual("It", reader.Push("It"));
-        Assert.AreEqual(" is", reader.Push(" is <"));
-        Assert.AreEqual(" < 4.", reader.Push(" 4."));
-        Assert.AreEqual("", reader.Push("\n"));
-        Assert.AreEqual("", reader.Push("<tool"));
-        Assert.AreEqual("\n<tools>", reader.Push("s>"));
+        Assert.AreEqual("It", Text(reader.Push("It")));
+        Assert.AreEqual(" is", Text(reader.Push(" is <")));
+        Assert.AreEqual(" < 4.", Text(reader.Push(" 4.")));
+        Assert.AreEqual("", Text(reader.Push("\n")));
+        Assert.AreEqual("", Text(reader.Push("<tool")));
+        Assert.AreEqual("\n<tools>", Text(reader.Push("s>")));
+        Assert.AreEqual("", Text(reader.Push(" <tool_call>")));
+        Assert.AreEqual(" <tool_call> is", Text(reader.Push(" is")));
+        Assert.AreEqual("", Text(reader.Push("<tool_call>{'a'")));
+        Assert.AreEqual("<tool_call>{'a'</tool_call> it", Text(reader.Push("</tool_call> it")));
+    }
+
+    [TestMethod]
+    public void ThoughtsAreNotHeldBack()
+    {
+        AnswerReader reader = Reader(Qwen);
+
+        Assert.AreEqual("", Text(reader.Push("<thi")));
+        Assert.AreEqual("<think>\n", Text(reader.Push("nk>\n")));
+        Assert.AreEqual("<tool_call>\n{", Text(reader.Push("<tool_call>\n{")));
+        Assert.AreEqual("", Text(reader.Push("</thi")));
+        Assert.AreEqual("</think>", Text(reader.Push("nk>\n<too")));
+        Assert.AreEqual("\n<too b", Text(reader.Push(" b")));
+    }
+
+    /// <summary>Text in front of a call, between two and behind them stays where the model wrote it; a call comes when it ends.</summary>
+    [TestMethod]
+    public void TextAndCallsComeInTheirOrder()
+    {
+        string answer = $"One.\n{Tool("a")}\nTwo.\n{Tool("b")}\n<tool_call>\n{{\"name\": \"c";
+        foreach (int at in Enumerable.Range(1, answer.Length - 1))
+        {
+            AnswerReader reader = Reader(Qwen);
+
+            AIContent[] contents = [.. reader.Push(answer[..at]), .. reader.Push(answer[at..]), .. reader.Complete()];
+
+            Assert.AreEqual("One.[a{}]\nTwo.[b{}]\n<tool_call>\n{\"name\": \"c", string.Concat(contents.Select(content =>
+                content is FunctionCallContent call ? $"[{Show(call)}]" : ((TextContent)content).Text)), answer[..at]);
+        }
+
+        AnswerReader streamed = Reader(Qwen);
+        Assert.AreEqual("a{}", Show((FunctionCallContent)streamed.Push(Tool("a")).Single()));
+    }
+
+    /// <summary>No template has both today.</summary>
+    [TestMethod]
+    [DataRow("""{"q": "</c>"}</c>!""", "!", """a{"q": "</c>"}""")]
+    [DataRow("""{'q'</c>!""", """{'q'</c>!""", "")]
+    [DataRow("""{'q'</c><c>{}</c>""", """{'q'</c>""", "a{}")]
+    public void AFormatMayHaveBothBeginningsAndAClosing(string answer, string text, string calls)
+    {
+        var format = new ToolFormat(["<c>"], letter => letter == '{', Call) { Beginnings = ["{"], Closing = "</c>" };
+        for (int at = 1; at < answer.Length; at++)
+        {
+            var reader = new AnswerReader(format, several: true, new CallIds([], []));
+
+            AIContent[] contents = [.. reader.Push(answer[..at]), .. reader.Push(answer[at..]), .. reader.Complete()];
+
+            Assert.AreEqual(text, Text(contents), answer[..at]);
+            Assert.AreEqual(calls, string.Concat(contents.OfType<FunctionCallContent>().Select(Show)), answer[..at]);
+        }
+
+        static IReadOnlyList<ChatToolCall>? Call(string call) => ToolCallJson.Read(
+            $$"""{"name": "a", "arguments": {{call.Replace("<c>", "", StringComparison.Ordinal)}}}""",
+            System.Text.Json.JsonValueKind.Object, "arguments");
     }
 
     [TestMethod]
     public void OnlyTheFirstCallWhereSeveralAreNotAllowed()
     {
-        var reader = new AnswerReader(ChatTemplate.Known.Single(known => known.Name == Qwen).Tools, several: false);
-        reader.Push($"{Tool("a")}\n{Tool("b")}");
+        AnswerReader reader = Reader(Qwen, several: false);
 
-        (IReadOnlyList<AIContent> contents, bool isCall) = reader.Complete();
+        AIContent[] contents = [.. reader.Push($"{Tool("a")}\n{Tool("b")}"), .. reader.Complete()];
 
-        Assert.IsTrue(isCall);
+        Assert.IsTrue(reader.HasCall);
         Assert.AreEqual("a{}", Show((FunctionCallContent)contents.Single()));
     }
+
+    /// <summary>The same prompt and calls have the same ids; no id stands twice in a conversation.</summary>
+    [TestMethod]
+    public void IdsFollowFromPromptAndCall()
+    {
+        string[] first = Ids([1, 2], []);
+        string[] taken = Ids([1, 2], first);
+
+        CollectionAssert.AreEqual(first, Ids([1, 2], []));
+        CollectionAssert.AreNotEqual(first, Ids([1, 3], []));
+        Assert.HasCount(6, first.Concat(taken).Distinct());
+        Assert.IsTrue(first.All(id => id.Length == 9 && id.All(char.IsAsciiLetterOrDigit)));
+        Assert.AreEqual("abcdefghi", Ids([1], [], "abcdefghi")[0]);
+        Assert.DoesNotContain("abcdefghi", Ids([1], ["abcdefghi"], "abcdefghi"));
+
+        static string[] Ids(int[] prompt, string[] taken, string? own = null)
+        {
+            ChatToolCall[] calls = [.. "aab".Select(name =>
+                new ChatToolCall(own, $"{name}", System.Text.Json.JsonSerializer.SerializeToElement(new { x = 1 })))];
+            var ids = new CallIds(prompt, taken);
+            return [.. calls.Select(ids.Next)];
+        }
+    }
+
+    private static AnswerReader Reader(string template, bool several = true) => new(
+        ChatTemplate.Known.Single(known => known.Name == template).Tools, several, new CallIds([1, 2], []));
+
+    private static string Text(IEnumerable<AIContent> contents) =>
+        string.Concat(contents.OfType<TextContent>().Select(content => content.Text));
 
     private static string Tool(string name, string arguments = "{}") =>
         $"<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {arguments}}}\n</tool_call>";

@@ -130,6 +130,19 @@ public sealed class PromptSequenceTests
     }
 
     [TestMethod]
+    public void CancelledOrOfADisposedModelTheAnswersFail()
+    {
+        SorsaTransformer model = Model(batchSize: 2);
+        IEnumerable<string> cancelled = model.Generate(["1"], new CancellationToken(canceled: true));
+        IEnumerable<string> answers = model.Generate(["1", "2"]);
+        Assert.Throws<OperationCanceledException>(() => cancelled.ToArray());
+
+        model.Dispose();
+
+        Assert.ThrowsExactly<ObjectDisposedException>(() => answers.ToArray());
+    }
+
+    [TestMethod]
     public void AnswersAreOfTheAdapterThatWasInUseAtTheFirst()
     {
         using var folder = new TemporaryFolder();

@@ -62,6 +62,34 @@ public sealed class UnmergedAdapterTests
         }
     }
 
+    /// <summary>
+    /// In bfloat16, up to eight rows by the product of few rows and beyond by libtorch's: factors, h, h Bᵀ, x Wᵀ + b and their sum are
+    /// each rounded to 8 bits.
+    /// </summary>
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(8)]
+    [DataRow(9)]
+    public void InBFloat16ItIsTheFormulaRounded(int rows)
+    {
+        const double HalfUnit = 1.0 / 512;
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        (Tensor x, Tensor w, Tensor? bias, Tensor b, Tensor a) = Drawn(rows, hasBias: true);
+        (x, w, bias) = (x.to(ScalarType.BFloat16), w.to(ScalarType.BFloat16), bias!.to(ScalarType.BFloat16));
+        using FrozenWeight weight = new PlainWeight(w.alias());
+        Assert.AreEqual(rows <= 8, FewRowsProduct.Fits(x, w));
+
+        Tensor y = LowRankFunction.Apply(x, weight, bias, b, a);
+
+        Tensor plain = nn.functional.linear(Exact(x), Exact(w), Exact(bias)), h = Exact(x).matmul(Exact(a).t());
+        Tensor adapted = h.matmul(Exact(b).t()), exact = plain + adapted;
+        Tensor factors = Exact(x).abs().matmul(Exact(a).abs().t()).matmul(Exact(b).abs().t());
+        Tensor limit = (plain.abs() + adapted.abs() + exact.abs() + (3 * factors)) * HalfUnit * 1.05;
+        Assert.AreEqual(ScalarType.BFloat16, y.dtype);
+        Assert.IsTrue(((Exact(y) - exact).abs() <= limit).all().item<bool>());
+    }
+
     /// <summary>A product that is recorded for its gradient is libtorch's, bit for bit, however few rows it has.</summary>
     [TestMethod]
     [DataRow(false)]

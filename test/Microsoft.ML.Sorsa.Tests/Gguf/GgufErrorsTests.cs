@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Gguf;
 using Microsoft.ML.Sorsa.Tests.Files;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -30,8 +31,23 @@ public sealed class GgufErrorsTests
     public void AnEmptyNameIsRefused()
     {
         Assert.ThrowsExactly<ArgumentException>(() => s_model.SaveGguf(" ", GgufType.F32));
-        Assert.ThrowsExactly<ArgumentException>(() => s_model.SaveGguf("model.gguf", GgufType.F32, preTokenizer: " "));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => s_model.SaveGguf("model.gguf", GgufType.F32, preTokenizer: " "));
         Assert.ThrowsExactly<ArgumentNullException>(() => SorsaGgufExtensions.SaveGguf(null!, "model.gguf"));
+    }
+
+    /// <summary>llama.cpp loads no file with a name that it has not; every name that is found by a hash, it has.</summary>
+    [TestMethod]
+    public void ANameThatLlamaCppHasNotIsRefused()
+    {
+        using var folder = new TemporaryFolder();
+
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => s_model.SaveGguf(folder.File("model.gguf"), GgufType.F32, preTokenizer: "llama-9"));
+
+        Assert.AreEqual("preTokenizer", error.ParamName);
+        Assert.Contains("preTokenizer is 'llama-9'; it must be one of a.x-4.0, ", error.Message);
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
+        Assert.IsEmpty(PreTokenizerHashes.Names.Values.Except(SorsaGgufExtensions.PreTokenizers, StringComparer.Ordinal));
     }
 
     [TestMethod]

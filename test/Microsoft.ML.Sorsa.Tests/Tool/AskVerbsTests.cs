@@ -6,6 +6,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Generation;
 using Microsoft.ML.Sorsa.Tests.Surface;
+using Microsoft.ML.Sorsa.Tool;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
 
@@ -179,6 +180,28 @@ public sealed class AskVerbsTests
         Assert.AreEqual($"{first}{Environment.NewLine}{second}{Environment.NewLine}", spoken.Output);
     }
 
+    /// <summary>Ctrl+C is how people leave; SIGTERM is somebody else's, and has an exit code.</summary>
+    [TestMethod]
+    [DataRow("INT", 0)]
+    [DataRow("TERM", ExitCode.Terminated)]
+    public void AConversationEndsBySignals(string signal, int exitCode)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            Assert.Inconclusive("The test sends signals with kill.");
+        }
+
+        using Process process = SorsaCommand.Start("chat", s_run);
+        process.StandardInput.WriteLine(Question);
+        process.StandardInput.Flush();
+        Assert.IsNotNull(process.StandardOutput.ReadLine());
+
+        using Process kill = Process.Start("kill", [$"-{signal}", $"{process.Id}"]);
+        process.WaitForExit();
+
+        Assert.AreEqual(exitCode, process.ExitCode, process.StandardError.ReadToEnd());
+    }
+
     /// <summary>What has no room is said and left out, and what follows is answered as if it had not been written.</summary>
     [TestMethod]
     public void AConversationOutlivesAMessageThatIsTooLong()
@@ -253,6 +276,9 @@ public sealed class AskVerbsTests
         JsonElement memory = SorsaCommand.Run(
             ["estimate", .. SorsaCommand.Training, "--measured-steps", "0", "--json"]).Succeeds().Json;
 
+        string remedies = SorsaCommand.Run("estimate", "--model-folder", TestData.TinyLlama, "--measured-steps", "0").Succeeds().Output;
+        Assert.Contains("with --rank = 8: peak", remedies);
+        Assert.IsFalse(remedies.Contains("Rank", StringComparison.Ordinal), remedies);
         var options = new SorsaFineTuningTrainer.Options
         {
             ModelFolder = TestData.TinyLlama,

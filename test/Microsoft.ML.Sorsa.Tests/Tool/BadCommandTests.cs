@@ -1,5 +1,8 @@
+using System.CommandLine;
+using System.CommandLine.Help;
 using System.Reflection;
 using System.Text.Json;
+using Microsoft.ML.Sorsa.Tests.Files;
 using Microsoft.ML.Sorsa.Tool;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
@@ -9,6 +12,8 @@ namespace Microsoft.ML.Sorsa.Tests.Tool;
 [TestCategory("Tool")]
 public sealed class BadCommandTests
 {
+    private static readonly Type[] s_numbers = [typeof(int), typeof(int?), typeof(double), typeof(double?)];
+
     // In the arguments: {rows} and {table} are good rows, {model} the bundled model, {folder} the test's own, {file} a file in it.
     public static IEnumerable<object[]> Cases =>
     [
@@ -39,6 +44,10 @@ public sealed class BadCommandTests
         ["train {table} --model-folder {model} --prompt-column-name Frage", ExitCode.Usage, "has no column 'Frage'; it has Prompt"],
         ["train {rows} --model-folder {model} --gpu-device-id one", ExitCode.Usage, "one"],
         ["generate {model}", ExitCode.Usage, "There is no prompt"],
+        ["generate {model} hi --max-prompt-length 0", ExitCode.Usage, "--max-prompt-length is 0; it must be"],
+        ["generate {model} hi --prompt-template @{folder}/latin1.csv", ExitCode.Usage, "--prompt-template is '@"],
+        ["generate {model} hi --prompt-template @{file}", ExitCode.Usage, "the file has no {prompt} in it"],
+        ["eval {model} {table} --perplexity false", ExitCode.Usage, "no --grader is named"],
         ["generate {model} hi --top-k 3", ExitCode.Usage, "--top-k is 3"],
         ["generate {model} hi --data {rows}", ExitCode.Usage, "do not go together"],
         ["eval {model}", ExitCode.Usage, "Nothing is named to measure on"],
@@ -59,14 +68,27 @@ public sealed class BadCommandTests
         ["inspect {model} --rank 8", ExitCode.Usage, "--rank is about rows"],
         ["inspect {folder}/bad.zip --max-steps 5", ExitCode.Usage, "--max-steps is about rows"],
         ["inspect {folder}/unfinished --model-folder {model}", ExitCode.Usage, "--model-folder is about rows"],
+        ["sweep {rows} --model-folder {model} --rank 8", ExitCode.Usage, "--rank is what the sweep varies"],
         ["sweep {rows} --model-folder {model} --vary hue=1,2", ExitCode.Usage, "hue"],
         ["sweep {rows} --model-folder {model} --metric best", ExitCode.Usage, "--metric is 'best'"],
         ["sweep {rows} --model-folder {model} --trials 0", ExitCode.Usage, "--trials is 0"],
         ["sweep {rows} --model-folder {model} --concurrent-trials 0", ExitCode.Usage, "--concurrent-trials is 0"],
         ["sweep {rows} --model-folder {model} --threads-per-trial 0", ExitCode.Usage, "--threads-per-trial is 0"],
         ["sweep {rows} --model-folder {model} --seconds -1", ExitCode.Usage, "--seconds is -1"],
-        ["eval {model} --text {file} --window-length 0", ExitCode.Usage, "--window-length is 0"],
-        ["estimate {rows} --model-folder {model} --measured-steps x", ExitCode.Usage, "option '--measured-steps' as a whole number"],
+        ["sweep {rows} --model-folder {model} --vary rank=0,4", ExitCode.Usage, "ank is 0; it must be at least 1"],
+        ["eval {model} --text {file} --window-length 0", ExitCode.Usage, "--window-length is 0; it must be at least 2"],
+        ["eval {folder} --text {file} --stride 0", ExitCode.Usage, "--stride is 0; it must be at least 1"],
+        ["eval {folder} --text {file} --stride 9 --window-length 8", ExitCode.Usage, "--stride is 9; it must be at most 8"],
+        ["eval {model} {table} --grader best", ExitCode.Usage, "--grader is 'best'; it must be one of ExactMatch"],
+        ["eval {model} {table} --text {file} --window-length 9999", ExitCode.Usage, "--window-length is 9999; it must be from 2 to"],
+        ["eval {model} {table} --text {file} --stride 9999", ExitCode.Usage, "--stride is 9999; it must be from 1 to"],
+        ["eval {model} {table} --text {folder}/nowhere.txt", ExitCode.Input, "nowhere.txt"],
+        ["eval {model} {table} --text {folder}/none.jsonl", ExitCode.Input, "none.jsonl"],
+        ["eval {model} {table} --choices {folder}/long.jsonl", ExitCode.Usage, "question 1"],
+        ["export {folder} --format gguf --pre-tokenizer llama-9 --out {folder}/x", ExitCode.Usage, "llama-9'; it must be one of a.x-4.0"],
+        ["generate {folder} hi --gpu-device-id 99", ExitCode.Input, "--gpu-device-id is 99"],
+        ["train {rows} --model-folder {model} --gpu-device-id -1", ExitCode.Input, "--gpu-device-id is -1"],
+        ["estimate {rows} --model-folder {model} --measured-steps x", ExitCode.Usage, "--measured-steps is 'x'; it must be a whole number"],
         ["train {rows} --model-folder {model} --out=", ExitCode.Usage, "--out has no value"],
         ["estimate {rows} --model-folder {model} --measured-steps -1", ExitCode.Usage, "--measured-steps is -1"],
         ["completion fish", ExitCode.Usage, "fish"],
@@ -91,6 +113,14 @@ public sealed class BadCommandTests
         ["train --config {folder}/huge.json", ExitCode.Usage, "--learning-rate is "],
         ["resume {folder}", ExitCode.Input, "there is no run.json"],
         ["resume {folder}/nowhere", ExitCode.Input, "There is no folder"],
+        ["generate {folder}/adapter hi", ExitCode.Input, "is an adapter. Name its base"],
+        ["eval {model} {folder}/none.jsonl", ExitCode.Input, "none.jsonl' has no rows"],
+        ["train {folder}/none.jsonl --model-folder {model}", ExitCode.Input, "none.jsonl' has no rows"],
+        ["inspect {folder}/none.jsonl", ExitCode.Input, "none.jsonl' has no rows"],
+        ["inspect {folder}/zip", ExitCode.Input, "is no zip"],
+        ["sweep {folder}/late.jsonl --model-folder {model} --out {folder}/x", ExitCode.Input, "line 3"],
+        ["sweep {rows} --model-folder {model} --target-modules foo --out {folder}/x", ExitCode.Usage, "--target-modules"],
+        ["sweep {rows} --model-folder {model} --vary rank=4,1000 --out {folder}/x", ExitCode.Usage, "--rank"],
         ["generate {folder} hi", ExitCode.Input, "config.json"],
         ["generate {folder}/unfinished hi", ExitCode.Input, "sorsa resume"],
         ["generate {file} hi", ExitCode.Input, ""],
@@ -115,6 +145,22 @@ public sealed class BadCommandTests
         ["generate {model} hi --out {file}/replies.jsonl", ExitCode.Output, "cannot be written"],
         ["generate {model} hi --out {folder}", ExitCode.Output, "is a folder"],
         ["eval {model} {rows} --report {file}/x.html", ExitCode.Output, "cannot be written"],
+        ["eval {model} {rows} --report {folder}/no/x.html", ExitCode.Output, "there is no folder"],
+        ["generate {model} hi --out {folder}/no/x.jsonl", ExitCode.Output, "there is no folder"],
+
+        // What would be in the place of another, or of what is read.
+        ["eval {model} {table} --report {folder}/x --csv {folder}/empty/../x", ExitCode.Output, "--report and --csv"],
+        ["eval {model} {table} --csv {table}", ExitCode.Output, "--csv is "],
+        ["eval {model} --text {file} {table} --csv {file}", ExitCode.Output, "--csv is "],
+        ["eval {model} {table} --report {model}/config.json", ExitCode.Output, "--report is "],
+        ["analyze {model} {model} --report {folder}/x --csv {folder}/x", ExitCode.Output, "--report and --csv"],
+        ["analyze {model} {model} --csv {model}/model.safetensors", ExitCode.Output, "--csv is "],
+        ["generate {model} --data {rows} --out {rows}", ExitCode.Output, "--out is "],
+        ["generate {model} hi --prompt-template @{folder}/template.txt --out {folder}/template.txt", ExitCode.Output, "--out is "],
+        ["export {folder}/bad.zip --format zip --out {folder}/bad.zip", ExitCode.Output, "--out is "],
+        ["train {rows} --model-folder {model} --checkpoint-folder {folder}/c --tensor-board-folder {folder}/c", ExitCode.Output, "place"],
+        ["train {rows} --model-folder {model} --checkpoint-folder {folder}/x --out {folder}/x", ExitCode.Output, "--checkpoint-folder"],
+        ["train {rows} --model-folder {model} --checkpoint-folder {folder}/x/model --out {folder}/x", ExitCode.Output, "place"],
         ["export {model} --format hf --out {folder}", ExitCode.Output, "is not empty"],
         ["export {model} --format zip --out {file}/x.zip", ExitCode.Output, "cannot be written"],
         ["merge {model} {folder}/nowhere --out {folder}", ExitCode.Output, "is not empty"],
@@ -148,6 +194,38 @@ public sealed class BadCommandTests
         CollectionAssert.AreEqual(before, Listing(folder));
     }
 
+    /// <summary>Every option that the parser reads as a number, of every verb.</summary>
+    [TestMethod]
+    public void AWordThatIsNoNumberIsToldWithoutTypes()
+    {
+        var told = new HashSet<string>();
+        var numbers = new HashSet<string>();
+        RootCommand root = SorsaTool.Create(new Shell(TextReader.Null));
+        foreach ((System.CommandLine.Command verb, Option option) in root.Subcommands
+            .SelectMany(verb => verb.Options.Concat(root.Options), (verb, option) => (verb, option))
+            .Where(one => one.option is not (HelpOption or VersionOption)))
+        {
+            IEnumerable<string> needed = Enumerable.Repeat("x", verb.Arguments.Sum(argument => argument.Arity.MinimumNumberOfValues));
+            IEnumerable<string> required =
+                verb.Options.Where(other => other.Required && other != option).Select(other => $"{other.Name}=x");
+            CommandResult result = SorsaCommand.Run([verb.Name, .. needed, .. required, $"{option.Name}=no number"]);
+
+            Assert.DoesNotContain("System.", result.Error, $"{verb.Name} {option.Name}");
+            if (s_numbers.Contains(option.ValueType))
+            {
+                numbers.Add(option.Name);
+            }
+
+            if (result.Error.Contains($"sorsa: {option.Name} is 'no number'; it must be a", StringComparison.Ordinal))
+            {
+                told.Add(option.Name);
+            }
+        }
+
+        Assert.IsGreaterThan(5, numbers.Count);
+        Assert.IsEmpty(numbers.Except(told));
+    }
+
     /// <summary>Of what went wrong in training, the run stays: it may say what to change.</summary>
     [TestMethod]
     public void ATrainingThatDivergesHasAnExitCode()
@@ -162,6 +240,28 @@ public sealed class BadCommandTests
         Assert.AreEqual(ExitCode.Diverged, result.ExitCode, result.Error);
         Assert.Contains("Lower --learning-rate", result.Error);
         Assert.IsTrue(File.Exists(Path.Combine(run, "run.json")));
+    }
+
+    /// <summary>Said once, with a remedy, and without names of temporary files.</summary>
+    [TestMethod]
+    public void AFullDiskIsSaidOnce()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = SorsaCommand.WriteRows(folder), disk = folder.File("disk");
+        using var mount = MountPoint.Memory(disk, "size=8k");
+        File.WriteAllBytes(Path.Combine(disk, "fill"), new byte[8192]);
+
+        CommandResult zip = SorsaCommand.Run("export", TestData.TinyLlama, "--format", "zip", "--out", Path.Combine(disk, "x.zip"));
+        CommandResult replies = SorsaCommand.Run(
+            "generate", TestData.TinyLlama, "--data", rows, "--max-new-tokens", "64", "--prompt-template",
+            $"{new string('x', 99)}{{prompt}}", "--out", Path.Combine(disk, "replies.jsonl"));
+
+        Assert.AreEqual(ExitCode.Output, zip.ExitCode, zip.Error);
+        Assert.HasCount(2, zip.Error.Split("cannot be written"), zip.Error);
+        Assert.AreEqual(ExitCode.Output, replies.ExitCode, replies.Error);
+        Assert.HasCount(2, replies.Error.Split("cannot be written"), replies.Error);
+        Assert.IsFalse(replies.Error.Contains(".tmp"), replies.Error);
+        Assert.AreEqual("fill", string.Join(' ', Directory.GetFileSystemEntries(disk).Select(Path.GetFileName)));
     }
 
     /// <summary>What the library throws, whether it comes as it is or in what ML.NET and reflection put around it.</summary>
@@ -230,17 +330,22 @@ public sealed class BadCommandTests
         SorsaCommand.WriteRows(folder);
         (string Name, string Text)[] files =
         [
-            ("rows.csv", "Prompt,Response\na,b\n"), ("file.txt", "some words"), ("none.jsonl", ""), ("none.csv", "Prompt,Response\n"),
+            ("rows.csv", "Prompt,Response\na,b\n"), ("file.txt", "some words"), ("template.txt", "{prompt}"),
+            ("none.jsonl", ""), ("none.csv", "Prompt,Response\n"),
+            ("long.jsonl", $$"""{"question": "{{new string('x', 9999)}}", "choices": ["a", "b"], "answer": 0}"""),
             ("rows.parquet", "PAR1"), ("bad.jsonl", "{\"Prompt\": 1\n"),
             ("bad.csv", "Prompt,Response\na,b\nc,d,e\n"), ("open.csv", "Prompt,Response\n\"a,b\n"), ("list.json", "[1]"),
             ("unknown.json", "{\"Rnak\": 1}"), ("wrong.json", "{\"Rank\": \"two\"}"), ("twice.json", "{\"Rank\": 1, \"rank\": 2}"),
             ("asked.json", "{\"Ask\": null}"),
             ("huge.json", $$"""{"Data": {{Quoted("rows.jsonl")}}, "ModelFolder": {{Quoted(null)}}, "LearningRate": 1e999}"""),
+            ("zip", "PK\x03\x04 and no more"), ("adapter/adapter.json", "{}"),
+            ("late.jsonl", "{\"Prompt\": \"a\", \"Response\": \"b\"}\n\n{\"Prompt\": \"a\", "),
             ("bad.zip", "no zip"), ("bad.safetensors", "no tensors"), ("bad.gguf", "no model"),
             ("unfinished/run.json", "{\"Data\": \"rows.jsonl\"}"),
         ];
         Directory.CreateDirectory(folder.File("empty"));
         Directory.CreateDirectory(folder.File("unfinished"));
+        Directory.CreateDirectory(folder.File("adapter"));
         foreach ((string name, string text) in files)
         {
             File.WriteAllText(folder.File(name), text);

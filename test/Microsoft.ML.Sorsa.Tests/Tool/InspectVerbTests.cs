@@ -31,8 +31,11 @@ public sealed class InspectVerbTests
     {
         using var folder = new TemporaryFolder();
         string rows = SorsaCommand.WriteRows(folder), run = folder.File("run"), zip = folder.File("model.zip");
+        string plain = folder.File("plain"), gguf = folder.File("gguf");
         SorsaCommand.Run(["train", rows, .. SorsaCommand.Training, "--out", run]).Succeeds();
         SorsaCommand.Run("export", run, "--format", "zip", "--out", zip).Succeeds();
+        SorsaCommand.Run("export", run, "--format", "gguf", "--out", gguf).Succeeds();
+        File.Copy(zip, plain);
 
         JsonElement whole = Inspect(run), adapter = Inspect(Path.Combine(run, "adapter"));
         JsonElement checkpoint = Inspect(Path.Combine(run, "checkpoints", "checkpoint-3"));
@@ -46,6 +49,10 @@ public sealed class InspectVerbTests
         Assert.AreEqual(3, checkpoint.GetProperty("step").GetInt32());
         Assert.AreEqual("checkpoint", Inspect(Path.Combine(run, "checkpoints")).GetProperty("kind").GetString());
         Assert.AreEqual(Parameters, Inspect(zip).GetProperty("weights").GetProperty("parameters").GetInt64());
+
+        // A file is known by its beginning, too.
+        Assert.AreEqual("zip", Inspect(plain).GetProperty("kind").GetString());
+        Assert.AreEqual("gguf", Inspect(gguf).GetProperty("kind").GetString());
         Assert.AreEqual(
             Parameters,
             Inspect(Path.Combine(run, "model", "model.safetensors")).GetProperty("weights").GetProperty("parameters").GetInt64());

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.ML.Sorsa.Tool.Outputs;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
@@ -53,6 +54,53 @@ public sealed class WholeFileTests
 
         Assert.AreEqual(file, new FileInfo(link).LinkTarget);
         Assert.AreEqual("new", File.ReadAllText(file));
+    }
+
+    /// <summary>An empty file stays empty, as any other stays what it was.</summary>
+    [TestMethod]
+    [DataRow("")]
+    [DataRow("old")]
+    public void WhatIsBrokenOffLeavesTheOldFile(string before)
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.File("replies.jsonl");
+        File.WriteAllText(file, before);
+
+        Assert.ThrowsExactly<OperationCanceledException>(() => WholeFile.Write(file, writer =>
+        {
+            writer.WriteLine("one");
+            writer.Flush();
+            throw new OperationCanceledException();
+        }));
+
+        Assert.AreEqual(before, File.ReadAllText(file));
+        Assert.HasCount(1, Directory.GetFileSystemEntries(folder.Path));
+    }
+
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux | OperatingSystems.OSX)]
+    public void ADeviceIsKnown()
+    {
+        Assert.IsTrue(WholeFile.IsDevice("/dev/null", out FileStream? device));
+        device.Dispose();
+    }
+
+    /// <summary>What is written comes out at the other end, and the pipe is still one.</summary>
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux | OperatingSystems.OSX)]
+    public void APipeIsWrittenInto()
+    {
+        using var folder = new TemporaryFolder();
+        string pipe = folder.File("pipe");
+        using (Process made = Process.Start("mkfifo", [pipe]))
+        {
+            made.WaitForExit();
+        }
+
+        using Process reader = Process.Start(new ProcessStartInfo("cat", [pipe]) { RedirectStandardOutput = true })!;
+        WholeFile.Write(pipe, "new");
+
+        Assert.AreEqual("new", reader.StandardOutput.ReadToEnd());
     }
 
     [TestMethod]

@@ -6,7 +6,7 @@ namespace Microsoft.ML.Sorsa.Data.Chat;
 /// <summary>
 /// A tokenizer's chat template. Templates are Jinja programs; instead of running Jinja, the well-known ones are recognised by
 /// the hash of their text and rendered by code of our own, character for character as <c>apply_chat_template</c> of Hugging
-/// Face's transformers does.
+/// Face's transformers does; only Llama 3.2's date is the one in the template, where transformers offers today's (<c>strftime_now</c>).
 /// </summary>
 internal sealed class ChatTemplate
 {
@@ -59,12 +59,12 @@ internal sealed class ChatTemplate
             "40c21f34cf67d8c760ef72f8ad3ae5afad514299d4b06e91dd9a8d705af7b541")
         {
             EndOfTurn = ChatMLFormat.EndOfTurn,
-            Tools = QwenTools.Format,
+            Tools = QwenFormat.V3Tools,
         },
         new("qwen3-thinking-2507", QwenFormat.V3Thinking, "3802169b2a02b81e6adb7ab4f64f91ff02db753c8c3a64a01c35192d3a61d8d7")
         {
             EndOfTurn = ChatMLFormat.EndOfTurn,
-            Tools = QwenTools.Format,
+            Tools = QwenFormat.V3ThinkingTools,
         },
         new("smollm2-instruct", ChatMLFormat.SmolLM2, "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788")
         {

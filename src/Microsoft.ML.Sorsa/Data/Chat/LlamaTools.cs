@@ -15,7 +15,10 @@ internal static partial class LlamaTools
     /// </summary>
     private const string PythonMark = "<|python_tag|>";
 
-    public static ToolFormat Format { get; } = new([PythonMark], Read) { Beginnings = ["{"] };
+    public static ToolFormat Format { get; } = new([PythonMark], IsFirst, Read) { Beginnings = ["{"] };
+
+    /// <summary>Whether JSON or the name of a tool can begin so.</summary>
+    private static bool IsFirst(char letter) => letter is '{' or '_' or '-' || char.IsLetterOrDigit(letter);
 
     /// <summary>What may be called, and how.</summary>
     public static TemplatedText Offer(IReadOnlyList<ChatTool> tools)

@@ -11,7 +11,7 @@ internal sealed class MistralTools(string space)
     private const string CallMark = "[TOOL_CALLS]";
 
     public static ToolFormat Format { get; } =
-        new([CallMark], calls => ToolCallJson.Read(calls[CallMark.Length..], JsonValueKind.Array, "arguments"));
+        new([CallMark], letter => letter == '[', calls => ToolCallJson.Read(calls[CallMark.Length..], JsonValueKind.Array, "arguments"));
 
     /// <summary>What may be called. Only strings stand in it as they are, not escaped: so does the template.</summary>
     public TemplatedText Offer(IReadOnlyList<ChatTool> tools)

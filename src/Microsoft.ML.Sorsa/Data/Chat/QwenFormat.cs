@@ -19,6 +19,12 @@ internal static class QwenFormat
     /// <summary>Qwen3 of July 2025 that thinks always: its answers begin inside of a thought.</summary>
     public static TemplatedText V3Thinking(ChatConversation chat) => RenderV3(chat, ThinkingStart(chat, $"{ThinkMark}\n"));
 
+    /// <summary>Qwen3's calls: none while it thinks.</summary>
+    public static ToolFormat V3Tools { get; } = QwenTools.Format with { Thought = new(ThinkMark, ThoughtMark) };
+
+    /// <summary>The same where the prompt begins the thought.</summary>
+    public static ToolFormat V3ThinkingTools { get; } = QwenTools.Format with { Thought = new(ThinkMark, ThoughtMark, IsOpen: true) };
+
     private static string ThinkingStart(ChatConversation chat, string start) =>
         chat.AddGenerationPrompt ? $"<|im_start|>assistant\n{start}" : "";
 
@@ -141,8 +147,11 @@ internal static class QwenTools
     private const string CallMark = "<tool_call>", CallEnd = "</tool_call>";
     private const string ResultMark = "<tool_response>", ResultEnd = "</tool_response>";
 
-    public static ToolFormat Format { get; } =
-        new([CallMark], call => ToolCallJson.Read(call[CallMark.Length..], JsonValueKind.Object, "arguments")) { Closing = CallEnd };
+    public static ToolFormat Format { get; } = new(
+        [CallMark], letter => letter == '{', call => ToolCallJson.Read(call[CallMark.Length..], JsonValueKind.Object, "arguments"))
+    {
+        Closing = CallEnd,
+    };
 
     /// <summary>What may be called, and how.</summary>
     public static TemplatedText Offer(IReadOnlyList<ChatTool> tools, string open, string close)
