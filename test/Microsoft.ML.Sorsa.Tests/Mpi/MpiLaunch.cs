@@ -47,9 +47,20 @@ internal static class MpiLaunch
     public static Process Watched(ProcessStartInfo start)
     {
         Process process = Process.Start(start)!;
-        var watch = new Timer(_ => process.Kill(entireProcessTree: true), null, Longest, Timeout.InfiniteTimeSpan);
-        process.Disposed += (_, _) => watch.Dispose();
+        int id = process.Id;
+        var watch = new Timer(_ => KillAll(id), null, Longest, Timeout.InfiniteTimeSpan);
+        process.EnableRaisingEvents = true;
+        process.Exited += (_, _) => watch.Dispose();
         return process;
+    }
+
+    /// <summary>By its number: a test that failed may have disposed of its object, and left it running.</summary>
+    private static void KillAll(int id)
+    {
+        foreach (Process left in Process.GetProcesses().Where(one => one.Id == id))
+        {
+            left.Kill(entireProcessTree: true);
+        }
     }
 
     /// <summary>Starts them and waits for their end.</summary>
