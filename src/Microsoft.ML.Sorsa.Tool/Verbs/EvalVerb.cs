@@ -163,27 +163,27 @@ internal sealed class EvalVerb : Verb
     private void VerifyFit(Session session, SorsaTransformer model, string? text, IReadOnlyList<MultipleChoiceQuestion>? questions)
     {
         var ended = new CancellationToken(canceled: true);
-        try
+        if (text is not null)
         {
-            if (text is not null)
-            {
-                _ = session.Sorsa.EvaluateText(
-                    model, text, session.Arguments.GetValue(_windowLength), session.Arguments.GetValue(_stride), ended);
-            }
-        }
-        catch (OperationCanceledException)
-        {
+            Look(() => session.Sorsa.EvaluateText(
+                model, text, session.Arguments.GetValue(_windowLength), session.Arguments.GetValue(_stride), ended));
         }
 
-        try
+        if (questions is not null)
         {
-            if (questions is not null)
-            {
-                _ = session.Sorsa.EvaluateChoices(model, questions, cancellationToken: ended);
-            }
+            Look(() => session.Sorsa.EvaluateChoices(model, questions, cancellationToken: ended));
         }
-        catch (OperationCanceledException)
+
+        static void Look(Action evaluate)
         {
+            try
+            {
+                evaluate();
+            }
+            catch (OperationCanceledException)
+            {
+                // It came to its first batch: there was nothing to refuse.
+            }
         }
     }
 

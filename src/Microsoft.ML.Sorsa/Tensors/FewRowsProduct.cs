@@ -25,6 +25,12 @@ internal static partial class FewRowsProduct
     /// </summary>
     public static bool Fits(Tensor x, Tensor weight)
     {
+        // First, since every product of a training comes by here.
+        if (is_grad_enabled())
+        {
+            return false;
+        }
+
         int most = weight.dtype switch
         {
             ScalarType.Float32 => MostRows,
@@ -34,7 +40,7 @@ internal static partial class FewRowsProduct
         long inputs = weight.shape[1];
         return x.dtype == weight.dtype && x.device_type == DeviceType.CPU && weight.device_type == DeviceType.CPU
             && x.shape[^1] == inputs && inputs > 0 && x.numel() <= most * inputs && (x.dim() < 3 || x.shape[^2] == 1)
-            && weight.is_contiguous() && !is_grad_enabled();
+            && weight.is_contiguous();
     }
 
     /// <summary>
