@@ -31,6 +31,14 @@ internal sealed class LlamaClient : IDisposable
         _context = _weights.CreateContext(parameters);
     }
 
+    /// <summary>Writes a file's weights as another type, with llama.cpp's own code.</summary>
+    public static void Convert(string path, string to, LLamaFtype type)
+    {
+        // The quantiser alone does not find the native library; asking for anything else first does.
+        NativeApi.llama_max_devices();
+        Assert.IsTrue(LLamaQuantizer.Quantize(path, to, type, nthread: 1, allowRequantize: true));
+    }
+
     public LLamaWeights Weights => _weights;
 
     public int[] Tokenize(string text, bool addSpecial, bool parseSpecial) =>

@@ -73,6 +73,12 @@ public sealed class LogitsTests
     [TestMethod]
     public void SmolLM2InQ8AsTheClientMakesIt() => CompareQuantizers(TestData.Require(TestData.SmolLM2));
 
+    [TestMethod]
+    public void TheBundledModelInQ8AsTheClientReadsIt() => CompareReading(TestData.TinyLlama);
+
+    [TestMethod]
+    public void SmolLM2InQ8AsTheClientReadsIt() => CompareReading(TestData.Require(TestData.SmolLM2));
+
     public static IEnumerable<object[]> GoldenModels =>
     [
         ["llama-bias-headdim", 100], ["llama-dynamic-rope", 32], ["llama-gqa-tied", 100], ["llama-linear-rope", 100], ["llama-mha", 100],
@@ -91,7 +97,7 @@ public sealed class LogitsTests
     /// <summary>
     /// llama.cpp rounds what a matrix is multiplied with to the matrix's type, too: outlying activations make single logits of single
     /// tokens differ by up to 6e-2 of the largest in Q8_0 (SmolLM2), whoever wrote the file. The root mean square over the logits is
-    /// 5e-3 of it. That the file's values are right to the bit is GgufQ8Tests' to say.
+    /// 5e-3 of it. That the file's values are right to the bit is GgufQ8Tests' to say, and what llama.cpp reads of them CompareReading's.
     /// </summary>
     private static void CompareRounded(string folder, GgufType type)
     {
@@ -117,10 +123,28 @@ public sealed class LogitsTests
         int[] ids = own.Tokenize(Story, addSpecial: true, parseSpecial: true);
         float[][] ours = Theirs(own, GgufType.Q8_0, ids);
         own.Transformer.SaveGguf(plain, GgufType.F32);
-        Assert.IsTrue(LLamaQuantizer.Quantize(plain, client, LLamaFtype.MOSTLY_Q8_0, nthread: 1));
+        LlamaClient.Convert(plain, client, LLamaFtype.MOSTLY_Q8_0);
         using var theirs = new LlamaClient(client);
 
         Compare(ours, theirs.Logits(ids), _ => 0);
+    }
+
+    /// <summary>
+    /// llama.cpp makes an F32 file of the Q8_0 one, so that it does not round activations: each logit is what this library computes from
+    /// weights that went through a plain Q8_0.
+    /// </summary>
+    private static void CompareReading(string folder)
+    {
+        using var temporary = new TemporaryFolder();
+        string rounded = temporary.File("q8.gguf"), read = temporary.File("f32.gguf");
+        using OwnModel own = OwnModel.Load(folder);
+        int[] ids = own.Tokenize(Story, addSpecial: true, parseSpecial: true);
+        own.Transformer.SaveGguf(rounded, GgufType.Q8_0);
+        LlamaClient.Convert(rounded, read, LLamaFtype.ALL_F32);
+        using var theirs = new LlamaClient(read);
+        RoundToQ8(own);
+
+        Compare(own.Logits(ids), theirs.Logits(ids), _ => Float32Limit);
     }
 
     private static int[] Ids(OwnModel own, int length) =>
@@ -144,8 +168,8 @@ public sealed class LogitsTests
 
     private static IEnumerable<float> Rounded(float[] block)
     {
-        float scale = block.Max(Math.Abs) / 127;
-        return block.Select(value => MathF.Round(value / scale, MidpointRounding.AwayFromZero) * (float)(Half)scale);
+        float scale = block.Max(Math.Abs) / 127, inverse = scale == 0 ? 0 : 1 / scale;
+        return block.Select(value => MathF.Round(value * inverse, MidpointRounding.AwayFromZero) * (float)(Half)scale);
     }
 
     private static void RoundToQ8(OwnModel own)
