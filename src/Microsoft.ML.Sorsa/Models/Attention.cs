@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -46,7 +47,7 @@ internal sealed class Attention : nn.Module
     /// <param name="isRead">See <see cref="ICheckpointedBlock"/>.</param>
     public Tensor Forward(Tensor input, AttentionInputs inputs, bool isRead = true)
     {
-        long batch = input.shape[0], tokens = input.shape[1];
+        long batch = input.size(0), tokens = input.size(1);
         Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles).transpose(1, 2);
         Tensor key = RotaryEmbedding.Rotate(Heads(_key.Apply(input)), inputs.Angles).transpose(1, 2);
         Tensor value = Heads(_value.Apply(input)).transpose(1, 2);
@@ -81,6 +82,11 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor Grouped(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
+        if (FewRowsAttention.Fits(query, key))
+        {
+            return FewRowsAttention.Compute(query, key, value, mask);
+        }
+
         Tensor stacked = query.view(query.shape[0], _keyValueHeads, _group, _headDim);
         return nn.functional.scaled_dot_product_attention(stacked, key, value, mask).reshape(query.shape[0], -1, 1, _headDim);
     }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Models;
@@ -25,11 +26,12 @@ internal sealed class FeedForward : nn.Module
     /// <summary>What the layer adds to the residual stream [B, T, hidden].</summary>
     /// <param name="input">The normed input [B, T, hidden].</param>
     /// <param name="isRead">See <see cref="ICheckpointedBlock"/>.</param>
-    public Tensor Forward(Tensor input, bool isRead = true) => _down.Apply(Activate(_gate.Apply(input)) * _up.Apply(input), isRead);
+    public Tensor Forward(Tensor input, bool isRead = true) => _down.Apply(Gated(_gate.Apply(input), _up.Apply(input)), isRead);
 
-    private Tensor Activate(Tensor x) => _activation switch
+    private Tensor Gated(Tensor gate, Tensor x) => _activation switch
     {
-        Activation.Silu => nn.functional.silu(x),
+        Activation.Silu when FewRowsGate.Fits(gate, x) => FewRowsGate.Compute(gate, x),
+        Activation.Silu => nn.functional.silu(gate) * x,
         _ => throw new UnreachableException(),
     };
 }

@@ -40,8 +40,9 @@ internal sealed class KVCache : IDisposable
 
         Tensor Write(Tensor all, Tensor added)
         {
-            all.narrow(2, Length, added.shape[2]).copy_(added);
-            return all.narrow(2, 0, Length + added.shape[2]);
+            long tokens = added.size(2);
+            all.narrow(2, Length, tokens).copy_(added);
+            return all.narrow(2, 0, Length + tokens);
         }
     }
 

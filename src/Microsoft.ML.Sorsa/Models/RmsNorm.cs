@@ -27,6 +27,11 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     /// <param name="input">x [..., hidden]; half precision is normalised in float32.</param>
     public override Tensor forward(Tensor input)
     {
+        if (FewRowsNorm.Fits(input, _weight))
+        {
+            return FewRowsNorm.Compute(input, _weight, _epsilon);
+        }
+
         if (FusedRmsNorm.Fits(input, _weight))
         {
             return FusedRmsNorm.Compute(input, _weight, _epsilon);

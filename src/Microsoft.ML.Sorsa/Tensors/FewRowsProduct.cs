@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using System.Buffers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,38 +9,24 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// fewest, and copies it first where they are some more; here every thread reads its own parts of W, and reads them once. A row's values
 /// do not depend on how many others there are. docs/measurements.md, GGUF, has the figures.
 /// </summary>
-internal static partial class FewRowsProduct
+internal static class FewRowsProduct
 {
-    /// <summary>From here on products are bound by arithmetic, and MKL's are faster.</summary>
-    private const int MostRows = 16;
-
-    /// <summary>The same where W is bfloat16, of which half as many bytes are read.</summary>
+    /// <summary>From here on products are bound by arithmetic where W is bfloat16, and MKL's are faster.</summary>
     private const int MostRowsOfBFloat16 = 8;
 
     /// <summary>What a thread takes of W at a time, in values: some microseconds.</summary>
     private const long PartValues = 32 << 10;
 
-    /// <summary>
-    /// Whether it is worth it, and allowed: there is no gradient of it, and rows of many tokens may be computed again for one.
-    /// </summary>
+    /// <summary>Whether it is worth it, and allowed: see <see cref="FewRows"/>.</summary>
     public static bool Fits(Tensor x, Tensor weight)
     {
-        // First, since every product of a training comes by here.
-        if (is_grad_enabled())
+        if (!FewRows.Are(x) || weight.dtype != x.dtype || weight.device_type != DeviceType.CPU || !weight.is_contiguous())
         {
             return false;
         }
 
-        int most = weight.dtype switch
-        {
-            ScalarType.Float32 => MostRows,
-            ScalarType.BFloat16 => MostRowsOfBFloat16,
-            _ => 0,
-        };
-        long inputs = weight.shape[1];
-        return x.dtype == weight.dtype && x.device_type == DeviceType.CPU && weight.device_type == DeviceType.CPU
-            && x.shape[^1] == inputs && inputs > 0 && x.numel() <= most * inputs && (x.dim() < 3 || x.shape[^2] == 1)
-            && weight.is_contiguous();
+        long inputs = x.size(-1);
+        return inputs > 0 && inputs == weight.size(1) && (x.dtype == ScalarType.Float32 || x.size(0) <= MostRowsOfBFloat16);
     }
 
     /// <summary>
@@ -54,40 +40,41 @@ internal static partial class FewRowsProduct
     /// y [..., out] in x's type; belongs to the dispose scope that is open, where there is one, and otherwise to the caller.
     /// </summary>
     /// <param name="x">[..., in].</param>
-    /// <param name="weight">W [out, in].</param>
-    /// <param name="bias">b [out], or null.</param>
-    public static Tensor Compute(Tensor x, Tensor weight, Tensor? bias)
+    /// <param name="weight">W [out, in], of x's type.</param>
+    /// <param name="bias">b [out], of x's type, or null.</param>
+    public static Tensor Compute(Tensor x, Tensor weight, Tensor? bias) =>
+        weight.dtype == ScalarType.Float32 ? Compute<Float32Values>(x, weight, bias) : Compute<BFloat16Values>(x, weight, bias);
+
+    private static unsafe Tensor Compute<TValues>(Tensor x, Tensor weight, Tensor? bias)
+        where TValues : IStoredValues
     {
-        (long outputs, long inputs) = (weight.shape[0], weight.shape[1]);
+        (long outputs, long inputs, long rows) = (weight.size(0), weight.size(1), x.numel() / weight.size(1));
+        long[] shape = FewRows.Shape(x);
+        shape[^1] = outputs;
+        Tensor y = empty(shape, weight.dtype);
         long part = Math.Max(PartValues / inputs, 1);
-        int parts = (int)((outputs + part - 1) / part);
-        using Tensor values = x.dtype == ScalarType.Float32 ? x.alias() : x.to(ScalarType.Float32);
-        using Tensor flat = values.contiguous();
-        Tensor y = empty([.. x.shape[..^1], outputs], ScalarType.Float32);
-        var places = new ProductPlaces(Data(flat.Handle), Data(weight.Handle), Data(y.Handle), x.numel() / inputs, inputs, outputs);
-        ParallelParts.Run(parts, weight.dtype == ScalarType.Float32 ? Multiply<Float32Weight> : Multiply<BFloat16Weight>);
+        float[] unpacked = ArrayPool<float>.Shared.Rent((int)(rows * inputs));
+        fixed (float* values = unpacked)
+        {
+            using (Tensor? copy = x.is_contiguous() ? null : x.contiguous())
+            {
+                byte* read = (byte*)FewRows.Address(copy ?? x);
+                for (long row = 0; row < rows; row++)
+                {
+                    RowProducts<TValues>.Shuffle(read + (row * inputs * TValues.Size), values + (row * inputs), inputs);
+                }
+            }
+
+            var places = new ProductPlaces(
+                (nint)values, FewRows.Address(weight), bias is null ? 0 : FewRows.Address(bias), FewRows.Address(y), rows, inputs, outputs);
+            ParallelParts.Run(
+                (int)((outputs + part - 1) / part),
+                at => RowProducts<TValues>.Compute(places, at * part, Math.Min((at + 1) * part, outputs)));
+        }
+
+        ArrayPool<float>.Shared.Return(unpacked);
         GC.KeepAlive(weight);
-        if (bias is not null)
-        {
-            y.Accumulate(bias);
-        }
-
-        if (x.dtype == ScalarType.Float32)
-        {
-            return y;
-        }
-
-        using (y)
-        {
-            return y.to(x.dtype);
-        }
-
-        void Multiply<TWeight>(int at)
-            where TWeight : IProductWeight =>
-            RowProducts<TWeight>.Compute(places, at * part, Math.Min((at + 1) * part, outputs));
+        GC.KeepAlive(bias);
+        return y;
     }
-
-    // Tensor.bytes is a span, which ends at 2 GB: heads of large vocabularies are larger.
-    [LibraryImport("LibTorchSharp", EntryPoint = "THSTensor_data")]
-    private static partial nint Data(nint handle);
 }

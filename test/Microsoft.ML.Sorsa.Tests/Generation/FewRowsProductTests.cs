@@ -133,6 +133,7 @@ public sealed class FewRowsProductTests
     }
 
     [TestMethod]
+    [DoNotParallelize]
     public void NoTensorIsLeft()
     {
         using var noGrad = no_grad();

@@ -1,0 +1,159 @@
+using System.Buffers;
+using System.Numerics;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tensors;
+
+/// <summary>
+/// Attention of the few rows of a decoding step, softmax(q Kᵀ / √d) V with one query a head. Keys that a row may not see are left out, so
+/// that it comes to the same however long the others are.
+/// </summary>
+internal static unsafe class FewRowsAttention
+{
+    /// <summary>Whether these are such rows.</summary>
+    public static bool Fits(Tensor query, Tensor key) =>
+        query.dtype == key.dtype && FewRows.AreOfFewTexts(query) && query.is_contiguous();
+
+    /// <summary>[B, heads, 1, d]; it belongs to the dispose scope that is open.</summary>
+    /// <param name="query">q [B, heads, 1, d].</param>
+    /// <param name="key">K [B, key-value heads, S, d]; as many heads of queries in turn use one of it. The last place without gaps.</param>
+    /// <param name="value">V, laid out as K.</param>
+    /// <param name="mask">Which keys are seen, bool [B or 1, 1, 1, S]; null: all.</param>
+    public static Tensor Compute(Tensor query, Tensor key, Tensor value, Tensor? mask) => query.dtype == ScalarType.Float32
+        ? Compute<Float32Values>(query, key, value, mask)
+        : Compute<BFloat16Values>(query, key, value, mask);
+
+    private static Tensor Compute<TValues>(Tensor query, Tensor key, Tensor value, Tensor? mask)
+        where TValues : IStoredValues
+    {
+        long[] shape = FewRows.Shape(query), keys = FewRows.Shape(key), strides = key.stride();
+        (long rows, long heads, int width) = (shape[0], shape[1], (int)shape[3]);
+        Tensor attended = empty(shape, query.dtype);
+        using Tensor? seen = mask?.contiguous();
+        long maskStride = mask is null || mask.size(0) == 1 ? 0 : keys[2];
+        nint q = FewRows.Address(query), k = FewRows.Address(key), v = FewRows.Address(value), to = FewRows.Address(attended);
+        nint m = seen is null ? 0 : FewRows.Address(seen);
+        ParallelParts.Run((int)(rows * heads), part =>
+        {
+            (long row, long head) = Math.DivRem(part, heads);
+            long group = head / (heads / keys[1]), at = (row * strides[0]) + (group * strides[1]);
+            new Head<TValues>(width, (int)keys[2], strides[2] * TValues.Size).Attend(
+                (byte*)q + ((long)part * width * TValues.Size),
+                (byte*)k + (at * TValues.Size),
+                (byte*)v + (at * TValues.Size),
+                m == 0 ? null : (bool*)m + (row * maskStride),
+                (byte*)to + ((long)part * width * TValues.Size));
+        });
+        GC.KeepAlive(query);
+        GC.KeepAlive(key);
+        GC.KeepAlive(value);
+        return attended;
+    }
+
+    /// <summary>One head of one row.</summary>
+    /// <param name="width">d.</param>
+    /// <param name="count">S.</param>
+    /// <param name="stride">Bytes from one key to the next.</param>
+    private readonly struct Head<TValues>(int width, int count, long stride)
+        where TValues : IStoredValues
+    {
+        public void Attend(byte* query, byte* keys, byte* values, bool* seen, byte* to)
+        {
+            float[] rented = ArrayPool<float>.Shared.Rent((2 * width) + count + Vector<float>.Count);
+            fixed (float* q = rented)
+            {
+                float* sum = q + width, weights = sum + width;
+                FewRows.Read<TValues>(query, new Span<float>(q, width));
+                int visible = 0;
+                float scale = 1 / MathF.Sqrt(width);
+                for (int at = 0; at < count; at++)
+                {
+                    if (seen == null || seen[at])
+                    {
+                        weights[visible++] = Dot(q, keys + (at * stride)) * scale;
+                    }
+                }
+
+                float total = Softmax(weights, visible);
+                new Span<float>(sum, width).Clear();
+                for (int at = 0; at < count; at++)
+                {
+                    if (seen == null || seen[at])
+                    {
+                        Add(*weights++, values + (at * stride), sum);
+                    }
+                }
+
+                for (int i = 0; i < width; i++)
+                {
+                    sum[i] /= total;
+                }
+
+                FewRows.Write<TValues>(new ReadOnlySpan<float>(sum, width), to);
+            }
+
+            ArrayPool<float>.Shared.Return(rented);
+        }
+
+        /// <summary>e^(x − max), and their sum.</summary>
+        private static float Softmax(float* scores, int count)
+        {
+            float largest = float.NegativeInfinity;
+            for (int i = 0; i < count; i++)
+            {
+                largest = Math.Max(largest, scores[i]);
+            }
+
+            // The last vector may reach behind the scores: what stands there is nothing.
+            new Span<float>(scores + count, Vector<float>.Count).Fill(float.NegativeInfinity);
+            Vector<float> sum = default;
+            for (int i = 0; i < count; i += Vector<float>.Count)
+            {
+                Vector<float> exponential = Vector.Exp(Vector.Load(scores + i) - new Vector<float>(largest));
+                exponential.Store(scores + i);
+                sum += exponential;
+            }
+
+            return Vector.Sum(sum);
+        }
+
+        private float Dot(float* q, byte* key)
+        {
+            Vector<float> even = default, odd = default;
+            int i = 0;
+            for (; i + (2 * Vector<float>.Count) <= width; i += 2 * Vector<float>.Count)
+            {
+                (Vector<float> first, Vector<float> second) = TValues.Load(key + (i * TValues.Size));
+                even = Vector.MultiplyAddEstimate(first, Vector.Load(q + i), even);
+                odd = Vector.MultiplyAddEstimate(second, Vector.Load(q + i + Vector<float>.Count), odd);
+            }
+
+            float sum = Vector.Sum(even + odd);
+            for (; i < width; i++)
+            {
+                sum += TValues.Get(key + (i * TValues.Size)) * q[i];
+            }
+
+            return sum;
+        }
+
+        /// <summary>sum + weight · v.</summary>
+        private void Add(float weight, byte* value, float* sum)
+        {
+            var weights = new Vector<float>(weight);
+            int i = 0;
+            for (; i + (2 * Vector<float>.Count) <= width; i += 2 * Vector<float>.Count)
+            {
+                (Vector<float> first, Vector<float> second) = TValues.Load(value + (i * TValues.Size));
+                Vector.MultiplyAddEstimate(first, weights, Vector.Load(sum + i)).Store(sum + i);
+                float* next = sum + i + Vector<float>.Count;
+                Vector.MultiplyAddEstimate(second, weights, Vector.Load(next)).Store(next);
+            }
+
+            for (; i < width; i++)
+            {
+                sum[i] += weight * TValues.Get(value + (i * TValues.Size));
+            }
+        }
+    }
+}
