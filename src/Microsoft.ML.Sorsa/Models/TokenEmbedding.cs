@@ -1,3 +1,4 @@
+using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -10,9 +11,20 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 {
     private const string WeightName = "weight";
 
+    private const string Program = """
+        def rows(weight: Tensor, ids: Tensor):
+            return torch.embedding(weight, ids, -1, False, True)
+
+        """;
+
+    private static readonly TensorScript s_script = new(Program);
+
+    private readonly bool _isHead;
+
     public TokenEmbedding(DecoderSpec spec, string path, WeightSource weights)
         : base(nameof(TokenEmbedding))
     {
+        _isHead = spec.TieWordEmbeddings;
         Weight = weights.Get($"{path}.{WeightName}", spec.VocabularySize, spec.HiddenSize);
     }
 
@@ -24,7 +36,13 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 
     /// <summary>
     /// The gradient sums the tokens of an id. On a GPU that of index_select adds them in whatever order they come, that of an index sorts
-    /// them first; on a CPU it is the other way round.
+    /// them first; on a CPU it is the other way round. Where the embedding is the head, too, it has the head's gradient already, as large as
+    /// the vocabulary: on a CPU the few rows of the tokens are added to that one, and no other of its size is filled.
     /// </summary>
-    private Tensor Rows(Tensor ids) => Weight.device_type == DeviceType.CPU ? Weight.index_select(0, ids) : Weight.index(ids);
+    private Tensor Rows(Tensor ids) => Weight.device_type switch
+    {
+        DeviceType.CPU when _isHead && Weight.requires_grad => s_script.Call("rows", Weight, ids),
+        DeviceType.CPU => Weight.index_select(0, ids),
+        _ => Weight.index(ids),
+    };
 }
