@@ -36,8 +36,8 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 
     /// <summary>
     /// The gradient sums the tokens of an id. On a GPU that of index_select adds them in whatever order they come, that of an index sorts
-    /// them first; on a CPU it is the other way round. Where the embedding is the head, too, it has the head's gradient already, as large as
-    /// the vocabulary: on a CPU the few rows of the tokens are added to that one, and no other of its size is filled.
+    /// them first; on a CPU it is the other way round. An embedding that is the head, too, has the head's gradient already, as large as
+    /// the vocabulary: on a CPU the few rows of the tokens are added to it, and no other tensor of its size is filled.
     /// </summary>
     private Tensor Rows(Tensor ids) => Weight.device_type switch
     {
