@@ -17,7 +17,7 @@ internal static unsafe class FewRowsAttention
     /// <summary>[B, heads, 1, d]; it belongs to the dispose scope that is open.</summary>
     /// <param name="query">q [B, heads, 1, d].</param>
     /// <param name="key">K [B, key-value heads, S, d]; as many heads of queries in turn use one of it. The last place without gaps.</param>
-    /// <param name="value">V, laid out as K.</param>
+    /// <param name="value">V, of K's shape.</param>
     /// <param name="mask">Which keys are seen, bool [B or 1, 1, 1, S]; null: all.</param>
     public static Tensor Compute(Tensor query, Tensor key, Tensor value, Tensor? mask) => query.dtype == ScalarType.Float32
         ? Compute<Float32Values>(query, key, value, mask)
@@ -26,23 +26,23 @@ internal static unsafe class FewRowsAttention
     private static Tensor Compute<TValues>(Tensor query, Tensor key, Tensor value, Tensor? mask)
         where TValues : IStoredValues
     {
-        long[] shape = FewRows.Shape(query), keys = FewRows.Shape(key), strides = key.stride();
+        long[] shape = FewRows.Shape(query), keys = FewRows.Shape(key);
         (long rows, long heads, int width) = (shape[0], shape[1], (int)shape[3]);
         Tensor attended = empty(shape, query.dtype);
         using Tensor? seen = mask?.contiguous();
         long maskStride = mask is null || mask.size(0) == 1 ? 0 : keys[2];
-        nint q = FewRows.Address(query), k = FewRows.Address(key), v = FewRows.Address(value), to = FewRows.Address(attended);
-        nint m = seen is null ? 0 : FewRows.Address(seen);
+        nint q = FewRows.Address(query), to = FewRows.Address(attended), m = seen is null ? 0 : FewRows.Address(seen);
+        Heads k = Heads.Of(key), v = Heads.Of(value);
         ParallelParts.Run((int)(rows * heads), part =>
         {
             (long row, long head) = Math.DivRem(part, heads);
-            long group = head / (heads / keys[1]), at = (row * strides[0]) + (group * strides[1]);
-            new Head<TValues>(width, (int)keys[2], strides[2] * TValues.Size).Attend(
-                (byte*)q + ((long)part * width * TValues.Size),
-                (byte*)k + (at * TValues.Size),
-                (byte*)v + (at * TValues.Size),
+            long group = head / (heads / keys[1]), at = (long)part * width * TValues.Size;
+            new Head<TValues>(width, (int)keys[2], k.Next * TValues.Size, v.Next * TValues.Size).Attend(
+                (byte*)q + at,
+                (byte*)k.Address + (k.At(row, group) * TValues.Size),
+                (byte*)v.Address + (v.At(row, group) * TValues.Size),
                 m == 0 ? null : (bool*)m + (row * maskStride),
-                (byte*)to + ((long)part * width * TValues.Size));
+                (byte*)to + at);
         });
         GC.KeepAlive(query);
         GC.KeepAlive(key);
@@ -50,11 +50,20 @@ internal static unsafe class FewRowsAttention
         return attended;
     }
 
+    /// <summary>Where heads [B, heads, S, d] lie, in values.</summary>
+    private readonly record struct Heads(nint Address, long OfRow, long OfHead, long Next)
+    {
+        public static Heads Of(Tensor heads) => new(FewRows.Address(heads), heads.stride(0), heads.stride(1), heads.stride(2));
+
+        public long At(long row, long head) => (row * OfRow) + (head * OfHead);
+    }
+
     /// <summary>One head of one row.</summary>
     /// <param name="width">d.</param>
     /// <param name="count">S.</param>
-    /// <param name="stride">Bytes from one key to the next.</param>
-    private readonly struct Head<TValues>(int width, int count, long stride)
+    /// <param name="nextKey">Bytes from one key to the next.</param>
+    /// <param name="nextValue">The same of values.</param>
+    private readonly struct Head<TValues>(int width, int count, long nextKey, long nextValue)
         where TValues : IStoredValues
     {
         public void Attend(byte* query, byte* keys, byte* values, bool* seen, byte* to)
@@ -70,7 +79,7 @@ internal static unsafe class FewRowsAttention
                 {
                     if (seen == null || seen[at])
                     {
-                        weights[visible++] = Dot(q, keys + (at * stride)) * scale;
+                        weights[visible++] = Dot(q, keys + (at * nextKey)) * scale;
                     }
                 }
 
@@ -80,7 +89,7 @@ internal static unsafe class FewRowsAttention
                 {
                     if (seen == null || seen[at])
                     {
-                        Add(*weights++, values + (at * stride), sum);
+                        Add(*weights++, values + (at * nextValue), sum);
                     }
                 }
 

@@ -41,7 +41,7 @@ internal static class FewRowsProduct
     /// </summary>
     /// <param name="x">[..., in].</param>
     /// <param name="weight">W [out, in], of x's type.</param>
-    /// <param name="bias">b [out], of x's type, or null.</param>
+    /// <param name="bias">b [out], or null; of another type where it trains.</param>
     public static Tensor Compute(Tensor x, Tensor weight, Tensor? bias) =>
         weight.dtype == ScalarType.Float32 ? Compute<Float32Values>(x, weight, bias) : Compute<BFloat16Values>(x, weight, bias);
 
@@ -52,6 +52,7 @@ internal static class FewRowsProduct
         long[] shape = FewRows.Shape(x);
         shape[^1] = outputs;
         Tensor y = empty(shape, weight.dtype);
+        using Tensor? b = bias?.to(ScalarType.Float32);
         long part = Math.Max(PartValues / inputs, 1);
         float[] unpacked = ArrayPool<float>.Shared.Rent((int)(rows * inputs));
         fixed (float* values = unpacked)
@@ -66,15 +67,15 @@ internal static class FewRowsProduct
             }
 
             var places = new ProductPlaces(
-                (nint)values, FewRows.Address(weight), bias is null ? 0 : FewRows.Address(bias), FewRows.Address(y), rows, inputs, outputs);
+                (nint)values, FewRows.Address(weight), b is null ? 0 : FewRows.Address(b), FewRows.Address(y), rows, inputs, outputs);
             ParallelParts.Run(
                 (int)((outputs + part - 1) / part),
                 at => RowProducts<TValues>.Compute(places, at * part, Math.Min((at + 1) * part, outputs)));
         }
 
         ArrayPool<float>.Shared.Return(unpacked);
+        GC.KeepAlive(x);
         GC.KeepAlive(weight);
-        GC.KeepAlive(bias);
         return y;
     }
 }

@@ -7,7 +7,7 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <summary>Where a product's tensors lie, each without gaps.</summary>
 /// <param name="X">x [rows, in], float32, as <see cref="RowProducts{TValues}.Shuffle"/> leaves it.</param>
 /// <param name="Weight">W [out, in].</param>
-/// <param name="Bias">b [out], of W's type; 0: none.</param>
+/// <param name="Bias">b [out], float32; 0: none.</param>
 /// <param name="Y">y [rows, out], of W's type.</param>
 /// <param name="Rows">Of x and y.</param>
 /// <param name="Inputs">in.</param>
@@ -22,7 +22,7 @@ internal readonly unsafe struct RowProducts<TValues>
     where TValues : IStoredValues
 {
     private readonly byte* _weight;
-    private readonly byte* _bias;
+    private readonly float* _bias;
     private readonly byte* _y;
     private readonly float* _x;
     private readonly long _rows;
@@ -32,7 +32,7 @@ internal readonly unsafe struct RowProducts<TValues>
     private RowProducts(ProductPlaces places)
     {
         _weight = (byte*)places.Weight;
-        _bias = (byte*)places.Bias;
+        _bias = (float*)places.Bias;
         _y = (byte*)places.Y;
         _x = (float*)places.X;
         (_rows, _inputs, _outputs) = (places.Rows, places.Inputs, places.Outputs);
@@ -150,7 +150,7 @@ internal readonly unsafe struct RowProducts<TValues>
 
         if (_bias != null)
         {
-            sum += TValues.Get(_bias + (output * TValues.Size));
+            sum += _bias[output];
         }
 
         TValues.Set(_y + (((row * _outputs) + output) * TValues.Size), sum);

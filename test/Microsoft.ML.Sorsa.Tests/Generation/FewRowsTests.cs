@@ -91,7 +91,7 @@ public sealed class FewRowsTests
         using var generator = new Generator(4);
         Tensor query = (randn([rows, Heads, 1, width], generator: generator) * 2).to(type);
         Tensor key = randn([rows, Groups, Keys + 5, width], generator: generator).to(type).narrow(2, 0, Keys);
-        Tensor value = randn([rows, Groups, Keys + 5, width], generator: generator).to(type).narrow(2, 0, Keys);
+        Tensor value = randn([rows, Groups, Keys + 9, width], generator: generator).to(type).narrow(2, 3, Keys);
         Tensor mask = ones([rows, 1, 1, Keys], ScalarType.Bool);
         for (long row = 0; row < rows; row++)
         {
