@@ -111,7 +111,12 @@ internal sealed class EvalVerb : Verb
             options.ResponseColumnName ?? options.GoldColumnName);
         IReadOnlyList<MultipleChoiceQuestion>? questions = choices is null ? null : MultipleChoiceQuestion.Read(choices);
         using SorsaTransformer model = _model.Open(session);
-        VerifyFit(session, model, text, questions);
+
+        // What does not fit the model is refused before rows are answered.
+        PreparedEvaluation<TextPerplexity>? windows = text is null ? null : session.Sorsa.PrepareText(
+            model, text, arguments.GetValue(_windowLength), arguments.GetValue(_stride));
+        PreparedEvaluation<MultipleChoiceEvaluation>? choosing =
+            questions is null ? null : session.Sorsa.PrepareChoices(model, questions);
         var result = new JsonObject();
         if (rows is not null)
         {
@@ -122,10 +127,9 @@ internal sealed class EvalVerb : Verb
             Save(csv, evaluation.SaveCsv);
         }
 
-        if (text is not null)
+        if (windows is not null)
         {
-            TextPerplexity perplexity = session.Sorsa.EvaluateText(
-                model, text, arguments.GetValue(_windowLength), arguments.GetValue(_stride), session.CancellationToken);
+            TextPerplexity perplexity = windows.Run(session.CancellationToken);
             session.Say($"{text}: {perplexity}");
             result["text"] = new JsonObject
             {
@@ -135,10 +139,9 @@ internal sealed class EvalVerb : Verb
             };
         }
 
-        if (questions is not null)
+        if (choosing is not null)
         {
-            MultipleChoiceEvaluation evaluation =
-                session.Sorsa.EvaluateChoices(model, questions, cancellationToken: session.CancellationToken);
+            MultipleChoiceEvaluation evaluation = choosing.Run(session.CancellationToken);
             session.Say($"{evaluation}");
             result["choices"] = new JsonObject
             {
@@ -155,37 +158,6 @@ internal sealed class EvalVerb : Verb
     /// <summary>The files of rows, text and questions.</summary>
     private static IEnumerable<string> Read(string? data, string? text, string? choices) =>
         [.. data is null ? [] : RowFile.All(data), .. new[] { text, choices }.OfType<string>()];
-
-    /// <summary>
-    /// Whether text, windows and questions fit the model is seen before rows are answered: ended before its first batch, an evaluation has
-    /// looked at all of them.
-    /// </summary>
-    private void VerifyFit(Session session, SorsaTransformer model, string? text, IReadOnlyList<MultipleChoiceQuestion>? questions)
-    {
-        var ended = new CancellationToken(canceled: true);
-        if (text is not null)
-        {
-            Look(() => session.Sorsa.EvaluateText(
-                model, text, session.Arguments.GetValue(_windowLength), session.Arguments.GetValue(_stride), ended));
-        }
-
-        if (questions is not null)
-        {
-            Look(() => session.Sorsa.EvaluateChoices(model, questions, cancellationToken: ended));
-        }
-
-        static void Look(Action evaluate)
-        {
-            try
-            {
-                evaluate();
-            }
-            catch (OperationCanceledException)
-            {
-                // It came to its first batch: there was nothing to refuse.
-            }
-        }
-    }
 
     private static void Save(string? path, Action<string> save)
     {
