@@ -10,6 +10,13 @@ namespace Microsoft.ML.Sorsa.Tool.Verbs;
 /// <summary>How good a model is: answers that are right, perplexity of responses and of a text, multiple choice.</summary>
 internal sealed class EvalVerb : Verb
 {
+    /// <summary>Options of the model that change how likely it finds a text; and those that do so for a response to a prompt.</summary>
+    private static readonly string[] s_ofTexts = [nameof(ModelOptions.ComputeType), nameof(ModelOptions.MapWeights)],
+        s_ofResponses =
+        [
+            .. s_ofTexts, nameof(ModelOptions.PromptColumnName), nameof(ModelOptions.PromptTemplate), nameof(ModelOptions.MaxPromptLength),
+        ];
+
     private readonly ModelSource _model;
     private readonly OptionTable<EvaluationOptions> _options = new();
 
@@ -101,6 +108,15 @@ internal sealed class EvalVerb : Verb
         {
             throw new CommandException(
                 ExitCode.Usage, "--perplexity is false, and no --grader is named: nothing is asked of the rows. Name a grader.");
+        }
+
+        if (data is null)
+        {
+            _model.Refuse(session, s_ofTexts, $"{_text.Name} and {_choices.Name}");
+        }
+        else if (options.Grader is null)
+        {
+            _model.Refuse(session, s_ofResponses, "the perplexity of responses, and no --grader is named");
         }
 
         Output.VerifyFile(report);
