@@ -11,18 +11,9 @@ internal sealed partial record Failure(int ExitCode, string Message)
     private static readonly string[] s_folders =
         [nameof(SorsaFineTuningTrainer.Options.CheckpointFolder), nameof(SorsaFineTuningTrainer.Options.TensorBoardFolder)];
 
-    /// <summary>Parameters of the library's methods that verbs have as options under longer names.</summary>
-    private static readonly Dictionary<string, string> s_parameters = new(StringComparer.Ordinal)
-    {
-        ["maxModel"] = "--trials",
-        ["trials"] = "--concurrent-trials",
-        ["threads"] = "--threads-per-trial",
-        ["seconds"] = "--seconds",
-        ["windowLength"] = "--window-length",
-        ["stride"] = "--stride",
-    };
-
-    public static Failure Of(Exception thrown)
+    /// <param name="thrown">What was thrown.</param>
+    /// <param name="wording">What the verb calls options.</param>
+    public static Failure Of(Exception thrown, Wording wording)
     {
         // ML.NET wraps what a model's loader throws, and reflection what a setter does.
         Exception e = thrown;
@@ -45,27 +36,16 @@ internal sealed partial record Failure(int ExitCode, string Message)
             OperationCanceledException => Tool.ExitCode.Interrupted,
             _ => Tool.ExitCode.Failure,
         };
-        string message = exitCode == Tool.ExitCode.Failure ? $"{e.GetType().Name}: {e.Message}" : Text(e);
+        string message = exitCode == Tool.ExitCode.Failure ? $"{e.GetType().Name}: {e.Message}" : Text(e, wording);
         return new Failure(exitCode, LineBreak.Replace(message.Trim(), " "));
     }
 
-    /// <summary>The library's words, with the options called as they are here.</summary>
-    private static string Text(Exception e)
+    private static string Text(Exception e, Wording wording)
     {
         string text = e.Message;
-        if (e is ArgumentException { ParamName: { } parameter } argument)
-        {
-            int end = text.IndexOf($" (Parameter '{parameter}')", StringComparison.Ordinal);
-            text = end < 0 ? text : text[..end];
-            if (s_parameters.TryGetValue(parameter, out string? option) && text.StartsWith($"{parameter} is ", StringComparison.Ordinal))
-            {
-                return option + text[parameter.Length..];
-            }
-
-            return OptionName.In(OptionName.OfFramework(text, parameter), argument.ParamName);
-        }
-
-        return OptionName.In(text);
+        string? parameter = (e as ArgumentException)?.ParamName;
+        int end = parameter is null ? -1 : text.IndexOf($" (Parameter '{parameter}')", StringComparison.Ordinal);
+        return wording.In(end < 0 ? text : text[..end], parameter);
     }
 
     private static bool IsOfMLNet(Exception e) =>

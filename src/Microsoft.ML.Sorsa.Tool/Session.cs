@@ -33,12 +33,15 @@ internal sealed class Session : IDisposable
         {
             if (message.Kind == ChannelMessageKind.Warning)
             {
-                Warn(OptionName.In(message.RawMessage));
+                Warn(Wording.In(message.RawMessage));
             }
         };
     }
 
     public ParseResult Arguments { get; }
+
+    /// <summary>What the verb calls the library's names.</summary>
+    public Wording Wording => Wording.Of(Arguments.CommandResult.Command);
 
     public TextReader Input { get; }
 

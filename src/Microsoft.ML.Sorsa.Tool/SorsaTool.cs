@@ -24,7 +24,7 @@ internal static class SorsaTool
         {
             if (parse.Action is HelpAction)
             {
-                Documentation.Describe(shell.Options);
+                Documentation.Describe(shell.Options, Wording.Of(parse.CommandResult.Command));
             }
             else if (parse.Action is ParseErrorAction || parse.CommandResult.Command is Verb)
             {
@@ -44,7 +44,7 @@ internal static class SorsaTool
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            Failure failure = Failure.Of(e);
+            Failure failure = Failure.Of(e, Wording.Of(parse.CommandResult.Command));
             error.WriteLine($"sorsa: {failure.Message}");
             if (arguments.TakeWhile(argument => argument != "--").Contains(shell.Json.Name))
             {

@@ -89,15 +89,30 @@ public static class SorsaEvaluationExtensions
     /// </exception>
     public static TextPerplexity EvaluateText(
         this SorsaCatalog catalog, SorsaTransformer model, string path, int? windowLength = null, int? stride = null,
-        CancellationToken cancellationToken = default)
+        CancellationToken cancellationToken = default) =>
+        PrepareText(catalog, model, path, windowLength, stride).Run(cancellationToken);
+
+    /// <summary>
+    /// <see cref="EvaluateText"/> up to where the model works: the text is read, tokenized, and refused where it cannot be evaluated.
+    /// </summary>
+    /// <param name="catalog">From <c>mlContext.Sorsa()</c>.</param>
+    /// <param name="model">With the adapter that is in use.</param>
+    /// <param name="path">The text, UTF-8, up to 128 MB; at least two tokens.</param>
+    /// <param name="windowLength">As in <see cref="EvaluateText"/>.</param>
+    /// <param name="stride">As in <see cref="EvaluateText"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A window does not fit the model, or a stride the window.</exception>
+    /// <exception cref="IOException">The file is not there, or cannot be read.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is empty, too long, in another encoding than UTF-8, or has fewer than two tokens.
+    /// </exception>
+    public static PreparedEvaluation<TextPerplexity> PrepareText(
+        this SorsaCatalog catalog, SorsaTransformer model, string path, int? windowLength = null, int? stride = null)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
-        using IChannel channel = catalog.Environment.Register(nameof(EvaluateText)).Start(Evaluation);
-        TextPerplexity text = TextWindows.Perplexity(model.CreateScorer(), path, windowLength, stride, cancellationToken);
-        channel.Info(MessageSensitivity.UserData, $"'{path}': {text}");
-        return text;
+        TextWindows windows = TextWindows.Read(model.CreateScorer(), path, windowLength, stride);
+        return Prepared(catalog, nameof(EvaluateText), windows.Perplexity, text => $"'{path}': {text}");
     }
 
     /// <summary>
@@ -118,17 +133,38 @@ public static class SorsaEvaluationExtensions
     /// <exception cref="NotSupportedException">The template is the tokenizer's chat template, and that is not a known one.</exception>
     public static MultipleChoiceEvaluation EvaluateChoices(
         this SorsaCatalog catalog, SorsaTransformer model, IEnumerable<MultipleChoiceQuestion> questions, PromptTemplate? template = null,
-        CancellationToken cancellationToken = default)
+        CancellationToken cancellationToken = default) =>
+        PrepareChoices(catalog, model, questions, template).Run(cancellationToken);
+
+    /// <summary>
+    /// <see cref="EvaluateChoices"/> up to where the model works: the questions are tokenized, and refused where one does not fit.
+    /// </summary>
+    /// <param name="catalog">From <c>mlContext.Sorsa()</c>.</param>
+    /// <param name="model">With the adapter that is in use.</param>
+    /// <param name="questions">At least one: <see cref="MultipleChoiceQuestion.Read"/> takes them from a file.</param>
+    /// <param name="template">As in <see cref="EvaluateChoices"/>.</param>
+    /// <exception cref="ArgumentException">
+    /// There are no questions; one has, with a choice, more tokens than the model has positions; a choice has no tokens.
+    /// </exception>
+    /// <exception cref="NotSupportedException">The template is the tokenizer's chat template, and that is not a known one.</exception>
+    public static PreparedEvaluation<MultipleChoiceEvaluation> PrepareChoices(
+        this SorsaCatalog catalog, SorsaTransformer model, IEnumerable<MultipleChoiceQuestion> questions, PromptTemplate? template = null)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(questions);
-        MultipleChoiceQuestion[] all = [.. questions];
-        using IChannel channel = catalog.Environment.Register(nameof(EvaluateChoices)).Start(Evaluation);
-        MultipleChoiceEvaluation evaluation = ChoiceLikelihoods.Of(model.CreateScorer(), all, template, cancellationToken);
-        channel.Info(MessageSensitivity.UserData, evaluation.ToString());
-        return evaluation;
+        ChoiceLikelihoods choices = ChoiceLikelihoods.Encode(model.CreateScorer(), [.. questions], template);
+        return Prepared(catalog, nameof(EvaluateChoices), choices.Evaluate, evaluation => $"{evaluation}");
     }
+
+    private static PreparedEvaluation<T> Prepared<T>(
+        SorsaCatalog catalog, string name, Func<CancellationToken, T> run, Func<T, string> told) => new(cancellationToken =>
+    {
+        using IChannel channel = catalog.Environment.Register(name).Start(Evaluation);
+        T evaluation = run(cancellationToken);
+        channel.Info(MessageSensitivity.UserData, told(evaluation));
+        return evaluation;
+    });
 
     private static SorsaEvaluation Evaluate(
         ModelEvaluation evaluation, SorsaTransformer model, EvaluationOptions options, string goldArgument)

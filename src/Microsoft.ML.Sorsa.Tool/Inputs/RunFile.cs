@@ -114,7 +114,7 @@ internal static class RunFile
         {
             string? near = Spelling.Nearest(unknown[0], known);
             throw new CommandException(ExitCode.Usage,
-                $"'{path}' has '{unknown[0]}', which is no option of train.{(near is null ? "" : $" Did you mean {near}?")} "
+                $"'{path}' has '{unknown[0]}', which is no option of train.{(near is null ? "" : $" Did you mean '{near}'?")} "
                 + "'sorsa train --help' lists them.");
         }
 

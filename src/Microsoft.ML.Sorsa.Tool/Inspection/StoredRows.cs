@@ -9,7 +9,11 @@ namespace Microsoft.ML.Sorsa.Tool.Inspection;
 internal static class StoredRows
 {
     /// <summary>The files' columns; and of prompts and responses, where there are such columns, how long they are.</summary>
-    public static JsonObject Of(Session session, string path, SorsaFineTuningTrainer.Options options)
+    /// <param name="session">What they are read for.</param>
+    /// <param name="path">A file, or a folder of files.</param>
+    /// <param name="options">The names of the columns, and a model, if it is to say lengths in tokens.</param>
+    /// <param name="isAsked">Whether options are set, so that columns must be there; otherwise it is noted that they are not.</param>
+    public static JsonObject Of(Session session, string path, SorsaFineTuningTrainer.Options options, bool isAsked)
     {
         string[] files = RowFile.All(path);
         IReadOnlyList<string> columns = RowFile.Columns(session.Context, files[0]);
@@ -22,7 +26,7 @@ internal static class StoredRows
             ["rows"] = RowFile.Load(session.Context, path, columns[0]).GetColumn<string>(columns[0]).LongCount(),
         };
         string[] named = [options.PromptColumnName, options.ResponseColumnName];
-        if (!named.All(columns.Contains))
+        if (!isAsked && !named.All(columns.Contains))
         {
             json["note"] = $"no columns {options.PromptColumnName} and {options.ResponseColumnName}: "
                 + "--prompt-column-name and --response-column-name name others";

@@ -11,7 +11,9 @@ internal static partial class Documentation
     private static readonly Type[] s_documented = [typeof(SorsaFineTuningTrainer), typeof(SorsaExperiment)];
 
     /// <summary>Describes options from the documentation of their properties.</summary>
-    public static void Describe(IEnumerable<OptionEntry> entries)
+    /// <param name="entries">The options.</param>
+    /// <param name="wording">What the verb calls options.</param>
+    public static void Describe(IEnumerable<OptionEntry> entries, Wording wording)
     {
         Dictionary<string, string> summaries = s_documented
             .Select(type => Path.ChangeExtension(type.Assembly.Location, ".xml")).Where(File.Exists)
@@ -22,8 +24,8 @@ internal static partial class Documentation
                 member => member.Attribute("name")!.Value[2..], member => Text(member.Element("summary")), StringComparer.Ordinal);
         foreach (OptionEntry entry in entries)
         {
-            entry.Option.Description ??= summaries.GetValueOrDefault(Member(entry.Property))
-                ?? summaries.GetValueOrDefault($"{Member(typeof(SorsaFineTuningTrainer.Options))}.{entry.Property.Name}");
+            entry.Option.Description ??= wording.In(summaries.GetValueOrDefault(Member(entry.Property))
+                ?? summaries.GetValueOrDefault($"{Member(typeof(SorsaFineTuningTrainer.Options))}.{entry.Property.Name}") ?? "");
         }
     }
 
@@ -46,8 +48,8 @@ internal static partial class Documentation
             _ => "",
         }));
         string[] sentences = SentenceEnd.Split(WhiteSpace.Replace(text.Trim(), " "));
-        return OptionName.In(string.Join(
-            ' ', sentences.Where((sentence, i) => i == 0 || sentence.StartsWith("Default", StringComparison.Ordinal))));
+        return string.Join(
+            ' ', sentences.Where((sentence, i) => i == 0 || sentence.StartsWith("Default", StringComparison.Ordinal)));
     }
 
     private static string Reference(XElement see)

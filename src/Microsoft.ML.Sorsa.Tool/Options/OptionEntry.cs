@@ -94,8 +94,9 @@ internal sealed class OptionEntry
         }
         catch (TargetInvocationException e) when (e.InnerException is ArgumentException outside)
         {
+            string message = Failure.Of(outside, Wording.OfTrainer).Message;
             throw new CommandException(
-                ExitCode.Usage, Failure.Of(outside).Message.Replace(OptionName.Of(property.Name), Name, StringComparison.Ordinal), outside);
+                ExitCode.Usage, message.Replace(OptionName.Of(property.Name), Name, StringComparison.Ordinal), outside);
         }
     }
 

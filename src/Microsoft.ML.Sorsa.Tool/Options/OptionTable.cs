@@ -42,7 +42,10 @@ internal sealed class OptionTable<T>
     }
 
     /// <summary>The first option that the command line has; null: none.</summary>
-    public OptionEntry? FirstSet(ParseResult arguments) => Entries.FirstOrDefault(entry => IsSet(arguments, entry));
+    /// <param name="arguments">The command line.</param>
+    /// <param name="but">Keys of options that do not count.</param>
+    public OptionEntry? FirstSet(ParseResult arguments, params IReadOnlyCollection<string> but) =>
+        Entries.FirstOrDefault(entry => IsSet(arguments, entry) && !but.Contains(entry.Key));
 
     /// <summary>Whether the command line has an option.</summary>
     public bool Has(ParseResult arguments, string key) => Entries.Any(entry => entry.Key == key && IsSet(arguments, entry));

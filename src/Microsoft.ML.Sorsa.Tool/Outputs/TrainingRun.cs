@@ -84,7 +84,7 @@ internal static class TrainingRun
         }
         catch (ArgumentException e)
         {
-            throw new CommandException(ExitCode.Usage, $"--ask: {Failure.Of(e).Message}", e);
+            throw new CommandException(ExitCode.Usage, $"--ask: {Failure.Of(e, session.Wording).Message}", e);
         }
     }
 

@@ -92,7 +92,7 @@ internal sealed class ChatVerb : Verb
         }
         catch (ArgumentException e)
         {
-            session.Warn($"{Failure.Of(e).Message} This message was left out; {Reset} begins anew.");
+            session.Warn($"{Failure.Of(e, session.Wording).Message} This message was left out; {Reset} begins anew.");
         }
     }
 

@@ -40,7 +40,7 @@ internal sealed class EstimateVerb : Verb
             (null, null, defaults.CheckpointSteps, defaults.KeepCheckpoints, defaults.Resume);
         (IDataView? train, IDataView? validation) = settings.Data is null ? (null, null) : RowFile.Load(session.Context, settings);
         SorsaMemoryEstimate memory = session.Sorsa.Estimate(options, train, validation);
-        session.Say($"{OptionName.In(memory.ToString().TrimEnd())}");
+        session.Say($"{session.Wording.In(memory.ToString().TrimEnd())}");
         var result = new JsonObject { ["memory"] = Json(memory) };
         if (steps > 0)
         {

@@ -10,6 +10,13 @@ namespace Microsoft.ML.Sorsa.Tool.Verbs;
 /// <summary>How good a model is: answers that are right, perplexity of responses and of a text, multiple choice.</summary>
 internal sealed class EvalVerb : Verb
 {
+    /// <summary>Options of the model that change how likely it finds a text; and those that do so for a response to a prompt.</summary>
+    private static readonly string[] s_ofTexts = [nameof(ModelOptions.ComputeType), nameof(ModelOptions.MapWeights)],
+        s_ofResponses =
+        [
+            .. s_ofTexts, nameof(ModelOptions.PromptColumnName), nameof(ModelOptions.PromptTemplate), nameof(ModelOptions.MaxPromptLength),
+        ];
+
     private readonly ModelSource _model;
     private readonly OptionTable<EvaluationOptions> _options = new();
 
@@ -103,6 +110,15 @@ internal sealed class EvalVerb : Verb
                 ExitCode.Usage, "--perplexity is false, and no --grader is named: nothing is asked of the rows. Name a grader.");
         }
 
+        if (data is null)
+        {
+            _model.Refuse(session, s_ofTexts, $"{_text.Name} and {_choices.Name}");
+        }
+        else if (options.Grader is null)
+        {
+            _model.Refuse(session, s_ofResponses, "the perplexity of responses, and no --grader is named");
+        }
+
         Output.VerifyFile(report);
         Output.VerifyFile(csv);
         DistinctPaths.Verify([(_report.Name, report), (_csv.Name, csv)], [.. _model.Files(session), .. Read(data, text, choices)]);
@@ -111,7 +127,12 @@ internal sealed class EvalVerb : Verb
             options.ResponseColumnName ?? options.GoldColumnName);
         IReadOnlyList<MultipleChoiceQuestion>? questions = choices is null ? null : MultipleChoiceQuestion.Read(choices);
         using SorsaTransformer model = _model.Open(session);
-        VerifyFit(session, model, text, questions);
+
+        // What does not fit the model is refused before rows are answered.
+        PreparedEvaluation<TextPerplexity>? windows = text is null ? null : session.Sorsa.PrepareText(
+            model, text, arguments.GetValue(_windowLength), arguments.GetValue(_stride));
+        PreparedEvaluation<MultipleChoiceEvaluation>? choosing =
+            questions is null ? null : session.Sorsa.PrepareChoices(model, questions);
         var result = new JsonObject();
         if (rows is not null)
         {
@@ -122,10 +143,9 @@ internal sealed class EvalVerb : Verb
             Save(csv, evaluation.SaveCsv);
         }
 
-        if (text is not null)
+        if (windows is not null)
         {
-            TextPerplexity perplexity = session.Sorsa.EvaluateText(
-                model, text, arguments.GetValue(_windowLength), arguments.GetValue(_stride), session.CancellationToken);
+            TextPerplexity perplexity = windows.Run(session.CancellationToken);
             session.Say($"{text}: {perplexity}");
             result["text"] = new JsonObject
             {
@@ -135,10 +155,9 @@ internal sealed class EvalVerb : Verb
             };
         }
 
-        if (questions is not null)
+        if (choosing is not null)
         {
-            MultipleChoiceEvaluation evaluation =
-                session.Sorsa.EvaluateChoices(model, questions, cancellationToken: session.CancellationToken);
+            MultipleChoiceEvaluation evaluation = choosing.Run(session.CancellationToken);
             session.Say($"{evaluation}");
             result["choices"] = new JsonObject
             {
@@ -155,37 +174,6 @@ internal sealed class EvalVerb : Verb
     /// <summary>The files of rows, text and questions.</summary>
     private static IEnumerable<string> Read(string? data, string? text, string? choices) =>
         [.. data is null ? [] : RowFile.All(data), .. new[] { text, choices }.OfType<string>()];
-
-    /// <summary>
-    /// Whether text, windows and questions fit the model is seen before rows are answered: ended before its first batch, an evaluation has
-    /// looked at all of them.
-    /// </summary>
-    private void VerifyFit(Session session, SorsaTransformer model, string? text, IReadOnlyList<MultipleChoiceQuestion>? questions)
-    {
-        var ended = new CancellationToken(canceled: true);
-        if (text is not null)
-        {
-            Look(() => session.Sorsa.EvaluateText(
-                model, text, session.Arguments.GetValue(_windowLength), session.Arguments.GetValue(_stride), ended));
-        }
-
-        if (questions is not null)
-        {
-            Look(() => session.Sorsa.EvaluateChoices(model, questions, cancellationToken: ended));
-        }
-
-        static void Look(Action evaluate)
-        {
-            try
-            {
-                evaluate();
-            }
-            catch (OperationCanceledException)
-            {
-                // It came to its first batch: there was nothing to refuse.
-            }
-        }
-    }
 
     private static void Save(string? path, Action<string> save)
     {

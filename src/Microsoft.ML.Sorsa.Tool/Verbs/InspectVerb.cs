@@ -19,6 +19,10 @@ internal sealed class InspectVerb : Verb
         Description = "A model, an adapter, a model zip, a GGUF file, a checkpoint, a folder that train wrote, or rows.",
     };
 
+    /// <summary>Options that are about rows as they stand in the file; of all others, a model makes something.</summary>
+    private static readonly string[] s_columns =
+        [nameof(SorsaFineTuningTrainer.Options.PromptColumnName), nameof(SorsaFineTuningTrainer.Options.ResponseColumnName)];
+
     private readonly OptionTable<SorsaFineTuningTrainer.Options> _trainer = RunFile.TrainerOptions();
 
     public InspectVerb(Shell shell)
@@ -53,6 +57,12 @@ internal sealed class InspectVerb : Verb
             throw new CommandException(ExitCode.Usage, $"{set.Name} is about rows, and '{path}' holds none. Leave it out.");
         }
 
+        if (options.ModelFolder.Length == 0 && _trainer.FirstSet(session.Arguments, but: s_columns) is { } ofModel)
+        {
+            throw new CommandException(ExitCode.Usage,
+                $"{ofModel.Name} is about rows in a model's tokens, and no model is named. Name one with --model-folder, or leave it out.");
+        }
+
         if (File.Exists(path))
         {
             return Kind(path) switch
@@ -60,7 +70,7 @@ internal sealed class InspectVerb : Verb
                 Zip => StoredModel.Zip(path),
                 Gguf => GgufSummary.Of(path),
                 Safetensors => StoredModel.Safetensors(path),
-                _ => StoredRows.Of(session, path, options),
+                _ => Rows(),
             };
         }
 
@@ -71,7 +81,9 @@ internal sealed class InspectVerb : Verb
             : StoredModel.IsAdapter(path) ? StoredModel.Adapter(path)
             : StoredModel.IsModel(path) ? StoredModel.Model(path)
             : StoredModel.Checkpoints(path) is [.., var newest] ? StoredModel.Checkpoint(newest)
-            : StoredRows.Of(session, path, options);
+            : Rows();
+
+        JsonObject Rows() => StoredRows.Of(session, path, options, isAsked: _trainer.FirstSet(session.Arguments) is not null);
     }
 
     /// <summary>Whether it is there, and not as rows: of rows alone, the trainer's options change what is said.</summary>

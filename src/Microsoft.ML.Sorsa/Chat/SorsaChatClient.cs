@@ -4,6 +4,7 @@ using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Data.Chat;
 using Microsoft.ML.Sorsa.Files;
 using Microsoft.ML.Sorsa.Generation;
+using Microsoft.ML.Sorsa.Tokenization;
 using ChatMessage = Microsoft.Extensions.AI.ChatMessage;
 
 namespace Microsoft.ML.Sorsa.Chat;
@@ -140,10 +141,14 @@ internal sealed class SorsaChatClient : IChatClient
 
         if (_prompts.Tools is null)
         {
+            ITextTokenizer tokenizer = _prompts.Tokenizer;
             throw new NotSupportedException(
                 $"ChatOptions.Tools has {NameList.Join([.. tools.Select(tool => tool.Name)])}, and {TemplateName} has no place for tools. "
-                + (ChatTemplate.Find(_prompts.Tokenizer.ChatTemplateText) is { Tools: not null, Name: { } own }
+                + (ChatTemplate.Find(tokenizer.ChatTemplateText, tokenizer.ToolTemplateText) is { Tools: not null, Name: { } own }
                     ? $"That of its tokenizer, {own}, has: set SorsaChatOptions.Template to PromptTemplate.Chat, or leave them out."
+                    : tokenizer.ToolTemplateText is { } toolUse
+                    ? $"The tokenizer's own for tools, tool_use (SHA-256 {ChatTemplate.Hash(toolUse)}), is not one that can be rendered. "
+                        + $"Leave them out, or use a model whose template is one of {string.Join(", ", ChatTemplate.WithTools)}."
                     : $"Leave them out, or use a model whose template has: {string.Join(", ", ChatTemplate.WithTools)}."));
         }
 

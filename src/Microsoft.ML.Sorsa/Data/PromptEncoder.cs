@@ -27,7 +27,7 @@ internal sealed class PromptEncoder
         Template = template;
         MaxLength = maxPromptLength;
         _chat = !template.RendersSpecialTokens ? null
-            : chat ?? (tokenizer.ChatTemplateText is { } text ? ChatTemplate.FromText(text) : null);
+            : chat ?? (tokenizer.ChatTemplateText is { } text ? ChatTemplate.FromText(text, tokenizer.ToolTemplateText) : null);
         EndOfTurnId = template.EndOfTurn(_chat) is { } end ? tokenizer.Find(end) : null;
 
         // A template that cannot be applied is refused here, before any work, and not at the first row.

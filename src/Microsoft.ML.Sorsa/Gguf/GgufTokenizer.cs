@@ -69,6 +69,12 @@ internal sealed class GgufTokenizer
             metadata.Add("tokenizer.chat_template", template);
         }
 
+        if (_tokenizer.ToolTemplateText is { } toolUse)
+        {
+            metadata.Add("tokenizer.chat_template.tool_use", toolUse);
+            metadata.Add("tokenizer.chat_templates", (string[])["tool_use"]);
+        }
+
         Look();
     }
 

@@ -96,6 +96,8 @@ internal sealed class UserTokenizer : ITextTokenizer
 
     public string? ChatTemplateText => null;
 
+    public string? ToolTemplateText => null;
+
     public bool AddsBos => _front.Length > 0;
 
     public int[] Encode(string text, bool addSpecialTokens, IReadOnlyList<Range>? plain = null, int? markedEnd = null)

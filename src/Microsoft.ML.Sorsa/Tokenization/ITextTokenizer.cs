@@ -31,6 +31,9 @@ internal interface ITextTokenizer
     /// <summary>The chat template, unread; null where there is none.</summary>
     string? ChatTemplateText { get; }
 
+    /// <summary>The chat template for conversations with tools, unread; null where it is the same.</summary>
+    string? ToolTemplateText { get; }
+
     /// <summary>Whether a text of its own begins with <see cref="BosTokenId"/>.</summary>
     bool AddsBos { get; }
 

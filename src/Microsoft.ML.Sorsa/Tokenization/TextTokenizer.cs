@@ -56,6 +56,7 @@ internal sealed class TextTokenizer : ITextTokenizer
         (EosToken, EosTokenId) = Named(SpecialToken.Eos, pipeline.ImpliedEos);
         PadTokenId = Named(SpecialToken.Pad, null).Id is int pad && pad < _rows ? pad : null;
         ChatTemplateText = settings.ChatTemplate;
+        ToolTemplateText = settings.ToolTemplate;
         _prefix = Around(pipeline.Prefix, settings.AddBos, pipeline.AddsBos, BosTokenId, (ids, bos) => [bos, .. ids]);
         _suffix = Around(pipeline.Suffix, settings.AddEos, false, EosTokenId, (ids, eos) => [.. ids, eos]);
         foreach (int id in _prefix.Concat(_suffix))
@@ -103,6 +104,9 @@ internal sealed class TextTokenizer : ITextTokenizer
 
     /// <summary>The chat template, unread; null where there is none (or several, and none called "default").</summary>
     public string? ChatTemplateText { get; }
+
+    /// <summary>The one of several that is called "tool_use", unread; null where there is none.</summary>
+    public string? ToolTemplateText { get; }
 
     /// <summary>Whether <see cref="Encode"/> with special tokens begins with <see cref="BosTokenId"/>.</summary>
     public bool AddsBos => BosTokenId is int bos && _prefix.Length > 0 && _prefix[0] == bos;

@@ -40,6 +40,9 @@ internal sealed class TokenizerSettings
 
     public string? ChatTemplate { get; private init; }
 
+    /// <summary>Of several templates the one for conversations with tools; null: there is none.</summary>
+    public string? ToolTemplate { get; private init; }
+
     /// <summary>The token of a key; null where none is named.</summary>
     public SpecialToken? Find(string key) => SpecialTokens.FirstOrDefault(token => token.Key == key);
 
@@ -50,6 +53,11 @@ internal sealed class TokenizerSettings
         JsonReader? config = Parse(files, TokenizerFiles.TokenizerConfig);
         JsonReader? map = Parse(files, TokenizerFiles.SpecialTokensMap);
         config?.Refuse("split_special_tokens", meaningless: false);
+
+        // The template's own file is alone.
+        byte[]? ownTemplate = files.Find(TokenizerFiles.ChatTemplate);
+        JsonReader? templates = ownTemplate is not null ? null
+            : config?.Find("chat_template") ?? Parse(files, TokenizerFiles.ChatTemplateJson)?.Find("chat_template");
 
         // In this order: the map is the older file, and transformers does not read it where the configuration lists its added tokens.
         (JsonReader? Json, string File)[] sources = [(config, TokenizerFiles.TokenizerConfig), (map, TokenizerFiles.SpecialTokensMap)];
@@ -62,10 +70,10 @@ internal sealed class TokenizerSettings
             TokenizerClass = config?.Find("tokenizer_class")?.Text,
             AddedTokensDecoder = [.. AddedTokenReader.ReadDecoder(config?.Find("added_tokens_decoder"))],
             AddedTokens = [.. AddedTokenReader.ReadIds(Parse(files, TokenizerFiles.AddedTokens))],
-            ChatTemplate = files.Find(TokenizerFiles.ChatTemplate) is { } template
-                ? Utf8Text.Read(TokenizerFiles.ChatTemplate, template)
-                : DefaultTemplate(config?.Find("chat_template"))
-                    ?? DefaultTemplate(Parse(files, TokenizerFiles.ChatTemplateJson)?.Find("chat_template")),
+            ChatTemplate = ownTemplate is not null
+                ? Utf8Text.Read(TokenizerFiles.ChatTemplate, ownTemplate)
+                : Template(templates, "default"),
+            ToolTemplate = templates is { IsArray: true } ? Template(templates, "tool_use") : null,
         };
     }
 
@@ -96,15 +104,15 @@ internal sealed class TokenizerSettings
     private static JsonReader? Parse(TokenizerFiles files, string name) =>
         files.Find(name) is { } bytes ? JsonReader.Parse(name, bytes) : null;
 
-    // Several named templates are written as a list; the one that transformers takes when none is asked for is called "default".
-    private static string? DefaultTemplate(JsonReader? template) => template switch
+    // Several named templates are written as a list; of one name the last counts, as in transformers, which takes "tool_use" where there
+    // are tools, and "default" otherwise.
+    private static string? Template(JsonReader? templates, string name) => templates switch
     {
         null => null,
-        { IsArray: true } list => list.Items
-            .Where(item => item["name"].Text == "default")
-            .Select(item => item["template"].Text)
-            .FirstOrDefault(),
-        { } text => text.Text,
+        { IsText: true } text => text.Text,
+        { IsArray: true } list =>
+            list.Items.Where(item => item["name"].Text == name).Select(item => item["template"].Text).LastOrDefault(),
+        { } other => throw other.Invalid("must be a string, or a list of objects with name and template"),
     };
 }
 

@@ -32,8 +32,8 @@ public sealed class ChatBadInputTests
         [new ChatOptions { RawRepresentationFactory = _ => "a" }, "System.String", "takes GenerationOptions"],
         [
             new ChatOptions { Tools = [AIFunctionFactory.Create(() => 1, "count")] }, "has count",
-            "use a model whose template has: llama-3.1-instruct, llama-3.2-instruct, mistral-instruct-v0.3, mistral-nemo-instruct, "
-                + "qwen2.5-instruct, qwen2.5-instruct-2024-09, qwen3, qwen3-thinking-2507",
+            "use a model whose template has: hermes-3, llama-3.1-instruct, llama-3.2-instruct, mistral-instruct-v0.3, "
+                + "mistral-nemo-instruct, qwen2.5-instruct, qwen2.5-instruct-2024-09, qwen3, qwen3-thinking-2507",
         ],
     ];
 

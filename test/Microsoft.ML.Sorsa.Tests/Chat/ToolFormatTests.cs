@@ -1,7 +1,11 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
 using Microsoft.Extensions.AI;
 using Microsoft.ML.Sorsa.Chat;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Data.Chat;
+using Microsoft.ML.Sorsa.Tests.Cases;
 using Microsoft.ML.Sorsa.Tests.Tokenization;
 using Microsoft.ML.Sorsa.Tokenization;
 
@@ -23,7 +27,8 @@ public sealed class ToolFormatTests
     /// <summary>A template, and how its models write the call.</summary>
     public static IEnumerable<object[]> Formats =>
     [
-        ["llama-3.1-instruct", LlamaCall], ["llama-3.2-instruct", "<|python_tag|>" + LlamaCall], ["mistral-instruct-v0.3", MistralCall],
+        ["hermes-3", QwenCall], ["llama-3.1-instruct", LlamaCall],
+        ["llama-3.2-instruct", "<|python_tag|>" + LlamaCall], ["mistral-instruct-v0.3", MistralCall],
         ["mistral-nemo-instruct", MistralCall], ["qwen2.5-instruct", QwenCall], ["qwen2.5-instruct-2024-09", "I look.\n" + QwenCall],
         ["qwen3", $"<think>\nWhere?\n</think>\n\n{QwenCall}"], ["qwen3-thinking-2507", $"Where?\n</think>\n\n{QwenCall}"],
     ];
@@ -79,6 +84,8 @@ public sealed class ToolFormatTests
     /// <summary>What a model wrote when it called is what the next prompt shows it, so that keys and values of it hold.</summary>
     [TestMethod]
     [DataRow("llama-3.1-instruct", LlamaCall)]
+    [DataRow("hermes-3", QwenCall)]
+    [DataRow("hermes-3", QwenCall + "\n" + QwenCall)]
     [DataRow("qwen2.5-instruct", "I look.\n" + QwenCall)]
     [DataRow("qwen2.5-instruct", "I look.\n\n" + QwenCall + "\n" + QwenCall)]
     [DataRow("qwen3", QwenCall)]
@@ -170,6 +177,42 @@ public sealed class ToolFormatTests
             () => client.GetStreamingResponseAsync("a", options)).Message);
     }
 
+    /// <summary>A list of two templates, which are recognised together: Hermes 3's. The second text is not in the repository.</summary>
+    [TestMethod]
+    public void ATemplateForToolsIsTakenWhereThereAreTools()
+    {
+        string forTools = File.ReadAllText(TestData.Require(TestData.Golden("chat", "templates", "tool_use", "hermes-3.jinja")));
+        TextTokenizer tokenizer = Templates("chatml-bos", forTools);
+
+        var prompts = new PromptEncoder(tokenizer, PromptTemplate.Chat);
+
+        Assert.AreEqual("hermes-3", prompts.ChatTemplateName);
+        Assert.IsNotNull(prompts.Tools);
+        Assert.AreEqual("chatml-bos", ChatTemplate.FromText(tokenizer.ChatTemplateText!).Name);
+    }
+
+    /// <summary>The other template does for conversations without tools.</summary>
+    [TestMethod]
+    [DataRow("chatml")]
+    [DataRow("chatml-bos")]
+    public async Task AnUnknownTemplateForToolsIsRefusedWhereThereAreTools(string name)
+    {
+        const string ForTools = "{{ tools }}";
+        TextTokenizer tokenizer = Templates(name, ForTools);
+        int[] script = [.. tokenizer.Encode("Hi.", addSpecialTokens: false), tokenizer.EosTokenId!.Value];
+        using var client = new SorsaChatClient(
+            ScriptedChat.Of(new ScriptedModel(tokenizer.VocabularySize, script), tokenizer, PromptTemplate.Chat), new object(), new());
+
+        ChatResponse response = await client.GetResponseAsync("Hello");
+        string message = Assert.ThrowsExactly<NotSupportedException>(() => client.GetStreamingResponseAsync(
+            "Weather?", new() { Tools = [AIFunctionFactory.Create(() => 1, "get_weather")] })).Message;
+
+        Assert.AreEqual("Hi.", response.Text);
+        Assert.StartsWith($"ChatOptions.Tools has get_weather, and the chat template {name} has no place for tools.", message);
+        Assert.Contains($"tool_use (SHA-256 {Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(ForTools)))})", message);
+        Assert.Contains("Leave them out, or use a model whose template is one of hermes-3, ", message);
+    }
+
     [TestMethod]
     public void SeveralCallsAreRefusedWhereTheTemplateTakesOne()
     {
@@ -184,6 +227,14 @@ public sealed class ToolFormatTests
         Assert.StartsWith("The chat template llama-3.1-instruct refuses the messages", message);
         Assert.Contains("This model only supports single tool-calls at once!", message);
     }
+
+    /// <summary>The bundled model's tokenizer with a list of templates: a known one, and a text for conversations with tools.</summary>
+    private static TextTokenizer Templates(string name, string forTools) => TextTokenizer.Load(EditedTokenizer.With(
+        TokenizerFiles.TokenizerConfig, "chat_template", JsonSerializer.Serialize(new Dictionary<string, string>[]
+        {
+            new() { ["name"] = "default", ["template"] = File.ReadAllText(TestData.Golden("chat", "templates", name + ".jinja")) },
+            new() { ["name"] = "tool_use", ["template"] = forTools },
+        })));
 
     private static SorsaChatClient Client(string template, params string[] answers) =>
         new(ScriptedChat.OfTemplate(template, answers), new object(), new SorsaChatOptions());

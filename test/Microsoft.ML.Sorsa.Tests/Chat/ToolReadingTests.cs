@@ -10,11 +10,14 @@ namespace Microsoft.ML.Sorsa.Tests.Chat;
 public sealed class ToolReadingTests
 {
     private const string Llama = "llama-3.1-instruct", Mistral = "mistral-nemo-instruct";
-    private const string Qwen = "qwen3", Qwen25 = "qwen2.5-instruct", Thinking = "qwen3-thinking-2507";
+    private const string Qwen = "qwen3", Qwen25 = "qwen2.5-instruct", Thinking = "qwen3-thinking-2507", Hermes = "hermes-3";
 
     /// <summary>Template, answer, its text, and its calls as <c>name{arguments}</c>, one after the other.</summary>
     public static IEnumerable<object[]> Answers =>
     [
+        [Hermes, Tool("a"), "", "a{}"],
+        [Hermes, $"I look.\n{Tool("a")}\n{Tool("b")}", "I look.", "a{} b{}"],
+        [Hermes, $"<think>{Tool("a")}</think>", "<think></think>", "a{}"],
         [Qwen, Tool("a"), "", "a{}"],
         [Qwen, Tool("a", """{"x": "<b> \"ü\" \u20ac", "y": [1, {"z": null}]}"""), "", """a{"x": "<b> \"ü\" €", "y": [1, {"z": null}]}"""],
         [Qwen, $"{Tool("a")}\n{Tool("b")}", "", "a{} b{}"],

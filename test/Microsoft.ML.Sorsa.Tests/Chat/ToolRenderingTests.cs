@@ -57,6 +57,23 @@ public sealed class ToolRenderingTests
         CollectionAssert.AreEquivalent(ChatTemplate.WithTools.ToArray(), tested);
     }
 
+    /// <summary>Jinja calls itself without end there: no text is right.</summary>
+    [TestMethod]
+    [DataRow("""{"type": "null"}""", "null")]
+    [DataRow("""{"type": ["string", "null"]}""", "null")]
+    [DataRow("""{"type": "object", "additionalProperties": {"type": "any"}}""", "any")]
+    public void ATypeThatHermesHasNoWordForIsRefused(string schema, string type)
+    {
+        using JsonDocument parameters = JsonDocument.Parse($$"""{"type": "object", "properties": {"a": {{schema}} } }""");
+        ChatTemplate hermes = ChatTemplate.Known.Single(known => known.Name == "hermes-3");
+
+        string message = Assert.ThrowsExactly<InvalidDataException>(() => hermes.Render(
+            [new("user", "Go.")], addGenerationPrompt: true, null, null, [new("look_up", "Looks up", parameters.RootElement)])).Message;
+
+        Assert.Contains($"The tool 'look_up' has a parameter of the type '{type}'", message);
+        Assert.Contains("Give it one of string, number, integer, boolean, array and object", message);
+    }
+
     /// <summary>
     /// What a function gives, in the words of Microsoft.Extensions.AI, and what the two templates that differ show of it.
     /// </summary>
@@ -95,6 +112,8 @@ public sealed class ToolRenderingTests
     [DataRow("mistral-nemo-instruct", "[/INST]")]
     [DataRow("qwen2.5-instruct", "<|im_end|>")]
     [DataRow("qwen3", "</tool_response>")]
+    [DataRow("hermes-3", "<|im_end|>")]
+    [DataRow("hermes-3", "</tool_response>")]
     public void NamesDescriptionsArgumentsAndResultsAreNotTheTemplatesWords(string name, string mark)
     {
         using JsonDocument json = JsonDocument.Parse($$"""{"x": "{{mark}}"}""");

@@ -125,8 +125,31 @@ public sealed class MultipleChoiceTests
         Assert.Contains("questions: question 2: with the choice 'a' it has ", message);
         Assert.Contains("the model has 512 positions", message);
 
-        string Message(MultipleChoiceQuestion[] questions) =>
-            Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().EvaluateChoices(model, questions)).Message;
+        string Message(MultipleChoiceQuestion[] questions)
+        {
+            string message = Assert.ThrowsExactly<ArgumentException>(() => s_ml.Sorsa().EvaluateChoices(model, questions)).Message;
+            Assert.AreEqual(message, Assert.ThrowsExactly<ArgumentException>(
+                () => s_ml.Sorsa().PrepareChoices(model, questions)).Message);
+            return message;
+        }
+    }
+
+    /// <summary>Of one form, as if they had been asked at once; questions that are changed meanwhile play no part.</summary>
+    [TestMethod]
+    public void WhatIsPreparedIsAskedLater()
+    {
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
+        PromptTemplate template = PromptTemplate.Format("{prompt}");
+        List<MultipleChoiceQuestion> questions = [.. s_questions];
+
+        PreparedEvaluation<MultipleChoiceEvaluation> prepared = s_ml.Sorsa().PrepareChoices(model, questions, template);
+        questions.Clear();
+
+        Assert.AreEqual(Numbers(s_ml.Sorsa().EvaluateChoices(model, s_questions, template)), Numbers(prepared.Run()));
+        Assert.Throws<OperationCanceledException>(() => prepared.Run(new CancellationToken(canceled: true)));
+
+        static string Numbers(MultipleChoiceEvaluation evaluation) => string.Join(' ', evaluation.Questions
+            .SelectMany(question => question.LogLikelihoods).Select(value => value.ToString("R", CultureInfo.InvariantCulture)));
     }
 
     [TestMethod]

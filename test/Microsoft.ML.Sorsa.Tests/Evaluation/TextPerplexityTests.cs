@@ -114,6 +114,8 @@ public sealed class TextPerplexityTests
 
         Assert.Contains(message, Assert.ThrowsExactly<ArgumentOutOfRangeException>(
             () => s_ml.Sorsa().EvaluateText(model, folder.File("text.txt"), window, stride)).Message);
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => s_ml.Sorsa().PrepareText(model, folder.File("text.txt"), window, stride));
     }
 
     [TestMethod]
@@ -159,6 +161,25 @@ public sealed class TextPerplexityTests
         File.WriteAllText(folder.File("text.txt"), "404 apples. " + string.Concat(Enumerable.Repeat(Text, 50)));
 
         Assert.IsTrue(s_ml.Sorsa().EvaluateText(model, folder.File("text.txt"), 64, 64) is { Perplexity: > 1, Tokens: > 1000 });
+    }
+
+    /// <summary>The file is read once, and with the adapter of that time: what happens in between plays no part.</summary>
+    [TestMethod]
+    public void WhatIsPreparedNeedsItsFileNoMore()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
+        File.WriteAllText(folder.File("text.txt"), Text);
+        TextPerplexity expected = s_ml.Sorsa().EvaluateText(model, folder.File("text.txt"), 16, 8);
+
+        PreparedEvaluation<TextPerplexity> prepared = s_ml.Sorsa().PrepareText(model, folder.File("text.txt"), 16, 8);
+        File.Delete(folder.File("text.txt"));
+
+        Assert.Throws<OperationCanceledException>(() => prepared.Run(new CancellationToken(canceled: true)));
+        Assert.AreEqual(expected, prepared.Run());
+        Assert.AreEqual(expected, prepared.Run());
+        model.Dispose();
+        Assert.ThrowsExactly<ObjectDisposedException>(() => prepared.Run());
     }
 
     [TestMethod]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Microsoft.ML.Sorsa.Gguf;
+using Microsoft.ML.Sorsa.Tests.Tokenization;
 using Microsoft.ML.Sorsa.Tokenization;
 
 namespace Microsoft.ML.Sorsa.Tests.Gguf;
@@ -64,6 +65,19 @@ public sealed class GgufTokenizerTests
         Assert.AreEqual(3u, keys["tokenizer.ggml.padding_token_id"]);
         Assert.AreEqual(true, keys["tokenizer.ggml.add_bos_token"]);
         Assert.IsFalse(keys.ContainsKey("tokenizer.chat_template"));
+    }
+
+    /// <summary>Under the keys that llama.cpp's own converter (gguf-py) writes.</summary>
+    [TestMethod]
+    public void ATemplateForToolsStandsBesideTheOther()
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(EditedTokenizer.With(
+            TokenizerFiles.TokenizerConfig, "chat_template", """[{"name":"tool_use","template":"a"},{"name":"default","template":"b"}]"""));
+        (Dictionary<string, object> keys, _) = Keys(tokenizer, 1024);
+
+        Assert.AreEqual("b", keys["tokenizer.chat_template"]);
+        Assert.AreEqual("a", keys["tokenizer.chat_template.tool_use"]);
+        Assert.AreEqual("tool_use", ((object[])keys["tokenizer.chat_templates"]).Single());
     }
 
     [TestMethod]

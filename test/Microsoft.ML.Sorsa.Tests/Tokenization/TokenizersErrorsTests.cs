@@ -85,7 +85,11 @@ public sealed class TokenizersErrorsTests
     [TestMethod]
     [DataRow("bos_token", "\"<none>\"", "'bos_token' is '<none>', which is not in the vocabulary")]
     [DataRow("pad_token", "7", "'pad_token' must be an object; it is 7")]
-    [DataRow("chat_template", "7", "'chat_template' must be a string; it is 7")]
+    [DataRow("chat_template", "7", "'chat_template' must be a string, or a list of objects with name and template; it is 7")]
+    [DataRow("chat_template", """{"default":"a"}""", "'chat_template' must be a string, or a list of objects with name and template")]
+    [DataRow("chat_template", """["a"]""", "'chat_template[0]' must be an object")]
+    [DataRow("chat_template", """[{"name":"default"}]""", "'chat_template[0].template' is missing")]
+    [DataRow("chat_template", """[{"name":"default","template":7}]""", "'chat_template[0].template' must be a string; it is 7")]
     [DataRow("added_tokens_decoder", """{"x":{"content":"<s>"}}""", "'added_tokens_decoder.x' needs an id as its key")]
     public void NamesFileAndKeyOfDamageInTheConfig(string path, string json, string message) =>
         Fails<InvalidDataException>(TokenizerFiles.TokenizerConfig, path, json, message);

@@ -56,14 +56,17 @@ public sealed class TokenizersSettingsTests
     }
 
     [TestMethod]
-    [DataRow(null, null)]
-    [DataRow("\"{{ messages }}\"", "{{ messages }}")]
-    [DataRow("""[{"name":"tool_use","template":"a"},{"name":"default","template":"b"}]""", "b")]
-    [DataRow("""[{"name":"tool_use","template":"a"}]""", null)]
-    public void FindsTheChatTemplate(string? json, string? expected)
+    [DataRow(null, null, null)]
+    [DataRow("\"{{ messages }}\"", "{{ messages }}", null)]
+    [DataRow("""[{"name":"tool_use","template":"a"},{"name":"default","template":"b"}]""", "b", "a")]
+    [DataRow("""[{"name":"default","template":"b"},{"name":"rag","template":"c"}]""", "b", null)]
+    [DataRow("""[{"name":"default","template":"b"},{"name":"tool_use","template":"c"},{"name":"tool_use","template":"d"}]""", "b", "d")]
+    [DataRow("""[{"name":"tool_use","template":"a"}]""", null, "a")]
+    public void FindsTheChatTemplates(string? json, string? expected, string? forTools)
     {
         TokenizerFiles files = EditedTokenizer.With(TokenizerFiles.TokenizerConfig, "chat_template", json ?? "null");
-        Assert.AreEqual(expected, TextTokenizer.Load(files).ChatTemplateText);
+        TextTokenizer tokenizer = TextTokenizer.Load(files);
+        Assert.AreEqual((expected, forTools), (tokenizer.ChatTemplateText, tokenizer.ToolTemplateText));
     }
 
     [TestMethod]
@@ -72,6 +75,9 @@ public sealed class TokenizersSettingsTests
         TokenizerFiles files = EditedTokenizer.With(TokenizerFiles.TokenizerConfig, "chat_template", "\"a\"");
         files = EditedTokenizer.Replace(files, TokenizerFiles.ChatTemplate, Encoding.UTF8.GetBytes("é\n"));
         Assert.AreEqual("é\n", TextTokenizer.Load(files).ChatTemplateText);
+        files = EditedTokenizer.With(
+            TokenizerFiles.TokenizerConfig, "chat_template", """[{"name":"default","template":"a"},{"name":"tool_use","template":"b"}]""");
+        Assert.IsNull(TextTokenizer.Load(EditedTokenizer.Replace(files, TokenizerFiles.ChatTemplate, "c"u8.ToArray())).ToolTemplateText);
     }
 
     [TestMethod]

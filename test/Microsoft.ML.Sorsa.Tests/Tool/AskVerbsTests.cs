@@ -241,6 +241,25 @@ public sealed class AskVerbsTests
         Assert.HasCount(TinyTask.Rows.Length + 1, File.ReadAllLines(csv));
     }
 
+    /// <summary>Rows, which come first, have a line when they are answered: there is none where a text or a question is refused.</summary>
+    [TestMethod]
+    public void NothingIsAnsweredWhereSomethingDoesNotFit()
+    {
+        string text = s_folder.File("words.txt"), blank = s_folder.File("blank.txt"), questions = s_folder.File("long.jsonl");
+        File.WriteAllText(text, "Two and two make four.");
+        File.WriteAllText(blank, "\uFEFF");
+        File.WriteAllText(questions, $$"""{"question": "{{new string('x', 9999)}}", "choices": ["a", "b"], "answer": 0}""");
+        string[] rows = ["eval", s_run, s_rows, "--grader", "last-number"];
+
+        CommandResult withText = SorsaCommand.Run([.. rows, "--text", blank]);
+        CommandResult withQuestions = SorsaCommand.Run([.. rows, "--text", text, "--choices", questions]);
+
+        Assert.AreEqual((ExitCode.Input, ""), (withText.ExitCode, withText.Output));
+        Assert.Contains("a perplexity needs at least 2", withText.Error);
+        Assert.AreEqual((ExitCode.Usage, ""), (withQuestions.ExitCode, withQuestions.Output));
+        Assert.Contains("question 1", withQuestions.Error);
+    }
+
     [TestMethod]
     public void ChoicesAreEvaluated()
     {

@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Tests.Files;
 using Microsoft.ML.Sorsa.Tool;
+using Microsoft.ML.Sorsa.Tool.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
 
@@ -52,6 +53,9 @@ public sealed class BadCommandTests
         ["generate {model} hi --data {rows}", ExitCode.Usage, "do not go together"],
         ["eval {model}", ExitCode.Usage, "Nothing is named to measure on"],
         ["eval {model} --text {file} --grader last-number", ExitCode.Usage, "--grader is about rows"],
+        ["eval {model} --text {file} --max-new-tokens 9", ExitCode.Usage, "--max-new-tokens has no effect on --text and --choices. Leave"],
+        ["eval {model} --choices {file} --prompt-template alpaca", ExitCode.Usage, "--prompt-template has no effect on --text and"],
+        ["eval {model} {rows} --temperature 0.7", ExitCode.Usage, "--temperature has no effect on the perplexity of responses, and no"],
         ["eval {model} {rows} --window-length 9", ExitCode.Usage, "--window-length is about --text"],
         ["eval {model} {rows} --stride 9", ExitCode.Usage, "--stride is about --text"],
         ["eval {model} {rows} --grader best", ExitCode.Usage, "--grader is 'best'; it must be one of ExactMatch"],
@@ -68,6 +72,12 @@ public sealed class BadCommandTests
         ["inspect {model} --rank 8", ExitCode.Usage, "--rank is about rows"],
         ["inspect {folder}/bad.zip --max-steps 5", ExitCode.Usage, "--max-steps is about rows"],
         ["inspect {folder}/unfinished --model-folder {model}", ExitCode.Usage, "--model-folder is about rows"],
+        ["inspect {rows} --max-prompt-length 0", ExitCode.Usage, "--max-prompt-length is about rows in a model's tokens, and no model"],
+        ["inspect {table} --prompt-template chat", ExitCode.Usage, "Name one with --model-folder, or leave it out"],
+        ["inspect {rows} --prompt-column-name Prompt --rank 8", ExitCode.Usage, "--rank is about rows in a model's tokens"],
+        ["inspect {rows} --model-folder {model} --max-prompt-length 0", ExitCode.Usage, "--max-prompt-length is 0; it must be"],
+        ["inspect {table} --response-column-name Antwort", ExitCode.Usage, "has no column 'Antwort'; it has Prompt, Response"],
+        ["inspect {table} --model-folder {model} --prompt-column-name Frage", ExitCode.Usage, "has no column 'Frage'"],
         ["sweep {rows} --model-folder {model} --rank 8", ExitCode.Usage, "--rank is what the sweep varies"],
         ["sweep {rows} --model-folder {model} --vary hue=1,2", ExitCode.Usage, "hue"],
         ["sweep {rows} --model-folder {model} --metric best", ExitCode.Usage, "--metric is 'best'"],
@@ -81,10 +91,8 @@ public sealed class BadCommandTests
         ["eval {folder} --text {file} --stride 9 --window-length 8", ExitCode.Usage, "--stride is 9; it must be at most 8"],
         ["eval {model} {table} --grader best", ExitCode.Usage, "--grader is 'best'; it must be one of ExactMatch"],
         ["eval {model} {table} --text {file} --window-length 9999", ExitCode.Usage, "--window-length is 9999; it must be from 2 to"],
-        ["eval {model} {table} --text {file} --stride 9999", ExitCode.Usage, "--stride is 9999; it must be from 1 to"],
         ["eval {model} {table} --text {folder}/nowhere.txt", ExitCode.Input, "nowhere.txt"],
         ["eval {model} {table} --text {folder}/none.jsonl", ExitCode.Input, "none.jsonl"],
-        ["eval {model} {table} --choices {folder}/long.jsonl", ExitCode.Usage, "question 1"],
         ["export {folder} --format gguf --pre-tokenizer llama-9 --out {folder}/x", ExitCode.Usage, "llama-9'; it must be one of a.x-4.0"],
         ["generate {folder} hi --gpu-device-id 99", ExitCode.Input, "--gpu-device-id is 99"],
         ["train {rows} --model-folder {model} --gpu-device-id -1", ExitCode.Input, "--gpu-device-id is -1"],
@@ -92,6 +100,23 @@ public sealed class BadCommandTests
         ["train {rows} --model-folder {model} --out=", ExitCode.Usage, "--out has no value"],
         ["estimate {rows} --model-folder {model} --measured-steps -1", ExitCode.Usage, "--measured-steps is -1"],
         ["completion fish", ExitCode.Usage, "fish"],
+
+        // In the words of the command line.
+        ["generate {model} hi --output-column-name Prompt", ExitCode.Usage, "--output-column-name is Prompt, and --prompt-column-name is"],
+        ["generate {model} hi --prompt-template chat", ExitCode.Usage, "Pass --prompt-template alpaca or a text with {prompt} in it."],
+        ["generate {rows} hi", ExitCode.Input, "Name a file that sorsa export --format zip wrote."],
+        ["generate {model} hi --adapter {model}", ExitCode.Input, "It holds a whole model, not an adapter: name it as the model."],
+        ["train {rows} --model-folder {folder}/adapter", ExitCode.Input, "name its base; sorsa merge makes one model of the two."],
+        ["train {rows} --model-folder {folder}/bad.zip", ExitCode.Input, "sorsa export --format hf makes one of a model zip"],
+        ["train {rows} --model-folder {model} --slice-start 3", ExitCode.Usage, "Set --triplets to Slice, or leave --slice-start out."],
+        ["train {rows} --model-folder {model} --method full --rank 3", ExitCode.Usage, "it does not belong to --method Full."],
+        ["train {rows} --model-folder {model} --early-stopping-patience 3", ExitCode.Usage, "Name rows with --validation-data or"],
+        ["sweep {rows} --model-folder {model} --vary gamma=0..1:log", ExitCode.Usage, "or add 0 as a choice."],
+        ["sweep {rows} --model-folder {model} --checkpoint-folder x", ExitCode.Usage, "Leave it out; the same command goes on"],
+        ["sweep {rows} --model-folder {model} --vary checkpoint-folder=1,2", ExitCode.Usage, "--vary names 'checkpoint-folder'"],
+        ["eval {model} {table} --text {file} --stride 9999", ExitCode.Usage, "the --window-length. A larger one"],
+        ["eval {model} {table} --choices {folder}/long.jsonl", ExitCode.Usage, "--choices: question 1"],
+        ["train {folder}/table.jsonl --model-folder {model}", ExitCode.Input, "Call the file .csv or .tsv"],
 
         // What is named.
         ["train {folder}/nowhere.jsonl --model-folder {model}", ExitCode.Input, "nowhere.jsonl"],
@@ -106,7 +131,7 @@ public sealed class BadCommandTests
         ["train --config {folder}/nowhere.json", ExitCode.Input, "nowhere.json"],
         ["train --config {file}", ExitCode.Input, "is no JSON"],
         ["train --config {folder}/list.json", ExitCode.Input, "is no JSON object"],
-        ["train --config {folder}/unknown.json", ExitCode.Usage, "Did you mean Rank?"],
+        ["train --config {folder}/unknown.json", ExitCode.Usage, "Did you mean 'Rank'?"],
         ["train --config {folder}/wrong.json", ExitCode.Usage, "--rank is 'two'"],
         ["train --config {folder}/twice.json", ExitCode.Usage, "is there twice"],
         ["train --config {folder}/asked.json", ExitCode.Usage, "asked.json': --ask is null; it must be a text or a list of texts"],
@@ -189,6 +214,7 @@ public sealed class BadCommandTests
         Assert.StartsWith("sorsa: ", lines[0]);
         Assert.Contains(expected, lines[0]);
         Assert.IsFalse(lines[0].Contains("(Parameter", StringComparison.Ordinal), lines[0]);
+        Assert.AreEqual("", WordingTests.WordsOfPrograms(lines[0]), lines[0]);
         Assert.AreEqual(lines[0], $"sorsa: {json.Json.GetProperty("error").GetString()}");
         Assert.AreEqual(exitCode, json.Json.GetProperty("exitCode").GetInt32());
         CollectionAssert.AreEqual(before, Listing(folder));
@@ -279,12 +305,12 @@ public sealed class BadCommandTests
 
         foreach ((Exception thrown, int exitCode) in errors)
         {
-            Assert.AreEqual(exitCode, Failure.Of(thrown).ExitCode, thrown.GetType().Name);
+            Assert.AreEqual(exitCode, Failure.Of(thrown, Wording.OfTrainer).ExitCode, thrown.GetType().Name);
         }
 
-        Assert.AreEqual("Set --memory-check to false.", Failure.Of(errors[0].Thrown).Message);
-        Assert.AreEqual("two lines", Failure.Of(new IOException("two\n  lines")).Message);
-        Assert.AreEqual("--rank is 0.", Failure.Of(new ArgumentOutOfRangeException("Rank", 0, "Rank is 0.")).Message);
+        Assert.AreEqual("Set --memory-check to false.", Failure.Of(errors[0].Thrown, Wording.OfTrainer).Message);
+        Assert.AreEqual("two lines", Failure.Of(new IOException("two\n  lines"), Wording.OfTrainer).Message);
+        Assert.AreEqual("--rank is 0.", Failure.Of(new ArgumentOutOfRangeException("Rank", 0, "Rank is 0."), Wording.OfTrainer).Message);
     }
 
     [TestMethod]
@@ -331,7 +357,7 @@ public sealed class BadCommandTests
         (string Name, string Text)[] files =
         [
             ("rows.csv", "Prompt,Response\na,b\n"), ("file.txt", "some words"), ("template.txt", "{prompt}"),
-            ("none.jsonl", ""), ("none.csv", "Prompt,Response\n"),
+            ("none.jsonl", ""), ("table.jsonl", "Prompt,Response\na,b\n"), ("none.csv", "Prompt,Response\n"),
             ("long.jsonl", $$"""{"question": "{{new string('x', 9999)}}", "choices": ["a", "b"], "answer": 0}"""),
             ("rows.parquet", "PAR1"), ("bad.jsonl", "{\"Prompt\": 1\n"),
             ("bad.csv", "Prompt,Response\na,b\nc,d,e\n"), ("open.csv", "Prompt,Response\n\"a,b\n"), ("list.json", "[1]"),

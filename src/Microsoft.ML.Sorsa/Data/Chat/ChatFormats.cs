@@ -9,6 +9,9 @@ internal static class ChatMLFormat
     /// <summary>Generic ChatML.</summary>
     public static TemplatedText Plain(ChatConversation chat) => Render(chat, []);
 
+    /// <summary>The same behind BOS.</summary>
+    public static TemplatedText BehindBos(ChatConversation chat) => new TemplatedText().Append(chat.BosToken).Append(Plain(chat));
+
     /// <summary>SmolLM2 speaks under its own system message where the conversation brings none.</summary>
     public static TemplatedText SmolLM2(ChatConversation chat) => Render(chat, chat.SystemMessage is not null
         ? []

@@ -10,12 +10,29 @@ namespace Microsoft.ML.Sorsa.Data.Chat;
 /// </summary>
 internal sealed class ChatTemplate
 {
+    /// <summary>Line breaks written as Jinja's, or as they are.</summary>
+    private static readonly string[] s_chatMLBehindBos =
+    [
+        "a805e50fed68938a076b07e2e602639611b50b1ced0e50f11eb92f1ba25be4dc",
+        "68268d4bc1d650084b6b70d429c28c731b651126ee7bec82cd124cc782af9d0d",
+    ];
+
     /// <summary>All that are recognised.</summary>
     public static IReadOnlyList<ChatTemplate> Known { get; } =
     [
         new("chatml", ChatMLFormat.Plain, "fcf7a096fe99a48fd9ad2b250bf9237e96e8f48bffec1c7ea4d3f225176cd40e")
         {
             EndOfTurn = ChatMLFormat.EndOfTurn,
+        },
+        new("chatml-bos", ChatMLFormat.BehindBos, s_chatMLBehindBos)
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+        },
+        new("hermes-3", HermesFormat.Render, s_chatMLBehindBos)
+        {
+            EndOfTurn = ChatMLFormat.EndOfTurn,
+            Tools = QwenTools.Format,
+            ToolUse = "ce62e308475b364e1fc76699dccbddeb9ac08344f90d59719dba86a9922834d9",
         },
         new("llama-2-chat", LlamaFormat.Llama2, "e8d5b5a546d3f19df16a5320c614fab05bdc4edd50e850f1afd947b503ea41cf"),
         new("llama-3-instruct", LlamaFormat.Llama3, "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122")
@@ -76,6 +93,9 @@ internal sealed class ChatTemplate
     private readonly string[] hashes;
     private readonly Func<ChatConversation, TemplatedText> render;
 
+    /// <summary>The hash of the text beside it that is for conversations with tools; null: it is for all.</summary>
+    private string? ToolUse { get; init; }
+
     /// <param name="name">What messages call the template.</param>
     /// <param name="render">The template's work.</param>
     /// <param name="hashes">
@@ -104,11 +124,15 @@ internal sealed class ChatTemplate
         [.. Known.Where(template => template.Tools is not null).Select(template => template.Name)];
 
     /// <summary>The template with this text. One newline at its end makes no difference, as to Jinja it makes none.</summary>
+    /// <param name="jinja">The text.</param>
+    /// <param name="toolUse">
+    /// The text beside it for conversations with tools; null: there is none. One that is not known leaves a template without tools.
+    /// </param>
     /// <exception cref="NotSupportedException">The text is none of the known templates'.</exception>
-    public static ChatTemplate FromText(string jinja)
+    public static ChatTemplate FromText(string jinja, string? toolUse = null)
     {
         ArgumentNullException.ThrowIfNull(jinja);
-        return Find(jinja) ?? throw new NotSupportedException(
+        return Find(jinja, toolUse) ?? throw new NotSupportedException(
             $"This chat template (SHA-256 {Hash(jinja)}) is not one that can be rendered. Known are: " +
             $"{string.Join(", ", Known.Select(template => template.Name))}. With another, pass the prompt template of your own " +
             $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\"), " +
@@ -116,10 +140,16 @@ internal sealed class ChatTemplate
     }
 
     /// <summary>The same, or null.</summary>
-    public static ChatTemplate? Find(string? jinja) =>
-        jinja is null ? null : Known.FirstOrDefault(template => template.hashes.Contains(Hash(jinja)));
+    public static ChatTemplate? Find(string? jinja, string? toolUse = null)
+    {
+        string? hash = jinja is null ? null : Hash(jinja), hashOfTools = toolUse is null ? null : Hash(toolUse);
+        ChatTemplate[] found = [.. Known.Where(template => template.hashes.Contains(hash))];
+        return Array.Find(found, template => template.ToolUse == hashOfTools)
+            ?? Array.Find(found, template => template.ToolUse is null);
+    }
 
-    private static string Hash(string jinja) =>
+    /// <summary>By which a text is known.</summary>
+    public static string Hash(string jinja) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(jinja.EndsWith('\n') ? jinja[..^1] : jinja)));
 
     /// <summary>The conversation as the one text that the model reads; the messages' contents are not the template's words.</summary>

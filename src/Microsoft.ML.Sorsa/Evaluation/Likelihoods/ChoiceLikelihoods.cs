@@ -5,17 +5,23 @@ using Microsoft.ML.Sorsa.Tokenization;
 namespace Microsoft.ML.Sorsa.Evaluation.Likelihoods;
 
 /// <summary>How likely each choice is behind its question, as lm-evaluation-harness has it.</summary>
-internal static class ChoiceLikelihoods
+internal sealed class ChoiceLikelihoods
 {
+    private readonly TokenScorer _scorer;
+    private readonly MultipleChoiceQuestion[] _questions;
+    private readonly SupervisedExample[] _pairs;
+
+    private ChoiceLikelihoods(TokenScorer scorer, MultipleChoiceQuestion[] questions, SupervisedExample[] pairs) =>
+        (_scorer, _questions, _pairs) = (scorer, questions, pairs);
+
     /// <summary>lm-evaluation-harness's for ARC.</summary>
     public static PromptTemplate DefaultTemplate { get; } = PromptTemplate.Format("Question: {prompt}\nAnswer:");
 
+    /// <summary>Every question with each of its choices, in tokens.</summary>
     /// <param name="scorer">The model.</param>
-    /// <param name="questions">Refused before any work where one does not fit the model.</param>
+    /// <param name="questions">Refused before any work of the model where one does not fit it.</param>
     /// <param name="template">What stands around a question; null: <see cref="DefaultTemplate"/>.</param>
-    /// <param name="cancellationToken">Checked before every batch.</param>
-    public static MultipleChoiceEvaluation Of(
-        TokenScorer scorer, MultipleChoiceQuestion[] questions, PromptTemplate? template, CancellationToken cancellationToken)
+    public static ChoiceLikelihoods Encode(TokenScorer scorer, MultipleChoiceQuestion[] questions, PromptTemplate? template)
     {
         int missing = Array.IndexOf(questions, null);
         if (questions.Length == 0 || missing >= 0)
@@ -26,16 +32,21 @@ internal static class ChoiceLikelihoods
         }
 
         var prompts = new PromptEncoder(scorer.Prompts.Tokenizer, template ?? DefaultTemplate);
-        SupervisedExample[] pairs =
+        return new ChoiceLikelihoods(scorer, questions,
         [
             .. questions.SelectMany((question, index) =>
                 question.Choices.Select(choice => Encode(prompts, question.Question, choice, index + 1, scorer.MaxPositions))),
-        ];
-        double[] losses = scorer.Losses(pairs, cancellationToken);
+        ]);
+    }
+
+    /// <param name="cancellationToken">Checked before every batch.</param>
+    public MultipleChoiceEvaluation Evaluate(CancellationToken cancellationToken)
+    {
+        double[] losses = _scorer.Losses(_pairs, cancellationToken);
         int at = 0;
         return new MultipleChoiceEvaluation(
         [
-            .. questions.Select(question =>
+            .. _questions.Select(question =>
             {
                 int start = at;
                 at += question.Choices.Count;

@@ -9,7 +9,7 @@ namespace Microsoft.ML.Sorsa.Evaluation.Likelihoods;
 /// The perplexity of a text by windows that slide over it, as transformers' documentation has it ("Perplexity of fixed-length models"):
 /// each window begins a stride behind the one before, and counts the tokens that the one before did not reach.
 /// </summary>
-internal static class TextWindows
+internal sealed class TextWindows
 {
     /// <summary>What a window is where nobody says: more context helps little, and takes time.</summary>
     public const int DefaultLength = 1024;
@@ -22,22 +22,33 @@ internal static class TextWindows
 
     private const int WindowsAtOnce = 64;
 
+    private readonly TokenScorer _scorer;
+    private readonly int[] _ids;
+    private readonly int _length, _stride;
+
+    private TextWindows(TokenScorer scorer, int[] ids, int length, int stride) =>
+        (_scorer, _ids, _length, _stride) = (scorer, ids, length, stride);
+
+    /// <summary>A text's tokens, and how windows go over them; refused before any work of the model.</summary>
     /// <param name="scorer">The model.</param>
     /// <param name="path">The text.</param>
     /// <param name="windowLength">Tokens; null: <see cref="DefaultLength"/>, or the model's positions where it has fewer.</param>
     /// <param name="stride">Tokens; null: half a window.</param>
-    /// <param name="cancellationToken">Checked before every batch.</param>
-    public static TextPerplexity Perplexity(
-        TokenScorer scorer, string path, int? windowLength, int? stride, CancellationToken cancellationToken)
+    public static TextWindows Read(TokenScorer scorer, string path, int? windowLength, int? stride)
     {
         int length = windowLength ?? Math.Min(DefaultLength, scorer.MaxPositions), step = stride ?? Math.Max(1, length / 2);
         Verify(length, step, scorer.MaxPositions);
-        int[] ids = Encode(scorer, path);
+        return new TextWindows(scorer, Encode(scorer, path), length, step);
+    }
+
+    /// <param name="cancellationToken">Checked before every batch.</param>
+    public TextPerplexity Perplexity(CancellationToken cancellationToken)
+    {
         double sum = 0;
         long tokens = 0;
-        foreach (SupervisedExample[] windows in Of(ids, length, step).Chunk(WindowsAtOnce))
+        foreach (SupervisedExample[] windows in Of(_ids, _length, _stride).Chunk(WindowsAtOnce))
         {
-            sum += scorer.Losses(windows, cancellationToken).Sum();
+            sum += _scorer.Losses(windows, cancellationToken).Sum();
             tokens += windows.Sum(window => (long)window.LabelCount);
         }
 

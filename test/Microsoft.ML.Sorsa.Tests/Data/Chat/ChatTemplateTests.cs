@@ -101,6 +101,7 @@ public sealed class ChatTemplateTests
 
     /// <summary>Texts that do the same: what Jinja makes of them was compared when the golden files were made.</summary>
     [TestMethod]
+    [DataRow("chatml-bos-line-breaks", "chatml-bos")]
     [DataRow("qwen3-2025-04", "qwen3")]
     [DataRow("qwen3-instruct-2507", "qwen3")]
     [DataRow("mistral-nemo-instruct-2024-07", "mistral-nemo-instruct")]
