@@ -10,6 +10,9 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// </summary>
 internal static unsafe class FewRowsAttention
 {
+    /// <summary>What a thread takes at a time of keys and values: some microseconds.</summary>
+    private const long PartValues = 128 << 10;
+
     /// <summary>Whether these are such rows.</summary>
     public static bool Fits(Tensor query, Tensor key) =>
         query.dtype == key.dtype && FewRows.AreOfFewTexts(query) && query.is_contiguous();
@@ -33,21 +36,30 @@ internal static unsafe class FewRowsAttention
         long maskStride = mask is null || mask.size(0) == 1 ? 0 : keys[2];
         nint q = FewRows.Address(query), to = FewRows.Address(attended), m = seen is null ? 0 : FewRows.Address(seen);
         Heads k = Heads.Of(key), v = Heads.Of(value);
-        ParallelParts.Run((int)(rows * heads), part =>
+        long all = rows * heads, part = Math.Max(PartValues / (2 * keys[2] * width), 1);
+        ParallelParts.Run((int)((all + part - 1) / part), number =>
         {
-            (long row, long head) = Math.DivRem(part, heads);
-            long group = head / (heads / keys[1]), at = (long)part * width * TValues.Size;
+            for (long head = number * part; head < Math.Min((number + 1) * part, all); head++)
+            {
+                Attend(head);
+            }
+        });
+        GC.KeepAlive(query);
+        GC.KeepAlive(key);
+        GC.KeepAlive(value);
+        return attended;
+
+        void Attend(long number)
+        {
+            (long row, long head) = Math.DivRem(number, heads);
+            long group = head / (heads / keys[1]), at = number * width * TValues.Size;
             new Head<TValues>(width, (int)keys[2], k.Next * TValues.Size, v.Next * TValues.Size).Attend(
                 (byte*)q + at,
                 (byte*)k.Address + (k.At(row, group) * TValues.Size),
                 (byte*)v.Address + (v.At(row, group) * TValues.Size),
                 m == 0 ? null : (bool*)m + (row * maskStride),
                 (byte*)to + at);
-        });
-        GC.KeepAlive(query);
-        GC.KeepAlive(key);
-        GC.KeepAlive(value);
-        return attended;
+        }
     }
 
     /// <summary>Where heads [B, heads, S, d] lie, in values.</summary>
