@@ -66,11 +66,11 @@ internal static class FewRowsProduct
                 }
             }
 
-            var places = new ProductPlaces(
-                (nint)values, FewRows.Address(weight), b is null ? 0 : FewRows.Address(b), FewRows.Address(y), rows, inputs, outputs);
+            var products = new RowProducts<TValues>(
+                (byte*)FewRows.Address(weight), b is null ? null : (float*)FewRows.Address(b), values, (byte*)FewRows.Address(y),
+                rows, inputs, outputs);
             ParallelParts.Run(
-                (int)((outputs + part - 1) / part),
-                at => RowProducts<TValues>.Compute(places, at * part, Math.Min((at + 1) * part, outputs)));
+                (int)((outputs + part - 1) / part), at => products.Compute(at * part, Math.Min((at + 1) * part, outputs)));
         }
 
         ArrayPool<float>.Shared.Return(unpacked);

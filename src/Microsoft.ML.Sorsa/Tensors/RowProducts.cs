@@ -4,59 +4,46 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.Sorsa.Tensors;
 
-/// <summary>Where a product's tensors lie, each without gaps.</summary>
-/// <param name="X">x [rows, in], float32, as <see cref="RowProducts{TValues}.Shuffle"/> leaves it.</param>
-/// <param name="Weight">W [out, in].</param>
-/// <param name="Bias">b [out], float32; 0: none.</param>
-/// <param name="Y">y [rows, out], of W's type.</param>
-/// <param name="Rows">Of x and y.</param>
-/// <param name="Inputs">in.</param>
-/// <param name="Outputs">out.</param>
-internal sealed record ProductPlaces(nint X, nint Weight, nint Bias, nint Y, long Rows, long Inputs, long Outputs);
-
 /// <summary>
 /// The arithmetic of y = x Wᵀ + b. W is read as it lies in memory, as fast as memory gives it, and every row of x meets it while it is in
 /// the processor's first cache. Each value of y is a sum in the same order, whatever other rows there are.
 /// </summary>
-internal readonly unsafe struct RowProducts<TValues>
+/// <param name="weight">W [out, in]; like the others without gaps.</param>
+/// <param name="bias">b [out], or null.</param>
+/// <param name="x">[rows, in], as <see cref="Shuffle"/> leaves it.</param>
+/// <param name="y">[rows, out], of W's type.</param>
+/// <param name="rows">Of x and y.</param>
+/// <param name="inputs">in.</param>
+/// <param name="outputs">out.</param>
+internal readonly unsafe struct RowProducts<TValues>(
+    byte* weight, float* bias, float* x, byte* y, long rows, long inputs, long outputs)
     where TValues : IStoredValues
 {
-    private readonly byte* _weight;
-    private readonly float* _bias;
-    private readonly byte* _y;
-    private readonly float* _x;
-    private readonly long _rows;
-    private readonly long _inputs;
-    private readonly long _outputs;
-
-    private RowProducts(ProductPlaces places)
-    {
-        _weight = (byte*)places.Weight;
-        _bias = (float*)places.Bias;
-        _y = (byte*)places.Y;
-        _x = (float*)places.X;
-        (_rows, _inputs, _outputs) = (places.Rows, places.Inputs, places.Outputs);
-    }
+    private readonly byte* _weight = weight;
+    private readonly float* _bias = bias;
+    private readonly float* _x = x;
+    private readonly byte* _y = y;
+    private readonly long _rows = rows;
+    private readonly long _inputs = inputs;
+    private readonly long _outputs = outputs;
 
     /// <summary>Values that are loaded of W at a time.</summary>
     private static int Step => 2 * Vector<float>.Count;
 
     /// <summary>All rows of y, from one output to another.</summary>
-    public static void Compute(ProductPlaces places, long first, long end)
+    public void Compute(long first, long end)
     {
-        var products = new RowProducts<TValues>(places);
-        long output = first;
-        for (; output < end; output++)
+        for (long output = first; output < end; output++)
         {
             long row = 0;
-            for (; row + 4 <= products._rows; row += 4)
+            for (; row + 4 <= _rows; row += 4)
             {
-                products.FourRows(output, row);
+                FourRows(output, row);
             }
 
-            for (; row < products._rows; row++)
+            for (; row < _rows; row++)
             {
-                products.OneRow(output, row);
+                OneRow(output, row);
             }
         }
     }
