@@ -140,7 +140,7 @@ internal sealed class TrainingMemory
             earlier + activations + forward + _layer.Working,
             earlier + activations + Loss(batch),
             earlier + activations + last + _layer.Backward(batch) + _layer.Working,
-            Gradients + first + _layer.Backward(batch) + _layer.Working + HeadGradient,
+            Gradients + first + _layer.Backward(batch) + _layer.Working + EmbeddingGradient,
             Gradients + _adapters.Select(entry => entry.Adapter.AfterStep).DefaultIfEmpty().Max(),
         }.Max();
     }
@@ -174,6 +174,9 @@ internal sealed class TrainingMemory
 
     /// <summary>Where everything trains, the head's gradient is there from the loss to the embedding's.</summary>
     private long HeadGradient => _trainsEveryWeight ? (long)_model.Spec.VocabularySize * _model.Spec.HiddenSize * Single : 0;
+
+    /// <summary>The embedding's own, before it is added: on a CPU that of a tied one is a few rows.</summary>
+    private long EmbeddingGradient => _model.OnCpu && _model.Spec.TieWordEmbeddings ? 0 : HeadGradient;
 
     private long FrozenBytes((AdaptedShape Shape, AdapterMemory Adapter) entry) => entry.Adapter.Frozen switch
     {

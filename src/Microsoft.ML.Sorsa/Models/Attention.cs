@@ -82,7 +82,7 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor Grouped(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        if (FewRowsAttention.Fits(query, key))
+        if (FewRowsAttention.Fits(query, key, value, mask))
         {
             return FewRowsAttention.Compute(query, key, value, mask);
         }

@@ -43,7 +43,7 @@ internal sealed class RotaryEmbedding(RopeConfig config) : IDisposable
     }
 
     /// <summary>Turns x [B, T, heads, d].</summary>
-    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => FewRowsRotation.Fits(x, angles.Cos)
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => FewRowsRotation.Fits(x, angles)
         ? FewRowsRotation.Compute(x, angles.Cos, angles.Sin)
         : (x * angles.Cos).AddProduct(x.roll(x.shape[^1] / 2, -1), angles.Sin);
 

@@ -37,11 +37,12 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     /// <summary>
     /// The gradient sums the tokens of an id. On a GPU that of index_select adds them in whatever order they come, that of an index sorts
     /// them first; on a CPU it is the other way round. An embedding that is the head, too, has the head's gradient already, as large as
-    /// the vocabulary: on a CPU the few rows of the tokens are added to it, and no other tensor of its size is filled.
+    /// the vocabulary: on a CPU the few rows of the tokens are added to it, and no other tensor of its size is filled. Alone they would
+    /// be a sparse gradient, which no optimizer here takes: the head's backward comes first.
     /// </summary>
     private Tensor Rows(Tensor ids) => Weight.device_type switch
     {
-        DeviceType.CPU when _isHead && Weight.requires_grad => s_script.Call("rows", Weight, ids),
+        DeviceType.CPU when _isHead && Weight.requires_grad && is_grad_enabled() => s_script.Call("rows", Weight, ids),
         DeviceType.CPU => Weight.index_select(0, ids),
         _ => Weight.index(ids),
     };

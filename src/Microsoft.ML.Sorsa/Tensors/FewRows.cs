@@ -12,7 +12,7 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// </summary>
 internal static unsafe partial class FewRows
 {
-    /// <summary>From here on a step is bound by arithmetic, and libtorch is faster.</summary>
+    /// <summary>With more of them a step is bound by arithmetic, and libtorch is faster.</summary>
     public const int Most = 16;
 
     /// <summary>Whether these are such rows: there is no gradient of them, and a row is not many tokens of one text.</summary>

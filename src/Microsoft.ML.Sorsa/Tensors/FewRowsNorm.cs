@@ -9,7 +9,8 @@ namespace Microsoft.ML.Sorsa.Tensors;
 internal static unsafe class FewRowsNorm
 {
     /// <summary>Whether these are such rows.</summary>
-    public static bool Fits(Tensor x, Tensor weight) => x.dtype == weight.dtype && FewRows.Are(x) && x.is_contiguous();
+    public static bool Fits(Tensor x, Tensor weight) =>
+        FewRows.Are(x) && x.is_contiguous() && weight.dtype == x.dtype && weight.is_contiguous();
 
     /// <summary>
     /// y [..., hidden]; what is normalised is rounded to x's type before w scales it. It belongs to the dispose scope that is open.

@@ -11,7 +11,7 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// </summary>
 internal static class FewRowsProduct
 {
-    /// <summary>From here on products are bound by arithmetic where W is bfloat16, and MKL's are faster.</summary>
+    /// <summary>With more of them products are bound by arithmetic where W is bfloat16, and MKL's are faster.</summary>
     private const int MostRowsOfBFloat16 = 8;
 
     /// <summary>What a thread takes of W at a time, in values: some microseconds.</summary>
@@ -52,7 +52,7 @@ internal static class FewRowsProduct
         long[] shape = FewRows.Shape(x);
         shape[^1] = outputs;
         Tensor y = empty(shape, weight.dtype);
-        using Tensor? b = bias?.to(ScalarType.Float32);
+        using Tensor? wide = bias?.to(ScalarType.Float32), b = wide?.contiguous();
         long part = Math.Max(PartValues / inputs, 1);
         float[] unpacked = ArrayPool<float>.Shared.Rent((int)(rows * inputs));
         fixed (float* values = unpacked)

@@ -10,8 +10,8 @@ namespace Microsoft.ML.Sorsa.Tensors;
 internal static unsafe class FewRowsRotation
 {
     /// <summary>Whether these are such rows.</summary>
-    public static bool Fits(Tensor x, Tensor cos) =>
-        x.dtype == cos.dtype && FewRows.Are(x) && x.is_contiguous() && cos.is_contiguous();
+    public static bool Fits(Tensor x, (Tensor Cos, Tensor Sin) angles) =>
+        FewRows.Are(x) && x.is_contiguous() && angles.Cos.dtype == x.dtype && angles.Cos.is_contiguous() && angles.Sin.is_contiguous();
 
     /// <summary>y [B, 1, heads, d]; x ⊙ cos is rounded to x's type before the rest is added. It is the open scope's.</summary>
     /// <param name="x">[B, 1, heads, d].</param>

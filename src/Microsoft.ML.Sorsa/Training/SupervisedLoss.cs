@@ -25,7 +25,8 @@ internal static class SupervisedLoss
         using var pass = new BackwardPass();
         Tensor hidden = model.Hidden(batch.InputIds, batch.LabelPositions);
 
-        // The graph ends here, and another of the head alone begins for every chunk: what that leaves is the gradient to go on with.
+        // The graph ends here, and another of the head alone begins for every chunk: what that leaves is the gradient to go on with. The
+        // head comes before the embedding, which adds to its gradient where both are one.
         var gradients = new List<Tensor>();
         Tensor loss = zeros([], ScalarType.Float64, model.Device);
         foreach ((long start, long length) in Chunks(batch, chunkSize))
