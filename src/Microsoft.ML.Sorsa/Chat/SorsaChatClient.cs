@@ -128,7 +128,7 @@ internal sealed class SorsaChatClient : IChatClient
 
         IReadOnlyList<string> names = _model.Adapters().Names;
         return names.Contains(id) ? id : throw new ArgumentException(
-            $"ChatOptions.ModelId is \"{id}\"; this client has {NameList.Join([_metadata.DefaultModelId!, .. names])}. Name one of them "
+            $"ChatOptions.ModelId is \"{id}\"; this client has {NameList.Quoted([_metadata.DefaultModelId!, .. names])}. Name one of them "
             + "(the first is the model with the adapter that is in use, the others are its adapters), or leave it out.", nameof(options));
     }
 
