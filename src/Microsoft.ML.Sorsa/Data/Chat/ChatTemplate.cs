@@ -143,10 +143,14 @@ internal sealed class ChatTemplate
     public static ChatTemplate? Find(string? jinja, string? toolUse = null)
     {
         string? hash = jinja is null ? null : Hash(jinja), hashOfTools = toolUse is null ? null : Hash(toolUse);
+        hashOfTools = hashOfTools == hash ? null : hashOfTools;
         ChatTemplate[] found = [.. Known.Where(template => template.hashes.Contains(hash))];
         return Array.Find(found, template => template.ToolUse == hashOfTools)
-            ?? Array.Find(found, template => template.ToolUse is null);
+            ?? Array.Find(found, template => template.ToolUse is null)?.WithoutTools();
     }
+
+    /// <summary>The same template where conversations with tools are another's.</summary>
+    private ChatTemplate WithoutTools() => Tools is null ? this : new(Name, render, hashes) { EndOfTurn = EndOfTurn };
 
     /// <summary>By which a text is known.</summary>
     public static string Hash(string jinja) =>
