@@ -37,6 +37,7 @@ internal static partial class ProgramWords
         ("Call Fit(train, validation)", "Name rows with --validation-data or --validation-fraction"),
         ("with TrainTestSplit", "with --validation-fraction"),
         ("a study (SetStudy) goes on", "the same command goes on"),
+        ("Leave out or shorten the oldest messages (UseChatReducer of Microsoft.Extensions.AI does)", "Shorten the message"),
         ("as a ChoiceOption", "as a choice"),
         ("; AnswerGraders has the ready ones", ""),
         ("AdapterFormat.Sorsa", "--format adapter"),

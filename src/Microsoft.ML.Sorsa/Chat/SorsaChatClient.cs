@@ -183,7 +183,8 @@ internal sealed class SorsaChatClient : IChatClient
         int positions = _model.Model.MaxPositions;
         return ids.Length < positions ? ids : throw new ArgumentException(
             FormattableString.Invariant($"The messages have {ids.Length} tokens in the model's template; it has {positions} positions, ")
-            + FormattableString.Invariant($"so that at most {positions - 1} leave room for an answer. Leave out or shorten the oldest ")
-            + "messages (UseChatReducer of Microsoft.Extensions.AI does), or use a model with more positions.", argument);
+            + FormattableString.Invariant($"so that at most {positions - 1} leave room for an answer. ")
+            + "Leave out or shorten the oldest messages (UseChatReducer of Microsoft.Extensions.AI does), or use a model with more "
+            + "positions.", argument);
     }
 }

@@ -135,8 +135,8 @@ internal sealed class ChatTemplate
         return Find(jinja, toolUse) ?? throw new NotSupportedException(
             $"This chat template (SHA-256 {Hash(jinja)}) is not one that can be rendered. Known are: " +
             $"{string.Join(", ", Known.Select(template => template.Name))}. With another, pass the prompt template of your own " +
-            $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\"), " +
-            "which a chat client takes as SorsaChatOptions.Template; it has no place for tools.");
+            $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\")" +
+            ", which a chat client takes as SorsaChatOptions.Template; it has no place for tools.");
     }
 
     /// <summary>The same, or null.</summary>
