@@ -73,7 +73,7 @@ internal static class TextColumns
             ? $"The column '{name}' is of type {type}, but {option} needs a column of text (String), one text per row."
             : $"There is no column '{name}', which {option} names.";
         string[] all = [.. columns];
-        string list = all.Length == 0 ? "none" : NameList.Quoted(all);
+        string list = all.Length == 0 ? "none" : NameList.Join(all);
         throw new ArgumentOutOfRangeException(
             option,
             name,

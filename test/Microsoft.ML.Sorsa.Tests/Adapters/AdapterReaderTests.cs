@@ -64,7 +64,7 @@ public sealed class AdapterReaderTests
         File.WriteAllText(folder.File("adapter_config.json"), """{"peft_type": "LORA", "r": 4, "lora_alpha": 4}""");
 
         Assert.Contains(
-            "without adapter_model.safetensors. Copy both files; the folder holds adapter_config.json, notes.txt.",
+            "without adapter_model.safetensors. Copy both files; the folder holds 'adapter_config.json', 'notes.txt'.",
             Assert.ThrowsExactly<FileNotFoundException>(() => AdapterReader.Read(folder.Path)).Message);
     }
 
