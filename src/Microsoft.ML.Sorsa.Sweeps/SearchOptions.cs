@@ -72,7 +72,7 @@ public sealed class ChoiceOption : ISearchOption
 
     object? ISearchOption.Parse(string text) => Array.IndexOf(_texts, text) is var found && found >= 0
         ? Values[found]
-        : throw new InvalidDataException($"'{text}' is none of the choices {string.Join(", ", _texts)}.");
+        : throw new InvalidDataException($"'{text}' is none of the choices {string.Join(", ", _texts.Select(choice => $"'{choice}'"))}.");
 
     void ISearchOption.Validate(string name)
     {

@@ -75,8 +75,8 @@ public sealed class StudyDefinition
         [
             .. _values.Keys.Union(stored._values.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal)
                 .Where(name => Decides(name) && Of(this, name) != Of(stored, name)
-                    && !(name == ModelKey && IsModel?.Invoke(Of(stored, name)) == true))
-                .Select(name => $"{name}: the study has {Of(stored, name)}, the experiment {Of(this, name)}"),
+                    && !(name == ModelKey && Of(stored, name) is { } model && IsModel?.Invoke(model) == true))
+                .Select(name => $"{name}: the study has {Shown(Of(stored, name))}, the experiment {Shown(Of(this, name))}"),
         ];
         if (differences.Length > 0)
         {
@@ -86,8 +86,9 @@ public sealed class StudyDefinition
         }
 
         // An option that came after the study was begun was not there to be set: it had its default.
-        static string Of(StudyDefinition definition, string name) =>
-            definition._values.GetValueOrDefault(name) ?? DefaultOf(name) ?? "nothing";
+        static string? Of(StudyDefinition definition, string name) => definition._values.GetValueOrDefault(name) ?? DefaultOf(name);
+
+        static string Shown(string? value) => value is null ? "nothing" : $"'{value}'";
 
         // Versions before 0.2 wrote the names of the columns down, which decide nothing.
         static bool Decides(string name) =>

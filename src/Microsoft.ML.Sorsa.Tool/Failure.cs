@@ -36,7 +36,8 @@ internal sealed partial record Failure(int ExitCode, string Message)
             OperationCanceledException => Tool.ExitCode.Interrupted,
             _ => Tool.ExitCode.Failure,
         };
-        string message = exitCode == Tool.ExitCode.Failure ? $"{e.GetType().Name}: {e.Message}" : Text(e, wording);
+        string message = e is CommandException ? e.Message
+            : exitCode == Tool.ExitCode.Failure ? $"{e.GetType().Name}: {e.Message}" : Text(e, wording);
         return new Failure(exitCode, LineBreak.Replace(message.Trim(), " "));
     }
 

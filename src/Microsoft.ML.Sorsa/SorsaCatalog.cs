@@ -135,7 +135,8 @@ public sealed class SorsaCatalog
         modelFolder = Path.GetFullPath(modelFolder);
         OptionRange.Fit(
             string.IsNullOrEmpty(settings.ModelFolder) || settings.ModelFolder == modelFolder,
-            nameof(settings.ModelFolder), settings.ModelFolder, $"the folder beside the object is '{modelFolder}'", "Leave it empty");
+            nameof(settings.ModelFolder), $"'{settings.ModelFolder}'",
+            $"the folder beside the object is '{modelFolder}'", "Leave it empty");
         settings = settings with { ModelFolder = modelFolder };
         settings.VerifyForFolder();
         DecoderConfig config = DecoderConfig.Load(modelFolder);
@@ -265,7 +266,7 @@ public sealed class SorsaCatalog
         ArgumentException.ThrowIfNullOrWhiteSpace(modelFolder);
         ArgumentException.ThrowIfNullOrWhiteSpace(promptColumnName);
         ArgumentException.ThrowIfNullOrWhiteSpace(outputColumnName);
-        OptionRange.Fit(outputColumnName != promptColumnName, nameof(outputColumnName), outputColumnName,
+        OptionRange.Fit(outputColumnName != promptColumnName, nameof(outputColumnName), $"'{outputColumnName}'",
             $"{nameof(promptColumnName)} is the same: the replies would hide the prompts", "Choose another name, such as Reply");
         if (maxPromptLength is { } length)
         {

@@ -147,8 +147,8 @@ internal static class RowFile
 
     private static int Place(string[] header, string column, string file) =>
         Array.IndexOf(header, column) is >= 0 and var place ? place : throw new CommandException(ExitCode.Usage,
-            $"'{file}' has no column '{column}'; it has {string.Join(", ", header.Take(10))}. Name the columns with --prompt-column-name "
-            + "and --response-column-name.");
+            $"'{file}' has no column '{column}'; it has {string.Join(", ", header.Take(10).Select(name => $"'{name}'"))}. "
+            + "Name the columns with --prompt-column-name and --response-column-name.");
 
     /// <summary>As many texts as are needed, under the names of the columns.</summary>
     private sealed class Row

@@ -28,7 +28,7 @@ internal static class StoredRows
         string[] named = [options.PromptColumnName, options.ResponseColumnName];
         if (!isAsked && !named.All(columns.Contains))
         {
-            json["note"] = $"no columns {options.PromptColumnName} and {options.ResponseColumnName}: "
+            json["note"] = $"no columns '{options.PromptColumnName}' and '{options.ResponseColumnName}': "
                 + "--prompt-column-name and --response-column-name name others";
             return json;
         }

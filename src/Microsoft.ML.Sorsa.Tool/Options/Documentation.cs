@@ -24,8 +24,9 @@ internal static partial class Documentation
                 member => member.Attribute("name")!.Value[2..], member => Text(member.Element("summary")), StringComparer.Ordinal);
         foreach (OptionEntry entry in entries)
         {
-            entry.Option.Description ??= wording.In(summaries.GetValueOrDefault(Member(entry.Property))
-                ?? summaries.GetValueOrDefault($"{Member(typeof(SorsaFineTuningTrainer.Options))}.{entry.Property.Name}") ?? "");
+            string? summary = summaries.GetValueOrDefault(Member(entry.Property))
+                ?? summaries.GetValueOrDefault($"{Member(typeof(SorsaFineTuningTrainer.Options))}.{entry.Property.Name}");
+            entry.Option.Description ??= summary is null ? null : wording.In(summary);
         }
     }
 

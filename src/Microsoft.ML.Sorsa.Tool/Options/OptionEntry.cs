@@ -94,9 +94,10 @@ internal sealed class OptionEntry
         }
         catch (TargetInvocationException e) when (e.InnerException is ArgumentException outside)
         {
-            string message = Failure.Of(outside, Wording.OfTrainer).Message;
-            throw new CommandException(
-                ExitCode.Usage, message.Replace(OptionName.Of(property.Name), Name, StringComparison.Ordinal), outside);
+            string message = Quotation.Around(
+                Failure.Of(outside, Wording.OfTrainer).Message,
+                text => text.Replace(OptionName.Of(property.Name), Name, StringComparison.Ordinal));
+            throw new CommandException(ExitCode.Usage, message, outside);
         }
     }
 

@@ -14,7 +14,7 @@ internal static partial class ProgramWords
         ["SweepMetric"] = "--metric",
     };
 
-    /// <summary>The longer ones first: what is left is single methods.</summary>
+    /// <summary>In this order: one that is part of another stands behind it.</summary>
     private static readonly (string Program, string CommandLine)[] s_phrases =
     [
         ("mlContext.Sorsa().", ""),
@@ -37,6 +37,7 @@ internal static partial class ProgramWords
         ("Call Fit(train, validation)", "Name rows with --validation-data or --validation-fraction"),
         ("with TrainTestSplit", "with --validation-fraction"),
         ("a study (SetStudy) goes on", "the same command goes on"),
+        ("Leave out or shorten the oldest messages (UseChatReducer of Microsoft.Extensions.AI does)", "Shorten the message"),
         ("as a ChoiceOption", "as a choice"),
         ("; AnswerGraders has the ready ones", ""),
         ("AdapterFormat.Sorsa", "--format adapter"),
@@ -49,15 +50,21 @@ internal static partial class ProgramWords
 
     public static string Replace(string message)
     {
+        // What these two put in quotes is the library's.
         message = OwnTemplate.Replace(message, "--prompt-template $1");
+        message = Varied.Replace(message, match => $"--vary names '{OptionName.Of(match.Groups[1].Value.Split('.'))[2..]}'");
+        return Quotation.Around(message, Phrases);
+    }
+
+    private static string Phrases(string text)
+    {
         foreach ((string program, string commandLine) in s_phrases)
         {
-            message = message.Replace(program, commandLine, StringComparison.Ordinal);
+            text = text.Replace(program, commandLine, StringComparison.Ordinal);
         }
 
-        message = Unset.Replace(message, "$1 out");
-        message = Varied.Replace(message, match => $"--vary names '{OptionName.Of(match.Groups[1].Value.Split('.'))[2..]}'");
-        return Member.Replace(message, match => s_values.TryGetValue(match.Groups[1].Value, out string? option)
+        text = Unset.Replace(text, "$1 out");
+        return Member.Replace(text, match => s_values.TryGetValue(match.Groups[1].Value, out string? option)
             ? $"{option} {OptionName.Kebab(match.Groups[2].Value)}"
             : match.Value);
     }

@@ -40,7 +40,7 @@ internal sealed partial class Wording(IReadOnlyCollection<string> options)
     {
         message = ProgramWords.Replace(subject is null ? message : OfFramework(message, subject));
         if (Subject.Match(message) is { Success: true, Value: var begins }
-            && (s_parameters.GetValueOrDefault(begins) ?? Find(begins) ?? OfOther(begins, subject)) is { } option)
+            && (s_parameters.GetValueOrDefault(begins) ?? Find(begins, begins == subject) ?? OfOther(begins, subject)) is { } option)
         {
             return option + Within(message[begins.Length..]);
         }
@@ -48,21 +48,25 @@ internal sealed partial class Wording(IReadOnlyCollection<string> options)
         return Within(message);
     }
 
-    private string Within(string message)
+    private string Within(string message) => Quotation.Around(message, Renamed);
+
+    private string Renamed(string text)
     {
-        message = Assigned.Replace(message, match => s_trainer.Contains(match.Value) ? OptionName.Of(match.Value) : match.Value);
-        message = Word.Replace(message, match => options.Contains(OptionName.Of(match.Value)) ? OptionName.Of(match.Value) : match.Value);
-        return Identifier.Replace(message, match => Find(match.Value) ?? match.Value);
+        text = Assigned.Replace(text, match => s_trainer.Contains(match.Value) ? OptionName.Of(match.Value) : match.Value);
+        text = Word.Replace(text, match => options.Contains(OptionName.Of(match.Value)) ? OptionName.Of(match.Value) : match.Value);
+        return Identifier.Replace(text, match => Find(match.Value) ?? match.Value);
     }
 
     /// <summary>The verb's option of a name of the library; of an object's options, the one that ends so. Null: there is none.</summary>
-    private string? Find(string name)
+    /// <param name="name">The library's.</param>
+    /// <param name="isSubject">Whether it is known to be an option. Otherwise one word may be English, and ends many an option.</param>
+    private string? Find(string name, bool isSubject = false)
     {
         string option = OptionName.Of(name.Split('.'));
+        bool maySomethingEndSo = isSubject || option[2..].Contains('-', StringComparison.Ordinal);
         string[] ends = options.Contains(option) ? [option]
-            : [.. options.Where(longer => longer.EndsWith(option[1..], StringComparison.Ordinal))];
-        return ends.Length == 1 && (ends[0] == option || option.Contains('-', StringComparison.Ordinal)) ? ends[0]
-            : s_trainer.Contains(name) ? option : null;
+            : maySomethingEndSo ? [.. options.Where(longer => longer.EndsWith(option[1..], StringComparison.Ordinal))] : [];
+        return ends.Length == 1 ? ends[0] : s_trainer.Contains(name) ? option : null;
     }
 
     /// <summary>An option that the verb has not: of run.json, or of an object that is checked alone. Null: it is none.</summary>
@@ -72,8 +76,8 @@ internal sealed partial class Wording(IReadOnlyCollection<string> options)
             : null;
 
     /// <summary>What .NET itself says of a parameter that is an option, as the library's own errors say it.</summary>
-    private string OfFramework(string message, string parameter) => Find(char.ToUpperInvariant(parameter[0]) + parameter[1..]) is not
-    { } option ? message
+    private string OfFramework(string message, string parameter) =>
+        Find(char.ToUpperInvariant(parameter[0]) + parameter[1..], isSubject: true) is not { } option ? message
         : message.StartsWith("The value cannot be an empty string", StringComparison.Ordinal) ? $"{option} is empty. Give it a value."
         : Range.Replace(message, match => $"{option} is {match.Groups[1]}; it must be {match.Groups[2]}");
 
@@ -86,7 +90,7 @@ internal sealed partial class Wording(IReadOnlyCollection<string> options)
     private static partial Regex Assigned { get; }
 
     /// <summary>A name of one word within a sentence, where a word of English is small: "and Triplets is Leading".</summary>
-    [GeneratedRegex(@"(?<=[a-z0-9,(] |\()[A-Z][a-z]+(?![\w.'(=-]\w|\(| =)")]
+    [GeneratedRegex(@"(?<=[a-z0-9,(] |\()[A-Z][a-z]+\b(?![.'(=/\\-]\w|\(| =)")]
     private static partial Regex Word { get; }
 
     /// <summary>"maxPromptLength ('0') must be greater than or equal to '1'.".</summary>
@@ -94,6 +98,6 @@ internal sealed partial class Wording(IReadOnlyCollection<string> options)
     private static partial Regex Range { get; }
 
     /// <summary>A name of several words, which can be nothing else: RankBudget.Interval, windowLength.</summary>
-    [GeneratedRegex(@"(?<![\w.'/-])([A-Z]\w+\.[A-Z]\w+|[A-Za-z][a-z0-9]+[A-Z]\w*)(?![\w.'(]\w|\()")]
+    [GeneratedRegex(@"(?<![\w.'/\\-])([A-Z]\w+\.[A-Z]\w+|[A-Za-z][a-z0-9]+[A-Z]\w*)\b(?![.'(/\\]\w|\()")]
     private static partial Regex Identifier { get; }
 }

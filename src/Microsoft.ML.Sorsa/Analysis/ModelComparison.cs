@@ -69,8 +69,8 @@ internal static class ModelComparison
         string[] known = [.. matrices.Select(ModuleOf).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
         string[] unknown = [.. modules.Except(known, StringComparer.Ordinal)];
         OptionRange.Fit(
-            unknown.Length == 0, nameof(options.TargetModules), NameList.Join(unknown), $"'{source}' has no such matrix",
-            $"Name one or more of {NameList.Join(known)}");
+            unknown.Length == 0, nameof(options.TargetModules), NameList.Quoted(unknown), $"'{source}' has no such matrix",
+            $"Name one or more of {NameList.Quoted(known)}");
         return [.. matrices.Where(name => modules.Contains(ModuleOf(name), StringComparer.Ordinal))];
     }
 

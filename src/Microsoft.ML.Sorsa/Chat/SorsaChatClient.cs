@@ -128,7 +128,7 @@ internal sealed class SorsaChatClient : IChatClient
 
         IReadOnlyList<string> names = _model.Adapters().Names;
         return names.Contains(id) ? id : throw new ArgumentException(
-            $"ChatOptions.ModelId is \"{id}\"; this client has {NameList.Join([_metadata.DefaultModelId!, .. names])}. Name one of them "
+            $"ChatOptions.ModelId is \"{id}\"; this client has {NameList.Quoted([_metadata.DefaultModelId!, .. names])}. Name one of them "
             + "(the first is the model with the adapter that is in use, the others are its adapters), or leave it out.", nameof(options));
     }
 
@@ -183,7 +183,8 @@ internal sealed class SorsaChatClient : IChatClient
         int positions = _model.Model.MaxPositions;
         return ids.Length < positions ? ids : throw new ArgumentException(
             FormattableString.Invariant($"The messages have {ids.Length} tokens in the model's template; it has {positions} positions, ")
-            + FormattableString.Invariant($"so that at most {positions - 1} leave room for an answer. Leave out or shorten the oldest ")
-            + "messages (UseChatReducer of Microsoft.Extensions.AI does), or use a model with more positions.", argument);
+            + FormattableString.Invariant($"so that at most {positions - 1} leave room for an answer. ")
+            + "Leave out or shorten the oldest messages (UseChatReducer of Microsoft.Extensions.AI does), or use a model with more "
+            + "positions.", argument);
     }
 }

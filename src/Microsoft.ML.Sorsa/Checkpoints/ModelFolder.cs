@@ -98,7 +98,7 @@ internal static partial class ModelFolder
 
         bool isCache = models.Any(model => Path.GetFileName(Path.GetDirectoryName(model)) == "snapshots");
         string what = isCache ? "It is a cache of the Hugging Face Hub: name a snapshot in it" : "Name a folder in it that has one";
-        return $"{what}: {NameList.Join([.. models.Select(model => $"'{model}'")])}.";
+        return $"{what}: {NameList.Quoted(models)}.";
     }
 
     /// <summary>What of other programs is there, and what to do with it.</summary>
@@ -112,7 +112,7 @@ internal static partial class ModelFolder
                 names.UnionWith(Directory.EnumerateFiles(folder, pattern).Take(1000).Select(path => Path.GetFileName(path)));
             }
 
-            return names.Count > 0 ? NameList.Join(names) : null;
+            return names.Count > 0 ? NameList.Quoted(names) : null;
         }
 
         return !Directory.EnumerateFileSystemEntries(folder).Any()

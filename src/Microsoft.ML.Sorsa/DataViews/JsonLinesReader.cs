@@ -71,7 +71,7 @@ internal sealed class JsonLinesReader(string path) : IDisposable
     private JsonElement Value(string property) => Row.TryGetProperty(property, out JsonElement value)
         ? value
         : throw rows.Error(
-            $"there is no property '{property}', only {NameList.Join([.. Row.EnumerateObject().Select(p => $"'{p.Name}'")])}. "
+            $"there is no property '{property}', only {NameList.Quoted(Row.EnumerateObject().Select(p => p.Name))}. "
             + (RowsInside ?? "Every row must have every column that is read: correct the row or the column's name (upper and lower "
                 + "case differ)"));
 

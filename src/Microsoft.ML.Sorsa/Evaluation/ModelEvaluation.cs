@@ -27,7 +27,7 @@ internal sealed class ModelEvaluation(IChannel channel, IDataView data)
         if (options.Grader is not null)
         {
             // Before the model works: a reference that is not there is found at once.
-            OptionRange.Fit(options.GoldColumnName != outputColumnName, goldArgument, options.GoldColumnName,
+            OptionRange.Fit(options.GoldColumnName != outputColumnName, goldArgument, $"'{options.GoldColumnName}'",
                 "the model's replies have the same name and would hide the references", "Rename the column of the references");
             _ = TextColumns.Find(data.Schema, goldArgument, options.GoldColumnName);
         }

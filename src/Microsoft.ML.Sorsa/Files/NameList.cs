@@ -22,6 +22,9 @@ internal static class NameList
             : string.Create(CultureInfo.InvariantCulture, $"{shown}{separator}and {names.Count - Most} more");
     }
 
+    /// <summary>The same of names that the user gave, which may be any words: each in quotes.</summary>
+    public static string Quoted(IEnumerable<string> names) => Join([.. names.Select(name => $"'{Short(name)}'")], longest: int.MaxValue);
+
     /// <summary>A text of a file as it stands in a message: its beginning, where it is long.</summary>
     public static string Short(string text, int longest = LongestName) => text.Length <= longest ? text : text[..longest] + "...";
 

@@ -149,9 +149,9 @@ internal sealed record FineTuningSettings
             $"{nameof(Training.BatchSize)} is 1: every row is the longest of its batch, and none learns its end",
             $"Raise {nameof(Training.BatchSize)}, or choose {EndToken.Always} or {EndToken.Never}");
         const string OtherName = "Choose another name, such as " + DefaultOutputColumnName;
-        Fit(OutputColumnName != PromptColumnName, nameof(OutputColumnName), OutputColumnName,
+        Fit(OutputColumnName != PromptColumnName, nameof(OutputColumnName), $"'{OutputColumnName}'",
             $"{nameof(PromptColumnName)} is the same: the replies would hide the prompts", OtherName);
-        Fit(OutputColumnName != ResponseColumnName, nameof(OutputColumnName), OutputColumnName,
+        Fit(OutputColumnName != ResponseColumnName, nameof(OutputColumnName), $"'{OutputColumnName}'",
             $"{nameof(ResponseColumnName)} is the same: the replies would hide the responses", OtherName);
         if (!TargetModules.SequenceEqual(DefaultTargetModules, StringComparer.Ordinal))
         {
@@ -160,7 +160,7 @@ internal sealed record FineTuningSettings
 
         Method.Verify(MethodSettings);
         string[] strangers = [.. (Analysis?.TargetModules ?? []).Except(TargetModules, StringComparer.Ordinal)];
-        Fit(strangers.Length == 0, $"{nameof(Analysis)}.{nameof(Analysis.TargetModules)}", NameList.Join(strangers),
+        Fit(strangers.Length == 0, $"{nameof(Analysis)}.{nameof(Analysis.TargetModules)}", NameList.Quoted(strangers),
             $"{nameof(TargetModules)} has {string.Join(", ", TargetModules)}", "Leave it null for all of them, or name some of them");
         Fit(
             !TrainsEveryWeight || ComputeType is not (WeightType.BFloat16 or WeightType.Checkpoint),

@@ -42,8 +42,8 @@ internal sealed class GgufTokenizer
         else
         {
             OptionRange.Fit(
-                preTokenizer is null, nameof(preTokenizer), preTokenizer, "the tokenizer is SentencePiece's, which cuts no text into words",
-                "Leave it null");
+                preTokenizer is null, nameof(preTokenizer), $"'{preTokenizer}'",
+                "the tokenizer is SentencePiece's, which cuts no text into words", "Leave it null");
             var pieces = new SentencePieceTokens(_tokenizer);
             metadata.Add(Prefix + "model", "llama");
             metadata.Add(Prefix + "pre", "default");

@@ -54,7 +54,7 @@ internal sealed class TokenizerSettings
         JsonReader? map = Parse(files, TokenizerFiles.SpecialTokensMap);
         config?.Refuse("split_special_tokens", meaningless: false);
 
-        // The template's own file is alone.
+        // The template's own file is all there is: transformers' additional_chat_templates folder is not read (docs/chat.md).
         byte[]? ownTemplate = files.Find(TokenizerFiles.ChatTemplate);
         JsonReader? templates = ownTemplate is not null ? null
             : config?.Find("chat_template") ?? Parse(files, TokenizerFiles.ChatTemplateJson)?.Find("chat_template");

@@ -29,7 +29,7 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
             .. now.Keys.Union(stored.Keys).Order(StringComparer.Ordinal)
                 .Select(name => (Name: name, Stored: Stored(name), Now: now.GetValueOrDefault(name)))
                 .Where(entry => entry.Stored != entry.Now)
-                .Select(entry => Line(entry.Name, entry.Stored ?? "nothing", entry.Now ?? "nothing")),
+                .Select(entry => Line(entry.Name, entry.Stored, entry.Now)),
         ];
         string separator = $"{Environment.NewLine}  ";
         return differences.Length == 0 ? null : separator + NameList.Join(differences, separator, int.MaxValue);
@@ -37,9 +37,10 @@ internal sealed record RunIdentity(IReadOnlyDictionary<string, string> Run, IRea
         string? Stored(string name) => stored.GetValueOrDefault(name) ?? s_before.GetValueOrDefault(name);
     }
 
-    private static string Line(string name, string stored, string now)
+    private static string Line(string name, string? stored, string? now)
     {
-        IReadOnlyDictionary<string, string> shown = DifferentTexts.Shown([stored, now]);
-        return $"{NameList.Short(name)}: the checkpoint has {shown[stored]}, this training {shown[now]}";
+        IReadOnlyDictionary<string, string> shown = DifferentTexts.Shown(new[] { stored, now }.OfType<string>());
+        string Value(string? text) => text is null ? "nothing" : $"'{shown[text]}'";
+        return $"{NameList.Short(name)}: the checkpoint has {Value(stored)}, this training {Value(now)}";
     }
 }

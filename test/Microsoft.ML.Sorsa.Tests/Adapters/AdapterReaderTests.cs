@@ -8,9 +8,9 @@ namespace Microsoft.ML.Sorsa.Tests.Adapters;
 public sealed class AdapterReaderTests
 {
     [TestMethod]
-    [DataRow("checkpoint-20/adapter_config.json checkpoint-40/adapter_config.json", "name one of checkpoint-20, checkpoint-40.")]
-    [DataRow("default/adapter.json", "name one of default.")]
-    [DataRow("refs/main snapshots/0123abcd/adapter_config.json", "name one of snapshots/0123abcd.")]
+    [DataRow("checkpoint-20/adapter_config.json checkpoint-40/adapter_config.json", "name one of 'checkpoint-20', 'checkpoint-40'.")]
+    [DataRow("default/adapter.json", "name one of 'default'.")]
+    [DataRow("refs/main snapshots/0123abcd/adapter_config.json", "name one of 'snapshots/0123abcd'.")]
     [DataRow("config.json model.safetensors", "a whole model, not an adapter: open it with mlContext.Sorsa().LoadModel")]
     [DataRow("config.json model.safetensors.index.json", "a whole model, not an adapter")]
     [DataRow("config.json pytorch_model.bin", "a whole model, not an adapter")]
@@ -64,7 +64,7 @@ public sealed class AdapterReaderTests
         File.WriteAllText(folder.File("adapter_config.json"), """{"peft_type": "LORA", "r": 4, "lora_alpha": 4}""");
 
         Assert.Contains(
-            "without adapter_model.safetensors. Copy both files; the folder holds adapter_config.json, notes.txt.",
+            "without adapter_model.safetensors. Copy both files; the folder holds 'adapter_config.json', 'notes.txt'.",
             Assert.ThrowsExactly<FileNotFoundException>(() => AdapterReader.Read(folder.Path)).Message);
     }
 

@@ -124,7 +124,7 @@ public sealed class AdaptersFileTests
             CollectionAssert.AreEqual(TinyTask.Answers(trained, TinyTask.Data(s_ml)), TinyTask.Answers(model, TinyTask.Data(s_ml)));
         }
 
-        Assert.Contains("loaded are a, b", Assert.ThrowsExactly<ArgumentException>(() => model.UseAdapter("c")).Message);
+        Assert.Contains("loaded are 'a', 'b'", Assert.ThrowsExactly<ArgumentException>(() => model.UseAdapter("c")).Message);
         var refused = Assert.ThrowsExactly<ArgumentException>(() => model.LoadAdapter("a", Path.Combine(folder.Path, "first")));
         Assert.Contains("'a' is loaded already", refused.Message);
         Assert.AreEqual("a", model.ActiveAdapter);

@@ -184,7 +184,8 @@ public sealed class AdaptersPerCallTests
     {
         foreach (Action act in new Action[] { () => s_model.Generate("1", "c"), () => s_model.Stream("1", "c") })
         {
-            Assert.Contains("name is 'c', and the adapters that are loaded are a, b", Assert.ThrowsExactly<ArgumentException>(act).Message);
+            Assert.Contains(
+                "name is 'c', and the adapters that are loaded are 'a', 'b'", Assert.ThrowsExactly<ArgumentException>(act).Message);
         }
     }
 }

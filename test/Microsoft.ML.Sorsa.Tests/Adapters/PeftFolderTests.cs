@@ -77,7 +77,7 @@ public sealed class PeftFolderTests
         string file = Write(folder, rename: name => name.Replace(
             ".weight", name.Contains("layers.0", StringComparison.Ordinal) ? ".a.weight" : ".b.weight", StringComparison.Ordinal));
 
-        Assert.Contains("holds 2 adapters: a, b. ", Refused<NotSupportedException>(file));
+        Assert.Contains("holds 2 adapters: 'a', 'b'. ", Refused<NotSupportedException>(file));
     }
 
     [TestMethod]

@@ -238,7 +238,7 @@ public sealed class TrainingAnalysisTests
         Refused<ArgumentException>(new AnalysisOptions { TargetModules = [] }, "Analysis.TargetModules is empty");
         Refused<ArgumentException>(
             new AnalysisOptions { TargetModules = s_stranger },
-            "Analysis.TargetModules is v_proj, and TargetModules has q_proj, down_proj");
+            "Analysis.TargetModules is 'v_proj', and TargetModules has q_proj, down_proj");
 
         void Refused<T>(AnalysisOptions analysis, string message)
             where T : ArgumentException => Assert.Contains(

@@ -57,7 +57,7 @@ public sealed class ChatBadInputTests
         [new ChatOptions { FrequencyPenalty = 2.5f }, "FrequencyPenalty is 2.5"],
         [new ChatOptions { PresencePenalty = -3 }, "PresencePenalty is -3"],
         [new ChatOptions { StopSequences = [""] }, "holds an empty text"],
-        [new ChatOptions { ModelId = "other" }, "ModelId is \"other\"; this client has sorsa"],
+        [new ChatOptions { ModelId = "other" }, "ModelId is \"other\"; this client has 'sorsa'"],
     ];
 
     [TestMethod]

@@ -191,10 +191,19 @@ public sealed class ToolFormatTests
         Assert.AreEqual("chatml-bos", ChatTemplate.FromText(tokenizer.ChatTemplateText!).Name);
     }
 
+    [TestMethod]
+    public void ATextThatIsForBothHasItsTools()
+    {
+        string both = File.ReadAllText(TestData.Golden("chat", "templates", "qwen2.5-instruct.jinja"));
+
+        Assert.IsNotNull(new PromptEncoder(Templates("qwen2.5-instruct", both), PromptTemplate.Chat).Tools);
+    }
+
     /// <summary>The other template does for conversations without tools.</summary>
     [TestMethod]
     [DataRow("chatml")]
     [DataRow("chatml-bos")]
+    [DataRow("qwen2.5-instruct")]
     public async Task AnUnknownTemplateForToolsIsRefusedWhereThereAreTools(string name)
     {
         const string ForTools = "{{ tools }}";

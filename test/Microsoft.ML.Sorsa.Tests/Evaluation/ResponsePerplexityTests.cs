@@ -167,7 +167,7 @@ public sealed class ResponsePerplexityTests
             "'No', which GoldColumnName names",
             Message(new() { Grader = AnswerGraders.LastNumber, GoldColumnName = "No", ResponseColumnName = "Response" }));
         Assert.Contains(
-            "GoldColumnName is Reply", Message(new() { Grader = AnswerGraders.LastNumber, GoldColumnName = "Reply" }));
+            "GoldColumnName is 'Reply'", Message(new() { Grader = AnswerGraders.LastNumber, GoldColumnName = "Reply" }));
         Assert.ThrowsExactly<ArgumentNullException>(() => s_ml.Sorsa().Evaluate(model, data, (EvaluationOptions)null!));
 
         data = s_ml.Data.LoadFromEnumerable(new[] { TinyTask.Rows[0], new() { Prompt = "?", Response = new string('x', 3000) } });

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Evaluation.Likelihoods;
+using Microsoft.ML.Sorsa.Tests.Surface;
 
 namespace Microsoft.ML.Sorsa.Tests.Evaluation;
 
@@ -163,7 +164,7 @@ public sealed class TextPerplexityTests
         Assert.IsTrue(s_ml.Sorsa().EvaluateText(model, folder.File("text.txt"), 64, 64) is { Perplexity: > 1, Tokens: > 1000 });
     }
 
-    /// <summary>The file is read once, and with the adapter of that time: what happens in between plays no part.</summary>
+    /// <summary>The file is read once: what becomes of it plays no part.</summary>
     [TestMethod]
     public void WhatIsPreparedNeedsItsFileNoMore()
     {
@@ -180,6 +181,31 @@ public sealed class TextPerplexityTests
         Assert.AreEqual(expected, prepared.Run());
         model.Dispose();
         Assert.ThrowsExactly<ObjectDisposedException>(() => prepared.Run());
+    }
+
+    /// <summary>The adapter of that time answers, whatever is switched on or off in the meantime.</summary>
+    [TestMethod]
+    public void WhatIsPreparedHasTheAdapterOfThatTime()
+    {
+        using var folder = new TemporaryFolder();
+        using SorsaTransformer trained = TinyTask.Fit(s_ml);
+        trained.SaveAdapter(folder.File("adapter"));
+        File.WriteAllText(folder.File("text.txt"), Text);
+        using SorsaTransformer model = s_ml.Sorsa().LoadModel(TestData.TinyLlama);
+        model.LoadAdapter("sums", folder.File("adapter"));
+        PreparedEvaluation<TextPerplexity> Prepared() => s_ml.Sorsa().PrepareText(model, folder.File("text.txt"), 16, 8);
+        double alone = Prepared().Run().Perplexity;
+
+        PreparedEvaluation<TextPerplexity> ofBase = Prepared();
+        model.UseAdapter("sums");
+        PreparedEvaluation<TextPerplexity> ofAdapter = Prepared();
+        double before = ofBase.Run().Perplexity;
+        model.UseAdapter(null);
+        double after = ofAdapter.Run().Perplexity;
+
+        Assert.AreEqual(alone, before);
+        Assert.IsGreaterThan(0.01 * alone, Math.Abs(after - alone), "the adapter changes what the model says");
+        Assert.AreEqual(s_ml.Sorsa().EvaluateText(trained, folder.File("text.txt"), 16, 8).Perplexity, after, 1e-3 * after);
     }
 
     [TestMethod]

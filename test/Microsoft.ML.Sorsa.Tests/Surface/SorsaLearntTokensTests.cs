@@ -115,12 +115,12 @@ public sealed class SorsaLearntTokensTests
         }
 
         Assert.Contains(
-            "RowOrder: the checkpoint has AsGiven, this training Shuffled", Refusal(options => options.RowOrder = RowOrder.Shuffled));
+            "RowOrder: the checkpoint has 'AsGiven', this training 'Shuffled'", Refusal(options => options.RowOrder = RowOrder.Shuffled));
         Assert.Contains(
-            "TrainedTokens: the checkpoint has All, this training Response",
+            "TrainedTokens: the checkpoint has 'All', this training 'Response'",
             Refusal(options => options.TrainedTokens = TrainedTokens.Response));
         Assert.Contains(
-            "EndToken: the checkpoint has WherePadded, this training Always", Refusal(options => options.EndToken = EndToken.Always));
+            "EndToken: the checkpoint has 'WherePadded', this training 'Always'", Refusal(options => options.EndToken = EndToken.Always));
     }
 
     /// <summary>A checkpoint from before these options says nothing of them, and was trained with their defaults.</summary>
@@ -133,11 +133,11 @@ public sealed class SorsaLearntTokensTests
 
         Assert.IsNull(RunIdentity.Difference(before, Now("Shuffled", "Response", "Always")));
         Assert.Contains(
-            "RowOrder: the checkpoint has Shuffled, this training AsGiven",
+            "RowOrder: the checkpoint has 'Shuffled', this training 'AsGiven'",
             RunIdentity.Difference(before, Now("AsGiven", "Response", "Always"))!);
         Assert.Contains("EndToken: ", RunIdentity.Difference(before, Now("Shuffled", "Response", "Never"))!);
         Assert.Contains(
-            "Threads: the checkpoint has nothing, this training 2",
+            "Threads: the checkpoint has nothing, this training '2'",
             RunIdentity.Difference(new Dictionary<string, string>(), new Dictionary<string, string> { ["Threads"] = "2" })!);
     }
 

@@ -127,8 +127,8 @@ public sealed class SorsaResumeTests
             .FineTune(Set(FineTuningMethod.Sorsa, folder))
             .Fit(_mlContext.Data.LoadFromEnumerable(TinyTask.Rows.Reverse()))).Message;
 
-        Assert.Contains("WeightDecay: the checkpoint has 0, this training 0.5", other);
-        Assert.Contains("Training rows: the checkpoint has 12, ", rows);
+        Assert.Contains("WeightDecay: the checkpoint has '0', this training '0.5'", other);
+        Assert.Contains("Training rows: the checkpoint has '12, ", rows);
         Assert.DoesNotContain("WeightDecay", rows);
     }
 

@@ -44,7 +44,7 @@ public sealed class SorsaWarningsTests
         {
             var error = Assert.ThrowsExactly<ArgumentException>(make);
             Assert.AreEqual("OutputColumnName", error.ParamName);
-            Assert.Contains($"OutputColumnName is {output}, and {problem}. Choose another name, such as Reply.", error.Message);
+            Assert.Contains($"OutputColumnName is '{output}', and {problem}. Choose another name, such as Reply.", error.Message);
         }
     }
 
@@ -54,7 +54,7 @@ public sealed class SorsaWarningsTests
         var error = Assert.ThrowsExactly<ArgumentException>(
             () => _mlContext.Sorsa().LoadModel(TestData.TinyLlama, promptColumnName: "Reply"));
 
-        Assert.Contains("outputColumnName is Reply, and promptColumnName is the same", error.Message);
+        Assert.Contains("outputColumnName is 'Reply', and promptColumnName is the same", error.Message);
     }
 
     [TestMethod]

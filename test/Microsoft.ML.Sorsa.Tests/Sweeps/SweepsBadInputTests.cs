@@ -226,22 +226,22 @@ public sealed class SweepsBadInputTests
             () => experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).Run()).Message;
 
         Assert.Contains("data: the study has ", Message(SweepTask.Experiment.SetDataset(SweepTask.Validation, SweepTask.Train)));
-        Assert.Contains("seed: the study has 0, the experiment 1", Message(SweepTask.Experiment.SetSeed(1)));
-        Assert.Contains("trials at a time: the study has 1, the experiment 2", Message(SweepTask.Experiment.SetMaxConcurrentTrials(2)));
-        Assert.Contains("threads per trial: the study has 1, the experiment 2", Message(SweepTask.Experiment.SetThreadsPerTrial(2)));
+        Assert.Contains("seed: the study has '0', the experiment '1'", Message(SweepTask.Experiment.SetSeed(1)));
+        Assert.Contains("trials at a time: the study has '1', the experiment '2'", Message(SweepTask.Experiment.SetMaxConcurrentTrials(2)));
+        Assert.Contains("threads per trial: the study has '1', the experiment '2'", Message(SweepTask.Experiment.SetThreadsPerTrial(2)));
         Assert.Contains(
-            "metric: the study has validation loss, the experiment exact match",
+            "metric: the study has 'validation loss', the experiment 'exact match'",
             Message(SweepTask.Experiment.SetMetric(SweepMetric.ExactMatch)));
-        Assert.Contains("pruning: the study has successive halving", Message(SweepTask.Experiment.SetPruning(null)));
+        Assert.Contains("pruning: the study has 'successive halving", Message(SweepTask.Experiment.SetPruning(null)));
         Assert.Contains(
-            "tuner: the study has tree-structured Parzen estimator",
+            "tuner: the study has 'tree-structured Parzen estimator",
             Message(SweepTask.Experiment.SetTuner(new RandomSearchTuner())));
         Assert.Contains(
-            "search space.Rank: the study has log-uniform integer from 2 to 16 (option 2), the experiment choice of 4 (option 1)",
+            "search space.Rank: the study has 'log-uniform integer from 2 to 16 (option 2)', the experiment 'choice of 4 (option 1)'",
             Message(SweepTask.Experiment.SetSearchSpace(new() { ["Rank"] = new ChoiceOption(4) })));
         Options trainer = SweepTask.Trainer;
         trainer.BatchSize = 8;
-        Assert.Contains("trainer.BatchSize: the study has 4, the experiment 8", Message(SweepTask.Experiment.SetTrainer(trainer)));
+        Assert.Contains("trainer.BatchSize: the study has '4', the experiment '8'", Message(SweepTask.Experiment.SetTrainer(trainer)));
         SweepTask.Experiment.SetMaxModelToExplore(1).SetStudy(folder.File("s.db")).Run().Dispose();
     }
 

@@ -32,20 +32,20 @@ public sealed class SweepsDefinitionTests
     {
         Assert.IsNull(Differences([], new() { ["trainer.Dropout"] = "0" }));
         Assert.Contains(
-            "trainer.Dropout: the study has 0, the experiment 0.5", Differences([], new() { ["trainer.Dropout"] = "0.5" })!);
+            "trainer.Dropout: the study has '0', the experiment '0.5'", Differences([], new() { ["trainer.Dropout"] = "0.5" })!);
     }
 
     [TestMethod]
     public void AnOptionThatThisVersionDoesNotKnowIsADifference() =>
         Assert.Contains(
-            "trainer.Momentum: the study has 0.9, the experiment nothing", Differences(new() { ["trainer.Momentum"] = "0.9" }, [])!);
+            "trainer.Momentum: the study has '0.9', the experiment nothing", Differences(new() { ["trainer.Momentum"] = "0.9" }, [])!);
 
     [TestMethod]
     public void WhatDecidesIsCompared()
     {
-        Assert.Contains("seed: the study has 0, the experiment 1", Differences(new() { ["seed"] = "0" }, new() { ["seed"] = "1" })!);
+        Assert.Contains("seed: the study has '0', the experiment '1'", Differences(new() { ["seed"] = "0" }, new() { ["seed"] = "1" })!);
         Assert.Contains(
-            "trainer.Generation: the study has a, the experiment b",
+            "trainer.Generation: the study has 'a', the experiment 'b'",
             Differences(new() { ["trainer.Generation"] = "a" }, new() { ["trainer.Generation"] = "b" })!);
     }
 

@@ -110,7 +110,7 @@ public sealed class SweepsPostgresTests
 
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(() => store.Open(Defined("grid")));
 
-        Assert.Contains("tuner: the study has random, the experiment grid", error.Message);
+        Assert.Contains("tuner: the study has 'random', the experiment 'grid'", error.Message);
     }
 
     [TestMethod]

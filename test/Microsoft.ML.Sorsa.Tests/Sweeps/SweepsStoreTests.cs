@@ -107,8 +107,8 @@ public sealed class SweepsStoreTests
         ]);
         InvalidOperationException refused = Assert.ThrowsExactly<InvalidOperationException>(() => store.Open(other));
 
-        Assert.Contains("seed: the study has 0, the experiment 1", refused.Message);
-        Assert.Contains("search space.Rank: the study has nothing, the experiment choice of 4 (option 2)", refused.Message);
+        Assert.Contains("seed: the study has '0', the experiment '1'", refused.Message);
+        Assert.Contains("search space.Rank: the study has nothing, the experiment 'choice of 4 (option 2)'", refused.Message);
         Assert.DoesNotContain("search space.Gamma", refused.Message);
     }
 

@@ -213,7 +213,7 @@ public sealed class AskVerbsTests
 
         Assert.AreEqual(alone.Json.GetProperty("messages").GetRawText(), result.Json.GetProperty("messages").GetRawText());
         Assert.Contains("positions", result.Json.GetProperty("warnings")[0].GetString()!);
-        Assert.Contains("/reset begins anew", result.Error);
+        Assert.Contains("Shorten the message, or use a model with more positions. This message was left out; /reset", result.Error);
     }
 
     [TestMethod]

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using Microsoft.ML.Sorsa.Evaluation;
 using Microsoft.ML.Sorsa.Sweeps;
+using Microsoft.ML.Sorsa.Tool;
 using Microsoft.ML.Sorsa.Tool.Options;
 
 namespace Microsoft.ML.Sorsa.Tests.Tool;
@@ -11,12 +12,15 @@ namespace Microsoft.ML.Sorsa.Tests.Tool;
 [TestCategory("Tool")]
 public sealed partial class WordingTests
 {
-    /// <summary>Whose texts no verb shows: of model objects, chat clients of programs, ranks, streams; and model cards.</summary>
+    /// <summary>Whose texts no verb shows: of model objects, options of chat clients, ranks, streams; and model cards.</summary>
     private static readonly string[] s_ofPrograms =
     [
-        "Interop", "Chat", "bin", "obj", "AdapterTurns.cs", "Archive.cs", "FineTuningSettings.cs", "ModelCard.cs", "ModuleModel.cs",
-        "RankSetups.cs", "SorsaAdapterOptions.cs",
+        "Interop", "bin", "obj", "AdapterTurns.cs", "Archive.cs", "ChatSettings.cs", "FineTuningSettings.cs", "ModelCard.cs",
+        "ModuleModel.cs", "RankSetups.cs", "SorsaAdapterOptions.cs", "SorsaChatOptions.cs", "SorsaEmbeddingGenerator.cs",
     ];
+
+    /// <summary>Texts of the chat client about requests that no verb makes: with tools, or for another model.</summary>
+    private static readonly string[] s_ofRequests = ["ChatOptions.ModelId is ", "has: set SorsaChatOptions.Template to "];
 
     /// <summary>Names of the library that are no English and no value of an option: types, methods, properties, parameters.</summary>
     private static readonly HashSet<string> s_names = [.. Names()];
@@ -36,6 +40,45 @@ public sealed partial class WordingTests
     public void NamesAreThoseOfTheVerb(string verb, string message, string expected) =>
         Assert.AreEqual(expected, Wording.Of(Verb(verb)).In(message));
 
+    /// <summary>Paths, columns and values are the user's, with whatever words in them.</summary>
+    [TestMethod]
+    [DataRow("generate", "There is no file '/home/ann/Test Data/rows.jsonl'.")]
+    [DataRow("train", "There is no file '/data/my MaxSteps runs/x.jsonl'.")]
+    [DataRow("train", "There is no file \"/data/my MaxSteps runs/and Seed/x.jsonl\".")]
+    [DataRow("train", "There is no file '/home/ann's and Seed/x.jsonl'.")]
+    [DataRow("eval", "There is no column 'a'. The columns there: 'Id', 'Text', 'and Grader'.")]
+    [DataRow("train", "There is no file '/work/SaveGguf/rows.jsonl', nor '/work/AnswerGraders.LastNumber/x'.")]
+    [DataRow("train", "'x' is none of the choices 'leave it null', 'with TrainTestSplit'.")]
+    [DataRow("train", "It holds Seeds.txt, and Ranks.csv, in a Seed/x and in C:\\Rank\\MaxSteps.")]
+    [DataRow("train", "The files are x, Seeds.txt and MaxSteps.txt")]
+    [DataRow("train", "Fraction is a word of mathematics, and Interval is one, too.")]
+    public void WhatTheUserWroteStaysAsItIs(string verb, string message) =>
+        Assert.AreEqual(message, Wording.Of(Verb(verb)).In(message));
+
+    [TestMethod]
+    [DataRow("The file's Rank and the files' MaxSteps ('MaxSteps')", "The file's --rank and the files' --max-steps ('MaxSteps')")]
+    [DataRow("Lower Gamma ('Gamma', \"Rank\"), or raise WarmupRatio", "Lower --gamma ('Gamma', \"Rank\"), or raise --warmup-ratio")]
+    [DataRow("LoadZip gives the one that a zip has, of 'LoadZip'", "sorsa takes the one that a zip has, of 'LoadZip'")]
+    public void WhatIsSaidAroundQuotesIsReworded(string message, string expected) =>
+        Assert.AreEqual(expected, Wording.Of(Verb("train")).In(message));
+
+    /// <summary>An object that is checked alone calls its option by one word, which in a sentence might be English.</summary>
+    [TestMethod]
+    [DataRow("Interval", "Interval is 0", "--rank-budget-interval is 0")]
+    [DataRow("interval", "interval ('0') must be greater than '0'.", "--rank-budget-interval is 0; it must be greater than '0'.")]
+    [DataRow(null, "Interval is 0", "Interval is 0")]
+    public void OneWordIsAnOptionOfAnObjectWhereItIsTheArgument(string? argument, string message, string expected) =>
+        Assert.AreEqual(expected, Wording.Of(Verb("train")).In(message, argument));
+
+    /// <summary>What the command line itself says names options as they are, and beside them the user's words alone.</summary>
+    [TestMethod]
+    public void WhatTheCommandLineSaysItselfStays()
+    {
+        var said = new CommandException(ExitCode.Usage, "It has Id, Seed, and MaxSteps.");
+
+        Assert.AreEqual(said.Message, Failure.Of(said, Wording.Of(Verb("train"))).Message);
+    }
+
     /// <summary>Every text in the library's sources that names what only programs have, as a verb says it.</summary>
     [TestMethod]
     public void NoTextOfTheLibraryNamesWhatOnlyProgramsHave()
@@ -48,8 +91,8 @@ public sealed partial class WordingTests
         {
             // What stands in braces is a value, but for names.
             string code = Hole.Replace(NameOf.Replace(File.ReadAllText(file), "$1"), "");
-            foreach (string text in Text.Matches(code).Select(text => text.Value)
-                .Where(text => !text.Contains("?? $", StringComparison.Ordinal) && Words(text).Any()))
+            foreach (string text in Text.Matches(code).Select(text => text.Value).Where(text => Words(text).Any()
+                && !s_ofRequests.Append("?? $").Any(other => text.Contains(other, StringComparison.Ordinal))))
             {
                 seen++;
                 left.AddRange(Words(Wording.Of(Verb("train")).In(text[1..^1])).Select(name => $"{Path.GetFileName(file)}: {name}: {text}"));
@@ -74,7 +117,7 @@ public sealed partial class WordingTests
             .SelectMany(type => type.Assembly.GetExportedTypes()).Where(type => !type.IsEnum);
         return types.SelectMany(type => type.GetMembers(Own).Where(member => member is MethodInfo { IsSpecialName: false } or PropertyInfo)
                 .Select(member => member.Name).Append(type.Name))
-            .Append("mlContext").Where(name => SeveralWords.IsMatch(name))
+            .Append("mlContext").Append("UseChatReducer").Where(name => SeveralWords.IsMatch(name))
             .Except(typeof(AnswerGraders).GetMembers().Select(grader => grader.Name));
     }
 

@@ -100,7 +100,7 @@ public sealed class TrainingCheckpointsTests
         InvalidOperationException error = Assert.ThrowsExactly<InvalidOperationException>(
             () => run.Resume(identity: Identity("0.002", "2")));
 
-        StringAssert.Contains(error.Message, "LearningRate: the checkpoint has 0.001, this training 0.002");
+        StringAssert.Contains(error.Message, "LearningRate: the checkpoint has '0.001', this training '0.002'");
     }
 
     [TestMethod]
@@ -112,7 +112,7 @@ public sealed class TrainingCheckpointsTests
         Assert.AreEqual(2, run.Resume(identity: Identity("0.001", "16")));
 
         Assert.HasCount(1, run.Warnings);
-        StringAssert.Contains(run.Warnings[0], "Threads: the checkpoint has 2, this training 16");
+        StringAssert.Contains(run.Warnings[0], "Threads: the checkpoint has '2', this training '16'");
     }
 
     [TestMethod]

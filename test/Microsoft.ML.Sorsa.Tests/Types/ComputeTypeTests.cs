@@ -173,7 +173,7 @@ public sealed class ComputeTypeTests
 
         Assert.IsNull(RunIdentity.Difference(
             Run(WeightType.Auto, ScalarType.BFloat16), Run(WeightType.BFloat16, ScalarType.BFloat16)));
-        Assert.Contains("ComputeType: the checkpoint has BFloat16, this training Float32", RunIdentity.Difference(
+        Assert.Contains("ComputeType: the checkpoint has 'BFloat16', this training 'Float32'", RunIdentity.Difference(
             Run(WeightType.Auto, ScalarType.BFloat16), Run(WeightType.Auto, ScalarType.Float32))!);
     }
 

@@ -127,8 +127,8 @@ public sealed class Tf32Tests
         before.Remove(nameof(Options.AllowTf32));
 
         Assert.IsNull(RunIdentity.Difference(before, off));
-        Assert.Contains("AllowTf32: the checkpoint has False, this training True", RunIdentity.Difference(off, on)!);
-        Assert.Contains("AllowTf32: the checkpoint has False, this training True", RunIdentity.Difference(before, on)!);
+        Assert.Contains("AllowTf32: the checkpoint has 'False', this training 'True'", RunIdentity.Difference(off, on)!);
+        Assert.Contains("AllowTf32: the checkpoint has 'False', this training 'True'", RunIdentity.Difference(before, on)!);
     }
 
     private static void Train(Watched model, bool allowed, Action<SorsaTrainingProgress> report, Func<double>? validate)

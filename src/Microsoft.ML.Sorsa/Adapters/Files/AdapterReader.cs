@@ -45,7 +45,7 @@ internal static class AdapterReader
             .Select(path => Path.GetRelativePath(folder, Path.GetDirectoryName(path)!)).Distinct().Order(StringComparer.Ordinal)];
         bool Has(params string[] names) => names.Any(name => File.Exists(Path.Combine(folder, name)));
         return inner.Length > 0
-            ? $"Adapters are in folders within it: name one of {NameList.Join(inner)}."
+            ? $"Adapters are in folders within it: name one of {NameList.Quoted(inner)}."
             : Has(PeftFolder.WeightsFile, PeftFolder.PickledFile)
             ? $"It holds an adapter's tensors, and {PeftConfig.FileName}, which says rank and scale, is missing: copy it too."
             : Has(AdapterFolder.WeightsFile)

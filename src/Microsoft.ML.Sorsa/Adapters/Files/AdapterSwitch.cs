@@ -44,7 +44,7 @@ internal sealed class AdapterSwitch(CausalLM model, ScalarType savedType) : IDis
     {
         if (name is not null && !_adapters.ContainsKey(name))
         {
-            string loaded = _adapters.Count == 0 ? "none" : NameList.Join(_adapters.Keys);
+            string loaded = _adapters.Count == 0 ? "none" : NameList.Quoted(_adapters.Keys);
             throw new ArgumentException($"name is '{name}', and the adapters that are loaded are {loaded}. Load it first.", nameof(name));
         }
     }

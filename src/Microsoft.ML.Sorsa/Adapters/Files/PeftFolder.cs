@@ -103,7 +103,7 @@ internal static class PeftFolder
         ? $"The adapter in '{folder}' is in {PickledFile}, a pickled program, which is not read. Load it with PEFT, and call "
             + $"save_pretrained(folder, safe_serialization=True): that writes {WeightsFile}."
         : $"The folder '{folder}' has {PeftConfig.FileName} without {WeightsFile}. Copy both files; the folder holds "
-            + $"{NameList.Join([.. Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).OfType<string>().Order()])}.";
+            + $"{NameList.Quoted(Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).OfType<string>().Order())}.";
 
     private static void Write(
         string folder, AdapterWeights weights, int rank, double alpha, PeftForm form,

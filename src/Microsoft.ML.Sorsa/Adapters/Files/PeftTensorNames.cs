@@ -53,7 +53,7 @@ internal static class PeftTensorNames
         }
 
         return adapters.Count <= 1 ? places : throw new NotSupportedException(
-            $"'{path}' holds {adapters.Count} adapters: {NameList.Join(adapters)}. Save one of them: load it with PEFT, and call "
+            $"'{path}' holds {adapters.Count} adapters: {NameList.Quoted(adapters)}. Save one of them: load it with PEFT, and call "
             + "save_pretrained(folder, selected_adapters=[name]).");
     }
 

@@ -135,18 +135,22 @@ internal sealed class ChatTemplate
         return Find(jinja, toolUse) ?? throw new NotSupportedException(
             $"This chat template (SHA-256 {Hash(jinja)}) is not one that can be rendered. Known are: " +
             $"{string.Join(", ", Known.Select(template => template.Name))}. With another, pass the prompt template of your own " +
-            $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\"), " +
-            "which a chat client takes as SorsaChatOptions.Template; it has no place for tools.");
+            $"that it amounts to for one user message: {nameof(PromptTemplate)}.{nameof(PromptTemplate.Format)}(\"... {{prompt}} ...\")" +
+            ", which a chat client takes as SorsaChatOptions.Template; it has no place for tools.");
     }
 
     /// <summary>The same, or null.</summary>
     public static ChatTemplate? Find(string? jinja, string? toolUse = null)
     {
         string? hash = jinja is null ? null : Hash(jinja), hashOfTools = toolUse is null ? null : Hash(toolUse);
+        hashOfTools = hashOfTools == hash ? null : hashOfTools;
         ChatTemplate[] found = [.. Known.Where(template => template.hashes.Contains(hash))];
         return Array.Find(found, template => template.ToolUse == hashOfTools)
-            ?? Array.Find(found, template => template.ToolUse is null);
+            ?? Array.Find(found, template => template.ToolUse is null)?.WithoutTools();
     }
+
+    /// <summary>The same template where conversations with tools are another's.</summary>
+    private ChatTemplate WithoutTools() => Tools is null ? this : new(Name, render, hashes) { EndOfTurn = EndOfTurn };
 
     /// <summary>By which a text is known.</summary>
     public static string Hash(string jinja) =>
