@@ -164,7 +164,7 @@ public sealed class SorsaAnalysisTests
     {
         SorsaCatalog catalog = _mlContext.Sorsa();
         string model = TestData.TinyLlama;
-        Assert.Contains("r_proj, and", Assert.ThrowsExactly<ArgumentException>(
+        Assert.Contains("'r_proj', and", Assert.ThrowsExactly<ArgumentException>(
             () => catalog.Analyze(model, model, new AnalysisOptions { TargetModules = s_unknown })).Message);
         Assert.Contains("Steps is 5", Assert.ThrowsExactly<ArgumentException>(
             () => catalog.Analyze(model, model, new AnalysisOptions { Steps = 5 })).Message);

@@ -83,7 +83,7 @@ public sealed class EvaluationTests
         Assert.Contains(
             "'Missing', which goldColumnName names", Message(() => sorsa.Evaluate(data, grader, goldColumnName: "Missing")));
         Assert.Contains("'No', which answerColumnName names", Message(() => sorsa.Evaluate(data, AnswerGraders.LastNumber, "No")));
-        Assert.Contains("goldColumnName is Response", Message(() => sorsa.Evaluate(model, data, AnswerGraders.LastNumber)));
+        Assert.Contains("goldColumnName is 'Response'", Message(() => sorsa.Evaluate(model, data, AnswerGraders.LastNumber)));
         Assert.Contains("no rows", Message(() => sorsa.Evaluate(Data(), AnswerGraders.LastNumber)));
         Assert.ThrowsExactly<ArgumentNullException>(() => sorsa.Evaluate(data, null!));
 
