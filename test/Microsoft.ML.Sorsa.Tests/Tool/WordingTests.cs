@@ -47,7 +47,7 @@ public sealed partial class WordingTests
     [DataRow("train", "There is no file \"/data/my MaxSteps runs/and Seed/x.jsonl\".")]
     [DataRow("train", "There is no file '/home/ann's and Seed/x.jsonl'.")]
     [DataRow("eval", "There is no column 'a'. The columns there: 'Id', 'Text', 'and Grader'.")]
-    [DataRow("train", "There is no file '/work/SaveGguf/rows.jsonl', nor '/work/AnswerGraders.LastNumber/x'.")]
+    [DataRow("train", "There is no file '/data/SaveGguf/rows.jsonl', nor '/data/AnswerGraders.LastNumber/x'.")]
     [DataRow("train", "'x' is none of the choices 'leave it null', 'with TrainTestSplit'.")]
     [DataRow("train", "It holds Seeds.txt, and Ranks.csv, in a Seed/x and in C:\\Rank\\MaxSteps.")]
     [DataRow("train", "The files are x, Seeds.txt and MaxSteps.txt")]
