@@ -12,8 +12,8 @@ namespace Microsoft.ML.Sorsa.Benchmarks;
 /// <summary>
 /// One whole step of the training loop (forward with loss, backward, clipping, regularizer, AdamW, what the method does after it, zeroing)
 /// over the frozen base model's forward with loss and backward to the embedded input: <c>step [model folder] [rounds] [methods...]
-/// [--device cpu] [--type float32] [--batch 1] [--tokens 256]</c>. On the CPU processor time of the process and one torch thread, on a GPU
-/// wall time; each round times base and method and gives a ratio.
+/// [--device cpu] [--type float32] [--batch 1] [--tokens 256] [--threads 1]</c>. With one thread on the CPU processor time of the process,
+/// otherwise wall time; each round times base and method and gives a ratio.
 /// </summary>
 internal static class StepSpeed
 {
@@ -22,29 +22,32 @@ internal static class StepSpeed
     public static void Run(string[] args)
     {
         var arguments = new Arguments(
-            args, ["model", "rounds", "methods..."], Arguments.DeviceOption, Arguments.TypeOption, "batch=", "tokens=");
+            args, ["model", "rounds", "methods..."], Arguments.DeviceOption, Arguments.TypeOption, "batch=", "tokens=", "threads=");
         string folder = arguments.Text("model") ?? Folders.SmolLM2;
         int rounds = arguments.Number("rounds", 7), batch = arguments.Number("batch", 1), tokens = arguments.Number("tokens", 256);
         StepVariant[] chosen = StepVariant.Named([.. arguments.Rest]);
         Device device = arguments.Device;
+        int threads = arguments.Number("threads", 1);
         if (device.type == DeviceType.CPU)
         {
-            set_num_threads(1);
+            set_num_threads(threads);
         }
 
+        bool isProcessorTime = device.type == DeviceType.CPU && threads == 1;
         using CausalLM frozen = CausalLM.Load(folder, arguments.Type, device);
         using var memory = new CardMemory(device);
         Random random = new(0);
         SupervisedExample[] rows = [.. Enumerable.Range(0, batch).Select(_ => new SupervisedExample(
             [.. Enumerable.Range(0, tokens).Select(_ => random.Next(frozen.Spec.VocabularySize))], PromptLength: 1))];
-        string type = ResultLine.Name(arguments.Type), time = device.type == DeviceType.CPU ? "one thread, processor time" : "wall time";
+        string type = ResultLine.Name(arguments.Type), time = isProcessorTime ? "one thread, processor time"
+            : device.type == DeviceType.CPU ? $"{threads} threads, wall time" : "wall time";
         Console.WriteLine(
             $"{Path.GetFileName(folder)}, {type}, {device}, {batch} x {tokens} tokens, {time}, median of {rounds} interleaved rounds");
         Console.WriteLine("method     rank   base ms   step ms   ratio (min to max)      limit");
         foreach (StepVariant variant in chosen)
         {
             memory.Reset();
-            StepTimes times = Measure(frozen, folder, rows, variant, rounds, arguments.Type, device);
+            StepTimes times = Measure(frozen, folder, rows, variant, rounds, arguments.Type, device, isProcessorTime);
             Print(variant, times.Pairs);
             string rank = variant.Rank is { } number ? $" r{number}" : "";
             Console.WriteLine(ResultLine.Of(
@@ -54,12 +57,13 @@ internal static class StepSpeed
     }
 
     private static StepTimes Measure(
-        CausalLM frozen, string folder, SupervisedExample[] rows, StepVariant variant, int rounds, ScalarType type, Device device)
+        CausalLM frozen, string folder, SupervisedExample[] rows, StepVariant variant, int rounds, ScalarType type, Device device,
+        bool isProcessorTime)
     {
         using CausalLM model = CausalLM.Load(folder, type, device);
         using Generator generator = new(0);
         var clock = new DeviceClock(device);
-        Func<double> now = device.type == DeviceType.CPU ? ProcessorTime : () => clock.Now;
+        Func<double> now = isProcessorTime ? ProcessorTime : () => clock.Now;
         string[] targets = variant.Targets.Length > 0
             ? variant.Targets
             : [.. model.Projections.Select(slot => slot.Name).Distinct(StringComparer.Ordinal)];

@@ -5,6 +5,7 @@ internal static class Usage
 {
     private const string Lines = """
         step [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
+             [--threads 1]
         parts [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
               [--operations]
         memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]

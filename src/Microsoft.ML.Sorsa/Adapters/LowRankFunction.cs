@@ -14,7 +14,7 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// </code>
 /// For SORSA's Eq. (8) W is W_r, B = c · U_p diag(s_p) and A = Vt_p. A and B may be of a wider type than x: they are cast on the way in,
 /// and their gradients on the way out. The gradients are needed where libtorch's would keep more: of a weight in NF4 its matrix, of a mask
-/// x', of an output that nobody reads the output.
+/// x', of an output that nobody reads the output; and where <see cref="TallSkinnyProduct"/> is faster than libtorch.
 /// </summary>
 internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
 {
@@ -33,8 +33,9 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
     {
         var constants = new Constants(weight, bias, mask, isRead);
 
-        // Where libtorch's own gradients keep no more than the factors in x's type, they do: it need not call back into C#.
-        return is_grad_enabled() && (weight is not PlainWeight || mask is not null || !isRead)
+        // Where libtorch's own gradients keep no more than the factors in x's type and are as fast, they do: it need not call back into C#.
+        bool needsOwn = weight is not PlainWeight || mask is not null || !isRead || AreSkinny(input, b, a);
+        return is_grad_enabled() && needsOwn
             ? Record(input, b, a, constants)
             : Compute(input, b, a, constants, isRecorded: false).Output;
     }
@@ -66,9 +67,12 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
 
         Tensor dy = Flat(gradient);
         Tensor x = Flat(input);
-        Tensor p = dy.mm(b.to(dy.dtype));
-        Tensor db = dy.t().mm(hidden).to(b.dtype);
-        Tensor da = p.t().mm(mask is null ? x : x * mask).to(a.dtype);
+        bool areSkinny = AreSkinny(x, b, a);
+        Tensor p = Product(dy, b.to(dy.dtype), areSkinny);
+
+        // MKL rounds the same product otherwise where it is asked for transposed, and libtorch's own gradients ask for this one.
+        Tensor db = (areSkinny ? TallSkinnyProduct.Compute(hidden.t(), dy).t() : dy.t().mm(hidden)).to(b.dtype);
+        Tensor da = Product(p.t(), mask is null ? x : x * mask, areSkinny).to(a.dtype);
 
         Tensor? dx = null;
         if ((bool)ctx.get_data(nameof(input.requires_grad)))
@@ -99,7 +103,7 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         Tensor x = Flat(input);
         long[] shape = [.. input.shape[..^1], weight.Shape[0]];
         Tensor adapted = mask is null ? x : x * Flat(mask);
-        Tensor hidden = adapted.mm(a.to(x.dtype).t());
+        Tensor hidden = Product(adapted, a.to(x.dtype).t(), AreSkinny(x, b, a));
         if (read is null)
         {
             return (empty(shape, x.dtype, x.device), hidden);
@@ -117,6 +121,11 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         Tensor adapted = FewRowsProduct.Compute(hidden, b.to(input.dtype).contiguous(), null);
         return (FewRowsProduct.Compute(input, w, bias).Accumulate(adapted), hidden);
     }
+
+    private static bool AreSkinny(Tensor x, Tensor b, Tensor a) => TallSkinnyProduct.Fits(x, a.size(0), a.size(1), b.size(0));
+
+    private static Tensor Product(Tensor left, Tensor right, bool isSkinny) =>
+        isSkinny ? TallSkinnyProduct.Compute(left, right) : left.mm(right);
 
     private static Tensor Flat(Tensor tensor) => tensor.reshape(-1, tensor.shape[^1]);
 

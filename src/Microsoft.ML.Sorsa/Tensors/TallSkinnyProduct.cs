@@ -1,0 +1,71 @@
+using System.Runtime.Intrinsics.X86;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tensors;
+
+/// <summary>
+/// C = A B of float32 on a processor where one side of C is a rank: of a training step h = x Aᵀ, p = dY B and the gradients hᵀ dY and pᵀ x.
+/// MKL copies what it multiplies first, which does not pay where each number is used so few times; here it is read where it lies.
+/// docs/decisions/tall-skinny.md has the figures.
+/// </summary>
+internal static class TallSkinnyProduct
+{
+    /// <summary>Beyond it what MKL copies is used often enough.</summary>
+    private const long HighestRank = 64;
+
+    /// <summary>Multiplications that a thread takes at a time: some microseconds.</summary>
+    private const long PartProducts = 1 << 19;
+
+    /// <summary>The narrowest stripe of a wide B that a thread reads: rows of it lie far apart.</summary>
+    private const long LeastStripe = 256;
+
+    /// <summary>Rows of a wide B that are read before the next columns: they stay in the second cache for all rows of A.</summary>
+    private const long BlockDepth = 256;
+
+    /// <summary>
+    /// Whether the products of an adapter are worth it, all of them or none: what is computed with a gradient and without must be the same.
+    /// </summary>
+    /// <param name="values">x or W, or one like them.</param>
+    /// <param name="rank">r.</param>
+    /// <param name="inputs">in.</param>
+    /// <param name="outputs">out.</param>
+    public static bool Fits(Tensor values, long rank, long inputs, long outputs) =>
+        Fma.IsSupported && values.dtype == ScalarType.Float32 && values.device_type == DeviceType.CPU && rank <= HighestRank
+        && rank % ProductTiles.Columns == 0 && inputs % ProductTiles.Columns == 0 && outputs % ProductTiles.Columns == 0;
+
+    /// <summary>
+    /// C [m, n], without a gradient; belongs to the dispose scope that is open, where there is one, and otherwise to the caller.
+    /// </summary>
+    /// <param name="left">A [m, k], of any strides, float32.</param>
+    /// <param name="right">B [k, n]; n a multiple of 16.</param>
+    public static unsafe Tensor Compute(Tensor left, Tensor right)
+    {
+        (long rows, long depth, long columns) = (left.size(0), left.size(1), right.size(1));
+        Tensor product = empty([rows, columns], ScalarType.Float32);
+        using Tensor? copy = right.stride(1) == 1 ? null : right.contiguous();
+        Tensor b = copy ?? right;
+        var tiles = new ProductTiles(
+            (float*)FewRows.Address(left), left.stride(0), left.stride(1), (float*)FewRows.Address(b), b.stride(0),
+            (float*)FewRows.Address(product), depth, columns);
+        bool isWide = columns > rows;
+        (long longer, long shorter) = isWide ? (columns, rows) : (rows, columns);
+        long part = PartProducts / (Math.Max(depth, 1) * shorter) / ProductTiles.Columns * ProductTiles.Columns;
+        part = Math.Max(part, isWide ? LeastStripe : ProductTiles.Rows);
+        ParallelParts.Run((int)((longer + part - 1) / part), at =>
+        {
+            long first = at * part, end = Math.Min(first + part, longer);
+            if (isWide)
+            {
+                tiles.Compute((0, rows), (first, end), BlockDepth);
+            }
+            else
+            {
+                tiles.Compute((first, end), (0, columns), Math.Max(depth, 1));
+            }
+        });
+        GC.KeepAlive(left);
+        GC.KeepAlive(right);
+        return product;
+    }
+}
