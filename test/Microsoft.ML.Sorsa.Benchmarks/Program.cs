@@ -34,6 +34,10 @@ try
             StepParts.Run(args[1..]);
             return 0;
 
+        case "products":
+            ProductSpeed.Run(args[1..]);
+            return 0;
+
         case "ranks":
             RankSpeed.Run(args[1..]);
             return 0;

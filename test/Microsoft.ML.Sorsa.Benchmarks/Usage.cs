@@ -8,6 +8,7 @@ internal static class Usage
              [--threads 1]
         parts [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
               [--operations]
+        products [rank] [rounds] [--hidden 576] [--intermediate 1536] [--tokens 256] [--threads 1]
         memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
         checkpointing [model folder] [rounds]
         service [model folder] [kinds...]

@@ -34,7 +34,9 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         var constants = new Constants(weight, bias, mask, isRead);
 
         // Where libtorch's own gradients keep no more than the factors in x's type and are as fast, they do: it need not call back into C#.
-        bool needsOwn = weight is not PlainWeight || mask is not null || !isRead || AreSkinny(input, b, a);
+        // They do, too, where nobody opened a pass: a user's own training may want gradients of gradients.
+        bool needsOwn = weight is not PlainWeight || mask is not null || !isRead
+            || (BackwardPass.Current is not null && AreSkinny(input, b, a));
         return is_grad_enabled() && needsOwn
             ? Record(input, b, a, constants)
             : Compute(input, b, a, constants, isRecorded: false).Output;
@@ -103,7 +105,7 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         Tensor x = Flat(input);
         long[] shape = [.. input.shape[..^1], weight.Shape[0]];
         Tensor adapted = mask is null ? x : x * Flat(mask);
-        Tensor hidden = Product(adapted, a.to(x.dtype).t(), AreSkinny(x, b, a));
+        Tensor hidden = Product(adapted, a.to(x.dtype).t(), !is_grad_enabled() && AreSkinny(x, b, a));
         if (read is null)
         {
             return (empty(shape, x.dtype, x.device), hidden);
@@ -122,7 +124,10 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         return (FewRowsProduct.Compute(input, w, bias).Accumulate(adapted), hidden);
     }
 
-    private static bool AreSkinny(Tensor x, Tensor b, Tensor a) => TallSkinnyProduct.Fits(x, a.size(0), a.size(1), b.size(0));
+    /// <summary>Whether the products with the rank are our own. What does not belong together is left to libtorch, which says so.</summary>
+    private static bool AreSkinny(Tensor x, Tensor b, Tensor a) =>
+        TallSkinnyProduct.Fits(x, a.size(0), a.size(1), b.size(0)) && x.size(-1) == a.size(1)
+        && a.device_type == x.device_type && b.device_type == x.device_type;
 
     private static Tensor Product(Tensor left, Tensor right, bool isSkinny) =>
         isSkinny ? TallSkinnyProduct.Compute(left, right) : left.mm(right);

@@ -1,5 +1,6 @@
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 
 namespace Microsoft.ML.Sorsa.Memory;
 
@@ -18,6 +19,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private readonly DecoderSpec _spec = model.Spec;
     private readonly long _size = model.TypeSize;
     private readonly long _normSize = Math.Max(model.TypeSize, sizeof(float));
+    private readonly bool _normsByRows = RmsNormRows.Fits(model.Type, model.OnCpu);
 
     private long Hidden => _spec.HiddenSize;
 
@@ -57,11 +59,14 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
 
-    /// <summary>x, in float32 at least, and one over its root mean square; where the weight trains, what it is multiplied with.</summary>
-    private long KeptByNorm => (Hidden * _normSize) + sizeof(float) + (trainsNorms ? Hidden * _size : 0);
+    /// <summary>What a norm keeps of every token, x in float32 at least.</summary>
+    public long NormInput => Hidden * _normSize;
 
-    /// <summary>x², the scaled x and what is cast.</summary>
-    private long MadeByNorm => (2 * Hidden * _normSize) + (_size < _normSize ? Hidden * _size : 0);
+    /// <summary>x; with libtorch's one over its root mean square, and where the weight trains, what it is multiplied with.</summary>
+    private long KeptByNorm => NormInput + (_normsByRows ? 0 : sizeof(float) + (trainsNorms ? Hidden * _size : 0));
+
+    /// <summary>With libtorch's x², the scaled x and what is cast.</summary>
+    private long MadeByNorm => _normsByRows ? 0 : (2 * Hidden * _normSize) + (_size < _normSize ? Hidden * _size : 0);
 
     /// <summary>
     /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.

@@ -87,13 +87,9 @@ internal sealed class TrainingMemory
     private long FrozenAtATime => _trainedInLayers / _model.Spec.LayerCount * (_model.Spec.LayerCount - _trainedLayers);
 
     /// <summary>What backward finds of a micro-batch, in all layers and the last norm.</summary>
-    public long Activations(BatchSizes batch)
-    {
-        long hidden = batch.Tokens * _model.Spec.HiddenSize * Math.Max(_model.TypeSize, Single);
-        return hidden + (_plan.GradientCheckpointing
-            ? _model.Spec.LayerCount * _layer.Checkpoints(batch)
-            : (_trainedLayers * _layer.Kept(batch)) + ((_model.Spec.LayerCount - _trainedLayers) * _frozenLayer.Kept(batch)));
-    }
+    public long Activations(BatchSizes batch) => (batch.Tokens * _layer.NormInput) + (_plan.GradientCheckpointing
+        ? _model.Spec.LayerCount * _layer.Checkpoints(batch)
+        : (_trainedLayers * _layer.Kept(batch)) + ((_model.Spec.LayerCount - _trainedLayers) * _frozenLayer.Kept(batch)));
 
     /// <summary>The scores at the labels of a micro-batch, a chunk of them, in backward.</summary>
     public long Logits(BatchSizes batch) => _loss.Training(batch);

@@ -32,6 +32,11 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
             return FewRowsNorm.Compute(input, _weight, _epsilon);
         }
 
+        if (RmsNormRows.Fits(input, _weight))
+        {
+            return RmsNormFunction.Apply(input, _weight, _epsilon);
+        }
+
         if (FusedRmsNorm.Fits(input, _weight))
         {
             return FusedRmsNorm.Compute(input, _weight, _epsilon);

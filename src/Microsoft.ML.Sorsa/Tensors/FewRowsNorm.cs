@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Numerics;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
@@ -35,7 +34,7 @@ internal static unsafe class FewRowsNorm
         for (; from < end; from += width * TValues.Size, to += width * TValues.Size)
         {
             FewRows.Read<TValues>(from, row);
-            float mean = SumOfSquares(row) / width;
+            float mean = RmsNormRows.Sum(row, row) / width;
             TensorPrimitives.Multiply(row, 1 / MathF.Sqrt(mean + (float)epsilon), row);
             FewRows.Write<TValues>(row, to);
             FewRows.Read<TValues>(to, row);
@@ -47,25 +46,5 @@ internal static unsafe class FewRowsNorm
         GC.KeepAlive(x);
         GC.KeepAlive(weight);
         return y;
-    }
-
-    /// <summary>Always in the same order, unlike TensorPrimitives', which depends on where the values lie.</summary>
-    private static float SumOfSquares(ReadOnlySpan<float> values)
-    {
-        Vector<float> sums = default;
-        int i = 0;
-        for (; i + Vector<float>.Count <= values.Length; i += Vector<float>.Count)
-        {
-            var x = new Vector<float>(values[i..]);
-            sums = Vector.MultiplyAddEstimate(x, x, sums);
-        }
-
-        float sum = Vector.Sum(sums);
-        for (; i < values.Length; i++)
-        {
-            sum += values[i] * values[i];
-        }
-
-        return sum;
     }
 }

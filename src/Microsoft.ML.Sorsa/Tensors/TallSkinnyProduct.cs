@@ -7,7 +7,7 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <summary>
 /// C = A B of float32 on a processor where one side of C is a rank: of a training step h = x Aᵀ, p = dY B and the gradients hᵀ dY and pᵀ x.
 /// MKL copies what it multiplies first, which does not pay where each number is used so few times; here it is read where it lies.
-/// docs/decisions/tall-skinny.md has the figures.
+/// docs/decisions/own-kernels.md has the figures.
 /// </summary>
 internal static class TallSkinnyProduct
 {
@@ -31,7 +31,7 @@ internal static class TallSkinnyProduct
     /// <param name="inputs">in.</param>
     /// <param name="outputs">out.</param>
     public static bool Fits(Tensor values, long rank, long inputs, long outputs) =>
-        Fma.IsSupported && values.dtype == ScalarType.Float32 && values.device_type == DeviceType.CPU && rank <= HighestRank
+        Fma.IsSupported && IsReadHere(values) && rank <= HighestRank
         && rank % ProductTiles.Columns == 0 && inputs % ProductTiles.Columns == 0 && outputs % ProductTiles.Columns == 0;
 
     /// <summary>
@@ -41,6 +41,13 @@ internal static class TallSkinnyProduct
     /// <param name="right">B [k, n]; n a multiple of 16.</param>
     public static unsafe Tensor Compute(Tensor left, Tensor right)
     {
+        if (!IsReadHere(left) || !IsReadHere(right) || left.size(1) != right.size(0) || right.size(1) % ProductTiles.Columns != 0)
+        {
+            throw new ArgumentException(
+                $"[{string.Join(", ", left.shape)}] of {left.dtype} on {left.device} times [{string.Join(", ", right.shape)}] of "
+                + $"{right.dtype} on {right.device} is none of these products.", nameof(right));
+        }
+
         (long rows, long depth, long columns) = (left.size(0), left.size(1), right.size(1));
         Tensor product = empty([rows, columns], ScalarType.Float32);
         using Tensor? copy = right.stride(1) == 1 ? null : right.contiguous();
@@ -50,7 +57,7 @@ internal static class TallSkinnyProduct
             (float*)FewRows.Address(product), depth, columns);
         bool isWide = columns > rows;
         (long longer, long shorter) = isWide ? (columns, rows) : (rows, columns);
-        long part = PartProducts / (Math.Max(depth, 1) * shorter) / ProductTiles.Columns * ProductTiles.Columns;
+        long part = PartProducts / Math.Max(depth * shorter, 1) / ProductTiles.Columns * ProductTiles.Columns;
         part = Math.Max(part, isWide ? LeastStripe : ProductTiles.Rows);
         ParallelParts.Run((int)((longer + part - 1) / part), at =>
         {
@@ -68,4 +75,6 @@ internal static class TallSkinnyProduct
         GC.KeepAlive(right);
         return product;
     }
+
+    private static bool IsReadHere(Tensor tensor) => tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU;
 }

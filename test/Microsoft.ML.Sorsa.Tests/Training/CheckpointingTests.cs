@@ -3,6 +3,7 @@ using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Tests.Memory;
 using Microsoft.ML.Sorsa.Tests.Models;
 using Microsoft.ML.Sorsa.Training;
@@ -41,6 +42,27 @@ public sealed class CheckpointingTests
         Assert.AreEqual(plainLoss, loss);
         CollectionAssert.AreEqual(plain, checkpointed);
         Assert.IsTrue(plain.Any(value => value != 0));
+    }
+
+    /// <summary>A rank and sizes that <see cref="TallSkinnyProduct"/> fits on a CPU, with dropout's mask and without.</summary>
+    [TestMethod]
+    [DataRow(FineTuningMethod.Sorsa, false, 0.0)]
+    [DataRow(FineTuningMethod.Sorsa, true, 0.3)]
+    [DataRow(FineTuningMethod.Lora, false, 0.3)]
+    [DataRow(FineTuningMethod.Dora, false, 0.0)]
+    public void SoAreThoseOfRank16(FineTuningMethod method, bool quantized, double dropout)
+    {
+        (double Loss, double[] Gradients)[] both = [.. s_both.Select(checkpointing =>
+        {
+            using CausalLM model = TinyModel.Create(Config("llama", 2, 4, 4, intermediate: 32));
+            AdapterSet adapters = Adapt(model, method, dropout, quantized, rank: 16);
+            model.GradientCheckpointing = checkpointing;
+            return Backward(model, adapters, 512);
+        })];
+
+        Assert.AreEqual(both[0].Loss, both[1].Loss);
+        CollectionAssert.AreEqual(both[0].Gradients, both[1].Gradients);
+        Assert.IsTrue(both[0].Gradients.Any(value => value != 0));
     }
 
     /// <summary>Only some projections of some kinds are adapted, and the first layers have no gradient at their input.</summary>
@@ -208,11 +230,12 @@ public sealed class CheckpointingTests
         _ => throw new ArgumentOutOfRangeException(nameof(kind)),
     };
 
-    private static DecoderConfig Config(string family, int layers, int heads, int keyValueHeads, string more = "") => DecoderConfig.Parse(
+    private static DecoderConfig Config(
+        string family, int layers, int heads, int keyValueHeads, string more = "", int intermediate = 24) => DecoderConfig.Parse(
         Encoding.UTF8.GetBytes($$"""
-            {"model_type": "{{family}}", "vocab_size": {{TinyModel.VocabularySize}}, "hidden_size": 16, "intermediate_size": 24,
-             "num_hidden_layers": {{layers}}, "num_attention_heads": {{heads}}, "num_key_value_heads": {{keyValueHeads}},
-             "max_position_embeddings": 64{{more}}}
+            {"model_type": "{{family}}", "vocab_size": {{TinyModel.VocabularySize}}, "hidden_size": 16,
+             "intermediate_size": {{intermediate}}, "num_hidden_layers": {{layers}}, "num_attention_heads": {{heads}},
+             "num_key_value_heads": {{keyValueHeads}}, "max_position_embeddings": 64{{more}}}
             """),
         "config.json");
 
@@ -224,13 +247,14 @@ public sealed class CheckpointingTests
         return Backward(model, adapters, 512);
     }
 
-    private static AdapterSet Adapt(CausalLM model, FineTuningMethod method, double dropout = 0, bool quantized = false)
+    private static AdapterSet Adapt(
+        CausalLM model, FineTuningMethod method, double dropout = 0, bool quantized = false, int rank = 4)
     {
         using var generator = new Generator(5);
         MethodDescriptor descriptor = MethodCatalog.Get(method);
         var settings = new MethodSettings
         {
-            Rank = descriptor.Has(nameof(MethodSettings.Rank)) ? 4 : null,
+            Rank = descriptor.Has(nameof(MethodSettings.Rank)) ? rank : null,
             Dropout = descriptor.Has(nameof(MethodSettings.Dropout)) ? dropout : 0,
             Quantization = quantized ? BaseQuantization.NF4 : BaseQuantization.None,
         };

@@ -98,7 +98,9 @@ internal sealed class DoraLinear : LowRankAdapter
             // 2 w·(cBA) + ‖cBA‖² is the row of cB times that of (2 W Aᵀ + cB A Aᵀ).
             Tensor b = Scaled(B);
             Tensor w = Frozen.Dense(A.dtype);
-            Tensor product = TallSkinnyProduct.Fits(w, A.size(0), A.size(1), w.size(0)) ? TallSkinnyProduct.Compute(w, A.t()) : w.mm(A.t());
+            Tensor product = TallSkinnyProduct.Fits(w, A.size(0), A.size(1), w.size(0))
+                ? TallSkinnyProduct.Compute(w, A.t())
+                : w.mm(A.t());
             Tensor other = product.addmm_(b, A.mm(A.t()), beta: 2, alpha: 1);
             norm = other.mul_(b).sum(dim: 1).Accumulate(_squaredNorms).sqrt_();
         }

@@ -1,0 +1,132 @@
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Models;
+
+/// <summary>
+/// The norm that is computed here is the formula, in float64 and differentiated by libtorch, within the rounding of float32; a row is
+/// what it is alone.
+/// </summary>
+[TestClass]
+[TestCategory("Foreach")]
+public sealed class RmsNormTests
+{
+    private const double Epsilon = 1e-5;
+
+    /// <summary>Widths on both sides of a processor's vectors, and rows of several parts.</summary>
+    public static IEnumerable<object[]> Shapes =>
+        from rows in new long[] { 1, 3, 100 }
+        from width in new long[] { 1, 20, 64, 578 }
+        select new object[] { rows, width };
+
+    [TestMethod]
+    [DynamicData(nameof(Shapes))]
+    public void ItIsItsFormulaAndSoAreItsGradients(long rows, long width)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1);
+        Tensor x = randn([rows, 2, width], generator: generator) * 30, w = randn([width], generator: generator);
+        Tensor dy = randn([rows, 2, width], generator: generator);
+        Assert.IsTrue(RmsNormRows.Fits(x, w));
+
+        Tensor[] ours = Gradients(ScalarType.Float32, (x, w) => RmsNormFunction.Apply(x, w, Epsilon));
+        Tensor[] expected = Gradients(
+            ScalarType.Float64, (x, w) => x * (x.square().mean([-1], keepdim: true) + Epsilon).rsqrt() * w);
+
+        // A dozen roundings of 24 bits; the weight's gradient is a sum over rows.
+        const double unit = 1e-6;
+        Tensor root = (x.to(ScalarType.Float64).square().mean([-1], keepdim: true) + Epsilon).rsqrt();
+        Tensor g = (dy.to(ScalarType.Float64) * w.to(ScalarType.Float64)).abs();
+        AssertClose(ours[0], expected[0], expected[0].abs() * unit);
+        AssertClose(ours[1], expected[1], (root * (g + g.mean([-1], keepdim: true))).amax([-1L], keepdim: true) * 4 * unit);
+        AssertClose(ours[2], expected[2], dy.to(ScalarType.Float64).abs().sum([0L, 1L]) * Math.Sqrt(width) * unit);
+
+        Tensor[] Gradients(ScalarType as_, Func<Tensor, Tensor, Tensor> compute)
+        {
+            Tensor[] inputs = [.. new[] { x, w }.Select(tensor => tensor.to(as_, copy: true).requires_grad_())];
+            using var pass = new BackwardPass();
+            Tensor y = compute(inputs[0], inputs[1]);
+            pass.Run(y, dy.to(as_));
+            return [y.detach(), inputs[0].grad!, inputs[1].grad!];
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Shapes))]
+    public void ARowIsWhatItIsAlone(long rows, long width)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var generator = new Generator(2);
+        Tensor x = randn([rows, width], generator: generator) * 30, w = randn([width], generator: generator);
+        Tensor dy = randn([rows, width], generator: generator);
+
+        Tensor y = RmsNormRows.Forward(x, w, Epsilon), dx = RmsNormRows.Backward(dy, x, w, Epsilon);
+
+        for (long row = 0; row < rows; row++)
+        {
+            Assert.IsTrue(RmsNormRows.Forward(x[row], w, Epsilon).equal(y[row]).all().item<bool>(), $"row {row}");
+            Assert.IsTrue(RmsNormRows.Backward(dy[row], x[row], w, Epsilon).equal(dx[row]).all().item<bool>(), $"row {row}");
+        }
+    }
+
+    /// <summary>And what comes back may lie anyhow.</summary>
+    [TestMethod]
+    public void EitherMayTrainAlone()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        Tensor x = randn([5, 8], generator: generator), w = randn([8], generator: generator), dy = randn([8, 5], generator: generator).t();
+        using var pass = new BackwardPass();
+        Tensor input = x.detach().clone().requires_grad_(), weight = w.detach().clone().requires_grad_();
+
+        pass.Run(RmsNormFunction.Apply(input, w, Epsilon), dy);
+        pass.Run(RmsNormFunction.Apply(x, weight, Epsilon), dy);
+
+        Assert.IsTrue(input.grad!.equal(RmsNormRows.Backward(dy.contiguous(), x, w, Epsilon)).all().item<bool>());
+        Assert.IsTrue(weight.grad!.equal((dy * RmsNormRows.Forward(x, null, Epsilon)).sum(dim: 0)).all().item<bool>());
+        Assert.IsFalse(RmsNormFunction.Apply(x, w, Epsilon).requires_grad);
+    }
+
+    [TestMethod]
+    public void OtherTypesAreLibtorchs()
+    {
+        using var scope = NewDisposeScope();
+        Assert.IsTrue(RmsNormRows.Fits(zeros(2, 4), zeros(4)));
+        Assert.IsFalse(RmsNormRows.Fits(zeros(2, 4), zeros(4, ScalarType.BFloat16)));
+        Assert.IsFalse(RmsNormRows.Fits(zeros(2, 4, ScalarType.BFloat16), zeros(4, ScalarType.BFloat16)));
+        Assert.IsFalse(RmsNormRows.Fits(zeros(2, 4, ScalarType.Float64), zeros(4, ScalarType.Float64)));
+        Assert.IsFalse(RmsNormRows.Fits(zeros(2, 4, ScalarType.Float16), zeros(4, ScalarType.Float16)));
+        Assert.IsFalse(RmsNormRows.Fits(zeros(4, 2).t(), zeros(4)));
+        Assert.IsFalse(RmsNormRows.Fits(ScalarType.Float32, onCpu: false));
+    }
+
+    [TestMethod]
+    [DoNotParallelize]
+    public void NoTensorIsLeft()
+    {
+        using Tensor x = ones([2, 4], requires_grad: true), w = ones(4), dy = ones(2, 4);
+
+        // What earlier tests left to the collector would lower the count when it is collected.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        long before = Tensor.TotalCount;
+
+        using (NewDisposeScope())
+        using (var pass = new BackwardPass())
+        {
+            pass.Run(RmsNormFunction.Apply(x, w, Epsilon), dy);
+            x.grad!.Dispose();
+            x.grad = null;
+        }
+
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    private static void AssertClose(Tensor actual, Tensor expected, Tensor allowed)
+    {
+        Tensor difference = (actual.to(ScalarType.Float64) - expected).abs();
+        Assert.IsTrue(difference.le(allowed + 1e-12).all().item<bool>(), $"{difference.max().item<double>()}");
+    }
+}
