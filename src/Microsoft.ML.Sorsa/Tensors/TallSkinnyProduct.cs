@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -50,11 +52,28 @@ internal static class TallSkinnyProduct
 
         (long rows, long depth, long columns) = (left.size(0), left.size(1), right.size(1));
         Tensor product = empty([rows, columns], ScalarType.Float32);
-        using Tensor? copy = right.stride(1) == 1 ? null : right.contiguous();
-        Tensor b = copy ?? right;
-        var tiles = new ProductTiles(
-            (float*)FewRows.Address(left), left.stride(0), left.stride(1), (float*)FewRows.Address(b), b.stride(0),
-            (float*)FewRows.Address(product), depth, columns);
+        float[]? packed = right.stride(1) == 1 ? null : ByRows(right);
+        fixed (float* copy = packed)
+        {
+            var tiles = new ProductTiles(
+                (float*)FewRows.Address(left), left.stride(0), left.stride(1),
+                copy is null ? (float*)FewRows.Address(right) : copy, copy is null ? right.stride(0) : columns,
+                (float*)FewRows.Address(product), depth, columns);
+            Compute(tiles, rows, depth, columns);
+        }
+
+        if (packed is not null)
+        {
+            ArrayPool<float>.Shared.Return(packed);
+        }
+
+        GC.KeepAlive(left);
+        GC.KeepAlive(right);
+        return product;
+    }
+
+    private static void Compute(ProductTiles tiles, long rows, long depth, long columns)
+    {
         bool isWide = columns > rows;
         (long longer, long shorter) = isWide ? (columns, rows) : (rows, columns);
         long part = PartProducts / Math.Max(depth * shorter, 1) / ProductTiles.Columns * ProductTiles.Columns;
@@ -71,9 +90,27 @@ internal static class TallSkinnyProduct
                 tiles.Compute((first, end), (0, columns), Math.Max(depth, 1));
             }
         });
-        GC.KeepAlive(left);
-        GC.KeepAlive(right);
-        return product;
+    }
+
+    /// <summary>B without gaps, in an array of the pool's. Asking libtorch's threads for it takes as long as the product.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static unsafe float[] ByRows(Tensor right)
+    {
+        (long depth, long columns, long row, long step) = (right.size(0), right.size(1), right.stride(0), right.stride(1));
+        float[] rented = ArrayPool<float>.Shared.Rent((int)(depth * columns));
+        float* from = (float*)FewRows.Address(right);
+        fixed (float* to = rented)
+        {
+            for (long k = 0; k < depth; k++)
+            {
+                for (long column = 0; column < columns; column++)
+                {
+                    to[(k * columns) + column] = from[(k * row) + (column * step)];
+                }
+            }
+        }
+
+        return rented;
     }
 
     private static bool IsReadHere(Tensor tensor) => tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU;
