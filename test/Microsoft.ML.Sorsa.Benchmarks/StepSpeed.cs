@@ -32,6 +32,10 @@ internal static class StepSpeed
         {
             set_num_threads(threads);
         }
+        else if (threads > 1)
+        {
+            throw new ArgumentException($"'--threads {threads}' is for a CPU; the device is {device}. Leave it out.", nameof(args));
+        }
 
         bool isProcessorTime = device.type == DeviceType.CPU && threads == 1;
         using CausalLM frozen = CausalLM.Load(folder, arguments.Type, device);

@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// Parts of a computation that takes some tens of microseconds, on as many threads as libtorch has. Threads of this class go on looking for
-/// work for a moment before they sleep: between two products of a decoding step there is less time than waking a thread takes. Who is late
-/// finds nothing left to do, and nobody waits for a thread that has not begun.
+/// Parts of a computation that takes some tens of microseconds, of a decoding step or a training's, on as many threads as libtorch has.
+/// Threads of this class go on looking for work for a moment before they sleep: between two products of a decoding step there is less time
+/// than waking a thread takes. Who is late finds nothing left to do, and nobody waits for a thread that has not begun.
 /// </summary>
 internal static class ParallelParts
 {
