@@ -38,6 +38,10 @@ try
             ProductSpeed.Run(args[1..]);
             return 0;
 
+        case "rows":
+            RowSpeed.Run(args[1..]);
+            return 0;
+
         case "ranks":
             RankSpeed.Run(args[1..]);
             return 0;

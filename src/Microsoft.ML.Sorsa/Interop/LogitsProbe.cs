@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Interop;
 
 /// <summary>
-/// A model object's logits beside those of our decoder over the same tensors. They agree where the largest relative difference of a
-/// token's logits, ‖object − ours‖ / ‖ours‖, is at most √ε of the object's type, half of its digits: 0.0003 in float32, 0.09 in bfloat16.
+/// A model object's logits beside those of our decoder over the same tensors, which computes in float32 whatever their type is, so that
+/// the object's roundings are the only ones. They agree where the largest relative difference of a token's logits,
+/// ‖object − ours‖ / ‖ours‖, is at most √ε of the object's type, half of its digits: 0.0003 in float32, 0.09 in bfloat16.
 /// And where what is known of other classes explains the object's logits better than its configuration does, they differ, however little
 /// that is for a short text.
 /// </summary>
@@ -116,7 +117,7 @@ internal sealed class LogitsProbe(ForeignModel theirs, CausalLM ours)
     private static Distance Measure(Tensor logits, CausalLM model, Tensor ids)
     {
         using var scope = NewDisposeScope();
-        Tensor other = model.Logits(model.Forward(model.Embed(ids)))[0].to(ScalarType.Float32), difference = logits - other;
+        Tensor other = model.Logits(model.Forward(model.Embed(ids).to(ScalarType.Float32)))[0], difference = logits - other;
         float[] squares = Values((difference * difference).sum(dim: 1)), sizes = Values((other * other).sum(dim: 1));
         double[] relative = [.. squares.Zip(sizes, (square, size) => square == 0 ? 0 : Finite(Math.Sqrt(square / (double)size)))];
         return new Distance(difference.abs().max().item<float>(), relative.Max(), Finite(squares.Sum(square => (double)square)));

@@ -6,7 +6,8 @@ namespace Microsoft.ML.Sorsa.Memory;
 
 /// <summary>
 /// What one decoder layer takes, in bytes, by the operations of <see cref="DecoderLayer"/>: H is the hidden size, Q and K the widths of
-/// queries and of keys, I the feed-forward's; c the bytes of a number, and at least 4 in a norm.
+/// queries and of keys, I the feed-forward's; c the bytes of a number. On a processor norms and rotary turns are computed by rows, in one
+/// pass; elsewhere by libtorch's operations, in a norm with numbers of at least 4 bytes.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="adapters">What stands in each projection of a layer, by its name; those that are not adapted are left out.</param>
@@ -18,8 +19,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     private readonly DecoderSpec _spec = model.Spec;
     private readonly long _size = model.TypeSize;
-    private readonly long _normSize = Math.Max(model.TypeSize, sizeof(float));
-    private readonly bool _normsByRows = RmsNormRows.Fits(model.Type, model.OnCpu);
+    private readonly bool _byRows = TensorData.IsOpen(model.Type, model.OnCpu);
 
     private long Hidden => _spec.HiddenSize;
 
@@ -29,8 +29,10 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     private long Intermediate => _spec.FeedForward.IntermediateSize;
 
+    private long NormSize => _byRows ? _size : Math.Max(_size, sizeof(float));
+
     /// <summary>The keys and values are repeated for the heads that share them.</summary>
-    private bool Repeats => Queries != Keys;
+    private bool Repeats(BatchSizes batch) => Queries != Keys && Weights(batch) == 0;
 
     /// <summary>What gradient checkpointing keeps: the inputs of attention and of the feed-forward part.</summary>
     public long Checkpoints(BatchSizes batch) => 2 * batch.Tokens * Hidden * _size;
@@ -59,14 +61,14 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
 
-    /// <summary>What a norm keeps of every token, x in float32 at least.</summary>
-    public long NormInput => Hidden * _normSize;
+    /// <summary>What a norm keeps of every token: x, libtorch's in float32 at least.</summary>
+    public long NormInput => Hidden * NormSize;
 
     /// <summary>x; with libtorch's one over its root mean square, and where the weight trains, what it is multiplied with.</summary>
-    private long KeptByNorm => NormInput + (_normsByRows ? 0 : sizeof(float) + (trainsNorms ? Hidden * _size : 0));
+    private long KeptByNorm => NormInput + (_byRows ? 0 : sizeof(float) + (trainsNorms ? Hidden * _size : 0));
 
     /// <summary>With libtorch's x², the scaled x and what is cast.</summary>
-    private long MadeByNorm => _normsByRows ? 0 : (2 * Hidden * _normSize) + (_size < _normSize ? Hidden * _size : 0);
+    private long MadeByNorm => _byRows ? 0 : (2 * Hidden * NormSize) + (_size < NormSize ? Hidden * _size : 0);
 
     /// <summary>
     /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.
@@ -74,17 +76,17 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private long KeptByAttention(BatchSizes batch) => Weights(batch) + (Mask(batch) * _size) + Factors(s_attention)
         + (batch.Tokens * (KeptByNorm
         + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
-        + ((Repeats ? 3 * Queries : Queries + (2 * Keys)) * _size)
+        + ((Repeats(batch) ? 3 * Queries : Queries + (2 * Keys)) * _size)
         + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float))
         + PerToken(s_attention)));
 
     /// <summary>
-    /// The norm; queries and keys before they are turned, their halves swapped and one of them negated; what is repeated; the output that
-    /// is added to x, and the sum where the next norm does not keep it.
+    /// The norm; queries and keys before they are turned, libtorch's with their halves swapped and one of them negated; what is repeated;
+    /// the output that is added to x, and the sum where the next norm does not keep it.
     /// </summary>
     private long MadeByAttention(BatchSizes batch) => Weights(batch) + (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
-        + (((5 * (Queries + Keys)) / 2) * _size) + (Repeats ? 2 * Keys * _size : 0)
-        + (Hidden * _size) + (_size < _normSize ? Hidden * _size : 0)
+        + ((_byRows ? Queries + Keys : 5 * (Queries + Keys) / 2) * _size) + (Repeats(batch) ? 2 * Keys * _size : 0)
+        + (Hidden * _size) + (_size < NormSize ? Hidden * _size : 0)
         + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
 
     /// <summary>

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 
 namespace Microsoft.ML.Sorsa.Memory;
 
@@ -10,19 +11,20 @@ namespace Microsoft.ML.Sorsa.Memory;
 /// <param name="chunkSize">The most labelled tokens at a time.</param>
 internal sealed class LossMemory(ModelSizes model, int chunkSize)
 {
-    /// <summary>Bytes of a score in the softmax.</summary>
-    private readonly long _wide = Math.Max(model.TypeSize, sizeof(float));
+    /// <summary>Bytes of a score in libtorch's softmax; nothing where the loss is computed by rows.</summary>
+    private readonly long _wide = TensorData.IsOpen(model.Type, model.OnCpu) ? 0 : Math.Max(model.TypeSize, sizeof(float));
 
     private DecoderSpec Spec => model.Spec;
 
     /// <summary>
-    /// In backward n · V scores in the type to compute in, and in float32 the logarithms of the probabilities, their gradient and that of
-    /// the scores. Beside them the hidden states at all labels, their gradient, and then that of all tokens.
+    /// In backward n · V scores in the type to compute in and their gradient; where libtorch computes the loss, in float32 the logarithms
+    /// of the probabilities and their gradient, too. Beside them the hidden states at all labels, their gradient, and then that of all
+    /// tokens.
     /// </summary>
-    public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (3 * _wide)))
+    public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (_wide == 0 ? model.TypeSize : 3 * _wide)))
         + (((2 * batch.Labels) + batch.Tokens) * Spec.HiddenSize * model.TypeSize);
 
-    /// <summary>Without gradients the scores, in float32 too, and the logarithms of their probabilities.</summary>
+    /// <summary>Without gradients the scores; libtorch's in float32, too, and the logarithms of their probabilities.</summary>
     public long Evaluating(BatchSizes batch) =>
         Scores(batch) * (model.TypeSize + _wide + (model.TypeSize < _wide ? _wide : 0));
 

@@ -48,8 +48,8 @@ internal sealed class Attention : nn.Module
     public Tensor Forward(Tensor input, AttentionInputs inputs, bool isRead = true)
     {
         long batch = input.size(0), tokens = input.size(1);
-        Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles).transpose(1, 2);
-        Tensor key = RotaryEmbedding.Rotate(Heads(_key.Apply(input)), inputs.Angles).transpose(1, 2);
+        Tensor query = RotaryEmbedding.Rotate(Heads(_query.Apply(input)), inputs.Angles);
+        Tensor key = RotaryEmbedding.Rotate(Heads(_key.Apply(input)), inputs.Angles);
         Tensor value = Heads(_value.Apply(input)).transpose(1, 2);
         if (inputs.Cache is not null)
         {
@@ -69,7 +69,7 @@ internal sealed class Attention : nn.Module
     private Tensor Repeated(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
         return NarrowAttention.Fits(query, key)
-            ? NarrowAttention.Compute(query, Repeat(key), Repeat(value), mask)
+            ? NarrowAttention.Apply(query, key, value, mask)
             : nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);
 
         Tensor Repeat(Tensor x) => _group == 1

@@ -27,11 +27,6 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     /// <param name="input">x [..., hidden]; half precision is normalised in float32.</param>
     public override Tensor forward(Tensor input)
     {
-        if (FewRowsNorm.Fits(input, _weight))
-        {
-            return FewRowsNorm.Compute(input, _weight, _epsilon);
-        }
-
         if (RmsNormRows.Fits(input, _weight))
         {
             return RmsNormFunction.Apply(input, _weight, _epsilon);

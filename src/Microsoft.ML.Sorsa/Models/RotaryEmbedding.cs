@@ -42,10 +42,10 @@ internal sealed class RotaryEmbedding(RopeConfig config) : IDisposable
         Tensor Both(Tensor first, Tensor second) => cat([first, second], dim: -1).Scale(_scale).to(type).unsqueeze(2);
     }
 
-    /// <summary>Turns x [B, T, heads, d].</summary>
-    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => FewRowsRotation.Fits(x, angles)
-        ? FewRowsRotation.Compute(x, angles.Cos, angles.Sin)
-        : (x * angles.Cos).AddProduct(x.roll(x.shape[^1] / 2, -1), angles.Sin);
+    /// <summary>Turns x [B, T, heads, d], to [B, heads, T, d].</summary>
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => RotationRows.Fits(x, angles)
+        ? RotationFunction.Apply(x, angles.Cos, angles.Sin)
+        : (x * angles.Cos).AddProduct(x.roll(x.shape[^1] / 2, -1), angles.Sin).transpose(1, 2);
 
     public void Dispose() => _onDevice?.Dispose();
 

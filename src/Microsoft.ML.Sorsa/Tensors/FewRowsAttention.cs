@@ -32,13 +32,13 @@ internal static unsafe class FewRowsAttention
     private static Tensor Compute<TValues>(Tensor query, Tensor key, Tensor value, Tensor? mask)
         where TValues : IStoredValues
     {
-        long[] shape = FewRows.Shape(query), keys = FewRows.Shape(key);
+        long[] shape = TensorData.Shape(query), keys = TensorData.Shape(key);
         (long heads, int count, int width) = (keys[1], (int)keys[2], (int)keys[3]);
         int queries = (int)(shape[1] / heads);
         Tensor attended = empty(shape, query.dtype);
         using Tensor? seen = mask?.contiguous();
         long maskStride = mask is null || mask.size(0) == 1 ? 0 : count;
-        nint q = FewRows.Address(query), to = FewRows.Address(attended), m = seen is null ? 0 : FewRows.Address(seen);
+        nint q = TensorData.Address(query), to = TensorData.Address(attended), m = seen is null ? 0 : TensorData.Address(seen);
         Heads k = Heads.Of(key), v = Heads.Of(value);
         long all = shape[0] * heads, part = Math.Max(PartValues / Math.Max(2L * count * width, 1), 1);
         ParallelParts.Run((int)((all + part - 1) / part), number =>
@@ -69,7 +69,7 @@ internal static unsafe class FewRowsAttention
     /// <summary>Where heads [B, heads, S, d] lie, in values.</summary>
     private readonly record struct Heads(nint Address, long OfRow, long OfHead, long Next)
     {
-        public static Heads Of(Tensor heads) => new(FewRows.Address(heads), heads.stride(0), heads.stride(1), heads.stride(2));
+        public static Heads Of(Tensor heads) => new(TensorData.Address(heads), heads.stride(0), heads.stride(1), heads.stride(2));
 
         public long At(long row, long head) => (row * OfRow) + (head * OfHead);
     }

@@ -1,6 +1,6 @@
-using System.Buffers;
+using System.Numerics;
+using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
-using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Microsoft.ML.Sorsa.Tensors;
 
@@ -9,10 +9,10 @@ internal static unsafe class FewRowsGate
 {
     /// <summary>Whether these are such rows.</summary>
     public static bool Fits(Tensor gate, Tensor x) =>
-        gate.dtype == x.dtype && FewRows.Are(x) && gate.is_contiguous() && x.is_contiguous();
+        FewRows.Are(x) && TensorData.IsOpen(gate) && TensorData.IsOpen(x) && gate.dtype == x.dtype && gate.numel() == x.numel();
 
-    /// <summary>y [..., n]; silu(gate) is rounded to its type before it is multiplied. It belongs to the scope that is open.</summary>
-    /// <param name="gate">[..., n].</param>
+    /// <summary>y [..., n]; silu(g) is rounded to its type before it is multiplied. It belongs to the dispose scope that is open.</summary>
+    /// <param name="gate">g [..., n], without gaps.</param>
     /// <param name="x">The same shape and type.</param>
     public static Tensor Compute(Tensor gate, Tensor x) => x.dtype == ScalarType.Float32
         ? Compute<Float32Values>(gate, x)
@@ -21,22 +21,38 @@ internal static unsafe class FewRowsGate
     private static Tensor Compute<TValues>(Tensor gate, Tensor x)
         where TValues : IStoredValues
     {
-        int count = (int)x.numel();
-        Tensor y = empty(FewRows.Shape(x), x.dtype);
-        byte* to = (byte*)FewRows.Address(y);
-        float[] rented = ArrayPool<float>.Shared.Rent(2 * count);
-        Span<float> gates = rented.AsSpan(0, count), factors = rented.AsSpan(count, count);
-        FewRows.Read<TValues>((byte*)FewRows.Address(gate), gates);
-        TensorPrimitives.Sigmoid(gates, factors);
-        TensorPrimitives.Multiply(gates, factors, gates);
-        FewRows.Write<TValues>(gates, to);
-        FewRows.Read<TValues>(to, gates);
-        FewRows.Read<TValues>((byte*)FewRows.Address(x), factors);
-        TensorPrimitives.Multiply(gates, factors, gates);
-        FewRows.Write<TValues>(gates, to);
-        ArrayPool<float>.Shared.Return(rented);
+        Tensor y = empty(TensorData.Shape(x), x.dtype);
+        byte* gates = (byte*)TensorData.Address(gate), factors = (byte*)TensorData.Address(x), to = (byte*)TensorData.Address(y);
+        ParallelParts.OverRows(x.numel(), 1, (first, last) =>
+        {
+            long at = first * TValues.Size;
+            Compute<TValues>(new BlockPlaces { A = gates + at, B = factors + at, To = to + at }, last - first);
+        });
         GC.KeepAlive(gate);
         GC.KeepAlive(x);
         return y;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Compute<TValues>(in BlockPlaces places, long count)
+        where TValues : IStoredValues
+    {
+        var block = default(GateBlock<TValues>);
+        VectorBlocks.Run<TValues, GateBlock<TValues>>(ref block, places, count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector<float> Sigmoid(Vector<float> g) => Vector<float>.One / (Vector<float>.One + Exponential.Of(-g));
+
+    private readonly struct GateBlock<TValues> : IVectorBlock
+        where TValues : IStoredValues
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Compute(in BlockPlaces row, long at)
+        {
+            (Vector<float> g1, Vector<float> g2) = TValues.Load(row.A + at);
+            (Vector<float> x1, Vector<float> x2) = TValues.Load(row.B + at);
+            TValues.Store(row.To + at, TValues.Round(g1 * Sigmoid(g1)) * x1, TValues.Round(g2 * Sigmoid(g2)) * x2);
+        }
     }
 }

@@ -30,11 +30,21 @@ internal static class FewRowsProduct
     }
 
     /// <summary>
-    /// y [..., out], by this where it <see cref="Fits"/>, and otherwise by libtorch, with a gradient where gradients are on.
+    /// y [..., out], by this where it <see cref="Fits"/>, and otherwise by libtorch, with a gradient where gradients are on. A weight of
+    /// another type is taken in x's.
     /// </summary>
     /// <inheritdoc cref="Compute"/>
-    public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias) =>
-        Fits(x, weight) ? Compute(x, weight, bias) : nn.functional.linear(x, weight, bias);
+    public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias)
+    {
+        if (Fits(x, weight))
+        {
+            return Compute(x, weight, bias);
+        }
+
+        return weight.dtype == x.dtype
+            ? nn.functional.linear(x, weight, bias)
+            : nn.functional.linear(x, weight.to(x.dtype), bias?.to(x.dtype));
+    }
 
     /// <summary>
     /// y [..., out] in x's type; belongs to the dispose scope that is open, where there is one, and otherwise to the caller.
@@ -49,7 +59,7 @@ internal static class FewRowsProduct
         where TValues : IStoredValues
     {
         (long outputs, long inputs, long rows) = (weight.size(0), weight.size(1), x.numel() / weight.size(1));
-        long[] shape = FewRows.Shape(x);
+        long[] shape = TensorData.Shape(x);
         shape[^1] = outputs;
         Tensor y = empty(shape, weight.dtype);
         using Tensor? wide = bias?.to(ScalarType.Float32), b = wide?.contiguous();
@@ -59,7 +69,7 @@ internal static class FewRowsProduct
         {
             using (Tensor? copy = x.is_contiguous() ? null : x.contiguous())
             {
-                byte* read = (byte*)FewRows.Address(copy ?? x);
+                byte* read = (byte*)TensorData.Address(copy ?? x);
                 for (long row = 0; row < rows; row++)
                 {
                     RowProducts<TValues>.Shuffle(read + (row * inputs * TValues.Size), values + (row * inputs), inputs);
@@ -67,7 +77,7 @@ internal static class FewRowsProduct
             }
 
             var products = new RowProducts<TValues>(
-                (byte*)FewRows.Address(weight), b is null ? null : (float*)FewRows.Address(b), values, (byte*)FewRows.Address(y),
+                (byte*)TensorData.Address(weight), b is null ? null : (float*)TensorData.Address(b), values, (byte*)TensorData.Address(y),
                 rows, inputs, outputs);
             ParallelParts.Run(
                 (int)((outputs + part - 1) / part), at => products.Compute(at * part, Math.Min((at + 1) * part, outputs)));

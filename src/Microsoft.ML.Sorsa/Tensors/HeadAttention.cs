@@ -27,7 +27,7 @@ internal readonly unsafe struct HeadAttention<TValues>(int width, int queries, i
         float* q = stackalloc float[queries * width], sums = stackalloc float[queries * width];
         float* largest = stackalloc float[queries], totals = stackalloc float[queries], scores = stackalloc float[Block];
         byte** key = stackalloc byte*[Block], value = stackalloc byte*[Block];
-        FewRows.Read<TValues>(query, new Span<float>(q, queries * width));
+        TensorData.Read<TValues>(query, new Span<float>(q, queries * width));
         new Span<float>(sums, queries * width).Clear();
         new Span<float>(totals, queries).Clear();
         new Span<float>(largest, queries).Fill(float.NegativeInfinity);
@@ -66,7 +66,7 @@ internal readonly unsafe struct HeadAttention<TValues>(int width, int queries, i
             Scale(sums + (i * width), 1 / totals[i]);
         }
 
-        FewRows.Write<TValues>(new ReadOnlySpan<float>(sums, queries * width), to);
+        TensorData.Write<TValues>(new ReadOnlySpan<float>(sums, queries * width), to);
     }
 
     /// <summary>q · k / √d; what stands behind the keys that were found is nothing.</summary>
@@ -98,7 +98,7 @@ internal readonly unsafe struct HeadAttention<TValues>(int width, int queries, i
         Vector<float> sum = default;
         for (int i = 0; i < Block; i += Vector<float>.Count)
         {
-            Vector<float> weights = Vector.Exp(Vector.Load(scores + i) - new Vector<float>(largest));
+            Vector<float> weights = Exponential.Of(Vector.Load(scores + i) - new Vector<float>(largest));
             weights.Store(scores + i);
             sum += weights;
         }

@@ -13,6 +13,9 @@ internal static class ParallelParts
     /// <summary>How long a thread looks for work before it sleeps: longer than what lies between two products.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromMicroseconds(200);
 
+    /// <summary>Values of rows that a thread takes at a time.</summary>
+    private const long PartValues = 16 << 10;
+
     private static readonly Lock s_caller = new();
     private static readonly SemaphoreSlim s_wake = new(0);
     private static int s_threadCount;
@@ -23,6 +26,16 @@ internal static class ParallelParts
     /// <param name="count">How many.</param>
     /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
     public static void Run(int count, Action<int> compute) => Run(count, compute, get_num_threads());
+
+    /// <summary>Computes rows, some at a time that take some microseconds.</summary>
+    /// <param name="rows">How many.</param>
+    /// <param name="width">Values of a row.</param>
+    /// <param name="compute">Computes the rows from the first to before the second; must not throw.</param>
+    public static void OverRows(long rows, long width, Action<long, long> compute)
+    {
+        long part = Math.Max(PartValues / Math.Max(width, 1), 1);
+        Run((int)((rows + part - 1) / part), at => compute(at * part, Math.Min((at + 1) * part, rows)));
+    }
 
     /// <inheritdoc cref="Run(int, Action{int})"/>
     /// <param name="count">How many.</param>

@@ -1,50 +1,28 @@
 using System.Numerics;
-using TorchSharp;
+using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
-using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// The arithmetic of y = w ⊙ x / √(mean(x²) + ε) and of its gradient in float32 on a processor, a row at a time: libtorch passes over all
-/// rows a dozen times. A row's values do not depend on the others.
+/// The arithmetic of y = w ⊙ x / √(mean(x²) + ε) and of its gradient on a processor, a row at a time: libtorch passes over all rows a dozen
+/// times. It computes in float32. A row's values do not depend on the others.
 /// </summary>
 internal static unsafe class RmsNormRows
 {
-    /// <summary>What a thread takes at a time, in values: some microseconds.</summary>
-    private const long PartValues = 16 << 10;
-
-    /// <summary>Whether what is of this type is computed with here.</summary>
-    public static bool Fits(ScalarType type, bool onCpu) => onCpu && type == ScalarType.Float32;
-
-    /// <summary>Whether these are.</summary>
+    /// <summary>Whether these are computed with here.</summary>
     public static bool Fits(Tensor x, Tensor weight) =>
-        Fits(x.dtype, x.device_type == DeviceType.CPU) && Fits(weight.dtype, weight.device_type == DeviceType.CPU)
-        && x.is_contiguous() && weight.is_contiguous() && x.size(-1) == weight.size(0);
+        TensorData.IsOpen(x) && TensorData.IsOpen(weight) && x.dtype == weight.dtype && x.size(-1) == weight.size(0);
 
-    /// <summary>y [..., hidden]; belongs to the dispose scope that is open.</summary>
+    /// <summary>
+    /// y [..., hidden]; what is normalised is rounded to x's type before w scales it. It belongs to the dispose scope that is open.
+    /// </summary>
     /// <param name="x">[..., hidden], without gaps.</param>
-    /// <param name="weight">w [hidden]; null: ones.</param>
+    /// <param name="weight">w [hidden], of x's type; null: ones.</param>
     /// <param name="epsilon">ε.</param>
-    public static Tensor Forward(Tensor x, Tensor? weight, double epsilon)
-    {
-        (Tensor y, int width, long rows) = Result(x);
-        float* from = (float*)FewRows.Address(x), w = weight is null ? null : (float*)FewRows.Address(weight);
-        float* to = (float*)FewRows.Address(y);
-        InParts(rows, width, at =>
-        {
-            ReadOnlySpan<float> row = new(from + (at * width), width);
-            Span<float> result = new(to + (at * width), width);
-            TensorPrimitives.Multiply(row, Scale(row, epsilon), result);
-            if (w != null)
-            {
-                TensorPrimitives.Multiply(result, new ReadOnlySpan<float>(w, width), result);
-            }
-        });
-        GC.KeepAlive(x);
-        GC.KeepAlive(weight);
-        return y;
-    }
+    public static Tensor Forward(Tensor x, Tensor? weight, double epsilon) => x.dtype == ScalarType.Float32
+        ? Forward<Float32Values>(x, weight, epsilon)
+        : Forward<BFloat16Values>(x, weight, epsilon);
 
     /// <summary>
     /// ∂L/∂x [..., hidden], of g = w ⊙ ∂L/∂y and s = 1 / √(mean(x²) + ε): s g − s³ mean(g ⊙ x) x. It belongs to the dispose scope that is
@@ -54,19 +32,43 @@ internal static unsafe class RmsNormRows
     /// <param name="x">[..., hidden].</param>
     /// <param name="weight">w [hidden].</param>
     /// <param name="epsilon">ε.</param>
-    public static Tensor Backward(Tensor gradient, Tensor x, Tensor weight, double epsilon)
+    public static Tensor Backward(Tensor gradient, Tensor x, Tensor weight, double epsilon) => x.dtype == ScalarType.Float32
+        ? Backward<Float32Values>(gradient, x, weight, epsilon)
+        : Backward<BFloat16Values>(gradient, x, weight, epsilon);
+
+    private static Tensor Forward<TValues>(Tensor x, Tensor? weight, double epsilon)
+        where TValues : IStoredValues
     {
-        (Tensor dx, int width, long rows) = Result(x);
-        float* dy = (float*)FewRows.Address(gradient), from = (float*)FewRows.Address(x), w = (float*)FewRows.Address(weight);
-        float* to = (float*)FewRows.Address(dx);
-        InParts(rows, width, at =>
+        (Tensor y, int width, long rows) = TensorData.Like(x);
+        byte* from = (byte*)TensorData.Address(x), to = (byte*)TensorData.Address(y);
+        byte* w = weight is null ? null : (byte*)TensorData.Address(weight);
+        ParallelParts.OverRows(rows, width, (first, last) =>
         {
-            ReadOnlySpan<float> row = new(from + (at * width), width);
-            Span<float> g = new(to + (at * width), width);
-            TensorPrimitives.Multiply(new ReadOnlySpan<float>(dy + (at * width), width), new ReadOnlySpan<float>(w, width), g);
-            float s = Scale(row, epsilon), along = s * s * s * (Sum(g, row) / width);
-            TensorPrimitives.Multiply(g, s, g);
-            TensorPrimitives.MultiplyAdd(row, -along, g, g);
+            for (long row = first; row < last; row++)
+            {
+                long offset = row * width * TValues.Size;
+                Normalize<TValues>(new BlockPlaces { A = from + offset, B = w, To = to + offset }, width, epsilon);
+            }
+        });
+        GC.KeepAlive(x);
+        GC.KeepAlive(weight);
+        return y;
+    }
+
+    private static Tensor Backward<TValues>(Tensor gradient, Tensor x, Tensor weight, double epsilon)
+        where TValues : IStoredValues
+    {
+        (Tensor dx, int width, long rows) = TensorData.Like(x);
+        byte* dy = (byte*)TensorData.Address(gradient), from = (byte*)TensorData.Address(x), to = (byte*)TensorData.Address(dx);
+        byte* w = (byte*)TensorData.Address(weight);
+        ParallelParts.OverRows(rows, width, (first, last) =>
+        {
+            for (long row = first; row < last; row++)
+            {
+                long offset = row * width * TValues.Size;
+                Differentiate<TValues>(
+                    new BlockPlaces { A = dy + offset, B = w, C = from + offset, To = to + offset }, width, epsilon);
+            }
         });
         GC.KeepAlive(gradient);
         GC.KeepAlive(x);
@@ -74,45 +76,59 @@ internal static unsafe class RmsNormRows
         return dx;
     }
 
-    /// <summary>Σ x y, always in the same order, unlike TensorPrimitives', which depends on where the values lie.</summary>
-    public static float Sum(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Normalize<TValues>(in BlockPlaces row, int width, double epsilon)
+        where TValues : IStoredValues
     {
-        Vector<float> first = default, second = default;
-        int i = 0;
-        for (; i + (2 * Vector<float>.Count) <= x.Length; i += 2 * Vector<float>.Count)
-        {
-            int next = i + Vector<float>.Count;
-            first = Vector.MultiplyAddEstimate(new Vector<float>(x[i..]), new Vector<float>(y[i..]), first);
-            second = Vector.MultiplyAddEstimate(new Vector<float>(x[next..]), new Vector<float>(y[next..]), second);
-        }
-
-        float sum = Vector.Sum(first + second);
-        for (; i < x.Length; i++)
-        {
-            sum += x[i] * y[i];
-        }
-
-        return sum;
+        var block = new ForwardBlock<TValues>(Scale<TValues>(row.A, width, epsilon), row.B != null);
+        VectorBlocks.Run<TValues, ForwardBlock<TValues>>(ref block, row, width);
     }
 
-    private static (Tensor Values, int Width, long Rows) Result(Tensor x)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Differentiate<TValues>(in BlockPlaces row, int width, double epsilon)
+        where TValues : IStoredValues
     {
-        long[] shape = FewRows.Shape(x);
-        return (empty(shape, ScalarType.Float32), (int)shape[^1], shape[^1] == 0 ? 0 : x.numel() / shape[^1]);
+        float scale = Scale<TValues>(row.C, width, epsilon);
+        float along = VectorBlocks.Sum<TValues>(row.A, row.B, row.C, width) / width;
+        var block = new BackwardBlock<TValues>(scale, -(scale * scale * scale * along));
+        VectorBlocks.Run<TValues, BackwardBlock<TValues>>(ref block, row, width);
     }
 
-    private static void InParts(long rows, int width, Action<long> compute)
+    private static float Scale<TValues>(byte* row, int width, double epsilon)
+        where TValues : IStoredValues =>
+        1 / MathF.Sqrt((VectorBlocks.Sum<TValues>(row, null, row, width) / width) + (float)epsilon);
+
+    private readonly struct ForwardBlock<TValues>(float scale, bool isWeighted) : IVectorBlock
+        where TValues : IStoredValues
     {
-        long part = Math.Max(PartValues / Math.Max(width, 1), 1);
-        ParallelParts.Run((int)((rows + part - 1) / part), at =>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Compute(in BlockPlaces row, long at)
         {
-            for (long row = at * part; row < Math.Min((at + 1) * part, rows); row++)
+            (Vector<float> x1, Vector<float> x2) = TValues.Load(row.A + at);
+            (x1, x2) = (TValues.Round(x1 * scale), TValues.Round(x2 * scale));
+            if (isWeighted)
             {
-                compute(row);
+                (Vector<float> w1, Vector<float> w2) = TValues.Load(row.B + at);
+                (x1, x2) = (x1 * w1, x2 * w2);
             }
-        });
+
+            TValues.Store(row.To + at, x1, x2);
+        }
     }
 
-    private static float Scale(ReadOnlySpan<float> row, double epsilon) =>
-        1 / MathF.Sqrt((Sum(row, row) / row.Length) + (float)epsilon);
+    private readonly struct BackwardBlock<TValues>(float scale, float along) : IVectorBlock
+        where TValues : IStoredValues
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Compute(in BlockPlaces row, long at)
+        {
+            (Vector<float> dy1, Vector<float> dy2) = TValues.Load(row.A + at);
+            (Vector<float> w1, Vector<float> w2) = TValues.Load(row.B + at);
+            (Vector<float> x1, Vector<float> x2) = TValues.Load(row.C + at);
+            TValues.Store(
+                row.To + at,
+                Vector.MultiplyAddEstimate(x1, new Vector<float>(along), dy1 * w1 * scale),
+                Vector.MultiplyAddEstimate(x2, new Vector<float>(along), dy2 * w2 * scale));
+        }
+    }
 }

@@ -59,7 +59,7 @@ internal readonly unsafe struct RowProducts<TValues>(
             second.Store(to + i + Vector<float>.Count);
         }
 
-        FewRows.Read<TValues>(row + (i * TValues.Size), new Span<float>(to + i, (int)(count - i)));
+        TensorData.Read<TValues>(row + (i * TValues.Size), new Span<float>(to + i, (int)(count - i)));
     }
 
     private byte* W(long output) => _weight + (output * _inputs * TValues.Size);

@@ -23,6 +23,9 @@ internal unsafe interface IStoredValues
 
     /// <summary>Writes one value, rounded as <see cref="Store"/> does.</summary>
     static abstract void Set(byte* at, float value);
+
+    /// <summary>What values are once they were written and read again.</summary>
+    static abstract Vector<float> Round(Vector<float> values);
 }
 
 /// <summary>As they are.</summary>
@@ -46,6 +49,8 @@ internal readonly unsafe struct Float32Values : IStoredValues
     public static float Get(byte* at) => *(float*)at;
 
     public static void Set(byte* at, float value) => *(float*)at = value;
+
+    public static Vector<float> Round(Vector<float> values) => values;
 }
 
 /// <summary>A bfloat16 is the upper half of a float32.</summary>
@@ -71,6 +76,7 @@ internal readonly unsafe struct BFloat16Values : IStoredValues
         return (Vector.AsVectorSingle(words << LowerHalf), Vector.AsVectorSingle(words & new Vector<uint>(UpperHalf)));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* at, Vector<float> first, Vector<float> second) =>
         Vector.Narrow(Rounded(first) >> LowerHalf, Rounded(second) >> LowerHalf).Store((ushort*)at);
 
@@ -82,7 +88,11 @@ internal readonly unsafe struct BFloat16Values : IStoredValues
         *(ushort*)at = (ushort)((float.IsNaN(value) ? bits | Quiet : bits + BelowHalfUnit + unit) >> LowerHalf);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector<float> Round(Vector<float> values) => Vector.AsVectorSingle(Rounded(values) & new Vector<uint>(UpperHalf));
+
     /// <summary>The bits of the nearest bfloat16 in the upper halves. Adding could make infinity of a NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector<uint> Rounded(Vector<float> values)
     {
         Vector<uint> bits = Vector.AsVectorUInt32(values), unit = (bits >> LowerHalf) & Vector<uint>.One;

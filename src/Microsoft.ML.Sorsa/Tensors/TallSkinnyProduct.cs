@@ -56,9 +56,9 @@ internal static class TallSkinnyProduct
         fixed (float* copy = packed)
         {
             var tiles = new ProductTiles(
-                (float*)FewRows.Address(left), left.stride(0), left.stride(1),
-                copy is null ? (float*)FewRows.Address(right) : copy, copy is null ? right.stride(0) : columns,
-                (float*)FewRows.Address(product), depth, columns);
+                (float*)TensorData.Address(left), left.stride(0), left.stride(1),
+                copy is null ? (float*)TensorData.Address(right) : copy, copy is null ? right.stride(0) : columns,
+                (float*)TensorData.Address(product), depth, columns);
             Compute(tiles, rows, depth, columns);
         }
 
@@ -98,7 +98,7 @@ internal static class TallSkinnyProduct
     {
         (long depth, long columns, long row, long step) = (right.size(0), right.size(1), right.stride(0), right.stride(1));
         float[] rented = ArrayPool<float>.Shared.Rent((int)(depth * columns));
-        float* from = (float*)FewRows.Address(right);
+        float* from = (float*)TensorData.Address(right);
         fixed (float* to = rented)
         {
             for (long k = 0; k < depth; k++)

@@ -35,7 +35,7 @@ internal static class SupervisedLoss
             Tensor rows = hidden.detach().narrow(0, start, length);
             rows.requires_grad = hidden.requires_grad;
             Tensor part = Total(model.Head(rows), batch.Targets.narrow(0, start, length)).Times(weight);
-            part.backward();
+            pass.Run(part, ones([], part.dtype, part.device));
             if (rows.grad is { } gradient)
             {
                 gradients.Add(chunk.MoveToOuter(gradient));
@@ -130,7 +130,10 @@ internal static class SupervisedLoss
     private static Tensor Total(Tensor logits, Tensor targets)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.None).sum(type: ScalarType.Float64));
+        Tensor each = CrossEntropyRows.Fits(logits, targets)
+            ? CrossEntropyFunction.Apply(logits, targets)
+            : CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.None);
+        return scope.MoveToOuter(each.sum(type: ScalarType.Float64));
     }
 
     /// <param name="logits">Scores.</param>

@@ -21,23 +21,6 @@ public sealed class FewRowsTests
 
     [TestMethod]
     [DynamicData(nameof(Shapes))]
-    public void TheNormIsItsFormula(ScalarType type, long rows, long width)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        using var generator = new Generator(1);
-        Tensor x = (randn([rows, 1, width], generator: generator) * 30).to(type), w = randn([width], generator: generator).to(type);
-        Assert.IsTrue(FewRowsNorm.Fits(x, w));
-
-        Tensor y = FewRowsNorm.Compute(x, w, 1e-5);
-
-        Tensor exact = Exact(x), expected = exact / (exact.square().mean([-1], keepdim: true) + 1e-5).sqrt() * Exact(w);
-        AssertClose(y, expected, expected.abs());
-        AssertAlone(y, row => FewRowsNorm.Compute(x[row], w, 1e-5));
-    }
-
-    [TestMethod]
-    [DynamicData(nameof(Shapes))]
     public void TheGateIsItsFormula(ScalarType type, long rows, long width)
     {
         using var scope = NewDisposeScope();
@@ -51,34 +34,7 @@ public sealed class FewRowsTests
 
         Tensor expected = nn.functional.silu(Exact(gate)) * Exact(x);
         AssertClose(y, expected, expected.abs());
-        if (width >= 16)
-        {
-            // Fewer values than a vector holds have an exponential of their own.
-            AssertAlone(y, row => FewRowsGate.Compute(gate[row], x[row]));
-        }
-    }
-
-    [TestMethod]
-    [DynamicData(nameof(Shapes))]
-    public void TheRotationTurnsPairs(ScalarType type, long rows, long width)
-    {
-        using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        using var generator = new Generator(3);
-        Tensor x = randn([rows, 1, 3, width], generator: generator).to(type);
-        Tensor angles = randn([rows, 1, 1, width / 2], generator: generator) * 3;
-        Tensor cos = cat([angles.cos(), angles.cos()], -1).to(type), sin = cat([-angles.sin(), angles.sin()], -1).to(type);
-        Assert.IsTrue(FewRowsRotation.Fits(x, (cos, sin)));
-
-        Tensor y = FewRowsRotation.Compute(x, cos, sin);
-
-        Tensor exact = Exact(x), rolled = cat([exact[.., .., .., (int)(width / 2)..], exact[.., .., .., ..(int)(width / 2)]], -1);
-        AssertClose(y, (exact * Exact(cos)) + (rolled * Exact(sin)), (exact * Exact(cos)).abs() + (rolled * Exact(sin)).abs());
-        AssertAlone(y, row => FewRowsRotation.Compute(x.narrow(0, row, 1), cos.narrow(0, row, 1), sin.narrow(0, row, 1)));
-
-        Tensor alike = FewRowsRotation.Compute(x, cos.narrow(0, 0, 1), sin.narrow(0, 0, 1));
-        Assert.IsTrue(alike[0].equal(y[0]).all().item<bool>());
-        AssertAlone(alike, row => FewRowsRotation.Compute(x.narrow(0, row, 1), cos.narrow(0, 0, 1), sin.narrow(0, 0, 1)));
+        AssertAlone(y, row => FewRowsGate.Compute(gate[row], x[row]));
     }
 
     /// <summary>Keys and values are the front of a longer cache; rows have paddings of several lengths in front, and one a gap.</summary>
@@ -137,7 +93,9 @@ public sealed class FewRowsTests
         Assert.IsFalse(FewRows.Are(zeros(2, 2, 4)));
         Assert.IsFalse(FewRows.Are(zeros(2, 4, ScalarType.Float64)));
         Assert.IsFalse(FewRows.Are(zeros(2, 4, ScalarType.Float16)));
-        Assert.IsFalse(FewRowsNorm.Fits(zeros(2, 4), zeros(4, ScalarType.BFloat16)));
+        Assert.IsTrue(FewRowsGate.Fits(zeros(2, 4), zeros(2, 4)));
+        Assert.IsFalse(FewRowsGate.Fits(zeros(2, 4), zeros(2, 4, ScalarType.BFloat16)));
+        Assert.IsFalse(FewRowsGate.Fits(zeros(2, 4), zeros(2, 5)));
         Assert.IsFalse(FewRowsGate.Fits(zeros(4, 2).t(), zeros(2, 4)));
     }
 
@@ -160,8 +118,8 @@ public sealed class FewRowsTests
             var read = new float[length];
             unsafe
             {
-                FewRows.Write<BFloat16Values>(values.AsSpan(0, length), (byte*)FewRows.Address(rounded));
-                FewRows.Read<BFloat16Values>((byte*)FewRows.Address(rounded), read);
+                TensorData.Write<BFloat16Values>(values.AsSpan(0, length), (byte*)TensorData.Address(rounded));
+                TensorData.Read<BFloat16Values>((byte*)TensorData.Address(rounded), read);
             }
 
             CollectionAssert.AreEqual(expected.to(ScalarType.Float32).data<float>().ToArray(), read);
@@ -176,7 +134,7 @@ public sealed class FewRowsTests
     public void NoTensorIsLeft(ScalarType type)
     {
         using var noGrad = no_grad();
-        using Tensor x = zeros([2, 1, 4], type), w = zeros([4], type), head = zeros([2, 1, 1, 4], type);
+        using Tensor x = zeros([2, 1, 4], type), head = zeros([2, 1, 1, 4], type);
         using Tensor mask = ones([2, 1, 1, 1], ScalarType.Bool);
 
         // What earlier tests left to the collector would lower the count when it is collected.
@@ -184,9 +142,7 @@ public sealed class FewRowsTests
         GC.WaitForPendingFinalizers();
         long before = Tensor.TotalCount;
 
-        FewRowsNorm.Compute(x, w, 1e-5).Dispose();
         FewRowsGate.Compute(x, x).Dispose();
-        FewRowsRotation.Compute(head, head, head).Dispose();
         FewRowsAttention.Compute(head, head, head, mask).Dispose();
 
         Assert.AreEqual(before, Tensor.TotalCount);

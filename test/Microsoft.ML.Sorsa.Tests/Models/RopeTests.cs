@@ -83,8 +83,8 @@ public sealed class RopeTests
                 {
                     var expected = new System.Numerics.Complex(x[0, t, head, i].item<double>(), x[0, t, head, i + (D / 2)].item<double>())
                         * System.Numerics.Complex.FromPolarCoordinates(1, Angle(RopeType.Default, Positions[t], i));
-                    Assert.AreEqual(expected.Real, turned[0, t, head, i].item<double>(), 1e-12);
-                    Assert.AreEqual(expected.Imaginary, turned[0, t, head, i + (D / 2)].item<double>(), 1e-12);
+                    Assert.AreEqual(expected.Real, turned[0, head, t, i].item<double>(), 1e-12);
+                    Assert.AreEqual(expected.Imaginary, turned[0, head, t, i + (D / 2)].item<double>(), 1e-12);
                 }
             }
         }
