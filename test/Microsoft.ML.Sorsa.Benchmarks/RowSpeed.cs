@@ -45,7 +45,7 @@ internal static class RowSpeed
         Measure("loss", [Values(vocabulary)[0]],
             x => CrossEntropyFunction.Apply(x[0], targets),
             x => nn.functional.cross_entropy(x[0].to(ScalarType.Float32), targets, reduction: nn.Reduction.None));
-        if (NarrowAttention.Fits(Heads(heads), Heads(keyHeads)))
+        if (NarrowAttention.Fits(Heads(heads), Heads(keyHeads), Heads(keyHeads), null))
         {
             Measure("attention", [Heads(heads), Heads(keyHeads), Heads(keyHeads)],
                 x => NarrowAttention.Apply(x[0], x[1], x[2], null),

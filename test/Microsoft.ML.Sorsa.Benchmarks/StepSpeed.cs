@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using Microsoft.ML.Sorsa.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -104,11 +105,12 @@ internal static class StepSpeed
     {
         using var scope = NewDisposeScope();
         using Batch batch = Batch.Of(rows, padTokenId: 0, device);
+        using var pass = new BackwardPass();
         Tensor embedded = model.Embed(batch.InputIds).detach().requires_grad_();
         Tensor logits = model.Head(model.Forward(embedded).flatten(0, 1).index_select(0, batch.LabelPositions));
-        Tensor loss = SupervisedLoss.Sum(logits, batch.Targets) / batch.LabelCount;
-        loss.backward();
-        return loss.to(ScalarType.Float64).item<double>();
+        Tensor loss = SupervisedLoss.Sum(logits, batch.Targets).Times(1.0 / batch.LabelCount);
+        pass.Run(loss, ones_like(loss));
+        return loss.item<double>();
     }
 
     private static void Print(StepVariant variant, List<(double Base, double Step)> times)

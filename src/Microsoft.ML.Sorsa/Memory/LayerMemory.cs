@@ -52,11 +52,12 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     /// <summary>
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
-    /// what was kept for the step before; and that of the residual stream. Or in attention whose weights are kept: their gradient and that
-    /// of the scores, with what is made between the two.
+    /// what was kept for the step before; and that of the residual stream. Or in attention whose weights are kept: their gradient, whose
+    /// place that of the scores takes, and those of what went in.
     /// </summary>
-    public long Backward(BatchSizes batch) =>
-        Math.Max(batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size, 3 * Weights(batch));
+    public long Backward(BatchSizes batch) => Math.Max(
+        batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size,
+        Weights(batch) == 0 ? 0 : Weights(batch) + (batch.Tokens * ((3 * Queries) + (2 * Keys) + Hidden) * _size));
 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
@@ -82,10 +83,12 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     /// <summary>
     /// The norm; queries and keys before they are turned, libtorch's with their halves swapped and one of them negated; what is repeated;
-    /// the output that is added to x, and the sum where the next norm does not keep it.
+    /// beside weights that are kept, values and result before they are copied; the output that is added to x, and the sum where the next
+    /// norm does not keep it.
     /// </summary>
-    private long MadeByAttention(BatchSizes batch) => Weights(batch) + (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
+    private long MadeByAttention(BatchSizes batch) => (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
         + ((_byRows ? Queries + Keys : 5 * (Queries + Keys) / 2) * _size) + (Repeats(batch) ? 2 * Keys * _size : 0)
+        + (Weights(batch) == 0 ? 0 : (Queries + Keys) * _size)
         + (Hidden * _size) + (_size < NormSize ? Hidden * _size : 0)
         + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
 
@@ -101,7 +104,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private long MadeByFeedForward(BatchSizes batch) => batch.Tokens * (MadeByNorm + (Hidden * _size)
         + (Trains("gate_proj", "up_proj") ? 0 : Hidden * _size) + (Trains("down_proj") ? 0 : Intermediate * _size));
 
-    /// <summary>Attention's weights, where libtorch's own is not used: as many scores were there before them.</summary>
+    /// <summary>Attention's weights, where libtorch's own is not used; they take the place of the scores.</summary>
     private long Weights(BatchSizes batch) =>
         batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.Type, model.OnCpu) * _size;
 

@@ -8,7 +8,7 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// </summary>
 internal static class Exponential
 {
-    /// <summary>Below it e^x is no normal number, and 0 here; above the other it is taken for e to its power.</summary>
+    /// <summary>Below it e^x is no normal number, and 0 here; above the other it is infinite, though float32 ends at 88.72.</summary>
     private const float Lowest = -87.33654f, Highest = 88.37626f;
 
     /// <summary>ln 2 in two parts, of which the first has few digits: its multiples are exact.</summary>
@@ -23,10 +23,9 @@ internal static class Exponential
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Of(Vector<float> x)
     {
-        Vector<float> within = Vector.ConditionalSelect(Vector.GreaterThan(x, new Vector<float>(Highest)), new Vector<float>(Highest), x);
-        Vector<float> shifted = Vector.MultiplyAddEstimate(within, new Vector<float>(1.44269504f), new Vector<float>(WholeNumbers));
+        Vector<float> shifted = Vector.MultiplyAddEstimate(x, new Vector<float>(1.44269504f), new Vector<float>(WholeNumbers));
         Vector<float> n = shifted - new Vector<float>(WholeNumbers);
-        Vector<float> r = Vector.MultiplyAddEstimate(n, new Vector<float>(-LnTwo), within);
+        Vector<float> r = Vector.MultiplyAddEstimate(n, new Vector<float>(-LnTwo), x);
         r = Vector.MultiplyAddEstimate(n, new Vector<float>(-LnTwoRest), r);
         var polynomial = new Vector<float>(1.9875691500e-4f);
         polynomial = Vector.MultiplyAddEstimate(polynomial, r, new Vector<float>(1.3981999507e-3f));
@@ -38,6 +37,8 @@ internal static class Exponential
 
         // n stands in the last bits of shifted; those in front of it are shifted out.
         Vector<float> scale = Vector.AsVectorSingle((Vector.AsVectorInt32(shifted) + new Vector<int>(ExponentBias)) << MantissaBits);
-        return Vector.ConditionalSelect(Vector.LessThan(x, new Vector<float>(Lowest)), Vector<float>.Zero, power * scale);
+        Vector<float> normal = Vector.ConditionalSelect(
+            Vector.GreaterThan(x, new Vector<float>(Highest)), new Vector<float>(float.PositiveInfinity), power * scale);
+        return Vector.ConditionalSelect(Vector.LessThan(x, new Vector<float>(Lowest)), Vector<float>.Zero, normal);
     }
 }

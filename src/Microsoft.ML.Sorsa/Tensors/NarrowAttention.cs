@@ -15,9 +15,22 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
     /// <summary>Keys up to which it is used: the weights grow with their square.</summary>
     private const int MostKeys = 512;
 
-    /// <summary>Whether it is the faster one, forward and backward: a block that is computed again must come out the same.</summary>
-    public static bool Fits(Tensor query, Tensor key) =>
-        query.device_type == DeviceType.CPU && query.dtype == ScalarType.BFloat16 && key.size(2) <= MostKeys;
+    /// <summary>
+    /// Whether it is the faster one, forward and backward, since a block that is computed again must come out the same; and whether these
+    /// are what it reads.
+    /// </summary>
+    public static bool Fits(Tensor query, Tensor key, Tensor value, Tensor? mask)
+    {
+        long batch = query.size(0), queries = query.size(2), keys = key.size(2);
+        return IsNarrow(query) && IsNarrow(key) && IsNarrow(value) && keys <= MostKeys
+            && query.size(1) % key.size(1) == 0 && (mask is null ? queries == keys : IsOfThem(mask));
+
+        static bool IsNarrow(Tensor heads) => heads.device_type == DeviceType.CPU && heads.dtype == ScalarType.BFloat16;
+
+        bool IsOfThem(Tensor mask) => mask.dtype == ScalarType.Bool && mask.device_type == DeviceType.CPU && mask.dim() == 4
+            && (mask.size(0) == 1 || mask.size(0) == batch)
+            && mask.size(1) == 1 && mask.size(2) == queries && mask.size(3) == keys;
+    }
 
     /// <summary>The weights of a head in a row of so many tokens, which backward needs; 0 where it is not used.</summary>
     public static long Weights(long tokens, ScalarType type, bool onCpu) =>
@@ -44,6 +57,7 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
         (Tensor output, Tensor weights) = Attend(query, q, k, v, seen);
         ctx.save_for_backward([q, k, v, weights]);
         ctx.save_data(nameof(Seen.Causally), seen.Causally);
+        ctx.save_data(nameof(Takes), new Takes(query.requires_grad, key.requires_grad, value.requires_grad));
         return output;
     }
 
@@ -52,16 +66,23 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
         List<Tensor> saved = ctx.get_saved_variables();
         (Tensor q, Tensor k, Tensor v, Tensor weights) = (saved[0], saved[1], saved[2], saved[3]);
         long batch = gradient.size(0), heads = gradient.size(1), tokens = gradient.size(2), width = gradient.size(3);
-        Tensor dy = gradient.reshape(q.shape), p = weights.view(q.size(0), q.size(1), -1);
-        Tensor scores = dy.bmm(v.transpose(1, 2));
-        AttentionWeights.Differentiate(scores.view_as(weights), weights, (bool)ctx.get_data(nameof(Seen.Causally)), Scale(width));
-        return
-        [
-            scores.bmm(k).view(batch, heads, tokens, width),
-            scores.transpose(1, 2).bmm(q).view(batch, -1, k.size(1), width),
-            p.transpose(1, 2).bmm(dy).view(batch, -1, k.size(1), width),
-            null,
-        ];
+        Tensor dy = gradient.reshape(q.shape);
+        var takes = (Takes)ctx.get_data(nameof(Takes));
+        Tensor? dq = null, dk = null, dv = null;
+        if (takes.Value)
+        {
+            dv = weights.view(q.size(0), q.size(1), -1).transpose(1, 2).bmm(dy).view(batch, -1, k.size(1), width);
+        }
+
+        if (takes.Query || takes.Key)
+        {
+            Tensor scores = dy.bmm(v.transpose(1, 2));
+            AttentionWeights.Differentiate(scores.view_as(weights), weights, (bool)ctx.get_data(nameof(Seen.Causally)), Scale(width));
+            dq = takes.Query ? scores.bmm(k).view(batch, heads, tokens, width) : null;
+            dk = takes.Key ? scores.transpose(1, 2).bmm(q).view(batch, -1, k.size(1), width) : null;
+        }
+
+        return [dq, dk, dv, null];
     }
 
     /// <summary>[B · key-value heads, ..., d].</summary>
@@ -80,4 +101,7 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
     {
         public bool Causally => Mask is null;
     }
+
+    /// <summary>Which of them takes a gradient.</summary>
+    private sealed record Takes(bool Query, bool Key, bool Value);
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch.autograd;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// y = w ⊙ x / √(mean(x²) + ε) in float32 on a processor, with its gradients. Beside w only x is kept for them, which the residual stream
+/// y = w ⊙ x / √(mean(x²) + ε) on a processor, with its gradients. Beside w only x is kept for them, which the residual stream
 /// has in any case.
 /// </summary>
 internal sealed class RmsNormFunction : GradientFunction<RmsNormFunction>

@@ -39,7 +39,7 @@ internal static unsafe class RmsNormRows
     private static Tensor Forward<TValues>(Tensor x, Tensor? weight, double epsilon)
         where TValues : IStoredValues
     {
-        (Tensor y, int width, long rows) = TensorData.Like(x);
+        (Tensor y, int width, long rows) = TensorData.EmptyLike(x);
         byte* from = (byte*)TensorData.Address(x), to = (byte*)TensorData.Address(y);
         byte* w = weight is null ? null : (byte*)TensorData.Address(weight);
         ParallelParts.OverRows(rows, width, (first, last) =>
@@ -58,7 +58,7 @@ internal static unsafe class RmsNormRows
     private static Tensor Backward<TValues>(Tensor gradient, Tensor x, Tensor weight, double epsilon)
         where TValues : IStoredValues
     {
-        (Tensor dx, int width, long rows) = TensorData.Like(x);
+        (Tensor dx, int width, long rows) = TensorData.EmptyLike(x);
         byte* dy = (byte*)TensorData.Address(gradient), from = (byte*)TensorData.Address(x), to = (byte*)TensorData.Address(dx);
         byte* w = (byte*)TensorData.Address(weight);
         ParallelParts.OverRows(rows, width, (first, last) =>

@@ -40,6 +40,7 @@ internal readonly unsafe struct Float32Values : IStoredValues
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector<float> First, Vector<float> Second) LoadShuffled(byte* at) => Load(at);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* at, Vector<float> first, Vector<float> second)
     {
         first.Store((float*)at);

@@ -27,7 +27,7 @@ internal static unsafe partial class TensorData
     }
 
     /// <summary>A tensor of its shape and type, of any values, which belongs to the dispose scope that is open; and its rows.</summary>
-    public static (Tensor Values, int Width, long Rows) Like(Tensor x)
+    public static (Tensor Values, int Width, long Rows) EmptyLike(Tensor x)
     {
         long[] shape = Shape(x);
         return (empty(shape, x.dtype), (int)shape[^1], shape[^1] == 0 ? 0 : x.numel() / shape[^1]);

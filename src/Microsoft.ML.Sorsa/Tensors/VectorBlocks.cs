@@ -6,7 +6,7 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <summary>Where the values of a row begin: those that are read, and those that are written; null: there are none.</summary>
 internal unsafe ref struct BlockPlaces
 {
-    public byte* A, B, C, D, To, ToOther;
+    public byte* A, B, C, D, To;
 }
 
 /// <summary>What is done with as many values as two vectors hold.</summary>
@@ -66,8 +66,8 @@ internal static unsafe class VectorBlocks
         where TBlock : struct, IVectorBlock
     {
         int size = Step * TValues.Size;
-        byte* values = stackalloc byte[6 * size];
-        new Span<byte>(values, 6 * size).Clear();
+        byte* values = stackalloc byte[5 * size];
+        new Span<byte>(values, 5 * size).Clear();
         var own = new BlockPlaces
         {
             A = values,
@@ -75,7 +75,6 @@ internal static unsafe class VectorBlocks
             C = values + (2 * size),
             D = values + (3 * size),
             To = values + (4 * size),
-            ToOther = values + (5 * size),
         };
         Copy(places.A, own.A, at, bytes);
         Copy(places.B, own.B, at, bytes);
@@ -85,11 +84,6 @@ internal static unsafe class VectorBlocks
         if (places.To != null)
         {
             Buffer.MemoryCopy(own.To, places.To + at, bytes, bytes);
-        }
-
-        if (places.ToOther != null)
-        {
-            Buffer.MemoryCopy(own.ToOther, places.ToOther + at, bytes, bytes);
         }
     }
 

@@ -34,7 +34,7 @@ internal static class SupervisedLoss
             using var chunk = NewDisposeScope();
             Tensor rows = hidden.detach().narrow(0, start, length);
             rows.requires_grad = hidden.requires_grad;
-            Tensor part = Total(model.Head(rows), batch.Targets.narrow(0, start, length)).Times(weight);
+            Tensor part = Sum(model.Head(rows), batch.Targets.narrow(0, start, length)).Times(weight);
             pass.Run(part, ones([], part.dtype, part.device));
             if (rows.grad is { } gradient)
             {
@@ -82,7 +82,7 @@ internal static class SupervisedLoss
             foreach ((long start, long length) in Chunks(batch, chunkSize))
             {
                 using var chunk = NewDisposeScope();
-                Tensor part = Total(model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length));
+                Tensor part = Sum(model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length));
                 parts[at][start / chunkSize] = part.item<double>();
             }
         }
@@ -111,40 +111,35 @@ internal static class SupervisedLoss
         {
             using var chunk = NewDisposeScope();
             Tensor each = CrossEntropy(
-                model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length), ScalarType.Float64,
-                nn.Reduction.None);
+                model.Head(hidden.narrow(0, start, length)), batch.Targets.narrow(0, start, length), ScalarType.Float64);
             each.cpu().data<double>().CopyTo(losses.AsSpan((int)start));
         }
 
         return losses;
     }
 
-    /// <summary>The sum from scores [rows, vocabulary] of any type, for the tokens that followed [rows].</summary>
-    public static Tensor Sum(Tensor logits, Tensor targets) =>
-        CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.Sum);
-
     /// <summary>
-    /// The same sum in float64, of numbers that are float32's: so it does not depend on how the rows are cut into batches and shared out.
-    /// Gradients have the same bits.
+    /// The sum from scores [rows, vocabulary] of any type, for the tokens that followed [rows]: in float64, of numbers that are float32's.
+    /// So it does not depend on how the rows are cut into batches and shared out. It belongs to the dispose scope that is open.
     /// </summary>
-    private static Tensor Total(Tensor logits, Tensor targets)
+    public static Tensor Sum(Tensor logits, Tensor targets)
     {
         using var scope = NewDisposeScope();
         Tensor each = CrossEntropyRows.Fits(logits, targets)
             ? CrossEntropyFunction.Apply(logits, targets)
-            : CrossEntropy(logits, targets, ScalarType.Float32, nn.Reduction.None);
+            : CrossEntropy(logits, targets, ScalarType.Float32);
         return scope.MoveToOuter(each.sum(type: ScalarType.Float64));
     }
 
+    /// <summary>That of each row.</summary>
     /// <param name="logits">Scores.</param>
     /// <param name="targets">What followed.</param>
     /// <param name="type">What to compute in at least.</param>
-    /// <param name="reduction">The sum, or each.</param>
-    private static Tensor CrossEntropy(Tensor logits, Tensor targets, ScalarType type, nn.Reduction reduction)
+    private static Tensor CrossEntropy(Tensor logits, Tensor targets, ScalarType type)
     {
         using var scope = NewDisposeScope();
         Tensor wide = logits.dtype == ScalarType.Float64 ? logits : logits.to(type);
-        return scope.MoveToOuter(nn.functional.cross_entropy(wide, targets, reduction: reduction));
+        return scope.MoveToOuter(nn.functional.cross_entropy(wide, targets, reduction: nn.Reduction.None));
     }
 
     private static IEnumerable<(long Start, long Length)> Chunks(Batch batch, int size)

@@ -37,6 +37,18 @@ public sealed class FewRowsTests
         AssertAlone(y, row => FewRowsGate.Compute(gate[row], x[row]));
     }
 
+    [TestMethod]
+    public void AGateFarBelowZeroIsShut()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor gates = tensor(new[] { -1e30f, -1000, -90, 1e30f }).unsqueeze(0);
+
+        float[] values = FewRowsGate.Compute(gates, ones_like(gates)).data<float>().ToArray();
+
+        CollectionAssert.AreEqual(new[] { -0f, -0f, -0f, 1e30f }, values);
+    }
+
     /// <summary>Keys and values are the front of a longer cache; rows have paddings of several lengths in front, and one a gap.</summary>
     [TestMethod]
     [DataRow(ScalarType.Float32, 1, 64)]

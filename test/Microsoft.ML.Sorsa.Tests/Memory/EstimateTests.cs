@@ -74,7 +74,9 @@ public sealed class EstimateTests
             yield return ["words", FineTuningMethod.Lora, 8, WeightType.Float32, "8 x 60", "logits"];
             yield return ["words", FineTuningMethod.Sorsa, 8, WeightType.BFloat16, "8 x 60", "logits"];
             yield return ["grouped", FineTuningMethod.Lora, 4, WeightType.Float32, "16 x 100", "activations"];
+            yield return ["grouped", FineTuningMethod.Lora, 4, WeightType.BFloat16, "4 x 400", "activations"];
             yield return ["window", FineTuningMethod.Lora, 8, WeightType.Float32, "4 x 100", "activations"];
+            yield return ["window", FineTuningMethod.Lora, 8, WeightType.BFloat16, "2 x 300", "activations"];
             yield return ["tiny", FineTuningMethod.Sorsa, 16, WeightType.Float32, "8 x 70 nf4", ""];
             yield return ["wide", FineTuningMethod.Lora, 8, WeightType.BFloat16, "2 x 40 nf4", ""];
             yield return ["wide", FineTuningMethod.Sorsa, 16, WeightType.Float32, "2 x 40 nf4", ""];

@@ -19,6 +19,7 @@ public sealed class NarrowAttentionTests
     [DataRow(64, 64, 2, true)]
     [DataRow(70, 70, 1, false)]
     [DataRow(5, 40, 3, true)]
+    [DataRow(33, 33, 2, true)]
     public void OutputAndGradientsAreThoseOfFloat64(int queries, int keys, int keyHeads, bool masked)
     {
         const int Heads = 6;
@@ -46,9 +47,10 @@ public sealed class NarrowAttentionTests
 
     /// <summary>What a query does not see changes no bit of what it comes to, nor of its gradient; nor does how the inputs lie.</summary>
     [TestMethod]
-    [DataRow(false)]
-    [DataRow(true)]
-    public void WhatIsNotSeenChangesNothing(bool masked)
+    [DataRow(0)]
+    [DataRow(1)]
+    [DataRow(2)]
+    public void WhatIsNotSeenChangesNothing(int masks)
     {
         const int Tokens = 40, Seen = 23;
         using var scope = NewDisposeScope();
@@ -58,7 +60,7 @@ public sealed class NarrowAttentionTests
         Tensor[] changed = [.. inputs.Select(input => input.contiguous().clone())];
         changed[1].narrow(2, Seen, Tokens - Seen).fill_(1000);
         changed[2].narrow(2, Seen, Tokens - Seen).fill_(-1000);
-        Tensor? mask = masked ? ones([1, 1, Tokens, Tokens], ScalarType.Bool).tril() : null;
+        Tensor? mask = masks == 0 ? null : ones([masks, 1, Tokens, Tokens], ScalarType.Bool).tril();
         Tensor gradient = zeros([2, 4, Tokens, 16], ScalarType.BFloat16);
         gradient.narrow(2, 0, Seen).fill_(1);
 
@@ -74,6 +76,33 @@ public sealed class NarrowAttentionTests
         Assert.AreEqual(0, after[2].narrow(2, Seen, Tokens - Seen).abs().max().to(ScalarType.Float32).item<float>());
         using var noGrad = no_grad();
         Assert.IsTrue(NarrowAttention.Apply(inputs[0], inputs[1], inputs[2], mask).equal(before[0]).all().item<bool>());
+    }
+
+    /// <summary>And what comes back may lie anyhow, or be one number for all.</summary>
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(1)]
+    [DataRow(2)]
+    public void EachMayTrainAlone(int which)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(6);
+        Tensor[] inputs = [.. new long[] { 4, 2, 2 }.Select(
+            heads => randn([2, heads, 9, 16], ScalarType.Float32, generator: generator).to(ScalarType.BFloat16))];
+        foreach (Tensor gradient in new[]
+        {
+            randn([2, 9, 16, 4], ScalarType.Float32, generator: generator).to(ScalarType.BFloat16).permute(0, 3, 1, 2),
+            ones([], ScalarType.BFloat16).expand(2, 4, 9, 16),
+        })
+        {
+            Tensor[] all = Results(inputs, gradient.contiguous(), (q, k, v) => NarrowAttention.Apply(q, k, v, null));
+            Tensor leaf = inputs[which].detach().clone().requires_grad_();
+            Tensor[] given = [.. inputs.Select((input, at) => at == which ? leaf : input)];
+            using var pass = new BackwardPass();
+            pass.Run(NarrowAttention.Apply(given[0], given[1], given[2], null), gradient);
+
+            Assert.IsTrue(leaf.grad!.equal(all[1 + which]).all().item<bool>());
+        }
     }
 
     [TestMethod]
@@ -103,13 +132,27 @@ public sealed class NarrowAttentionTests
     public void ItIsForBFloat16AndShortTextsOnACpu()
     {
         using var scope = NewDisposeScope();
-        Tensor Of(int tokens, ScalarType type) => zeros([1, 1, tokens, 2], type);
+        Assert.IsTrue(Fits(512, 512));
+        Assert.IsFalse(Fits(513, 513));
+        Assert.IsFalse(Fits(8, 8, type: ScalarType.Float32));
+        Assert.IsFalse(Fits(8, 8, keyHeads: 4));
 
-        Assert.IsTrue(NarrowAttention.Fits(Of(512, ScalarType.BFloat16), Of(512, ScalarType.BFloat16)));
-        Assert.IsFalse(NarrowAttention.Fits(Of(513, ScalarType.BFloat16), Of(513, ScalarType.BFloat16)));
-        Assert.IsFalse(NarrowAttention.Fits(Of(8, ScalarType.Float32), Of(8, ScalarType.Float32)));
+        // Without a mask it counts from the first key, and a mask is read where it lies.
+        Assert.IsFalse(Fits(4, 8));
+        Assert.IsTrue(Fits(4, 8, ones(1, 1, 4, 8, ScalarType.Bool)));
+        Assert.IsTrue(Fits(4, 8, ones(2, 1, 4, 8, ScalarType.Bool)));
+        Assert.IsFalse(Fits(4, 8, ones(3, 1, 4, 8, ScalarType.Bool)));
+        Assert.IsFalse(Fits(4, 8, ones(1, 6, 4, 8, ScalarType.Bool)));
+        Assert.IsFalse(Fits(4, 8, ones(1, 1, 1, 8, ScalarType.Bool)));
+        Assert.IsFalse(Fits(4, 8, ones(1, 1, 4, 1, ScalarType.Bool)));
+        Assert.IsFalse(Fits(4, 8, ones(4, 8, ScalarType.Bool)));
+        Assert.IsFalse(Fits(4, 8, ones(1, 1, 4, 8)));
         Assert.AreEqual(64, NarrowAttention.Weights(8, ScalarType.BFloat16, onCpu: true));
         Assert.AreEqual(0, NarrowAttention.Weights(8, ScalarType.BFloat16, onCpu: false));
+
+        static bool Fits(long queries, long keys, Tensor? mask = null, ScalarType type = ScalarType.BFloat16, long keyHeads = 3) =>
+            NarrowAttention.Fits(
+                zeros([2, 6, queries, 2], type), zeros([2, keyHeads, keys, 2], type), zeros([2, keyHeads, keys, 2], type), mask);
     }
 
     /// <summary>A third of the keys is padding on the left of the second row; nobody sees the future.</summary>

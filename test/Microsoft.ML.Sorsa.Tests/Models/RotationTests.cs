@@ -81,6 +81,22 @@ public sealed class RotationTests
     }
 
     [TestMethod]
+    public void WhatComesBackMayLieAnyhow()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        Tensor x = randn([2, 5, Heads, 8], generator: generator);
+        (Tensor cos, Tensor sin) = Angles(ScalarType.Float32, 1, 5, 8, generator);
+        foreach (Tensor dy in new[] { randn([2, 5, 8, Heads], generator: generator).permute(0, 3, 1, 2), ones([]).expand(2, Heads, 5, 8) })
+        {
+            using var pass = new BackwardPass();
+            Tensor leaf = x.detach().clone().requires_grad_();
+            pass.Run(RotationFunction.Apply(leaf, cos, sin), dy);
+            Assert.IsTrue(leaf.grad!.equal(RotationRows.Backward(dy.contiguous(), cos, sin)).all().item<bool>());
+        }
+    }
+
+    [TestMethod]
     public void OnlyWhatFitsIsReadHere()
     {
         using var scope = NewDisposeScope();

@@ -97,6 +97,25 @@ public sealed class CrossEntropyTests
             CrossEntropyFunction.Apply(tensor(scores).unsqueeze(0), tensor(new[] { target })).item<float>();
     }
 
+    /// <summary>As that of a sum does, which is one number for all; and there may be no rows.</summary>
+    [TestMethod]
+    public void WhatComesBackMayLieAnyhow()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        Tensor scores = randn([3, 50], generator: generator), targets = randint(0, 50, [3], ScalarType.Int64, generator: generator);
+        (_, Tensor sums) = CrossEntropyRows.Forward(scores, targets);
+        foreach (Tensor gradient in new[] { ones([]).expand(3), randn([6], generator: generator).view(3, 2).select(1, 0), zeros(3) })
+        {
+            using var pass = new BackwardPass();
+            Tensor leaf = scores.detach().clone().requires_grad_();
+            pass.Run(CrossEntropyFunction.Apply(leaf, targets), gradient);
+            Assert.IsTrue(leaf.grad!.equal(CrossEntropyRows.Backward(gradient.contiguous(), scores, targets, sums)).all().item<bool>());
+        }
+
+        Assert.AreEqual(0, CrossEntropyFunction.Apply(zeros(0, 50), zeros(0, ScalarType.Int64)).numel());
+    }
+
     /// <summary>It would be read from memory that belongs to others.</summary>
     [TestMethod]
     [DataRow(-1)]
