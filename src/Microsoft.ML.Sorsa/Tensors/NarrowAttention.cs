@@ -7,8 +7,8 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <summary>
 /// Attention of bfloat16 on a CPU, softmax(Q Kᵀ / √d) V with its gradients, as products with the weights between them. libtorch's own keeps
 /// no weights, and computes backward without the processor's bfloat16 products: it takes twice as long up to a few hundred tokens
-/// (docs/types.md), and is the faster one beyond. As many heads of queries in turn use one of keys, which stand below each other as queries
-/// of one head: nothing is repeated.
+/// (docs/types.md). As many heads of queries in turn use one of keys, which stand below each other as queries of one head: nothing is
+/// repeated.
 /// </summary>
 internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
 {
@@ -16,8 +16,8 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
     private const int MostKeys = 512;
 
     /// <summary>
-    /// Whether it is the faster one, forward and backward, since a block that is computed again must come out the same; and whether these
-    /// are what it reads.
+    /// Whether it is worth it, without gradients as with them, since a block that is computed again must come out the same; and whether
+    /// these are what it reads.
     /// </summary>
     public static bool Fits(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
