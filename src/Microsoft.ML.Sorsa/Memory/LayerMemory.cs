@@ -19,7 +19,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     private readonly DecoderSpec _spec = model.Spec;
     private readonly long _size = model.TypeSize;
-    private readonly bool _byRows = TensorData.IsOpen(model.Type, model.OnCpu);
+    private readonly bool _byRows = TensorData.IsReadable(model.Type, model.OnCpu);
 
     private long Hidden => _spec.HiddenSize;
 

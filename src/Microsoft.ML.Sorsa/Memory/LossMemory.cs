@@ -11,8 +11,10 @@ namespace Microsoft.ML.Sorsa.Memory;
 /// <param name="chunkSize">The most labelled tokens at a time.</param>
 internal sealed class LossMemory(ModelSizes model, int chunkSize)
 {
-    /// <summary>Bytes of a score in libtorch's softmax; nothing where the loss is computed by rows.</summary>
-    private readonly long _wide = TensorData.IsOpen(model.Type, model.OnCpu) ? 0 : Math.Max(model.TypeSize, sizeof(float));
+    private readonly bool _byRows = TensorData.IsReadable(model.Type, model.OnCpu);
+
+    /// <summary>Bytes of a score in libtorch's softmax.</summary>
+    private readonly long _wide = Math.Max(model.TypeSize, sizeof(float));
 
     private DecoderSpec Spec => model.Spec;
 
@@ -21,12 +23,12 @@ internal sealed class LossMemory(ModelSizes model, int chunkSize)
     /// of the probabilities and their gradient, too. Beside them the hidden states at all labels, their gradient, and then that of all
     /// tokens.
     /// </summary>
-    public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (_wide == 0 ? model.TypeSize : 3 * _wide)))
+    public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (_byRows ? model.TypeSize : 3 * _wide)))
         + (((2 * batch.Labels) + batch.Tokens) * Spec.HiddenSize * model.TypeSize);
 
     /// <summary>Without gradients the scores; libtorch's in float32, too, and the logarithms of their probabilities.</summary>
     public long Evaluating(BatchSizes batch) =>
-        Scores(batch) * (model.TypeSize + _wide + (model.TypeSize < _wide ? _wide : 0));
+        Scores(batch) * (model.TypeSize + (_byRows ? 0 : _wide + (model.TypeSize < _wide ? _wide : 0)));
 
     private long Scores(BatchSizes batch) => Math.Min(batch.Labels, chunkSize) * Spec.VocabularySize;
 }

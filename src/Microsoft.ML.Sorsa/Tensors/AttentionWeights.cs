@@ -34,7 +34,7 @@ internal static unsafe class AttentionWeights
                     Hide(weights[..count], of + (row / perText * nextMask) + (row % rows.Queries * rows.Keys));
                 }
 
-                float share = 1 / Exponentiate(weights, Largest(weights), scale);
+                float share = 1 / Exponentiate(weights, TensorPrimitives.Max(weights), scale);
                 TensorPrimitives.Multiply(weights, share, weights);
                 TensorData.Write<BFloat16Values>(weights[..count], at);
                 rows.ClearUnseen(at, count);
@@ -91,24 +91,6 @@ internal static unsafe class AttentionWeights
         {
             scores[key] = seen[key] != 0 ? scores[key] : float.NegativeInfinity;
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Largest(ReadOnlySpan<float> scores)
-    {
-        var largest = new Vector<float>(scores);
-        for (int i = Vector<float>.Count; i < scores.Length; i += Vector<float>.Count)
-        {
-            largest = Vector.Max(largest, new Vector<float>(scores[i..]));
-        }
-
-        float all = largest[0];
-        for (int i = 1; i < Vector<float>.Count; i++)
-        {
-            all = MathF.Max(all, largest[i]);
-        }
-
-        return all;
     }
 
     /// <summary>Makes e^((score − largest) / √d) of each, and gives their sum: scores may be large and their differences small.</summary>

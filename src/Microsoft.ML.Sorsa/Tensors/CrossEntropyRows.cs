@@ -17,7 +17,7 @@ internal static unsafe class CrossEntropyRows
 
     /// <summary>Whether these are computed with here.</summary>
     public static bool Fits(Tensor scores, Tensor targets) =>
-        TensorData.IsOpen(scores) && scores.dim() == 2 && scores.size(1) > 0
+        TensorData.IsReadable(scores) && scores.dim() == 2 && scores.size(1) > 0
         && targets.dtype == ScalarType.Int64 && targets.device_type == DeviceType.CPU && targets.is_contiguous()
         && targets.dim() == 1 && targets.size(0) == scores.size(0);
 

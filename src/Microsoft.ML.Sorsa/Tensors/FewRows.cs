@@ -22,6 +22,6 @@ internal static class FewRows
     public static bool AreOfFewTexts(Tensor x) =>
         // First, since every operation of a training comes by here.
         !is_grad_enabled()
-        && TensorData.IsOpen(x.dtype, x.device_type == DeviceType.CPU)
+        && TensorData.IsReadable(x.dtype, x.device_type == DeviceType.CPU)
         && x.dim() > 0 && x.size(0) <= Most;
 }

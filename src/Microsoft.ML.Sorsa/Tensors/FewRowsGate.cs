@@ -9,7 +9,7 @@ internal static unsafe class FewRowsGate
 {
     /// <summary>Whether these are such rows.</summary>
     public static bool Fits(Tensor gate, Tensor x) =>
-        FewRows.Are(x) && TensorData.IsOpen(gate) && TensorData.IsOpen(x) && gate.dtype == x.dtype && gate.numel() == x.numel();
+        FewRows.Are(x) && TensorData.IsReadable(gate) && TensorData.IsReadable(x) && gate.dtype == x.dtype && gate.numel() == x.numel();
 
     /// <summary>y [..., n]; silu(g) is rounded to its type before it is multiplied. It belongs to the dispose scope that is open.</summary>
     /// <param name="gate">g [..., n], without gaps.</param>

@@ -12,7 +12,7 @@ internal static unsafe class RmsNormRows
 {
     /// <summary>Whether these are computed with here.</summary>
     public static bool Fits(Tensor x, Tensor weight) =>
-        TensorData.IsOpen(x) && TensorData.IsOpen(weight) && x.dtype == weight.dtype && x.size(-1) == weight.size(0);
+        TensorData.IsReadable(x) && TensorData.IsReadable(weight) && x.dtype == weight.dtype && x.size(-1) == weight.size(0);
 
     /// <summary>
     /// y [..., hidden]; what is normalised is rounded to x's type before w scales it. It belongs to the dispose scope that is open.

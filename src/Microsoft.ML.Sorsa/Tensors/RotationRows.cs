@@ -13,10 +13,10 @@ internal static unsafe class RotationRows
     /// <summary>Whether these are computed with here.</summary>
     public static bool Fits(Tensor x, (Tensor Cos, Tensor Sin) angles)
     {
-        return TensorData.IsOpen(x) && x.dim() == 4 && x.size(3) % 2 == 0 && Turns(angles.Cos) && Turns(angles.Sin)
+        return TensorData.IsReadable(x) && x.dim() == 4 && x.size(3) % 2 == 0 && Turns(angles.Cos) && Turns(angles.Sin)
             && angles.Cos.size(0) == angles.Sin.size(0);
 
-        bool Turns(Tensor angle) => TensorData.IsOpen(angle) && angle.dtype == x.dtype && angle.dim() == 4 && angle.size(2) == 1
+        bool Turns(Tensor angle) => TensorData.IsReadable(angle) && angle.dtype == x.dtype && angle.dim() == 4 && angle.size(2) == 1
             && (angle.size(0) == 1 || angle.size(0) == x.size(0)) && angle.size(1) == x.size(1) && angle.size(3) == x.size(3);
     }
 

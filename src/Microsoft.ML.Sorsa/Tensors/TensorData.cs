@@ -9,10 +9,11 @@ namespace Microsoft.ML.Sorsa.Tensors;
 internal static unsafe partial class TensorData
 {
     /// <summary>Whether its values are read and written here, without gaps.</summary>
-    public static bool IsOpen(Tensor tensor) => IsOpen(tensor.dtype, tensor.device_type == DeviceType.CPU) && tensor.is_contiguous();
+    public static bool IsReadable(Tensor tensor) =>
+        IsReadable(tensor.dtype, tensor.device_type == DeviceType.CPU) && tensor.is_contiguous();
 
     /// <summary>Whether those of a type are.</summary>
-    public static bool IsOpen(ScalarType type, bool onCpu) => onCpu && type is (ScalarType.Float32 or ScalarType.BFloat16);
+    public static bool IsReadable(ScalarType type, bool onCpu) => onCpu && type is (ScalarType.Float32 or ScalarType.BFloat16);
 
     /// <summary>A tensor's shape. Tensor.shape goes through a callback, which takes longer than what is computed here.</summary>
     public static long[] Shape(Tensor tensor)

@@ -43,8 +43,8 @@ public sealed class RotationTests
         double unit = type == ScalarType.Float32 ? 3 * Math.ScaleB(1, -24) : 2.02 / 256;
         (Tensor sizes, Tensor gradientSizes) = Results(
             ScalarType.Float64, x => Turned(x, Exact(cos).abs(), Exact(sin).abs()), tensor => tensor.abs());
-        AssertClose(y, exactY, sizes * unit);
-        AssertClose(dx, exactDx, gradientSizes * unit);
+        TensorAssert.IsWithin(y, exactY, sizes * unit);
+        TensorAssert.IsWithin(dx, exactDx, gradientSizes * unit);
 
         (Tensor Y, Tensor Dx) Results(ScalarType as_, Func<Tensor, Tensor> compute, Func<Tensor, Tensor>? of = null)
         {
@@ -146,10 +146,4 @@ public sealed class RotationTests
     private static Tensor Turned(Tensor x, Tensor cos, Tensor sin) => ((x * cos) + (x.roll(x.shape[^1] / 2, -1) * sin)).transpose(1, 2);
 
     private static Tensor Exact(Tensor tensor) => tensor.to(ScalarType.Float64);
-
-    private static void AssertClose(Tensor actual, Tensor expected, Tensor allowed)
-    {
-        Tensor difference = (Exact(actual) - expected).abs();
-        Assert.IsTrue(difference.le(allowed + 1e-12).all().item<bool>(), $"{difference.max().item<double>()}");
-    }
 }
