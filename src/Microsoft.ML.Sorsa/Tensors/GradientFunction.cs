@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.autograd;
 
@@ -48,7 +49,7 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
         scope.Attach(grad_output);
         if (call.Pass is { } pass)
         {
-            return pass.Give(call.Inputs, Compute)!;
+            return pass.Give(call.Inputs.Count, () => LeafGradients.Taken(Compute(), call.Inputs))!;
         }
 
         List<Tensor?> gradients = Compute();
@@ -60,7 +61,7 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
         {
             // Nothing comes where the function behind gave nothing. The call itself has no gradient.
             List<Tensor?> computed = grad_output.IsInvalid
-                ? [.. Enumerable.Repeat<Tensor?>(null, call.Inputs)]
+                ? [.. Enumerable.Repeat<Tensor?>(null, call.Inputs.Count)]
                 : [.. Gradients(ctx, grad_output), null];
             foreach (Tensor tensor in computed.OfType<Tensor>())
             {
@@ -78,7 +79,7 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
     {
         // Each node keeps an empty_like of its output alive as long as the scope it was made in.
         using var scope = NewDisposeScope();
-        var call = new Call(BackwardPass.Current, vars.Length + 1);
+        var call = new Call(BackwardPass.Current, [.. vars.Select(input => input as Parameter), null]);
         Tensor output = apply([.. vars, call]);
         call.Failure?.Throw();
         return scope.MoveToOuter(output);
@@ -94,7 +95,9 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
     /// <param name="gradient">That of the output, of its shape.</param>
     protected abstract List<Tensor?> Gradients(AutogradContext ctx, Tensor gradient);
 
-    private sealed record Call(BackwardPass? Pass, int Inputs)
+    /// <param name="Pass">The one that was open.</param>
+    /// <param name="Inputs">What takes its gradient itself, at its place among all inputs; null for others.</param>
+    private sealed record Call(BackwardPass? Pass, IReadOnlyList<Parameter?> Inputs)
     {
         public ExceptionDispatchInfo? Failure { get; set; }
     }
