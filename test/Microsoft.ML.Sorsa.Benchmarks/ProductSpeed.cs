@@ -39,7 +39,7 @@ internal static class ProductSpeed
             Console.WriteLine($"{inputs} -> {outputs}");
             Measure("h = x Aᵀ", x, a.t());
             Measure("p = dY B", dy, b);
-            Measure("dB = dYᵀ h", dy.t(), h);
+            Measure("dB = (hᵀ dY)ᵀ", h.t(), dy);
             Measure("dA = pᵀ x", p.t(), x);
         }
 

@@ -73,7 +73,8 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         Tensor p = Product(dy, b.to(dy.dtype), areSkinny);
 
         // MKL rounds the same product otherwise where it is asked for transposed, and libtorch's own gradients ask for this one.
-        Tensor db = Product(dy.t(), hidden, areSkinny).to(b.dtype);
+        // Ours reads dY by rows, and gives B's order afterwards.
+        Tensor db = (areSkinny ? TallSkinnyProduct.Compute(hidden.t(), dy).t().contiguous() : dy.t().mm(hidden)).to(b.dtype);
         Tensor da = Product(p.t(), mask is null ? x : x * mask, areSkinny).to(a.dtype);
 
         Tensor? dx = null;

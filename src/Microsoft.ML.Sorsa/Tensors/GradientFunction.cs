@@ -49,7 +49,7 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
         scope.Attach(grad_output);
         if (call.Pass is { } pass)
         {
-            return pass.Give(call.Inputs.Count, () => LeafGradients.Taken(Compute(), call.Inputs))!;
+            return pass.Give(call.Inputs.Count, () => LeafGradients.Accumulate(Compute(), call.Inputs))!;
         }
 
         List<Tensor?> gradients = Compute();
@@ -89,7 +89,8 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
     protected abstract Tensor Forward(AutogradContext ctx, object[] vars);
 
     /// <summary>
-    /// The gradient of each input, null where there is none; in a scope that frees the rest. It may run on a thread of libtorch's.
+    /// The gradient of each input, null where there is none; in a scope that frees the rest. That of a parameter may be kept as its Grad:
+    /// no part of what else is read. It may run on a thread of libtorch's.
     /// </summary>
     /// <param name="ctx">What forward left.</param>
     /// <param name="gradient">That of the output, of its shape.</param>

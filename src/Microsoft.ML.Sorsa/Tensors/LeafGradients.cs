@@ -4,47 +4,51 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// Gradients that end at what trains. libtorch would copy each: TorchSharp holds a second reference to what a function in C# gave, and it
-/// may only keep what nobody else has. So they are put, or added, where they belong before libtorch sees them.
+/// Gradients that end at what trains. libtorch would copy the first of each: TorchSharp holds a second reference to what a function in C#
+/// gave, and libtorch only keeps what nobody else has. So they are put, or added, where they belong before libtorch sees them.
 /// </summary>
 internal static class LeafGradients
 {
     /// <summary>
-    /// Puts the gradients of trained inputs into their Grad, and gives what is left for libtorch; null where it was taken. What does not
-    /// fit its input is left, too: libtorch converts it, or says what is wrong.
+    /// Adds the gradients of trained inputs to what these have, and gives those that are left for libtorch, null where there is none. What
+    /// does not fit its input is left: libtorch converts it, or says what is wrong.
     /// </summary>
-    /// <param name="gradients">Of the inputs; owned by nobody else. Those that are taken are disposed.</param>
+    /// <param name="gradients">Of the inputs; no scope and nobody else owns them, and after an exception they are gone.</param>
     /// <param name="inputs">What trains, at its place among the inputs; null for others.</param>
-    public static List<Tensor?> Taken(List<Tensor?> gradients, IReadOnlyList<Parameter?> inputs)
+    public static List<Tensor?> Accumulate(List<Tensor?> gradients, IReadOnlyList<Parameter?> inputs)
     {
         using var scope = NewDisposeScope();
-        for (int i = 0; i < gradients.Count; i++)
+        scope.Attach(gradients.OfType<Tensor>());
+        List<Tensor?> left = [.. gradients.Zip(inputs, Left)];
+        foreach (Tensor gradient in left.OfType<Tensor>())
         {
-            if (gradients[i] is { } gradient && inputs[i] is { requires_grad: true } parameter && IsOf(parameter, gradient))
-            {
-                Take(parameter, gradient);
-                gradient.Dispose();
-                gradients[i] = null;
-            }
+            gradient.DetachFromDisposeScope();
         }
 
-        return gradients;
+        return left;
     }
 
-    private static void Take(Parameter parameter, Tensor gradient)
+    private static Tensor? Left(Tensor? gradient, Parameter? input)
     {
-        if (parameter.grad is { } sum)
+        if (gradient is null || input is not { requires_grad: true } || !Fits(gradient, input))
+        {
+            return gradient;
+        }
+
+        if (input.grad is { } sum)
         {
             sum.Accumulate(gradient);
         }
         else
         {
-            parameter.grad = gradient;
+            input.grad = gradient;
         }
+
+        return null;
     }
 
     /// <summary>Of one type, shape and order in memory, as an optimizer reads both.</summary>
-    private static bool IsOf(Parameter parameter, Tensor gradient) =>
+    private static bool Fits(Tensor gradient, Parameter parameter) =>
         gradient.dtype == parameter.dtype && gradient.device_type == parameter.device_type
         && gradient.is_contiguous() && parameter.is_contiguous()
         && TensorData.Shape(gradient).AsSpan().SequenceEqual(TensorData.Shape(parameter));

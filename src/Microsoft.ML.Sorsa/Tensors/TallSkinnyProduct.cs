@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// C = A B of float32 on a processor where one side of C is a rank: of a training step h = x Aᵀ, p = dY B and the gradients dYᵀ h and pᵀ x.
+/// C = A B of float32 on a processor where one side of C is a rank: of a training step h = x Aᵀ, p = dY B and the gradients hᵀ dY and pᵀ x.
 /// MKL copies what it multiplies first, which does not pay where each number is used so few times; here it is read where it lies.
 /// docs/decisions/own-kernels.md has the figures.
 /// </summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML.Sorsa.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -23,7 +24,7 @@ public sealed class LeafGradientsTests
     {
         using var scope = NewDisposeScope();
         (Parameter ours, Parameter libtorchs) = (Weight(), Weight());
-        Tensor x = arange(6, dtype: ScalarType.Float32).view(2, 3).OnDevice();
+        Tensor x = arange(6, dtype: ScalarType.Float32).OnDevice().view(2, 3);
 
         for (int i = 0; i < 2; i++)
         {
@@ -44,6 +45,8 @@ public sealed class LeafGradientsTests
         using var scope = NewDisposeScope();
         Parameter weight = Weight();
         Tensor x = ones(2, 3).OnDevice();
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         long before = Tensor.TotalCount;
         using (var pass = new BackwardPass())
         {
@@ -74,6 +77,31 @@ public sealed class LeafGradientsTests
         Assert.IsNotNull(x.grad);
     }
 
+    /// <summary>Somebody has put a gradient of another shape there: the caller of backward hears of it, and nothing stays alive.</summary>
+    [TestMethod]
+    public void WhatCannotBeAddedReachesWhoeverCalledBackward()
+    {
+        using var scope = NewDisposeScope();
+        Parameter weight = Weight();
+        Tensor x = ones(2, 3).OnDevice();
+        using Tensor other = ones(3, 5).OnDevice();
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        long before = Tensor.TotalCount;
+        using (var pass = new BackwardPass())
+        {
+            using var step = NewDisposeScope();
+            Tensor y = Product.Apply(x, weight, isTransposed: false);
+            weight.grad = other;
+
+            Assert.Throws<ExternalException>(() => pass.Run(y, Gradient()));
+
+            weight.grad = null;
+        }
+
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
     /// <summary>Outside of a pass somebody else asks, and may want gradients without any that stay.</summary>
     [TestMethod]
     public void OutsideOfAPassNoneIsPutAnywhere()
@@ -89,11 +117,11 @@ public sealed class LeafGradientsTests
 
     private static long Address(Tensor tensor) => TensorData.Address(tensor);
 
-    private static Tensor Values() => arange(12, dtype: ScalarType.Float32).view(3, 4).OnDevice();
+    private static Tensor Values() => arange(12, dtype: ScalarType.Float32).OnDevice().view(3, 4);
 
     private static Parameter Weight() => new(Values());
 
-    private static Tensor Gradient() => arange(8, dtype: ScalarType.Float32).view(2, 4).OnDevice();
+    private static Tensor Gradient() => arange(8, dtype: ScalarType.Float32).OnDevice().view(2, 4);
 
     private sealed class Product : GradientFunction<Product>
     {
