@@ -49,7 +49,7 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
         scope.Attach(grad_output);
         if (call.Pass is { } pass)
         {
-            return pass.Give(call.Inputs.Count, () => LeafGradients.Accumulate(Compute(), call.Inputs))!;
+            return pass.Give(call.Inputs.Count, Compute)!;
         }
 
         List<Tensor?> gradients = Compute();
@@ -63,6 +63,7 @@ internal abstract class GradientFunction<T> : SingleTensorFunction<T>
             List<Tensor?> computed = grad_output.IsInvalid
                 ? [.. Enumerable.Repeat<Tensor?>(null, call.Inputs.Count)]
                 : [.. Gradients(ctx, grad_output), null];
+            computed = call.Pass is null ? computed : LeafGradients.Accumulate(computed, call.Inputs);
             foreach (Tensor tensor in computed.OfType<Tensor>())
             {
                 tensor.DetachFromDisposeScope();

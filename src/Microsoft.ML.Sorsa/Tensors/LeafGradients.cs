@@ -13,20 +13,9 @@ internal static class LeafGradients
     /// Adds the gradients of trained inputs to what these have, and gives those that are left for libtorch, null where there is none. What
     /// does not fit its input is left: libtorch converts it, or says what is wrong.
     /// </summary>
-    /// <param name="gradients">Of the inputs; no scope and nobody else owns them, and after an exception they are gone.</param>
+    /// <param name="gradients">Of the inputs; they stay with the dispose scope that is open.</param>
     /// <param name="inputs">What trains, at its place among the inputs; null for others.</param>
-    public static List<Tensor?> Accumulate(List<Tensor?> gradients, IReadOnlyList<Parameter?> inputs)
-    {
-        using var scope = NewDisposeScope();
-        scope.Attach(gradients.OfType<Tensor>());
-        List<Tensor?> left = [.. gradients.Zip(inputs, Left)];
-        foreach (Tensor gradient in left.OfType<Tensor>())
-        {
-            gradient.DetachFromDisposeScope();
-        }
-
-        return left;
-    }
+    public static List<Tensor?> Accumulate(List<Tensor?> gradients, IReadOnlyList<Parameter?> inputs) => [.. gradients.Zip(inputs, Left)];
 
     private static Tensor? Left(Tensor? gradient, Parameter? input)
     {

@@ -350,7 +350,7 @@ public sealed class BackwardTests
         }
     }
 
-    private static void Collect()
+    internal static void Collect()
     {
         for (int i = 0; i < 3; i++)
         {

@@ -45,8 +45,7 @@ public sealed class LeafGradientsTests
         using var scope = NewDisposeScope();
         Parameter weight = Weight();
         Tensor x = ones(2, 3).OnDevice();
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
+        BackwardTests.Collect();
         long before = Tensor.TotalCount;
         using (var pass = new BackwardPass())
         {
@@ -85,8 +84,7 @@ public sealed class LeafGradientsTests
         Parameter weight = Weight();
         Tensor x = ones(2, 3).OnDevice();
         using Tensor other = ones(3, 5).OnDevice();
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
+        BackwardTests.Collect();
         long before = Tensor.TotalCount;
         using (var pass = new BackwardPass())
         {
@@ -125,6 +123,8 @@ public sealed class LeafGradientsTests
 
     private sealed class Product : GradientFunction<Product>
     {
+        private const string IsTransposed = nameof(IsTransposed);
+
         /// <summary>Where the last gradient of a weight lay.</summary>
         public static long LastGradient { get; set; }
 
@@ -134,14 +134,14 @@ public sealed class LeafGradientsTests
         {
             (Tensor x, Tensor weight) = ((Tensor)vars[0], (Tensor)vars[1]);
             ctx.save_for_backward([x, weight]);
-            ctx.save_data(nameof(vars), vars[2]);
+            ctx.save_data(IsTransposed, vars[2]);
             return x.mm(weight.to(x.dtype));
         }
 
         protected override List<Tensor?> Gradients(AutogradContext ctx, Tensor gradient)
         {
             List<Tensor> saved = ctx.get_saved_variables();
-            bool isTransposed = (bool)ctx.get_data("vars");
+            bool isTransposed = (bool)ctx.get_data(IsTransposed);
             Tensor dw = isTransposed ? gradient.t().mm(saved[0]).t() : saved[0].t().mm(gradient);
             LastGradient = Address(dw);
             return [gradient.mm(saved[1].to(gradient.dtype).t()), dw, null];
