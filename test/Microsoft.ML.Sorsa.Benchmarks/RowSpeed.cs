@@ -45,10 +45,11 @@ internal static class RowSpeed
         Measure("loss", [Values(vocabulary)[0]],
             x => CrossEntropyFunction.Apply(x[0], targets),
             x => nn.functional.cross_entropy(x[0].to(ScalarType.Float32), targets, reduction: nn.Reduction.None));
-        if (NarrowAttention.Fits(Heads(heads), Heads(keyHeads), Heads(keyHeads), null))
+        bool isWide = CausalAttention.Fits(Heads(heads), Heads(keyHeads), Heads(keyHeads), null);
+        if (isWide || NarrowAttention.Fits(Heads(heads), Heads(keyHeads), Heads(keyHeads), null))
         {
             Measure("attention", [Heads(heads), Heads(keyHeads), Heads(keyHeads)],
-                x => NarrowAttention.Apply(x[0], x[1], x[2], null),
+                x => isWide ? CausalAttention.Apply(x[0], x[1], x[2]) : NarrowAttention.Apply(x[0], x[1], x[2], null),
                 x => nn.functional.scaled_dot_product_attention(x[0], Repeated(x[1]), Repeated(x[2]), null, is_casual: true));
         }
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Adapters.Decompositions;
@@ -97,9 +96,9 @@ internal static class StepMemory
         {
             AllocatedMemory.ForgetPeak();
             long before = AllocatedMemory.Now;
-            double start = Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;
+            double start = Environment.CpuUsage.TotalTime.TotalMilliseconds;
             _loop.Continue(_state, [[rows]], _totalSteps, validate: null, _ => { }, CancellationToken.None);
-            double time = Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds - start;
+            double time = Environment.CpuUsage.TotalTime.TotalMilliseconds - start;
             return (time, (AllocatedMemory.Peak - before) / 1e6);
         }
 

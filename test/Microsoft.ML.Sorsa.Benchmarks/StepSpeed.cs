@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML.Sorsa.Adapters;
 using Microsoft.ML.Sorsa.Data;
@@ -125,7 +124,7 @@ internal static class StepSpeed
             $"{spread,-26}{limit}").TrimEnd());
     }
 
-    private static double ProcessorTime() => Process.GetCurrentProcess().TotalProcessorTime.TotalMilliseconds;
+    private static double ProcessorTime() => Environment.CpuUsage.TotalTime.TotalMilliseconds;
 
     /// <summary>What came of one method.</summary>
     private sealed record StepTimes(List<(double Base, double Step)> Pairs, double Loss, long Parameters);

@@ -31,8 +31,12 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     private long NormSize => _byRows ? _size : Math.Max(_size, sizeof(float));
 
-    /// <summary>The keys and values are repeated for the heads that share them.</summary>
-    private bool Repeats(BatchSizes batch) => Queries != Keys && Weights(batch) == 0;
+    /// <summary>
+    /// Attention is libtorch's, which wants keys and values repeated for the heads that share them, and keeps the softmax' sums.
+    /// </summary>
+    private bool IsLibtorchs(BatchSizes batch) => Weights(batch) == 0 && !ComputesWeightsAgain(batch);
+
+    private bool Repeats(BatchSizes batch) => Queries != Keys && IsLibtorchs(batch);
 
     /// <summary>What gradient checkpointing keeps: the inputs of attention and of the feed-forward part.</summary>
     public long Checkpoints(BatchSizes batch) => 2 * batch.Tokens * Hidden * _size;
@@ -53,11 +57,17 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
     /// what was kept for the step before; and that of the residual stream. Or in attention whose weights are kept: their gradient, whose
-    /// place that of the scores takes, and those of what went in.
+    /// place that of the scores takes, and those of what went in. Or in attention that computes its weights again: those of queries, keys
+    /// and values, as many as there are heads of queries, that of the output, and keys and values turned.
     /// </summary>
-    public long Backward(BatchSizes batch) => Math.Max(
-        batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size,
-        Weights(batch) == 0 ? 0 : Weights(batch) + (batch.Tokens * ((3 * Queries) + (2 * Keys) + Hidden) * _size));
+    public long Backward(BatchSizes batch)
+    {
+        long feedForward = batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
+        long attention = Weights(batch) > 0 ? Weights(batch) + (batch.Tokens * ((3 * Queries) + (2 * Keys) + Hidden) * _size)
+            : ComputesWeightsAgain(batch) ? batch.Tokens * ((4 * Queries) + (2 * Keys) + Hidden) * _size
+            : 0;
+        return Math.Max(feedForward, attention);
+    }
 
     /// <summary>What one projection has while it is computed, the largest.</summary>
     public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
@@ -78,7 +88,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
         + (batch.Tokens * (KeptByNorm
         + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
         + ((Repeats(batch) ? 3 * Queries : Queries + (2 * Keys)) * _size)
-        + (Queries * _size) + (_spec.Attention.HeadCount * sizeof(float))
+        + (Queries * _size) + (IsLibtorchs(batch) ? _spec.Attention.HeadCount * sizeof(float) : 0)
         + PerToken(s_attention)));
 
     /// <summary>
@@ -107,6 +117,9 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>Attention's weights, where libtorch's own is not used; they take the place of the scores.</summary>
     private long Weights(BatchSizes batch) =>
         batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.Type, model.OnCpu) * _size;
+
+    private bool ComputesWeightsAgain(BatchSizes batch) =>
+        Mask(batch) == 0 && CausalAttention.Takes(model.Type, model.OnCpu, _spec.Attention.HeadDim);
 
     private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
 

@@ -68,8 +68,8 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor Repeated(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        return NarrowAttention.Fits(query, key, value, mask)
-            ? NarrowAttention.Apply(query, key, value, mask)
+        return CausalAttention.Fits(query, key, value, mask) ? CausalAttention.Apply(query, key, value)
+            : NarrowAttention.Fits(query, key, value, mask) ? NarrowAttention.Apply(query, key, value, mask)
             : nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);
 
         Tensor Repeat(Tensor x) => _group == 1

@@ -1,14 +1,11 @@
 using System.Buffers;
-using System.Numerics;
-using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
-using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// Attention's weights, softmax(s / √d) over the keys that a query sees, and the gradient of the scores s, a query at a time: what it does
-/// not see is not computed. It computes in float32.
+/// Attention's weights in bfloat16 and the gradient of their scores, a query at a time (<see cref="AttentionRow"/>): what it does not see
+/// is not computed. It computes in float32.
 /// </summary>
 internal static unsafe class AttentionWeights
 {
@@ -34,8 +31,7 @@ internal static unsafe class AttentionWeights
                     Hide(weights[..count], of + (row / perText * nextMask) + (row % rows.Queries * rows.Keys));
                 }
 
-                float share = 1 / Exponentiate(weights, TensorPrimitives.Max(weights), scale);
-                TensorPrimitives.Multiply(weights, share, weights);
+                AttentionRow.Weigh(weights, scale);
                 TensorData.Write<BFloat16Values>(weights[..count], at);
                 rows.ClearUnseen(at, count);
             }
@@ -46,7 +42,7 @@ internal static unsafe class AttentionWeights
         GC.KeepAlive(mask);
     }
 
-    /// <summary>Makes gradients of the scores of those of the weights, in their place: p ⊙ (∂L/∂p − Σ p ⊙ ∂L/∂p) / √d.</summary>
+    /// <summary>Makes gradients of the scores of those of the weights, in their place.</summary>
     /// <param name="gradients">∂L/∂p [B, heads, T, S], bfloat16, without gaps.</param>
     /// <param name="weights">p, of their shape.</param>
     /// <param name="isCausal">There was no mask.</param>
@@ -61,19 +57,12 @@ internal static unsafe class AttentionWeights
             {
                 long start = row * rows.Keys * BFloat16Values.Size;
                 int count = rows.Visible(row);
-                Differentiate(new BlockPlaces { A = values + start, B = of + start, To = values + start }, count, scale);
+                AttentionRow.Differentiate<BFloat16Values>(values + start, of + start, count, scale);
                 rows.ClearUnseen(values + start, count);
             }
         });
         GC.KeepAlive(gradients);
         GC.KeepAlive(weights);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Differentiate(in BlockPlaces row, int count, float scale)
-    {
-        var block = new ScoreBlock(VectorBlocks.Sum<BFloat16Values>(row.A, null, row.B, count), scale);
-        VectorBlocks.Run<BFloat16Values, ScoreBlock>(ref block, row, count);
     }
 
     /// <summary>Scores of a query, and −∞ behind them up to whole vectors.</summary>
@@ -93,22 +82,6 @@ internal static unsafe class AttentionWeights
         }
     }
 
-    /// <summary>Makes e^((score − largest) / √d) of each, and gives their sum: scores may be large and their differences small.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Exponentiate(Span<float> scores, float largest, float scale)
-    {
-        var most = new Vector<float>(largest);
-        Vector<float> sum = default;
-        for (int i = 0; i < scores.Length; i += Vector<float>.Count)
-        {
-            Vector<float> weights = Exponential.Of((new Vector<float>(scores[i..]) - most) * scale);
-            weights.CopyTo(scores[i..]);
-            sum += weights;
-        }
-
-        return Vector.Sum(sum);
-    }
-
     /// <summary>The queries of all heads.</summary>
     private readonly struct Rows(Tensor scores, bool isCausal)
     {
@@ -123,17 +96,5 @@ internal static unsafe class AttentionWeights
 
         public void ClearUnseen(byte* row, int count) =>
             new Span<byte>(row + (count * BFloat16Values.Size), (Keys - count) * BFloat16Values.Size).Clear();
-    }
-
-    private readonly struct ScoreBlock(float mean, float scale) : IVectorBlock
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void Compute(in BlockPlaces row, long at)
-        {
-            (Vector<float> gradient1, Vector<float> gradient2) = BFloat16Values.Load(row.A + at);
-            (Vector<float> weight1, Vector<float> weight2) = BFloat16Values.Load(row.B + at);
-            var before = new Vector<float>(mean);
-            BFloat16Values.Store(row.To + at, (gradient1 - before) * weight1 * scale, (gradient2 - before) * weight2 * scale);
-        }
     }
 }

@@ -12,11 +12,11 @@ namespace Microsoft.ML.Sorsa.Tensors;
 /// <param name="leftStep">From one column of A to the next.</param>
 /// <param name="right">B [k, n], a row of it without gaps.</param>
 /// <param name="rightRow">From one row of B to the next.</param>
-/// <param name="product">C [m, n], without gaps.</param>
+/// <param name="product">C [m, n], a row of it without gaps.</param>
+/// <param name="productRow">From one row of C to the next.</param>
 /// <param name="depth">k.</param>
-/// <param name="columns">n, a multiple of <see cref="Columns"/>.</param>
 internal readonly unsafe struct ProductTiles(
-    float* left, long leftRow, long leftStep, float* right, long rightRow, float* product, long depth, long columns)
+    float* left, long leftRow, long leftStep, float* right, long rightRow, float* product, long productRow, long depth)
 {
     /// <summary>Of a tile; a vector of 512 bits, or two of 256.</summary>
     public const int Columns = 16;
@@ -32,27 +32,37 @@ internal readonly unsafe struct ProductTiles(
     {
         for (long from = 0; from == 0 || from < depth; from += block)
         {
-            long count = Math.Min(block, depth - from);
-            for (long column = range.First; column < range.End; column += Columns)
-            {
-                long row = rows.First;
-                for (; row + Rows <= rows.End; row += Rows)
-                {
-                    if (Vector512.IsHardwareAccelerated)
-                    {
-                        EightRows(row, column, from, count);
-                    }
-                    else
-                    {
-                        FourRows(row, column, from, count);
-                        FourRows(row + (Rows / 2), column, from, count);
-                    }
-                }
+            Compute(rows, range, new Part(from, Math.Min(block, depth - from), Adds: from > 0));
+        }
+    }
 
-                for (; row < rows.End; row++)
+    /// <summary>The first rows of C, in their place or added to what stands there.</summary>
+    /// <param name="rows">How many.</param>
+    /// <param name="columns">How many of each; a multiple of <see cref="Columns"/>.</param>
+    /// <param name="adds">C ← C + A B.</param>
+    public void Compute(long rows, long columns, bool adds) => Compute((0, rows), (0, columns), new Part(0, depth, adds));
+
+    private void Compute((long First, long End) rows, (long First, long End) range, Part part)
+    {
+        for (long column = range.First; column < range.End; column += Columns)
+        {
+            long row = rows.First;
+            for (; row + Rows <= rows.End; row += Rows)
+            {
+                if (Vector512.IsHardwareAccelerated)
                 {
-                    OneRow(row, column, from, count);
+                    EightRows(row, column, part);
                 }
+                else
+                {
+                    FourRows(row, column, part);
+                    FourRows(row + (Rows / 2), column, part);
+                }
+            }
+
+            for (; row < rows.End; row++)
+            {
+                OneRow(row, column, part);
             }
         }
     }
@@ -61,29 +71,29 @@ internal readonly unsafe struct ProductTiles(
 
     private float* B(long column, long from) => right + (from * rightRow) + column;
 
-    private float* C(long row, long column) => product + (row * columns) + column;
+    private float* C(long row, long column) => product + (row * productRow) + column;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void EightRows(long row, long column, long from, long count)
+    private void EightRows(long row, long column, Part part)
     {
-        float* a0 = A(row, from), a1 = a0 + leftRow, a2 = a1 + leftRow, a3 = a2 + leftRow;
+        float* a0 = A(row, part.From), a1 = a0 + leftRow, a2 = a1 + leftRow, a3 = a2 + leftRow;
         float* a4 = a3 + leftRow, a5 = a4 + leftRow, a6 = a5 + leftRow, a7 = a6 + leftRow;
-        float* b = B(column, from), c = C(row, column);
+        float* b = B(column, part.From), c = C(row, column);
         Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default;
         Vector512<float> c4 = default, c5 = default, c6 = default, c7 = default;
-        if (from > 0)
+        if (part.Adds)
         {
             c0 = Vector512.Load(c);
-            c1 = Vector512.Load(c + columns);
-            c2 = Vector512.Load(c + (2 * columns));
-            c3 = Vector512.Load(c + (3 * columns));
-            c4 = Vector512.Load(c + (4 * columns));
-            c5 = Vector512.Load(c + (5 * columns));
-            c6 = Vector512.Load(c + (6 * columns));
-            c7 = Vector512.Load(c + (7 * columns));
+            c1 = Vector512.Load(c + productRow);
+            c2 = Vector512.Load(c + (2 * productRow));
+            c3 = Vector512.Load(c + (3 * productRow));
+            c4 = Vector512.Load(c + (4 * productRow));
+            c5 = Vector512.Load(c + (5 * productRow));
+            c6 = Vector512.Load(c + (6 * productRow));
+            c7 = Vector512.Load(c + (7 * productRow));
         }
 
-        long step = leftStep, next = rightRow, at = 0;
+        long step = leftStep, next = rightRow, count = part.Count, at = 0;
         for (long k = 0; k < count; k++)
         {
             Vector512<float> v = Vector512.Load(b);
@@ -100,31 +110,31 @@ internal readonly unsafe struct ProductTiles(
         }
 
         c0.Store(c);
-        c1.Store(c + columns);
-        c2.Store(c + (2 * columns));
-        c3.Store(c + (3 * columns));
-        c4.Store(c + (4 * columns));
-        c5.Store(c + (5 * columns));
-        c6.Store(c + (6 * columns));
-        c7.Store(c + (7 * columns));
+        c1.Store(c + productRow);
+        c2.Store(c + (2 * productRow));
+        c3.Store(c + (3 * productRow));
+        c4.Store(c + (4 * productRow));
+        c5.Store(c + (5 * productRow));
+        c6.Store(c + (6 * productRow));
+        c7.Store(c + (7 * productRow));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void FourRows(long row, long column, long from, long count)
+    private void FourRows(long row, long column, Part part)
     {
-        float* a0 = A(row, from), a1 = a0 + leftRow, a2 = a1 + leftRow, a3 = a2 + leftRow;
-        float* b = B(column, from), c = C(row, column);
+        float* a0 = A(row, part.From), a1 = a0 + leftRow, a2 = a1 + leftRow, a3 = a2 + leftRow;
+        float* b = B(column, part.From), c = C(row, column);
         Vector256<float> c0 = default, c1 = default, c2 = default, c3 = default;
         Vector256<float> d0 = default, d1 = default, d2 = default, d3 = default;
-        if (from > 0)
+        if (part.Adds)
         {
             (c0, d0) = Load(c);
-            (c1, d1) = Load(c + columns);
-            (c2, d2) = Load(c + (2 * columns));
-            (c3, d3) = Load(c + (3 * columns));
+            (c1, d1) = Load(c + productRow);
+            (c2, d2) = Load(c + (2 * productRow));
+            (c3, d3) = Load(c + (3 * productRow));
         }
 
-        long step = leftStep, next = rightRow, at = 0;
+        long step = leftStep, next = rightRow, count = part.Count, at = 0;
         for (long k = 0; k < count; k++)
         {
             (Vector256<float> v, Vector256<float> w) = Load(b);
@@ -145,17 +155,17 @@ internal readonly unsafe struct ProductTiles(
         }
 
         Store(c0, d0, c);
-        Store(c1, d1, c + columns);
-        Store(c2, d2, c + (2 * columns));
-        Store(c3, d3, c + (3 * columns));
+        Store(c1, d1, c + productRow);
+        Store(c2, d2, c + (2 * productRow));
+        Store(c3, d3, c + (3 * productRow));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void OneRow(long row, long column, long from, long count)
+    private void OneRow(long row, long column, Part part)
     {
-        float* a = A(row, from), b = B(column, from), c = C(row, column);
-        (Vector256<float> sum, Vector256<float> other) = from > 0 ? Load(c) : default;
-        for (long k = 0; k < count; k++)
+        float* a = A(row, part.From), b = B(column, part.From), c = C(row, column);
+        (Vector256<float> sum, Vector256<float> other) = part.Adds ? Load(c) : default;
+        for (long k = 0; k < part.Count; k++)
         {
             (Vector256<float> v, Vector256<float> w) = Load(b + (k * rightRow));
             Vector256<float> value = Vector256.Create(a[k * leftStep]);
@@ -176,4 +186,7 @@ internal readonly unsafe struct ProductTiles(
         first.Store(at);
         second.Store(at + Vector256<float>.Count);
     }
+
+    /// <summary>Some of the columns of A, from one on, and whether what they give is added.</summary>
+    private readonly record struct Part(long From, long Count, bool Adds);
 }

@@ -58,7 +58,7 @@ internal static class TallSkinnyProduct
             var tiles = new ProductTiles(
                 (float*)TensorData.Address(left), left.stride(0), left.stride(1),
                 copy is null ? (float*)TensorData.Address(right) : copy, copy is null ? right.stride(0) : columns,
-                (float*)TensorData.Address(product), depth, columns);
+                (float*)TensorData.Address(product), columns, depth);
             Compute(tiles, rows, depth, columns);
         }
 

@@ -39,6 +39,9 @@ internal sealed unsafe class NativeOperations : IDisposable
         _nodes = AddGlobalCallback(Callback(&NodeBegan, scope: 1));
     }
 
+    /// <summary>The <see cref="RecordedOperation.Sequence"/> of the node that this thread makes next.</summary>
+    public static long NextNode => (long)PeekSequence();
+
     public void Dispose()
     {
         RemoveCallback(_operations);
@@ -88,6 +91,9 @@ internal sealed unsafe class NativeOperations : IDisposable
     [DllImport(Library, EntryPoint = "_ZN2at14removeCallbackEm")]
     private static extern void RemoveCallback(ulong handle);
 
+    [DllImport(Library, EntryPoint = "_ZN2at15sequence_number4peekEv")]
+    private static extern ulong PeekSequence();
+
     [DllImport(Library, EntryPoint = "_ZNK2at14RecordFunction4nameEv")]
     private static extern nint Name(nint function);
 
@@ -111,7 +117,7 @@ internal sealed unsafe class NativeOperations : IDisposable
 /// <summary>An operation, or a node of the backward graph, which is what its operations are inside of.</summary>
 /// <param name="name">Such as aten::mm, or MmBackward0.</param>
 /// <param name="isNode">It is a node.</param>
-/// <param name="sequence">A forward operation's is that of the node it makes; below 0: it makes none.</param>
+/// <param name="sequence">A node's number, in the order in which its thread makes them; of an operation, that of the next.</param>
 /// <param name="outer">What it is inside of; null: nothing.</param>
 internal sealed class RecordedOperation(string name, bool isNode, long sequence, RecordedOperation? outer)
 {

@@ -29,7 +29,7 @@ internal sealed record PartCount(int Forward, double ForwardMilliseconds, int Ba
 {
     public static PartCount Nothing { get; } = new(0, 0, 0, 0, 0);
 
-    public bool IsUsed => Forward + Backward + Waits > 0;
+    public bool IsUsed => ForwardMilliseconds + BackwardMilliseconds > 0;
 
     public PartCount Plus(PartCount other) => new(
         Forward + other.Forward, ForwardMilliseconds + other.ForwardMilliseconds, Backward + other.Backward,
@@ -37,21 +37,21 @@ internal sealed record PartCount(int Forward, double ForwardMilliseconds, int Ba
 }
 
 /// <summary>
-/// The operations of a model's steps by part: in forward by the module that runs or ran last, in backward by the operation whose gradient
-/// it is.
+/// The operations of a model's steps by part: in forward by the module that runs or ran last, in backward by where forward was when it made
+/// the node that runs.
 /// </summary>
 internal sealed class PartRecord : IDisposable
 {
-    private const string Attention = "aten::scaled_dot_product_attention";
-
     /// <summary>What TorchSharp calls the nodes that call C# code.</summary>
     private const string ManagedNode = "CSharpNode";
 
     private readonly Lock _turn = new();
     private readonly NativeOperations _operations;
     private readonly List<Action> _hooks = [];
-    private readonly Dictionary<long, StepPart> _nodes = [];
     private readonly Dictionary<(string Name, StepPart Part), (int Count, double Milliseconds)> _byName = [];
+
+    /// <summary>What began when, counted by the nodes that were there.</summary>
+    private readonly List<(long FirstNode, StepPart Part)> _begun = [];
     private readonly PartCount[] _counts = new PartCount[Enum.GetValues<StepPart>().Length];
 
     public PartRecord(CausalLM model)
@@ -78,7 +78,11 @@ internal sealed class PartRecord : IDisposable
     }
 
     /// <summary>What runs at the moment, backward apart.</summary>
-    public StepPart Part { get; set; }
+    public StepPart Part
+    {
+        get => _begun.Count > 0 ? _begun[^1].Part : StepPart.Other;
+        set => _begun.Add((NativeOperations.NextNode, value));
+    }
 
     /// <summary>Backward nodes that call C# code, over all steps.</summary>
     public int ManagedNodes { get; private set; }
@@ -93,6 +97,7 @@ internal sealed class PartRecord : IDisposable
     {
         ManagedNodes = 0;
         _byName.Clear();
+        _begun.Clear();
         Array.Fill(_counts, PartCount.Nothing);
     }
 
@@ -108,7 +113,8 @@ internal sealed class PartRecord : IDisposable
         "embed_tokens" => (StepPart.Embedding, StepPart.Other),
         "norm" => (StepPart.Norms, StepPart.Head),
         _ when module.EndsWith("norm", StringComparison.Ordinal) => (StepPart.Norms, StepPart.Other),
-        "q_proj" or "k_proj" or "v_proj" or "qkv_proj" => (StepPart.Projections, StepPart.Rotary),
+        "q_proj" or "k_proj" => (StepPart.Projections, StepPart.Rotary),
+        "v_proj" => (StepPart.Projections, StepPart.Attention),
         "o_proj" or "down_proj" => (StepPart.Projections, StepPart.Residual),
         "gate_proj" or "up_proj" or "gate_up_proj" => (StepPart.Projections, StepPart.Activation),
         _ => null,
@@ -118,18 +124,7 @@ internal sealed class PartRecord : IDisposable
     {
         lock (_turn)
         {
-            if (operation.Name == Attention)
-            {
-                Part = StepPart.Attention;
-            }
-
             StepPart part = PartOf(operation);
-            if (!operation.IsBackward && operation.Sequence >= 0)
-            {
-                // The last that had the number made the node: it counts nodes.
-                _nodes[operation.Sequence] = part;
-            }
-
             ManagedNodes += operation.IsNode && operation.Name == ManagedNode ? 1 : 0;
             int count = operation.Computes ? 1 : 0, waits = operation.Waits ? 1 : 0;
             _counts[(int)part] = _counts[(int)part].Plus(operation.IsBackward
@@ -141,29 +136,25 @@ internal sealed class PartRecord : IDisposable
         }
     }
 
-    private StepPart PartOf(RecordedOperation operation)
+    private StepPart PartOf(RecordedOperation operation) => operation switch
     {
-        if (operation.Node is { } node)
+        { Node: { } node } => node.Name.Contains("AccumulateGrad", StringComparison.Ordinal) ? StepPart.Gradients : Made(node.Sequence),
+
+        // The sum of what a tensor's readers gave.
+        { IsBackward: true } => StepPart.Gradients,
+        _ => Part,
+    };
+
+    /// <summary>What ran when forward made a node: the last part that had begun.</summary>
+    private StepPart Made(long node)
+    {
+        int behind = _begun.Count, first = 0;
+        while (first < behind)
         {
-            return node.Name.Contains("AccumulateGrad", StringComparison.Ordinal) ? StepPart.Gradients
-                : node.Name == ManagedNode ? StepPart.Projections
-                : _nodes.GetValueOrDefault(node.Sequence, StepPart.Other);
+            int middle = (first + behind) / 2;
+            (first, behind) = _begun[middle].FirstNode <= node ? (middle + 1, behind) : (first, middle);
         }
 
-        for (RecordedOperation? at = operation; at is not null; at = at.Outer)
-        {
-            if (at.Name == Attention)
-            {
-                return StepPart.Attention;
-            }
-
-            // The sum of what a tensor's readers gave.
-            if (at.IsBackward)
-            {
-                return StepPart.Gradients;
-            }
-        }
-
-        return Part;
+        return first > 0 ? _begun[first - 1].Part : StepPart.Other;
     }
 }

@@ -30,8 +30,8 @@ public sealed class NarrowAttentionTests
         Tensor? mask = masked ? Visible(queries, keys) : null;
         Tensor gradient = randn([2, Heads, queries, 16], ScalarType.Float32, generator: generator).to(ScalarType.BFloat16);
 
-        Tensor[] narrow = Results(inputs, gradient, (q, k, v) => NarrowAttention.Apply(q, k, v, mask));
-        Tensor[] exact = Results(
+        Tensor[] narrow = AttentionResults.Of(inputs, gradient, (q, k, v) => NarrowAttention.Apply(q, k, v, mask));
+        Tensor[] exact = AttentionResults.Of(
             [.. inputs.Select(Wide)], Wide(gradient),
             (q, k, v) => nn.functional.scaled_dot_product_attention(q, Repeated(k), Repeated(v), mask, is_casual: mask is null));
 
@@ -64,8 +64,8 @@ public sealed class NarrowAttentionTests
         Tensor gradient = zeros([2, 4, Tokens, 16], ScalarType.BFloat16);
         gradient.narrow(2, 0, Seen).fill_(1);
 
-        Tensor[] before = Results(inputs, gradient, (q, k, v) => NarrowAttention.Apply(q, k, v, mask));
-        Tensor[] after = Results(changed, gradient, (q, k, v) => NarrowAttention.Apply(q, k, v, mask));
+        Tensor[] before = AttentionResults.Of(inputs, gradient, (q, k, v) => NarrowAttention.Apply(q, k, v, mask));
+        Tensor[] after = AttentionResults.Of(changed, gradient, (q, k, v) => NarrowAttention.Apply(q, k, v, mask));
 
         foreach ((Tensor first, Tensor second) in before.Zip(after))
         {
@@ -95,7 +95,7 @@ public sealed class NarrowAttentionTests
             ones([], ScalarType.BFloat16).expand(2, 4, 9, 16),
         })
         {
-            Tensor[] all = Results(inputs, gradient.contiguous(), (q, k, v) => NarrowAttention.Apply(q, k, v, null));
+            Tensor[] all = AttentionResults.Of(inputs, gradient.contiguous(), (q, k, v) => NarrowAttention.Apply(q, k, v, null));
             Tensor leaf = inputs[which].detach().clone().requires_grad_();
             Tensor[] given = [.. inputs.Select((input, at) => at == which ? leaf : input)];
             using var pass = new BackwardPass();
@@ -171,13 +171,5 @@ public sealed class NarrowAttentionTests
         }
 
         return tensor(visible);
-    }
-
-    private static Tensor[] Results(Tensor[] inputs, Tensor gradient, Func<Tensor, Tensor, Tensor, Tensor> attend)
-    {
-        Tensor[] leaves = [.. inputs.Select(input => input.detach().clone().requires_grad_())];
-        Tensor output = attend(leaves[0], leaves[1], leaves[2]);
-        output.backward([gradient]);
-        return [output.detach(), .. leaves.Select(leaf => leaf.grad!)];
     }
 }

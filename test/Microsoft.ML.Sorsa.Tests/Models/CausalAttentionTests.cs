@@ -1,0 +1,216 @@
+using Microsoft.ML.Sorsa.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.Sorsa.Tests.Models;
+
+/// <summary>Attention of float32 on a CPU over whole texts, against libtorch's own in float64.</summary>
+[TestClass]
+[TestCategory("Models")]
+public sealed class CausalAttentionTests
+{
+    private const int Heads = 6;
+
+    [TestInitialize]
+    public void RequireFusedMultiplyAdd()
+    {
+        if (!CausalAttention.Takes(ScalarType.Float32, onCpu: true, 16))
+        {
+            Assert.Inconclusive("This processor has no fused multiply-add: attention is libtorch's.");
+        }
+    }
+
+    /// <summary>
+    /// Numbers of 24 bits, e^x within two units of the last, and of scores the gradients are differences. The texts are shorter and longer
+    /// than the 64 queries and 16 keys that are taken at a time.
+    /// </summary>
+    [TestMethod]
+    [DataRow(2, 16, 6)]
+    [DataRow(7, 16, 1)]
+    [DataRow(16, 32, 2)]
+    [DataRow(17, 64, 3)]
+    [DataRow(64, 16, 2)]
+    [DataRow(65, 48, 6)]
+    [DataRow(130, 16, 3)]
+    [DataRow(200, 80, 2)]
+    public void OutputAndGradientsAreThoseOfFloat64(int tokens, int width, int keyHeads)
+    {
+        using var scope = NewDisposeScope();
+        Tensor[] inputs = Inputs(tokens, width, keyHeads, seed: 3);
+        Tensor gradient = Heads4(tokens, width, Heads, seed: 4);
+
+        Tensor[] ours = AttentionResults.Of(inputs, gradient, CausalAttention.Apply);
+        Tensor[] exact = AttentionResults.Of(
+            [.. inputs.Select(Wide)], Wide(gradient),
+            (q, k, v) => nn.functional.scaled_dot_product_attention(q, Repeated(k), Repeated(v), is_casual: true));
+
+        foreach ((Tensor own, Tensor wide) in ours.Zip(exact))
+        {
+            CollectionAssert.AreEqual(wide.shape, own.shape);
+            Assert.IsLessThanOrEqualTo(1e-6, ((Wide(own) - wide).norm() / wide.norm()).item<double>());
+        }
+
+        static Tensor Wide(Tensor tensor) => tensor.to(ScalarType.Float64);
+
+        Tensor Repeated(Tensor x) => x.repeat_interleave(Heads / keyHeads, 1);
+    }
+
+    /// <summary>What stands behind a query changes no bit of what it comes to, whatever it is; nor does how the inputs lie.</summary>
+    [TestMethod]
+    [DataRow(23)]
+    [DataRow(64)]
+    [DataRow(100)]
+    public void WhatComesLaterChangesNothing(int seen)
+    {
+        const int Tokens = 150, Width = 32;
+        using var scope = NewDisposeScope();
+        Tensor[] inputs = Inputs(Tokens, Width, 3, seed: 5);
+        Tensor[] changed = [.. inputs.Select(input => input.contiguous().clone())];
+        foreach (Tensor input in changed)
+        {
+            input.narrow(2, seen, Tokens - seen).fill_(1000);
+        }
+
+        Tensor[] cut = [.. inputs.Select(input => input.narrow(2, 0, seen))];
+        Tensor gradient = zeros([2, Heads, Tokens, Width]);
+        gradient.narrow(2, 0, seen).fill_(1);
+
+        Tensor[] whole = AttentionResults.Of(inputs, gradient, CausalAttention.Apply);
+        Tensor[] alone = AttentionResults.Of(cut, gradient.narrow(2, 0, seen), CausalAttention.Apply);
+        using var noGrad = no_grad();
+        Tensor beside = CausalAttention.Apply(changed[0], changed[1], changed[2]);
+
+        AreSame(whole[0], beside);
+        AreSame(whole[0], alone[0]);
+        AreSame(whole[1], alone[1]);
+        Assert.AreEqual(0, whole[2].narrow(2, seen, Tokens - seen).abs().max().item<float>());
+        Assert.AreEqual(0, whole[3].narrow(2, seen, Tokens - seen).abs().max().item<float>());
+
+        void AreSame(Tensor first, Tensor second) =>
+            Assert.IsTrue(first.narrow(2, 0, seen).equal(second.narrow(2, 0, seen)).all().item<bool>());
+    }
+
+    /// <summary>A text comes to the same beside others, and with however many threads.</summary>
+    [TestMethod]
+    [DoNotParallelize]
+    public void ATextComesToWhatItIsAlone()
+    {
+        using var scope = NewDisposeScope();
+        Tensor[] inputs = Inputs(90, 16, 2, seed: 6);
+        Tensor gradient = Heads4(90, 16, Heads, seed: 7);
+        Tensor[] both = AttentionResults.Of(inputs, gradient, CausalAttention.Apply);
+
+        int threads = get_num_threads();
+        set_num_threads(4);
+        try
+        {
+            for (int run = 0; run < 20; run++)
+            {
+                int text = run % 2;
+                Tensor[] one = AttentionResults.Of(
+                    [.. inputs.Select(input => input.narrow(0, text, 1))], gradient.narrow(0, text, 1), CausalAttention.Apply);
+                foreach ((Tensor first, Tensor second) in both.Zip(one))
+                {
+                    Assert.IsTrue(first.narrow(0, text, 1).equal(second).all().item<bool>());
+                }
+            }
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+    }
+
+    /// <summary>And what comes back may lie anyhow, or be one number for all.</summary>
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(1)]
+    [DataRow(2)]
+    public void EachMayTrainAlone(int which)
+    {
+        using var scope = NewDisposeScope();
+        Tensor[] inputs = Inputs(9, 16, 2, seed: 8);
+        foreach (Tensor gradient in new[]
+        {
+            Heads4(9, 16, Heads, seed: 9).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+            ones([]).expand(2, Heads, 9, 16),
+        })
+        {
+            Tensor[] all = AttentionResults.Of(inputs, gradient.contiguous(), CausalAttention.Apply);
+            Tensor leaf = inputs[which].detach().clone().requires_grad_();
+            Tensor[] given = [.. inputs.Select((input, at) => at == which ? leaf : input)];
+            using var pass = new BackwardPass();
+            pass.Run(CausalAttention.Apply(given[0], given[1], given[2]), gradient);
+
+            Assert.IsTrue(leaf.grad!.equal(all[1 + which]).all().item<bool>());
+        }
+    }
+
+    /// <summary>Scores far beyond what e^x can be: a weight of 1 for the largest, and gradients of numbers.</summary>
+    [TestMethod]
+    public void LargeScoresAreNumbers()
+    {
+        using var scope = NewDisposeScope();
+        Tensor query = full([1, 1, 3, 16], 1e4), value = arange(3, ScalarType.Float32).view(1, 1, 3, 1).expand(1, 1, 3, 16).contiguous();
+        Tensor key = tensor([1f, 3f, 2f]).view(1, 1, 3, 1).expand(1, 1, 3, 16).contiguous();
+
+        Tensor[] results = AttentionResults.Of([query, key, value], ones(1, 1, 3, 16), CausalAttention.Apply);
+
+        Assert.AreEqual("0 1 1", string.Join(' ', results[0].select(3, 0).contiguous().data<float>()));
+        Assert.IsTrue(results.All(result => result.isfinite().all().item<bool>()));
+    }
+
+    [TestMethod]
+    [DoNotParallelize]
+    public void NoTensorIsLeft()
+    {
+        using Tensor query = ones([1, 2, 3, 16], requires_grad: true), key = ones([1, 1, 3, 16]), gradient = ones([1, 2, 3, 16]);
+
+        // What earlier tests left to the collector would lower the count when it is collected.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        long before = Tensor.TotalCount;
+
+        using (NewDisposeScope())
+        using (var pass = new BackwardPass())
+        {
+            pass.Run(CausalAttention.Apply(query, key, key), gradient);
+            query.grad!.Dispose();
+            query.grad = null;
+        }
+
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    [TestMethod]
+    public void ItIsForFloat32OverWholeTextsOnACpu()
+    {
+        using var scope = NewDisposeScope();
+        Assert.IsTrue(Fits(8, 8));
+        Assert.IsFalse(Fits(8, 8, type: ScalarType.BFloat16));
+        Assert.IsFalse(Fits(8, 8, keyHeads: 4));
+        Assert.IsFalse(Fits(8, 8, width: 8));
+        Assert.IsFalse(Fits(4, 8));
+        Assert.IsFalse(Fits(8, 8, mask: ones(1, 1, 8, 8, ScalarType.Bool)));
+        Assert.IsFalse(CausalAttention.Takes(ScalarType.Float32, onCpu: false, 16));
+
+        static bool Fits(
+            long queries, long keys, Tensor? mask = null, ScalarType type = ScalarType.Float32, long keyHeads = 3, long width = 16) =>
+            CausalAttention.Fits(
+                zeros([2, Heads, queries, width], type), zeros([2, keyHeads, keys, width], type), zeros([2, keyHeads, keys, width], type),
+                mask);
+    }
+
+    /// <summary>As a model has them: queries and keys by heads, values by tokens.</summary>
+    private static Tensor[] Inputs(int tokens, int width, int keyHeads, long seed) =>
+    [
+        Heads4(tokens, width, Heads, seed), Heads4(tokens, width, keyHeads, seed + 100),
+        Heads4(tokens, width, keyHeads, seed + 200).transpose(1, 2).contiguous().transpose(1, 2),
+    ];
+
+    private static Tensor Heads4(int tokens, int width, int heads, long seed)
+    {
+        using var generator = new Generator((ulong)seed);
+        return randn([2, heads, tokens, width], ScalarType.Float32, generator: generator);
+    }
+}
