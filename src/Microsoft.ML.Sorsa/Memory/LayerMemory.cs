@@ -34,7 +34,10 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// <summary>
     /// Attention is libtorch's, which wants keys and values repeated for the heads that share them, and keeps the softmax' sums.
     /// </summary>
-    private bool IsLibtorchs(BatchSizes batch) => Weights(batch) == 0 && !ComputesWeightsAgain(batch);
+    private bool IsLibtorchs(BatchSizes batch) => Weights(batch) == 0 && (!ComputesWeightsAgain || Mask(batch) > 0);
+
+    /// <summary>Attention that computes its weights again in backward; layers with a window have libtorch's all the same.</summary>
+    private bool ComputesWeightsAgain => CausalAttention.IsFor(model.Type, model.OnCpu, _spec.Attention.HeadDim);
 
     private bool Repeats(BatchSizes batch) => Queries != Keys && IsLibtorchs(batch);
 
@@ -64,7 +67,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     {
         long feedForward = batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
         long attention = Weights(batch) > 0 ? Weights(batch) + (batch.Tokens * ((3 * Queries) + (2 * Keys) + Hidden) * _size)
-            : ComputesWeightsAgain(batch) ? batch.Tokens * ((4 * Queries) + (2 * Keys) + Hidden) * _size
+            : ComputesWeightsAgain ? batch.Tokens * ((4 * Queries) + (2 * Keys) + Hidden) * _size
             : 0;
         return Math.Max(feedForward, attention);
     }
@@ -82,13 +85,14 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private long MadeByNorm => _byRows ? 0 : (2 * Hidden * NormSize) + (_size < NormSize ? Hidden * _size : 0);
 
     /// <summary>
-    /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, and the softmax' sums; the mask.
+    /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, where it is libtorch's or the last
+    /// projection's input, and the softmax' sums; the mask.
     /// </summary>
     private long KeptByAttention(BatchSizes batch) => Weights(batch) + (Mask(batch) * _size) + Factors(s_attention)
         + (batch.Tokens * (KeptByNorm
         + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
         + ((Repeats(batch) ? 3 * Queries : Queries + (2 * Keys)) * _size)
-        + (Queries * _size) + (IsLibtorchs(batch) ? _spec.Attention.HeadCount * sizeof(float) : 0)
+        + (KeepsOutput(batch) ? Queries * _size : 0) + (IsLibtorchs(batch) ? _spec.Attention.HeadCount * sizeof(float) : 0)
         + PerToken(s_attention)));
 
     /// <summary>
@@ -98,7 +102,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// </summary>
     private long MadeByAttention(BatchSizes batch) => (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
         + ((_byRows ? Queries + Keys : 5 * (Queries + Keys) / 2) * _size) + (Repeats(batch) ? 2 * Keys * _size : 0)
-        + (Weights(batch) == 0 ? 0 : (Queries + Keys) * _size)
+        + (Weights(batch) == 0 ? 0 : (Queries + Keys) * _size) + (KeepsOutput(batch) ? 0 : Queries * _size)
         + (Hidden * _size) + (_size < NormSize ? Hidden * _size : 0)
         + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
 
@@ -118,8 +122,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private long Weights(BatchSizes batch) =>
         batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.Type, model.OnCpu) * _size;
 
-    private bool ComputesWeightsAgain(BatchSizes batch) =>
-        Mask(batch) == 0 && CausalAttention.Takes(model.Type, model.OnCpu, _spec.Attention.HeadDim);
+    private bool KeepsOutput(BatchSizes batch) => IsLibtorchs(batch) || Trains("o_proj");
 
     private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
 

@@ -56,17 +56,16 @@ internal sealed class Attention : nn.Module
             (key, value) = inputs.Cache.Append(_layer, key, value);
         }
 
-        Tensor attended = tokens > 1 ? Repeated(query, key, value, inputs.Mask) : Grouped(query, key, value, inputs.Mask);
+        Tensor attended = tokens > 1 ? ManyQueries(query, key, value, inputs.Mask) : OneQuery(query, key, value, inputs.Mask);
         return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1), isRead);
 
         Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim);
     }
 
     /// <summary>
-    /// Many queries: as many heads of keys as of queries, which scaled_dot_product_attention wants. Without a mask it skips what lies in
-    /// the future.
+    /// Many queries: libtorch's own wants as many heads of keys as of queries. Without a mask nobody sees what lies behind it.
     /// </summary>
-    private Tensor Repeated(Tensor query, Tensor key, Tensor value, Tensor? mask)
+    private Tensor ManyQueries(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
         return CausalAttention.Fits(query, key, value, mask) ? CausalAttention.Apply(query, key, value)
             : NarrowAttention.Fits(query, key, value, mask) ? NarrowAttention.Apply(query, key, value, mask)
@@ -80,7 +79,7 @@ internal sealed class Attention : nn.Module
     /// <summary>
     /// One query per row, when decoding: the queries of a group stand as queries of their one head, so that nothing of the past is copied.
     /// </summary>
-    private Tensor Grouped(Tensor query, Tensor key, Tensor value, Tensor? mask)
+    private Tensor OneQuery(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
         if (FewRowsAttention.Fits(query, key, value, mask))
         {

@@ -1,13 +1,15 @@
-using System.Buffers;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>Where one head's values lie, float32.</summary>
-/// <param name="At">Those of the first token, d without gaps.</param>
+/// <param name="At">Those of the first token, d without gaps; 0: nobody asks for them.</param>
 /// <param name="Next">Values from one token's to the next one's.</param>
 internal readonly unsafe record struct HeadRows(nint At, long Next)
 {
+    public bool AreAsked => At != 0;
+
     public float* Of(int token) => (float*)At + (token * Next);
 }
 
@@ -28,22 +30,28 @@ internal readonly unsafe struct CausalHead(int tokens, int width)
 
     private readonly float _scale = (float)(1 / Math.Sqrt(width));
 
-    /// <summary>From one query's scores to the next one's: not a power of two, where they would share few places of a cache.</summary>
-    private readonly int _next = Padded(tokens) + Panel;
+    /// <summary>From one query's scores to the next one's.</summary>
+    private readonly int _next = Distance(tokens);
 
-    /// <summary>How many values <see cref="Turn"/> writes.</summary>
-    public long TurnedValues => (long)Padded(tokens) * width;
+    /// <summary>How often <see cref="Attend"/> is called.</summary>
+    public int Blocks => (tokens + Block - 1) / Block;
+
+    /// <summary>How many values <see cref="Pack"/> writes.</summary>
+    public long PackedValues => (long)Padded(tokens) * width;
+
+    /// <summary>How many values a thread needs for what it computes in between.</summary>
+    public long ScratchValues => 2L * Block * _next;
 
     /// <summary>
     /// Keys or values as products with queries read them: of 16 tokens the first value, then the second, and so on; then the next tokens.
     /// Zeros stand behind the last.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Turn(HeadRows rows, float* turned)
+    public void Pack(HeadRows rows, float* packed)
     {
         for (int first = 0; first < tokens; first += Panel)
         {
-            float* panel = turned + ((long)first * width);
+            float* panel = packed + ((long)first * width);
             if (first + Panel > tokens)
             {
                 new Span<float>(panel, Panel * width).Clear();
@@ -60,73 +68,85 @@ internal readonly unsafe struct CausalHead(int tokens, int width)
         }
     }
 
+    /// <summary>What the queries of a block come to.</summary>
+    /// <param name="block">Its number.</param>
     /// <param name="query">Q.</param>
-    /// <param name="turnedKeys">K, turned.</param>
+    /// <param name="packedKeys">K, packed.</param>
     /// <param name="value">V.</param>
-    /// <param name="output">What queries come to.</param>
-    public void Attend(HeadRows query, float* turnedKeys, HeadRows value, HeadRows output)
+    /// <param name="scratch">A thread's own.</param>
+    /// <param name="output">Where it goes.</param>
+    public void Attend(int block, HeadRows query, float* packedKeys, HeadRows value, float* scratch, HeadRows output)
     {
-        float[] rented = ArrayPool<float>.Shared.Rent(Block * _next);
-        fixed (float* weights = rented)
-        {
-            for (int first = 0; first < tokens; first += Block)
-            {
-                Weigh(query, turnedKeys, first, weights);
-                Sum(weights, value, first, output);
-            }
-        }
-
-        ArrayPool<float>.Shared.Return(rented);
+        Weigh(query, packedKeys, block * Block, scratch);
+        Sum(scratch, value, block * Block, output);
     }
 
-    /// <summary>The gradients of what <see cref="Attend"/> reads; those of keys and values begin anew.</summary>
+    /// <summary>The gradients that are asked for of what <see cref="Attend"/> reads.</summary>
     /// <param name="query">Q.</param>
     /// <param name="key">K.</param>
-    /// <param name="turnedKeys">K, turned.</param>
-    /// <param name="turnedValues">V, turned.</param>
+    /// <param name="packedKeys">K, packed.</param>
+    /// <param name="packedValues">V, packed.</param>
     /// <param name="gradient">That of the output.</param>
+    /// <param name="scratch">A thread's own.</param>
     /// <param name="to">Where the gradients of Q, K and V go.</param>
     public void Differentiate(
-        HeadRows query, HeadRows key, float* turnedKeys, float* turnedValues, HeadRows gradient,
+        HeadRows query, HeadRows key, float* packedKeys, float* packedValues, HeadRows gradient, float* scratch,
         (HeadRows Query, HeadRows Key, HeadRows Value) to)
     {
-        float[] rented = ArrayPool<float>.Shared.Rent(2 * Block * _next);
-        fixed (float* weights = rented)
+        float* weights = scratch, scores = scratch + ((long)Block * _next);
+        for (int first = 0; first < tokens; first += Block)
         {
-            float* scores = weights + (Block * _next);
-            for (int first = 0; first < tokens; first += Block)
+            Weigh(query, packedKeys, first, weights);
+            if (to.Value.AreAsked)
             {
-                Weigh(query, turnedKeys, first, weights);
                 SumOverQueries(weights, gradient, first, to.Value);
-                Score(gradient, turnedValues, first, scores);
-                for (int row = first; row < End(first); row++)
-                {
-                    float* at = scores + ((row - first) * _next);
-                    AttentionRow.Differentiate<Float32Values>((byte*)at, (byte*)(weights + ((row - first) * _next)), row + 1, _scale);
-                    ClearUnseen(at, row + 1, End(first));
-                }
+            }
 
+            if (!to.Query.AreAsked && !to.Key.AreAsked)
+            {
+                continue;
+            }
+
+            Score(gradient, packedValues, first, scores);
+            for (int row = first; row < End(first); row++)
+            {
+                long at = (long)(row - first) * _next;
+                AttentionRow.Differentiate<Float32Values>((byte*)(scores + at), (byte*)(weights + at), row + 1, _scale);
+                ClearUnseen(scores + at, row + 1, End(first));
+            }
+
+            if (to.Query.AreAsked)
+            {
                 Sum(scores, key, first, to.Query);
+            }
+
+            if (to.Key.AreAsked)
+            {
                 SumOverQueries(scores, query, first, to.Key);
             }
         }
-
-        ArrayPool<float>.Shared.Return(rented);
     }
 
     private static int Padded(int count) => (count + Panel - 1) / Panel * Panel;
+
+    /// <summary>Not a power of two, at which what lies below each other shares few places of a cache.</summary>
+    private static int Distance(int count)
+    {
+        int distance = Padded(count) + Panel;
+        return BitOperations.IsPow2(distance) ? distance + Panel : distance;
+    }
 
     private int End(int first) => Math.Min(first + Block, tokens);
 
     /// <summary>
     /// A block's weights: of each query softmax over the keys that it sees, and zeros up to the last key that one of them sees.
     /// </summary>
-    private void Weigh(HeadRows query, float* turnedKeys, int first, float* weights)
+    private void Weigh(HeadRows query, float* packedKeys, int first, float* weights)
     {
-        Score(query, turnedKeys, first, weights);
+        Score(query, packedKeys, first, weights);
         for (int row = first; row < End(first); row++)
         {
-            float* at = weights + ((row - first) * _next);
+            float* at = weights + ((long)(row - first) * _next);
             int count = row + 1, padded = Padded(count);
             new Span<float>(at + count, padded - count).Fill(float.NegativeInfinity);
             AttentionRow.Weigh(new Span<float>(at, padded), _scale);
@@ -136,13 +156,13 @@ internal readonly unsafe struct CausalHead(int tokens, int width)
 
     private static void ClearUnseen(float* row, int count, int end) => new Span<float>(row + count, Math.Max(end - count, 0)).Clear();
 
-    /// <summary>The products of a block's rows with those that were turned, but for what lies wholly behind a row.</summary>
-    private void Score(HeadRows rows, float* turned, int first, float* scores)
+    /// <summary>The products of a block's rows with those that were packed, but for what lies wholly behind a row.</summary>
+    private void Score(HeadRows rows, float* packed, int first, float* scores)
     {
         for (int panel = 0; panel < End(first); panel += Panel)
         {
             int from = Math.Max(first, panel);
-            float* columns = turned + ((long)panel * width), to = scores + ((from - first) * _next) + panel;
+            float* columns = packed + ((long)panel * width), to = scores + ((long)(from - first) * _next) + panel;
             new ProductTiles(rows.Of(from), rows.Next, 1, columns, Panel, to, _next, depth: width)
                 .Compute(End(first) - from, Panel, adds: false);
         }
@@ -154,7 +174,7 @@ internal readonly unsafe struct CausalHead(int tokens, int width)
         for (int from = first; from < End(first); from += ProductTiles.Rows)
         {
             int end = Math.Min(from + ProductTiles.Rows, tokens);
-            float* of = weights + ((from - first) * _next);
+            float* of = weights + ((long)(from - first) * _next);
             new ProductTiles(of, _next, 1, values.Of(0), values.Next, to.Of(from), to.Next, depth: end)
                 .Compute(end - from, width, adds: false);
         }
@@ -170,7 +190,7 @@ internal readonly unsafe struct CausalHead(int tokens, int width)
             .Compute(first, width, adds: true);
         for (int key = first; key < End(first); key += ProductTiles.Rows)
         {
-            float* of = weights + ((key - first) * _next) + key;
+            float* of = weights + ((long)(key - first) * _next) + key;
             new ProductTiles(of, 1, _next, values.Of(key), values.Next, to.Of(key), to.Next, depth: End(first) - key)
                 .Compute(Math.Min(ProductTiles.Rows, tokens - key), width, adds: false);
         }

@@ -27,6 +27,12 @@ internal static class ParallelParts
     /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
     public static void Run(int count, Action<int> compute) => Run(count, compute, get_num_threads());
 
+    /// <inheritdoc cref="Run(int, Action{int, int}, int)"/>
+    /// <param name="count">How many.</param>
+    /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
+    /// <param name="threads">How many compute, the caller among them.</param>
+    public static void Run(int count, Action<int> compute, int threads) => Run(count, (part, _) => compute(part), threads);
+
     /// <summary>Computes rows, some at a time that take some microseconds.</summary>
     /// <param name="rows">How many.</param>
     /// <param name="width">Values of a row.</param>
@@ -37,11 +43,14 @@ internal static class ParallelParts
         Run((int)((rows + part - 1) / part), at => compute(at * part, Math.Min((at + 1) * part, rows)));
     }
 
-    /// <inheritdoc cref="Run(int, Action{int})"/>
+    /// <summary>Computes every part, and returns when all of them are there.</summary>
     /// <param name="count">How many.</param>
-    /// <param name="compute">Computes the part of that number, from 0; must not throw.</param>
+    /// <param name="compute">
+    /// Computes the part of the first number, from 0, on the thread of the second, from 0: no two compute as the same one at a time. It
+    /// must not throw.
+    /// </param>
     /// <param name="threads">How many compute, the caller among them.</param>
-    public static void Run(int count, Action<int> compute, int threads)
+    public static void Run(int count, Action<int, int> compute, int threads)
     {
         int others = Math.Min(threads, count) - 1;
 
@@ -50,7 +59,7 @@ internal static class ParallelParts
         {
             for (int part = 0; part < count; part++)
             {
-                compute(part);
+                compute(part, 0);
             }
 
             return;
@@ -62,7 +71,7 @@ internal static class ParallelParts
             var work = new Work(count, others, compute);
             Volatile.Write(ref s_work, work);
             Wake(others);
-            work.Take();
+            work.Take(thread: 0);
             work.AwaitAll();
         }
         finally
@@ -119,7 +128,7 @@ internal static class ParallelParts
         }
     }
 
-    private sealed class Work(int count, int helpers, Action<int> compute)
+    private sealed class Work(int count, int helpers, Action<int, int> compute)
     {
         private int _helpers = helpers;
         private int _next = -1;
@@ -128,18 +137,18 @@ internal static class ParallelParts
         /// <summary>Helps, unless enough others do.</summary>
         public void Join()
         {
-            if (Interlocked.Decrement(ref _helpers) >= 0)
+            if (Interlocked.Decrement(ref _helpers) is >= 0 and var others)
             {
-                Take();
+                Take(thread: others + 1);
             }
         }
 
-        public void Take()
+        public void Take(int thread)
         {
             int part;
             while ((part = Interlocked.Increment(ref _next)) < count)
             {
-                compute(part);
+                compute(part, thread);
                 Interlocked.Increment(ref _done);
             }
         }

@@ -117,7 +117,7 @@ internal sealed unsafe class NativeOperations : IDisposable
 /// <summary>An operation, or a node of the backward graph, which is what its operations are inside of.</summary>
 /// <param name="name">Such as aten::mm, or MmBackward0.</param>
 /// <param name="isNode">It is a node.</param>
-/// <param name="sequence">A node's number, in the order in which its thread makes them; of an operation, that of the next.</param>
+/// <param name="sequence">A node's number, in the order in which its thread made them.</param>
 /// <param name="outer">What it is inside of; null: nothing.</param>
 internal sealed class RecordedOperation(string name, bool isNode, long sequence, RecordedOperation? outer)
 {
@@ -143,8 +143,6 @@ internal sealed class RecordedOperation(string name, bool isNode, long sequence,
     public bool IsNode => isNode;
 
     public long Sequence => sequence;
-
-    public RecordedOperation? Outer => outer;
 
     /// <summary>Its own time, without that of operations inside of it.</summary>
     public double Milliseconds { get; private set; }

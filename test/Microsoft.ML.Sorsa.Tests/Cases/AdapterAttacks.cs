@@ -124,10 +124,7 @@ public sealed class AdapterAttacks
             "belongs to another adapter", Assert.ThrowsExactly<InvalidDataException>(() => model.LoadAdapter("it", file)).Message);
     }
 
-    /// <summary>
-    /// Whatever the method, a training that diverged says so, and leaves no dead model. At the lowest of the rates it is up to how a
-    /// processor rounds whether a few steps come to what is no number: where they do not, neither does the model.
-    /// </summary>
+    /// <summary>Whatever the method, a training that diverged says so, and leaves no dead model.</summary>
     [TestMethod]
     [DynamicData(nameof(Rates))]
     public void AttackATrainingThatDivergedSaysSo(FineTuningMethod method, double rate)
@@ -143,7 +140,10 @@ public sealed class AdapterAttacks
                 options.TargetModules = !options.HasEffect(nameof(options.TargetModules))
                     ? new SorsaFineTuningTrainer.Options().TargetModules : options.TargetModules;
             });
-            Assert.AreEqual(s_rates[0], rate, trained.MergeReport!.ToString());
+
+            // Whole matrices at the lowest rate: libtorch's attention comes to what is no number within these steps, ours does not. Then
+            // the model must compute numbers.
+            Assert.AreEqual((FineTuningMethod.Partial, s_rates[0]), (method, rate), trained.MergeReport!.ToString());
             int[] logits = TinyTask.LogitBits((CausalLM)trained.Model.Network!);
             Assert.IsTrue(logits.All(bits => float.IsFinite(BitConverter.Int32BitsToSingle(bits))), trained.MergeReport!.ToString());
             return;
@@ -153,6 +153,7 @@ public sealed class AdapterAttacks
             diverged = thrown;
         }
 
+        Assert.AreEqual(typeof(ArithmeticException), diverged.GetType());
         Assert.Contains("Training diverged", diverged.Message);
         Assert.Contains("LearningRate", diverged.Message, StringComparison.OrdinalIgnoreCase);
     }
