@@ -61,7 +61,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// What backward has at its largest moment, in the feed-forward part: the gradients of the gate's product and of its two sides, less
     /// what was kept for the step before; and that of the residual stream. Or in attention whose weights are kept: their gradient, whose
     /// place that of the scores takes, and those of what went in. Or in attention that computes its weights again: those of queries, keys
-    /// and values, as many as there are heads of queries, that of the output, and keys and values turned.
+    /// and values, as many as there are heads of queries, that of the output, and keys and values packed.
     /// </summary>
     public long Backward(BatchSizes batch)
     {

@@ -63,7 +63,7 @@ internal sealed class Attention : nn.Module
     }
 
     /// <summary>
-    /// Many queries: libtorch's own wants as many heads of keys as of queries. Without a mask nobody sees what lies behind it.
+    /// Many queries; without a mask none of them sees what lies behind it. libtorch's own wants as many heads of keys as of queries.
     /// </summary>
     private Tensor ManyQueries(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {

@@ -85,11 +85,11 @@ internal sealed class CausalAttention : GradientFunction<CausalAttention>
         Tensor output = byToken.transpose(1, 2);
         (Heads q, Heads k, Heads v, Heads to) = (new Heads(query), new Heads(key), new Heads(value), new Heads(output));
         var head = new CausalHead((int)q.Tokens, (int)q.Width);
-        int blocks = head.Blocks, threads = get_num_threads();
+        int blocks = head.Blocks, parts = (int)q.Count * blocks, threads = Math.Min(get_num_threads(), parts);
         using Tensor packed = Pack(head, k), scratch = empty([threads, head.ScratchValues], query.dtype);
         float* keys = (float*)TensorData.Address(packed), own = (float*)TensorData.Address(scratch);
         ParallelParts.Run(
-            (int)q.Count * blocks,
+            parts,
             (part, thread) =>
             {
                 (int at, int block) = Math.DivRem(part, blocks);
@@ -110,7 +110,7 @@ internal sealed class CausalAttention : GradientFunction<CausalAttention>
         (Heads q, Heads k, Heads v, Heads dy) = (new Heads(query), new Heads(key), new Heads(value), new Heads(gradient));
         Heads? dq = Of(gradients.Query), dk = Of(gradients.Key), dv = Of(gradients.Value);
         var head = new CausalHead((int)q.Tokens, (int)q.Width);
-        int threads = get_num_threads();
+        int threads = (int)Math.Min(get_num_threads(), q.Count);
         using Tensor packedKeys = Pack(head, k), packedValues = Pack(head, v);
         using Tensor scratch = empty([threads, head.ScratchValues], query.dtype);
         float* keys = (float*)TensorData.Address(packedKeys), values = (float*)TensorData.Address(packedValues);
