@@ -32,7 +32,7 @@ internal static class AttentionResults
         return leaf.grad!;
     }
 
-    /// <summary>How many tensors there are more, after a query's gradient was computed and freed, and after attention without one.</summary>
+    /// <summary>How many tensors there are more, after a query's gradient was computed and freed, and after attention without.</summary>
     public static long TensorsLeft(Tensor query, Tensor key, Tensor gradient, Func<Tensor, Tensor, Tensor, Tensor> attend)
     {
         // What earlier tests left to the collector would lower the count when it is collected.
