@@ -50,7 +50,7 @@ internal sealed class CausalAttention : GradientFunction<CausalAttention>
     {
         (Tensor query, Tensor key, Tensor value) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
         ctx.save_for_backward([query, key, value]);
-        ctx.save_data(nameof(Asked), new Asked(query.requires_grad, key.requires_grad, value.requires_grad));
+        ctx.save_data(nameof(AskedGradients), AskedGradients.Of(query, key, value));
         return Attend(query, key, value);
     }
 
@@ -58,10 +58,10 @@ internal sealed class CausalAttention : GradientFunction<CausalAttention>
     {
         List<Tensor> saved = ctx.get_saved_variables();
         (Tensor query, Tensor key, Tensor value) = (saved[0], saved[1], saved[2]);
-        var asked = (Asked)ctx.get_data(nameof(Asked));
+        var asked = (AskedGradients)ctx.get_data(nameof(AskedGradients));
         (long batch, long heads, long tokens, long width) = (query.size(0), query.size(1), query.size(2), query.size(3));
 
-        // In the order in which who goes on reads them: the rotary turn by heads, the projection to values by tokens.
+        // They lie as they are read next: by heads for the rotary turn, by tokens for the projection that gave the values.
         Tensor? dq = asked.Query ? empty([batch, heads, tokens, width], query.dtype) : null;
         Tensor? dk = asked.Key ? empty([batch, heads, tokens, width], query.dtype) : null;
         Tensor? dv = asked.Value ? empty([batch, tokens, heads, width], query.dtype) : null;
@@ -141,9 +141,6 @@ internal sealed class CausalAttention : GradientFunction<CausalAttention>
         ParallelParts.Run((int)rows.Count, at => head.Pack(rows.Of(at), to + (at * head.PackedValues)));
         return packed;
     }
-
-    /// <summary>Whose gradient is.</summary>
-    private sealed record Asked(bool Query, bool Key, bool Value);
 
     /// <summary>The heads of a tensor [B, heads, T, d], one after the other.</summary>
     private readonly struct Heads(Tensor tensor)

@@ -57,7 +57,7 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
         (Tensor output, Tensor weights) = Attend(query, q, k, v, seen);
         ctx.save_for_backward([q, k, v, weights]);
         ctx.save_data(nameof(Seen.Causally), seen.Causally);
-        ctx.save_data(nameof(Takes), new Takes(query.requires_grad, key.requires_grad, value.requires_grad));
+        ctx.save_data(nameof(AskedGradients), AskedGradients.Of(query, key, value));
         return output;
     }
 
@@ -67,19 +67,19 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
         (Tensor q, Tensor k, Tensor v, Tensor weights) = (saved[0], saved[1], saved[2], saved[3]);
         long batch = gradient.size(0), heads = gradient.size(1), tokens = gradient.size(2), width = gradient.size(3);
         Tensor dy = gradient.reshape(q.shape);
-        var takes = (Takes)ctx.get_data(nameof(Takes));
+        var asked = (AskedGradients)ctx.get_data(nameof(AskedGradients));
         Tensor? dq = null, dk = null, dv = null;
-        if (takes.Value)
+        if (asked.Value)
         {
             dv = weights.view(q.size(0), q.size(1), -1).transpose(1, 2).bmm(dy).view(batch, -1, k.size(1), width);
         }
 
-        if (takes.Query || takes.Key)
+        if (asked.Query || asked.Key)
         {
             Tensor scores = dy.bmm(v.transpose(1, 2));
             AttentionWeights.Differentiate(scores.view_as(weights), weights, (bool)ctx.get_data(nameof(Seen.Causally)), Scale(width));
-            dq = takes.Query ? scores.bmm(k).view(batch, heads, tokens, width) : null;
-            dk = takes.Key ? scores.transpose(1, 2).bmm(q).view(batch, -1, k.size(1), width) : null;
+            dq = asked.Query ? scores.bmm(k).view(batch, heads, tokens, width) : null;
+            dk = asked.Key ? scores.transpose(1, 2).bmm(q).view(batch, -1, k.size(1), width) : null;
         }
 
         return [dq, dk, dv, null];
@@ -101,7 +101,4 @@ internal sealed class NarrowAttention : GradientFunction<NarrowAttention>
     {
         public bool Causally => Mask is null;
     }
-
-    /// <summary>Which of them takes a gradient.</summary>
-    private sealed record Takes(bool Query, bool Key, bool Value);
 }
