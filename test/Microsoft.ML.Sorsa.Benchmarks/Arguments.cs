@@ -72,7 +72,8 @@ internal sealed class Arguments
     {
         "float32" => ScalarType.Float32,
         "bfloat16" => ScalarType.BFloat16,
-        string other => throw new ArgumentException($"--type is '{other}'; it must be float32 or bfloat16."),
+        "float16" => ScalarType.Float16,
+        string other => throw new ArgumentException($"--type is '{other}'; it must be float32, bfloat16 or float16."),
     };
 
     public bool Has(string name) => _values.ContainsKey(name);

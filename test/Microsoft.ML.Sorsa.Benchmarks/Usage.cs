@@ -14,7 +14,7 @@ internal static class Usage
         memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
         checkpointing [model folder] [rounds]
         service [model folder] [kinds...]
-        decode [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16]
+        decode [model folder] [new tokens] [rounds] [--device cpu|cuda] [--type float32|bfloat16|float16]
         chat [model folder] [callers] [new tokens] [rounds]
         gguf [model folder] [rounds]
         llama [model folder] [new tokens] [rounds] [--type float32|bfloat16]

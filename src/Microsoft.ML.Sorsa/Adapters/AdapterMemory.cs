@@ -43,18 +43,18 @@ internal sealed record AdapterMemory
     public static AdapterMemory LowRank(MethodSettings settings, AdaptedShape shape)
     {
         long rank = settings.RankOrDefault, trained = rank * (shape.Out + shape.In);
-        long casts = shape.IsNarrow ? trained * shape.TypeSize : 0;
+        long casts = shape.IsNarrow && !shape.IsWidened ? trained * shape.TypeSize : 0;
 
         // libtorch's own gradients keep the factors as they were multiplied; those by hand keep them as they are, and cast them anew.
-        bool keepsCasts = shape.IsNarrow && !settings.IsQuantized && settings.Dropout == 0;
+        bool keepsCasts = casts > 0 && !settings.IsQuantized && settings.Dropout == 0;
         long scaled = rank * shape.Out * AdaptedShape.TrainedSize;
         return new AdapterMemory
         {
             Trained = trained,
             Frozen = settings.IsQuantized ? FrozenForm.Nf4 : FrozenForm.Itself,
             Factors = keepsCasts ? casts : scaled,
-            PerToken = (rank + (settings.Dropout > 0 ? shape.In : 0)) * shape.TypeSize,
-            Working = (keepsCasts ? scaled : casts) + (settings.IsQuantized ? Nf4Weight.DenseWorking(shape) : 0),
+            PerToken = (rank * shape.ProductSize) + (settings.Dropout > 0 ? shape.In * shape.TypeSize : 0),
+            Working = (keepsCasts ? scaled : casts) + (settings.IsQuantized || shape.IsWidened ? shape.Count * shape.ProductSize : 0),
             Start = settings.IsQuantized ? Nf4Weight.QuantizingWorking(shape) : 0,
             Saved = trained * AdaptedShape.TrainedSize,
         };

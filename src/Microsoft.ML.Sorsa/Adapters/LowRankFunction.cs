@@ -13,8 +13,9 @@ namespace Microsoft.ML.Sorsa.Adapters;
 /// p = dY B            dB = dYᵀ h            dA = pᵀ x'            dx = dY W + (p A) ⊙ mask
 /// </code>
 /// For SORSA's Eq. (8) W is W_r, B = c · U_p diag(s_p) and A = Vt_p. A and B may be of a wider type than x: they are cast on the way in,
-/// and their gradients on the way out. The gradients are needed where libtorch's would keep more: of a weight in NF4 its matrix, of a mask
-/// x', of an output that nobody reads the output; and where <see cref="TallSkinnyProduct"/> is faster than libtorch.
+/// and their gradients on the way out; where the processor does not multiply x's type, x, dY and W are, and y and dx on the way out
+/// (<see cref="ProductType"/>). The gradients are needed where libtorch's would keep more: of a weight in NF4 its matrix, so of one that is
+/// widened, of a mask x', of an output that nobody reads the output; and where <see cref="TallSkinnyProduct"/> is faster than libtorch.
 /// </summary>
 internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
 {
@@ -36,7 +37,7 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         // Where libtorch's own gradients keep no more than the factors in x's type and are as fast, they do: it need not call back into C#.
         // They do, too, where nobody opened a pass: a user's own training may want gradients of gradients.
         bool needsOwn = weight is not PlainWeight || mask is not null || !isRead
-            || (BackwardPass.Current is not null && AreSkinny(input, b, a));
+            || (BackwardPass.Current is not null && (ProductType.Of(input) != input.dtype || AreSkinny(input, b, a)));
         return is_grad_enabled() && needsOwn
             ? Record(input, b, a, constants)
             : Compute(input, b, a, constants, isRecorded: false).Output;
@@ -67,8 +68,8 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         (Tensor input, Tensor hidden, Tensor b, Tensor a) = (saved[0], saved[1], saved[2], saved[3]);
         Tensor? mask = saved.Count > 4 ? Flat(saved[4]) : null;
 
-        Tensor dy = Flat(gradient);
-        Tensor x = Flat(input);
+        Tensor dy = ProductType.Widen(Flat(gradient));
+        Tensor x = ProductType.Widen(Flat(input));
         bool areSkinny = AreSkinny(x, b, a);
         Tensor p = Product(dy, b.to(dy.dtype), areSkinny);
 
@@ -80,9 +81,9 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         Tensor? dx = null;
         if ((bool)ctx.get_data(nameof(input.requires_grad)))
         {
-            Tensor narrow = a.to(dy.dtype);
+            Tensor factor = a.to(dy.dtype);
             dx = dy.mm(((FrozenWeight)ctx.get_data(nameof(Constants.Weight))).Dense(dy.dtype));
-            dx = (mask is null ? dx.addmm_(p, narrow) : dx.AddProduct(p.mm(narrow), mask)).view(input.shape);
+            dx = (mask is null ? dx.addmm_(p, factor) : dx.AddProduct(p.mm(factor), mask)).view(input.shape).to(input.dtype);
         }
 
         return [dx, db, da, null];
@@ -97,24 +98,25 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
     private static (Tensor Output, Tensor Hidden) Compute(Tensor input, Tensor b, Tensor a, Constants constants, bool isRecorded)
     {
         (FrozenWeight weight, Tensor? bias, Tensor? mask, bool isRead) = constants;
-        Tensor? read = isRead ? weight.Dense(input.dtype) : null;
+        Tensor? read = isRead ? weight.Dense(FewRows.Are(input) ? input.dtype : ProductType.Of(input)) : null;
         if (read is not null && mask is null && !isRecorded && FewRowsProduct.Fits(input, read))
         {
             return Decode(input, read, bias, b, a);
         }
 
-        Tensor x = Flat(input);
+        Tensor x = ProductType.Widen(Flat(input));
         long[] shape = [.. input.shape[..^1], weight.Shape[0]];
         Tensor adapted = mask is null ? x : x * Flat(mask);
         Tensor hidden = Product(adapted, a.to(x.dtype).t(), !is_grad_enabled() && AreSkinny(x, b, a));
         if (read is null)
         {
-            return (empty(shape, x.dtype, x.device), hidden);
+            return (empty(shape, input.dtype, x.device), hidden);
         }
 
-        Tensor output = bias is null ? x.mm(read.t()) : addmm(bias, x, read.t(), 1, 1);
+        Tensor w = read.to(x.dtype).t();
+        Tensor output = bias is null ? x.mm(w) : addmm(bias.to(x.dtype), x, w, 1, 1);
         output.addmm_(hidden, b.to(x.dtype).t());
-        return (output.view(shape), hidden);
+        return (output.view(shape).to(input.dtype), hidden);
     }
 
     /// <summary>The same of the few rows of a decoding step: each is read from memory once, and is what it is alone.</summary>

@@ -19,6 +19,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     private readonly DecoderSpec _spec = model.Spec;
     private readonly long _size = model.TypeSize;
+    private readonly long _product = model.ProductSize;
     private readonly bool _byRows = TensorData.IsReadable(model.Type, model.OnCpu);
 
     private long Hidden => _spec.HiddenSize;
@@ -37,7 +38,9 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private bool IsLibtorchs(BatchSizes batch) => Weights(batch) == 0 && (!ComputesWeightsAgain || Mask(batch) > 0);
 
     /// <summary>Attention that computes its weights again in backward; layers with a window have libtorch's all the same.</summary>
-    private bool ComputesWeightsAgain => CausalAttention.IsFor(model.Type, model.OnCpu, _spec.Attention.HeadDim);
+    private bool ComputesWeightsAgain => CausalAttention.IsFor(model.ProductType, model.OnCpu, _spec.Attention.HeadDim);
+
+    private bool IsWidened => _product > _size;
 
     private bool Repeats(BatchSizes batch) => Queries != Keys && IsLibtorchs(batch);
 
@@ -67,13 +70,16 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     {
         long feedForward = batch.Tokens * ((2 * Intermediate) + (2 * Hidden)) * _size;
         long attention = Weights(batch) > 0 ? Weights(batch) + (batch.Tokens * ((3 * Queries) + (2 * Keys) + Hidden) * _size)
-            : ComputesWeightsAgain ? batch.Tokens * ((4 * Queries) + (2 * Keys) + Hidden) * _size
+            : ComputesWeightsAgain ? batch.Tokens * ((((4 * Queries) + (2 * Keys)) * _product) + (Hidden * _size))
             : 0;
         return Math.Max(feedForward, attention);
     }
 
-    /// <summary>What one projection has while it is computed, the largest.</summary>
-    public long Working => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max();
+    /// <summary>
+    /// What one projection has while it is computed, the largest; where its type is not multiplied, input and output in another one, too.
+    /// </summary>
+    public long Working(BatchSizes batch) => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max()
+        + (IsWidened ? batch.Tokens * (Hidden + Intermediate) * _product : 0);
 
     /// <summary>What a norm keeps of every token: x, libtorch's in float32 at least.</summary>
     public long NormInput => Hidden * NormSize;
@@ -88,11 +94,12 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// The norm; the projections' common input; queries, keys and values as they meet; what comes out, where it is libtorch's or the last
     /// projection's input, and the softmax' sums; the mask.
     /// </summary>
-    private long KeptByAttention(BatchSizes batch) => Weights(batch) + (Mask(batch) * _size) + Factors(s_attention)
+    private long KeptByAttention(BatchSizes batch) => Weights(batch) + (Mask(batch) * _product) + Factors(s_attention)
         + (batch.Tokens * (KeptByNorm
         + (Trains("q_proj", "k_proj", "v_proj") ? Hidden * _size : 0)
-        + ((Repeats(batch) ? 3 * Queries : Queries + (2 * Keys)) * _size)
-        + (KeepsOutput(batch) ? Queries * _size : 0) + (IsLibtorchs(batch) ? _spec.Attention.HeadCount * sizeof(float) : 0)
+        + ((Repeats(batch) ? 3 * Queries : Queries + (2 * Keys)) * _product)
+        + (KeepsOutput(batch) ? Queries * _size : 0) + (IsWidened && IsLibtorchs(batch) ? Queries * _product : 0)
+        + (IsLibtorchs(batch) ? _spec.Attention.HeadCount * sizeof(float) : 0)
         + PerToken(s_attention)));
 
     /// <summary>
@@ -101,8 +108,9 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     /// norm does not keep it.
     /// </summary>
     private long MadeByAttention(BatchSizes batch) => (2 * Mask(batch) * sizeof(long)) + (batch.Tokens * (MadeByNorm
-        + ((_byRows ? Queries + Keys : 5 * (Queries + Keys) / 2) * _size) + (Repeats(batch) ? 2 * Keys * _size : 0)
-        + (Weights(batch) == 0 ? 0 : (Queries + Keys) * _size) + (KeepsOutput(batch) ? 0 : Queries * _size)
+        + ((_byRows ? Queries + Keys : 5 * (Queries + Keys) / 2) * _size) + (Repeats(batch) ? 2 * Keys * _product : 0)
+        + (Weights(batch) == 0 ? 0 : (Queries + Keys) * _size) + (IsWidened ? MadeByWidening(batch) : 0)
+        + (KeepsOutput(batch) ? 0 : Queries * _size)
         + (Hidden * _size) + (_size < NormSize ? Hidden * _size : 0)
         + (Trains("q_proj", "k_proj", "v_proj") ? 0 : Hidden * _size)));
 
@@ -120,9 +128,13 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     /// <summary>Attention's weights, where libtorch's own is not used; they take the place of the scores.</summary>
     private long Weights(BatchSizes batch) =>
-        batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.Type, model.OnCpu) * _size;
+        batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.ProductType, model.OnCpu) * _size;
 
-    private bool KeepsOutput(BatchSizes batch) => IsLibtorchs(batch) || Trains("o_proj");
+    private bool KeepsOutput(BatchSizes batch) => (IsLibtorchs(batch) && !IsWidened) || Trains("o_proj");
+
+    /// <summary>Queries, keys and values before they are converted, and the result before it is converted back.</summary>
+    private long MadeByWidening(BatchSizes batch) =>
+        ((Queries + (2 * Keys)) * _size) + (IsLibtorchs(batch) ? 0 : Queries * _product);
 
     private long PerToken(string[] names) => Adapters(names).Sum(adapter => adapter.PerToken);
 

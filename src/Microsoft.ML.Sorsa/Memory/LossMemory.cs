@@ -24,11 +24,21 @@ internal sealed class LossMemory(ModelSizes model, int chunkSize)
     /// tokens.
     /// </summary>
     public long Training(BatchSizes batch) => (Scores(batch) * (model.TypeSize + (_byRows ? model.TypeSize : 3 * _wide)))
-        + (((2 * batch.Labels) + batch.Tokens) * Spec.HiddenSize * model.TypeSize);
+        + (((2 * batch.Labels) + batch.Tokens) * Spec.HiddenSize * model.TypeSize) + Widened(batch);
 
     /// <summary>Without gradients the scores; libtorch's in float32, too, and the logarithms of their probabilities.</summary>
     public long Evaluating(BatchSizes batch) =>
-        Scores(batch) * (model.TypeSize + (_byRows ? 0 : _wide + (model.TypeSize < _wide ? _wide : 0)));
+        (Scores(batch) * (model.TypeSize + (_byRows ? 0 : _wide + (model.TypeSize < _wide ? _wide : 0)))) + Widened(batch);
 
-    private long Scores(BatchSizes batch) => Math.Min(batch.Labels, chunkSize) * Spec.VocabularySize;
+    private long Scores(BatchSizes batch) => AtATime(batch) * Spec.VocabularySize;
+
+    private long AtATime(BatchSizes batch) => Math.Min(batch.Labels, chunkSize);
+
+    /// <summary>What is converted of head, scores and hidden states at a time, where their type is not multiplied.</summary>
+    private long Widened(BatchSizes batch)
+    {
+        (long tokens, long hidden) = (AtATime(batch), Spec.HiddenSize);
+        long values = WideLinear.Working(Spec.VocabularySize, hidden, tokens) + (tokens * hidden);
+        return model.ProductSize > model.TypeSize ? values * model.ProductSize : 0;
+    }
 }

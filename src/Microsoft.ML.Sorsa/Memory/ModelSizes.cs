@@ -28,6 +28,12 @@ internal sealed record ModelSizes(DecoderSpec Spec, ScalarType Type, ScalarType 
     /// <summary>Bytes of a number of the type to compute in.</summary>
     public int TypeSize => Size(Type);
 
+    /// <summary>What it is multiplied in.</summary>
+    public ScalarType ProductType => Tensors.ProductType.Of(Type, OnCpu);
+
+    /// <summary>Bytes of a number of it.</summary>
+    public int ProductSize => Size(ProductType);
+
     /// <summary>Every tensor and every projection.</summary>
     public DecoderLayout Layout => _layout.Value;
 

@@ -36,7 +36,7 @@ internal sealed class TrainingMemory
             plan.TargetModules.Contains(projection.Name, StringComparer.Ordinal))];
         var kinds = targets.DistinctBy(target => target.Name).ToDictionary(
             target => target.Name,
-            target => new AdaptedShape(target.Shape[0], target.Shape[1], model.TypeSize, model.OnCpu),
+            target => new AdaptedShape(target.Shape[0], target.Shape[1], model.TypeSize, model.ProductSize, model.OnCpu),
             StringComparer.Ordinal);
         var adapters = kinds.ToDictionary(
             kind => kind.Key, kind => plan.Method.Memory(plan.MethodSettings, kind.Value), StringComparer.Ordinal);
@@ -133,10 +133,10 @@ internal sealed class TrainingMemory
         // At the end of forward, at the loss, in the last layer's backward, in the first one's, in the update.
         return state + new[]
         {
-            earlier + activations + forward + _layer.Working,
+            earlier + activations + forward + _layer.Working(batch),
             earlier + activations + Loss(batch),
-            earlier + activations + last + _layer.Backward(batch) + _layer.Working,
-            Gradients + first + _layer.Backward(batch) + _layer.Working + EmbeddingGradient,
+            earlier + activations + last + _layer.Backward(batch) + _layer.Working(batch),
+            Gradients + first + _layer.Backward(batch) + _layer.Working(batch) + EmbeddingGradient,
             Gradients + _adapters.Select(entry => entry.Adapter.AfterStep).DefaultIfEmpty().Max(),
         }.Max();
     }
@@ -145,7 +145,7 @@ internal sealed class TrainingMemory
     public long Validation => _plan.Validation.Count == 0 ? 0 : Weights + Adapters + Moments + Math.Max(
         2 * BestWeights,
         BestWeights + _plan.Validation.Max(batch =>
-            Math.Max(_layer.Kept(batch) + _layer.Forward(batch) + _layer.Working, _loss.Evaluating(batch))));
+            Math.Max(_layer.Kept(batch) + _layer.Forward(batch) + _layer.Working(batch), _loss.Evaluating(batch))));
 
     /// <summary>The end: the report, then the merge, in which every target gets a weight of its own and its adapter goes.</summary>
     public long End

@@ -67,6 +67,12 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor ManyQueries(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
+        ScalarType type = ProductType.Of(query);
+        if (type != query.dtype)
+        {
+            return ManyQueries(query.to(type), key.to(type), value.to(type), mask).to(query.dtype);
+        }
+
         return CausalAttention.Fits(query, key, value, mask) ? CausalAttention.Apply(query, key, value)
             : NarrowAttention.Fits(query, key, value, mask) ? NarrowAttention.Apply(query, key, value, mask)
             : nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);

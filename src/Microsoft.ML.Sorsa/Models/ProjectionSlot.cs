@@ -52,7 +52,7 @@ internal sealed class ProjectionSlot
     {
         IUnreadProjection unread when !isRead => unread.Unread(x),
         Linear linear when FewRowsProduct.Fits(x, linear.weight!) => FewRowsProduct.Compute(x, linear.weight!, linear.bias),
-        Linear linear when linear.weight!.dtype != x.dtype => FewRowsProduct.InTypeOf(x, linear.weight!, linear.bias),
+        Linear linear when WideLinear.Fits(x, linear.weight!) => WideLinear.Apply(x, linear.weight!, linear.bias),
         _ => Module.call(x),
     };
 

@@ -17,9 +17,6 @@ internal static class FewRowsProduct
     /// <summary>What a thread takes of W at a time, in values: some microseconds.</summary>
     private const long PartValues = 32 << 10;
 
-    /// <summary>Values of a weight that are converted at a time: 64 MB of float32.</summary>
-    private const long ConvertedValues = 16 << 20;
-
     /// <summary>Whether it is worth it, and allowed: see <see cref="FewRows"/>.</summary>
     public static bool Fits(Tensor x, Tensor weight)
     {
@@ -38,28 +35,8 @@ internal static class FewRowsProduct
     /// <inheritdoc cref="Compute"/>
     public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias) =>
         Fits(x, weight) ? Compute(x, weight, bias)
-        : weight.dtype == x.dtype ? nn.functional.linear(x, weight, bias)
-        : InTypeOf(x, weight, bias);
-
-    /// <summary>
-    /// y [..., out] with a weight of another type in x's, some of its rows at a time: a model that is compared with another one computes in
-    /// float32, and its weights stay what they are.
-    /// </summary>
-    /// <inheritdoc cref="Compute"/>
-    public static Tensor InTypeOf(Tensor x, Tensor weight, Tensor? bias)
-    {
-        using var scope = NewDisposeScope();
-        long outputs = weight.size(0), part = Math.Max(ConvertedValues / Math.Max(weight.size(1), 1), 1);
-        var parts = new List<Tensor>();
-        for (long at = 0; at < outputs; at += part)
-        {
-            using Tensor rows = weight.narrow(0, at, Math.Min(part, outputs - at)), converted = rows.to(x.dtype);
-            parts.Add(nn.functional.linear(x, converted));
-        }
-
-        Tensor y = cat(parts, -1);
-        return scope.MoveToOuter(bias is null ? y : y.Accumulate(bias.to(x.dtype)));
-    }
+        : WideLinear.Fits(x, weight) ? WideLinear.Apply(x, weight, bias)
+        : nn.functional.linear(x, weight, bias);
 
     /// <summary>
     /// y [..., out] in x's type; belongs to the dispose scope that is open, where there is one, and otherwise to the caller.

@@ -64,9 +64,6 @@ internal sealed class Nf4Weight : FrozenWeight
         static long Blocks(long count, int size) => (count + size - 1) / size;
     }
 
-    /// <summary>What <see cref="Dense"/> takes while it is used, in bytes: the matrix in the type to compute in.</summary>
-    public static long DenseWorking(AdaptedShape shape) => shape.Count * shape.TypeSize;
-
     /// <summary>
     /// What quantising takes, in bytes, for the error that it reports: the values in float32 twice, and a third time where they are
     /// narrower.

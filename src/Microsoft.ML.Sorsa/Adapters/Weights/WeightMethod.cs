@@ -40,10 +40,11 @@ internal sealed class WeightMethod : AdapterMethod
     /// <summary>What a weight takes that trains itself.</summary>
     public static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape) => new()
     {
-        // Where the type is narrower, forward keeps the weight in it, and backward has its gradient in both types.
+        // Where the type is narrower, forward keeps the weight in it, and backward has its gradient in both types; not where it is
+        // multiplied in the weight's.
         Trained = shape.Count,
-        Factors = shape.IsNarrow ? shape.Count * shape.TypeSize : 0,
-        Working = shape.IsNarrow ? shape.Count * shape.TypeSize : 0,
+        Factors = shape.IsNarrow && !shape.IsWidened ? shape.Count * shape.TypeSize : 0,
+        Working = shape.IsNarrow && !shape.IsWidened ? shape.Count * shape.TypeSize : 0,
     };
 
     public override Adapter Create(string path, Linear linear) => TrainedLinear.Of(linear, trainsBias: Everything);
@@ -91,7 +92,8 @@ internal sealed class TrainedLinear : Adapter
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(FewRowsProduct.Linear(input, W.to(input.dtype), Bias));
+        ScalarType type = ProductType.Of(input);
+        return scope.MoveToOuter(FewRowsProduct.Linear(input, W.dtype == type ? W : W.to(type), Bias));
     }
 
     public override Tensor Weight() => W.alias();
