@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What lies between a model's products on a CPU, forward and backward, computed by rows and by libtorch's operations:
-/// <c>rows [rounds] [--type float32|bfloat16] [--tokens 256] [--hidden 576] [--heads 9] [--key-heads 3]
-/// [--head-dim 64] [--vocabulary 49152] [--threads 1]</c>. Interleaved, the caches filled with other values in between, wall time, medians.
+/// What is computed of a model without libtorch on a CPU, forward and backward, and by libtorch's operations: what lies between its products,
+/// and those of a type that the processor does not multiply: <c>rows [rounds] [--type float32|bfloat16|float16] [--tokens 256]
+/// [--hidden 576] [--heads 9] [--key-heads 3] [--head-dim 64] [--vocabulary 49152] [--threads 1]</c>. Interleaved, the caches filled with other values in between, wall time, medians.
 /// </summary>
 internal static class RowSpeed
 {
@@ -28,6 +28,18 @@ internal static class RowSpeed
             $"{type}, {tokens} tokens, {threads} threads, median of {rounds} rounds, wall time, forward and backward"));
 
         Tensor weight = randn(arguments.Number("hidden", 576)).to(type);
+        if (ProductType.Of(type, onCpu: true) != type)
+        {
+            Tensor square = randn(weight.size(0), weight.size(0)).to(type);
+            Measure("projection", [Values(weight.size(0))],
+                x => WideLinear.Apply(x[0], square, null), x => nn.functional.linear(x[0], square));
+        }
+
+        if (!TensorData.IsReadable(type, onCpu: true))
+        {
+            return;
+        }
+
         Measure("norm", [Values(weight.size(0))],
             x => RmsNormFunction.Apply(x[0], weight, 1e-5),
             x =>

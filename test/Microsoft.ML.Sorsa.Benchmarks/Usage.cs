@@ -9,7 +9,7 @@ internal static class Usage
         parts [model folder] [rounds] [methods...] [--device cpu|cuda] [--type float32|bfloat16] [--batch 1] [--tokens 256]
               [--operations]
         products [rank] [rounds] [--hidden 576] [--intermediate 1536] [--tokens 256] [--threads 1]
-        rows [rounds] [--type float32|bfloat16] [--tokens 256] [--hidden 576] [--heads 9] [--key-heads 3] [--head-dim 64]
+        rows [rounds] [--type float32|bfloat16|float16] [--tokens 256] [--hidden 576] [--heads 9] [--key-heads 3] [--head-dim 64]
              [--vocabulary 49152] [--threads 1]
         memory [model folder] [steps] [--device cpu|cuda] [--type float32|bfloat16]
         checkpointing [model folder] [rounds]

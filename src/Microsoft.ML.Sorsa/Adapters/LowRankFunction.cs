@@ -83,7 +83,7 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
         {
             Tensor factor = a.to(dy.dtype);
             dx = dy.mm(((FrozenWeight)ctx.get_data(nameof(Constants.Weight))).Dense(dy.dtype));
-            dx = (mask is null ? dx.addmm_(p, factor) : dx.AddProduct(p.mm(factor), mask)).view(input.shape).to(input.dtype);
+            dx = (mask is null ? dx.addmm_(p, factor) : dx.AddProduct(p.mm(factor), mask)).view(input.shape).In(input.dtype);
         }
 
         return [dx, db, da, null];
@@ -98,13 +98,14 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
     private static (Tensor Output, Tensor Hidden) Compute(Tensor input, Tensor b, Tensor a, Constants constants, bool isRecorded)
     {
         (FrozenWeight weight, Tensor? bias, Tensor? mask, bool isRead) = constants;
-        Tensor? read = isRead ? weight.Dense(FewRows.Are(input) ? input.dtype : ProductType.Of(input)) : null;
+        ScalarType type = ProductType.Of(input);
+        Tensor? read = isRead ? weight.Dense(type != input.dtype && FewRowsProduct.AreFew(input) ? input.dtype : type) : null;
         if (read is not null && mask is null && !isRecorded && FewRowsProduct.Fits(input, read))
         {
             return Decode(input, read, bias, b, a);
         }
 
-        Tensor x = ProductType.Widen(Flat(input));
+        Tensor x = Flat(input).In(type);
         long[] shape = [.. input.shape[..^1], weight.Shape[0]];
         Tensor adapted = mask is null ? x : x * Flat(mask);
         Tensor hidden = Product(adapted, a.to(x.dtype).t(), !is_grad_enabled() && AreSkinny(x, b, a));
@@ -113,10 +114,10 @@ internal sealed class LowRankFunction : GradientFunction<LowRankFunction>
             return (empty(shape, input.dtype, x.device), hidden);
         }
 
-        Tensor w = read.to(x.dtype).t();
-        Tensor output = bias is null ? x.mm(w) : addmm(bias.to(x.dtype), x, w, 1, 1);
-        output.addmm_(hidden, b.to(x.dtype).t());
-        return (output.view(shape).to(input.dtype), hidden);
+        Tensor w = read.In(type).t();
+        Tensor output = bias is null ? x.mm(w) : addmm(bias.In(type), x, w, 1, 1);
+        output.addmm_(hidden, b.to(type).t());
+        return (output.view(shape).In(input.dtype), hidden);
     }
 
     /// <summary>The same of the few rows of a decoding step: each is read from memory once, and is what it is alone.</summary>

@@ -38,7 +38,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     private bool IsLibtorchs(BatchSizes batch) => Weights(batch) == 0 && (!ComputesWeightsAgain || Mask(batch) > 0);
 
     /// <summary>Attention that computes its weights again in backward; layers with a window have libtorch's all the same.</summary>
-    private bool ComputesWeightsAgain => CausalAttention.IsFor(model.ProductType, model.OnCpu, _spec.Attention.HeadDim);
+    private bool ComputesWeightsAgain => CausalAttention.IsFor(model.MultipliedType, model.OnCpu, _spec.Attention.HeadDim);
 
     private bool IsWidened => _product > _size;
 
@@ -76,10 +76,11 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
     }
 
     /// <summary>
-    /// What one projection has while it is computed, the largest; where its type is not multiplied, input and output in another one, too.
+    /// What one projection has while it is computed, the largest; where its type is not multiplied, what goes in and comes out,
+    /// and a gradient, in another one, too.
     /// </summary>
     public long Working(BatchSizes batch) => adapters.Values.Select(adapter => adapter.Working).DefaultIfEmpty().Max()
-        + (IsWidened ? batch.Tokens * (Hidden + Intermediate) * _product : 0);
+        + (IsWidened ? batch.Tokens * (Hidden + (2 * Intermediate)) * _product : 0);
 
     /// <summary>What a norm keeps of every token: x, libtorch's in float32 at least.</summary>
     public long NormInput => Hidden * NormSize;
@@ -128,7 +129,7 @@ internal sealed class LayerMemory(ModelSizes model, IReadOnlyDictionary<string, 
 
     /// <summary>Attention's weights, where libtorch's own is not used; they take the place of the scores.</summary>
     private long Weights(BatchSizes batch) =>
-        batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.ProductType, model.OnCpu) * _size;
+        batch.Rows * _spec.Attention.HeadCount * NarrowAttention.Weights(batch.Width, model.MultipliedType, model.OnCpu) * _size;
 
     private bool KeepsOutput(BatchSizes batch) => (IsLibtorchs(batch) && !IsWidened) || Trains("o_proj");
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.Sorsa.Models;
+using Microsoft.ML.Sorsa.Tensors;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.Sorsa.Memory;
@@ -29,10 +30,10 @@ internal sealed record ModelSizes(DecoderSpec Spec, ScalarType Type, ScalarType 
     public int TypeSize => Size(Type);
 
     /// <summary>What it is multiplied in.</summary>
-    public ScalarType ProductType => Tensors.ProductType.Of(Type, OnCpu);
+    public ScalarType MultipliedType => ProductType.Of(Type, OnCpu);
 
     /// <summary>Bytes of a number of it.</summary>
-    public int ProductSize => Size(ProductType);
+    public int ProductSize => Size(MultipliedType);
 
     /// <summary>Every tensor and every projection.</summary>
     public DecoderLayout Layout => _layout.Value;

@@ -56,10 +56,29 @@ internal sealed class Attention : nn.Module
             (key, value) = inputs.Cache.Append(_layer, key, value);
         }
 
-        Tensor attended = tokens > 1 ? ManyQueries(query, key, value, inputs.Mask) : OneQuery(query, key, value, inputs.Mask);
+        Tensor attended = Attend(query, key, value, inputs.Mask);
         return _output.Apply(attended.transpose(1, 2).reshape(batch, tokens, -1), isRead);
 
         Tensor Heads(Tensor x) => x.view(batch, tokens, -1, _headDim);
+    }
+
+    /// <summary>[B, heads, T, d], in a type that the processor multiplies.</summary>
+    private Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? mask)
+    {
+        bool isOne = query.size(2) == 1;
+        if (isOne && FewRowsAttention.Fits(query, key, value, mask))
+        {
+            return FewRowsAttention.Compute(query, key, value, mask);
+        }
+
+        ScalarType type = ProductType.Of(query);
+        if (type != query.dtype)
+        {
+            using var scope = NewDisposeScope();
+            return scope.MoveToOuter(Attend(query.to(type), key.to(type), value.to(type), mask).to(query.dtype));
+        }
+
+        return isOne ? OneQuery(query, key, value, mask) : ManyQueries(query, key, value, mask);
     }
 
     /// <summary>
@@ -67,12 +86,6 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor ManyQueries(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        ScalarType type = ProductType.Of(query);
-        if (type != query.dtype)
-        {
-            return ManyQueries(query.to(type), key.to(type), value.to(type), mask).to(query.dtype);
-        }
-
         return CausalAttention.Fits(query, key, value, mask) ? CausalAttention.Apply(query, key, value)
             : NarrowAttention.Fits(query, key, value, mask) ? NarrowAttention.Apply(query, key, value, mask)
             : nn.functional.scaled_dot_product_attention(query, Repeat(key), Repeat(value), mask, is_casual: mask is null);
@@ -87,11 +100,6 @@ internal sealed class Attention : nn.Module
     /// </summary>
     private Tensor OneQuery(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
-        if (FewRowsAttention.Fits(query, key, value, mask))
-        {
-            return FewRowsAttention.Compute(query, key, value, mask);
-        }
-
         Tensor stacked = query.view(query.shape[0], _keyValueHeads, _group, _headDim);
         return nn.functional.scaled_dot_product_attention(stacked, key, value, mask).reshape(query.shape[0], -1, 1, _headDim);
     }

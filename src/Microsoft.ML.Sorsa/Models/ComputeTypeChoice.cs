@@ -9,7 +9,7 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>What a model computes in, with what there is to say about it.</summary>
 /// <param name="Type">The type.</param>
 /// <param name="Remark">For the log: why it was chosen, or what is wrong with it; null: nothing is to be said.</param>
-/// <param name="IsSlow">The processor has no products of this type: another would be faster.</param>
+/// <param name="IsSlow">The processor has no products of this type.</param>
 internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null, bool IsSlow = false)
 {
     /// <summary>Cards from Ampere on multiply bfloat16 themselves.</summary>
@@ -58,12 +58,12 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
         }
 
         (string lacks, string figures) = type == ScalarType.BFloat16
-            ? ("neither AMX nor AVX512-BF16", "a training step takes 1.0 to 1.1 times as long as in Float32")
-            : ("no AVX512-FP16", "reading a prompt takes 1.0 to 1.3 times as long as in Float32, and a token 1.4 to 2.1 times");
+            ? ("neither AMX nor AVX512-BF16", "a training step takes 1.0 to 1.1 times as long as in Float32, a generated token 0.7 times")
+            : ("no AVX512-FP16", "reading a prompt takes 1.0 to 1.3 times as long as in Float32, a generated token 1.4 to 2.1 times");
         return new ComputeTypeChoice(
             type,
-            $"The model computes in {type}, and this processor has {lacks}: matrices are multiplied in Float32, and {figures} "
-            + $"(measured on a Zen 4). Unless memory is short, choose {WeightType.Float32} as ComputeType, or {WeightType.Auto}.",
+            $"The model computes in {type}, and this processor has {lacks}: matrices are multiplied in Float32. The weights take half the "
+            + $"memory; {figures} (docs/types.md). What trains fastest here is {WeightType.Float32} as ComputeType, or {WeightType.Auto}.",
             IsSlow: true);
     }
 

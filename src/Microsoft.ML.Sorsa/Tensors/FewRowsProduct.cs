@@ -20,14 +20,18 @@ internal static class FewRowsProduct
     /// <summary>Whether it is worth it, and allowed: see <see cref="FewRows"/>.</summary>
     public static bool Fits(Tensor x, Tensor weight)
     {
-        if (!FewRows.Are(x) || weight.dtype != x.dtype || weight.device_type != DeviceType.CPU || !weight.is_contiguous())
+        if (!AreFew(x) || weight.dtype != x.dtype || weight.device_type != DeviceType.CPU || !weight.is_contiguous())
         {
             return false;
         }
 
         long inputs = x.size(-1);
-        return inputs > 0 && inputs == weight.size(1) && (x.dtype == ScalarType.Float32 || x.size(0) <= MostRowsOfBFloat16);
+        return inputs > 0 && inputs == weight.size(1);
     }
+
+    /// <summary>Whether it is, as far as the rows are concerned.</summary>
+    public static bool AreFew(Tensor x) =>
+        FewRows.Are(x) && (x.dtype == ScalarType.Float32 || x.size(0) <= MostRowsOfBFloat16);
 
     /// <summary>
     /// y [..., out], by this where it <see cref="Fits"/>, and otherwise by libtorch, with a gradient where gradients are on.

@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
-/// What matrices are multiplied in: their own type, or float32, rounded once, where they have 16 bits and the processor has no products of
-/// such. libtorch's own take there five times as long as float32's in one order of factors, and 30 to 300 times in the other, which is
-/// backward's (docs/types.md).
+/// What matrices are multiplied in: their own type, or float32, rounded once, where they have 16 bits and an x64 processor has no products
+/// of such. libtorch's own take there several times as long as float32's, and backward's, where oneDNN has none, up to hundreds of times
+/// (docs/decisions/widened-products.md).
 /// </summary>
 internal static class ProductType
 {
@@ -25,9 +25,8 @@ internal static class ProductType
     };
 
     /// <summary>x in the type that it is multiplied in: itself, or a new tensor of the dispose scope that is open.</summary>
-    public static Tensor Widen(Tensor x)
-    {
-        ScalarType type = Of(x);
-        return type == x.dtype ? x : x.to(type);
-    }
+    public static Tensor Widen(Tensor x) => x.In(Of(x));
+
+    /// <summary>x in a type: itself, or a new tensor of the dispose scope that is open.</summary>
+    public static Tensor In(this Tensor x, ScalarType type) => x.dtype == type ? x : x.to(type);
 }

@@ -5,8 +5,8 @@ namespace Microsoft.ML.Sorsa.Tensors;
 
 /// <summary>
 /// y = x Wᵀ + b where x or W does not have the type that they are multiplied in: W is converted some of its rows at a time, in forward and
-/// again in backward, so that no copy of it is ever whole. So it is where the processor does not multiply 16 bits
-/// (<see cref="ProductType"/>), and where a model is compared with another one, in float32 beside weights that stay what they are.
+/// again in backward, so that no copy of it stays. So it is where the processor does not multiply 16 bits (<see cref="ProductType"/>), and
+/// where a model is compared with another one, in float32 beside weights that stay what they are.
 /// <code>
 /// dx = dY W           dW = dYᵀ x
 /// </code>
@@ -16,12 +16,12 @@ internal sealed class WideLinear : GradientFunction<WideLinear>
     /// <summary>Values of W that are converted at a time, or of y: 4 MB of float32, which a processor's cache holds.</summary>
     private const long PartValues = 1 << 20;
 
-    /// <summary>Rows up to which libtorch's own product of 16 bits is bound by reading W, and needs no copy.</summary>
-    private const int FewRows = 8;
+    /// <summary>Texts of a decoding step up to which libtorch's own x Wᵀ of 16 bits is bound by reading W, and needs no copy.</summary>
+    private const int MostTextsOfLibtorchs = 8;
 
     /// <summary>Whether these are multiplied in another type than theirs.</summary>
-    public static bool Fits(Tensor x, Tensor weight) => weight.dtype != x.dtype
-        || (ProductType.Of(x) != x.dtype && (is_grad_enabled() || x.numel() > FewRows * x.size(-1)));
+    public static bool Fits(Tensor x, Tensor weight) =>
+        weight.dtype != x.dtype || (ProductType.Of(x) != x.dtype && !IsDecodingStep(x));
 
     /// <summary>What is converted of W and y at a time, in values, of so many tokens.</summary>
     public static long Working(long outputs, long inputs, long tokens) =>
@@ -55,41 +55,47 @@ internal sealed class WideLinear : GradientFunction<WideLinear>
     {
         List<Tensor> saved = ctx.get_saved_variables();
         Tensor weight = saved[0], dy = gradient.reshape(-1, weight.size(0));
-        ScalarType type = ProductType.Of(dy);
-        Tensor? x = saved.Count > 1 ? saved[1].reshape(-1, weight.size(1)).to(type) : null, dw = x is null ? null : empty_like(weight);
+
+        // A sum over parts, which 16 bits would round at each.
+        ScalarType type = ProductType.Of(dy) == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        Tensor? x = saved.Count > 1 ? saved[1].reshape(-1, weight.size(1)).In(type) : null, dw = x is null ? null : empty_like(weight);
         Tensor? dx = (bool)ctx.get_data(nameof(x.requires_grad)) ? zeros([dy.size(0), weight.size(1)], type, dy.device) : null;
         foreach ((long at, long rows) in Parts(weight, dy.size(0)))
         {
             using var each = NewDisposeScope();
-            Tensor wide = dy.narrow(1, at, rows).to(type);
-            dx?.addmm_(wide, weight.narrow(0, at, rows).to(type));
+            Tensor wide = dy.narrow(1, at, rows).In(type);
+            dx?.addmm_(wide, weight.narrow(0, at, rows).In(type));
             dw?.narrow(0, at, rows).copy_(wide.t().mm(x!));
         }
 
-        return [dx?.to(gradient.dtype).view([.. gradient.shape[..^1], weight.size(1)]), dw, null];
+        return [dx?.In(gradient.dtype).view([.. gradient.shape[..^1], weight.size(1)]), dw, null];
     }
 
     private static Tensor Compute(Tensor x, Tensor weight, Tensor? bias)
     {
         using var scope = NewDisposeScope();
-        Tensor wide = ProductType.Widen(x.reshape(-1, weight.size(1)));
-        Tensor? b = bias?.to(wide.dtype);
+        Tensor wide = ProductType.Widen(x.reshape(-1, x.size(-1)));
+        Tensor? b = bias?.In(wide.dtype);
         Tensor y = empty([wide.size(0), weight.size(0)], x.dtype, x.device);
         foreach ((long at, long rows) in Parts(weight, wide.size(0)))
         {
             using var each = NewDisposeScope();
-            Tensor w = weight.narrow(0, at, rows).to(wide.dtype).t();
+            Tensor w = weight.narrow(0, at, rows).In(wide.dtype).t();
             y.narrow(1, at, rows).copy_(b is null ? wide.mm(w) : addmm(b.narrow(0, at, rows), wide, w, 1, 1));
         }
 
         return scope.MoveToOuter(y.view([.. x.shape[..^1], weight.size(0)]));
     }
 
+    /// <summary>A token each of few texts, and no gradient.</summary>
+    private static bool IsDecodingStep(Tensor x) =>
+        !is_grad_enabled() && x.numel() <= MostTextsOfLibtorchs * x.size(-1) && (x.dim() < 3 || x.size(1) == 1);
+
     private static Tensor InOnePart(Tensor x, Tensor weight, Tensor? bias)
     {
         using var scope = NewDisposeScope();
         Tensor wide = ProductType.Widen(x);
-        return scope.MoveToOuter(nn.functional.linear(wide, weight.to(wide.dtype), bias?.to(wide.dtype)).to(x.dtype));
+        return scope.MoveToOuter(nn.functional.linear(wide, weight.In(wide.dtype), bias?.In(wide.dtype)).In(x.dtype));
     }
 
     private static IEnumerable<(long At, long Rows)> Parts(Tensor weight, long tokens)

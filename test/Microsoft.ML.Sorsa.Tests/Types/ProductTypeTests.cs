@@ -112,6 +112,91 @@ public sealed class ProductTypeTests
         Assert.IsTrue(LowRankFunction.Apply(x, weight, bias, b, a, mask).equal(y).all().item<bool>());
     }
 
+    /// <summary>
+    /// Attention alone: projections that take queries, keys and values out of the input and put the result back, and angles of zero.
+    /// libtorch's own rounds the weights of the keys, too.
+    /// </summary>
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void AttentionIsThatOfFloat64(bool hasMask)
+    {
+        const int Tokens = 24, Queries = 32, Keys = 16, Width = 16;
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(5);
+        using var noGrad = no_grad();
+        Tensor x = Random(ScalarType.Float16, generator, 2, Tokens, Queries + (2 * Keys));
+        RequireWidened(x, x);
+        Tensor all = eye(Queries + (2 * Keys), dtype: ScalarType.Float16);
+        DecoderSpec spec = DecoderConfig.Load(TestData.TinyLlama).Spec;
+        spec = spec with
+        {
+            HiddenSize = Queries + (2 * Keys),
+            Attention = spec.Attention with { HeadCount = 2, KeyValueHeadCount = 1, HeadDim = Width },
+        };
+        using var attention = new Attention(spec, 0, "a", new SharedWeights(new Dictionary<string, Tensor>
+        {
+            ["a.q_proj.weight"] = all.narrow(0, 0, Queries),
+            ["a.k_proj.weight"] = all.narrow(0, Queries, Keys),
+            ["a.v_proj.weight"] = all.narrow(0, Queries + Keys, Keys),
+            ["a.o_proj.weight"] = all.narrow(1, 0, Queries),
+        }));
+        Tensor? mask = hasMask ? ones([2, 1, Tokens, Tokens], ScalarType.Bool).tril().triu(-5) : null;
+        Tensor turned = zeros([1, Tokens, 1, Width], ScalarType.Float16);
+
+        Tensor y = attention.Forward(x, new AttentionInputs((ones_like(turned), turned), mask, null)).narrow(2, 0, Queries);
+
+        Tensor[] parts = [.. Wide(x).split([Queries, Keys, Keys], -1)];
+        (Tensor q, Tensor k, Tensor v) = (Heads(parts[0]), Heads(parts[1]), Heads(parts[2]));
+        Tensor hidden = (mask ?? ones([1, 1, Tokens, Tokens], ScalarType.Bool).tril()).logical_not();
+        Tensor weights = (q.matmul(k.transpose(2, 3)) / Math.Sqrt(Width)).masked_fill(hidden, double.NegativeInfinity).softmax(-1);
+        IsRounded(y, weights.matmul(v).transpose(1, 2).reshape(2, Tokens, Queries));
+
+        static Tensor Heads(Tensor of) => of.view(2, Tokens, -1, Width).transpose(1, 2);
+    }
+
+    /// <summary>A text of so few tokens as a decoding step has texts; some projections without an adapter.</summary>
+    [TestMethod]
+    [DataRow(1, 5)]
+    [DataRow(4, 2)]
+    public void AShortTextIsCheckpointedToTheSameBits(int rows, int tokens)
+    {
+        using var scope = NewDisposeScope();
+        using CausalLM model = TinyModel.Create(ScalarType.Float16);
+        TinyModel.Adapt(model, targets: ["q_proj"]);
+        model.train();
+        Tensor ids = arange(rows * tokens, ScalarType.Int64, TestDevice.Current).view(rows, tokens);
+        Tensor positions = arange(rows * tokens, ScalarType.Int64, TestDevice.Current);
+        Tensor plain = Hidden(false), checkpointed = Hidden(true);
+
+        Assert.IsTrue(plain.equal(checkpointed).all().item<bool>());
+
+        Tensor Hidden(bool checkpointing)
+        {
+            using var pass = new BackwardPass();
+            model.GradientCheckpointing = checkpointing;
+            return model.Hidden(ids, positions).detach();
+        }
+    }
+
+    /// <summary>A bias that trains has the sum of the gradients.</summary>
+    [TestMethod]
+    public void ABiasMayTrain()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(6);
+        Tensor x = Random(ScalarType.Float16, generator, 40, 24).requires_grad_(), w = Random(ScalarType.Float16, generator, 16, 24);
+        Tensor dy = Random(ScalarType.Float16, generator, 40, 16);
+        RequireWidened(x, w);
+        var bias = new Parameter(Random(ScalarType.Float32, generator, 16));
+
+        Tensor y = InAPass(() => WideLinear.Apply(x, w, bias), dy);
+
+        IsRounded(y, Wide(x).mm(Wide(w).t()) + Wide(bias));
+        IsRounded(bias.grad!, Wide(dy).sum(dim: 0));
+        IsRounded(x.grad!, Wide(dy).mm(Wide(w)));
+    }
+
     /// <summary>Where nobody opened a pass gradients are libtorch's, which may be differentiated again.</summary>
     [TestMethod]
     public void OutsideOfAPassGradientsHaveGradients()
@@ -140,6 +225,7 @@ public sealed class ProductTypeTests
     public void AStepsGradientsAreThoseOfFloat32(params string[] targets)
     {
         using var scope = NewDisposeScope();
+        RequireWidened(zeros(10, 1, ScalarType.Float16), zeros(1, 1, ScalarType.Float16));
         Tensor[] narrow = Gradients(ScalarType.Float16, false), again = Gradients(ScalarType.Float16, true);
         Tensor[] wide = Gradients(ScalarType.Float32, false);
 

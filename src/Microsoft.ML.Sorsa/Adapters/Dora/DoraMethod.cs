@@ -48,7 +48,7 @@ internal sealed class DoraMethod : AdapterMethod
     private static AdapterMemory Memory(MethodSettings settings, AdaptedShape shape)
     {
         AdapterMemory lora = AdapterMemory.LowRank(settings, shape);
-        long magnitude = shape.Out, dense = shape.IsNarrow ? shape.Count * AdaptedShape.TrainedSize : 0;
+        long magnitude = shape.Out, dense = shape.IsNarrow && !shape.IsWidened ? shape.Count * AdaptedShape.TrainedSize : 0;
         return lora with
         {
             // The output before the magnitude: its gradient needs it, and has the product of the two, and that of the output.

@@ -93,7 +93,7 @@ internal sealed class TrainedLinear : Adapter
     {
         using var scope = NewDisposeScope();
         ScalarType type = ProductType.Of(input);
-        return scope.MoveToOuter(FewRowsProduct.Linear(input, W.dtype == type ? W : W.to(type), Bias));
+        return scope.MoveToOuter(FewRowsProduct.Linear(input, W.In(type), Bias));
     }
 
     public override Tensor Weight() => W.alias();
