@@ -7,9 +7,10 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.Sorsa.Benchmarks;
 
 /// <summary>
-/// What is computed of a model without libtorch on a CPU, forward and backward, and by libtorch's operations: what lies between its products,
-/// and those of a type that the processor does not multiply: <c>rows [rounds] [--type float32|bfloat16|float16] [--tokens 256]
-/// [--hidden 576] [--heads 9] [--key-heads 3] [--head-dim 64] [--vocabulary 49152] [--threads 1]</c>. Interleaved, the caches filled with other values in between, wall time, medians.
+/// What is computed of a model without libtorch on a CPU, forward and backward, and by libtorch's operations: what lies between its
+/// products, and those of a type that the processor does not multiply: <c>rows [rounds] [--type float32|bfloat16|float16]
+/// [--tokens 256] [--hidden 576] [--heads 9] [--key-heads 3] [--head-dim 64] [--vocabulary 49152] [--threads 1]</c>. Interleaved, the
+/// caches filled with other values in between, wall time, medians.
 /// </summary>
 internal static class RowSpeed
 {

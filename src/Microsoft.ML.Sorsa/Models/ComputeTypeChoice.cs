@@ -58,8 +58,9 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
         }
 
         (string lacks, string figures) = type == ScalarType.BFloat16
-            ? ("neither AMX nor AVX512-BF16", "a training step takes 1.0 to 1.1 times as long as in Float32, a generated token 0.7 times")
-            : ("no AVX512-FP16", "reading a prompt takes 1.0 to 1.3 times as long as in Float32, a generated token 1.4 to 2.1 times");
+            ? ("neither AMX nor AVX512-BF16", "a training step takes 1.0 to 1.1 times as long as in Float32, a prompt 1.0 to 1.5, "
+                + "a generated token 0.6 to 0.9")
+            : ("no AVX512-FP16", "a prompt takes 1.0 to 1.6 times as long as in Float32, a generated token 1.1 to 2.1");
         return new ComputeTypeChoice(
             type,
             $"The model computes in {type}, and this processor has {lacks}: matrices are multiplied in Float32. The weights take half the "
