@@ -72,9 +72,11 @@ internal sealed class Arguments
     {
         "float32" => ScalarType.Float32,
         "bfloat16" => ScalarType.BFloat16,
-        "float16" => ScalarType.Float16,
-        string other => throw new ArgumentException($"--type is '{other}'; it must be float32, bfloat16 or float16."),
+        string other => throw new ArgumentException($"--type is '{other}'; it must be float32 or bfloat16."),
     };
+
+    /// <summary>The same where no model trains, which none does in float16.</summary>
+    public ScalarType TypeOrFloat16 => Text("type") == "float16" ? ScalarType.Float16 : Type;
 
     public bool Has(string name) => _values.ContainsKey(name);
 

@@ -22,9 +22,9 @@ internal static class GenerationSpeed
         int newTokens = arguments.Number("new tokens", 33), rounds = arguments.Number("rounds", 5);
         Device device = arguments.Device;
         using var memory = new CardMemory(device);
-        using CausalLM model = CausalLM.Load(folder, arguments.Type, device);
+        using CausalLM model = CausalLM.Load(folder, arguments.TypeOrFloat16, device);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{Path.GetFileName(folder)}, {ResultLine.Name(arguments.Type)}, {device}, {get_num_threads()} threads, prompts of "
+            $"{Path.GetFileName(folder)}, {ResultLine.Name(arguments.TypeOrFloat16)}, {device}, {get_num_threads()} threads, prompts of "
             + $"{PromptLength} tokens, {newTokens} new ones, median of {rounds} rounds"));
         foreach (int batch in new[] { 1, 8 })
         {
@@ -33,7 +33,7 @@ internal static class GenerationSpeed
                 $"batch {batch}: prefill {batch * PromptLength / prefill:F0} tokens/s, "
                 + $"decode {batch * (newTokens - 1) / decode:F1} tokens/s"));
             Console.WriteLine(ResultLine.OfDecoding(
-                arguments.Type, new StepShape(batch, newTokens, model.Spec.LayerCount), PromptLength, prefill, decode, memory));
+                arguments.TypeOrFloat16, new StepShape(batch, newTokens, model.Spec.LayerCount), PromptLength, prefill, decode, memory));
         }
     }
 

@@ -21,7 +21,7 @@ internal static class RowSpeed
             "threads=");
         int rounds = arguments.Number("rounds", 40), threads = arguments.Number("threads", 1), tokens = arguments.Number("tokens", 256);
         int heads = arguments.Number("heads", 9), keyHeads = arguments.Number("key-heads", 3), width = arguments.Number("head-dim", 64);
-        ScalarType type = arguments.Type;
+        ScalarType type = arguments.TypeOrFloat16;
         using var scope = NewDisposeScope();
         set_num_threads(threads);
         using var kept = new KeptMemory();

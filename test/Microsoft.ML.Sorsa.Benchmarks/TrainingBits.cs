@@ -31,6 +31,13 @@ internal static class TrainingBits
             string golden = GoldenModel(folder);
             foreach ((string name, SorsaFineTuningTrainer.Options options) in Methods())
             {
+                if (type == WeightType.BFloat16
+                    && options.Method is FineTuningMethod.Full or FineTuningMethod.GaLore or FineTuningMethod.Lisa)
+                {
+                    Console.WriteLine($"{name}: trains every weight, which is refused in 16 bits");
+                    continue;
+                }
+
                 options.ModelFolder = golden;
                 options.PromptTemplate = PromptTemplate.Format("{prompt} = ");
                 Train(name, options, GoldenRows(), folder, mlContext, type);
