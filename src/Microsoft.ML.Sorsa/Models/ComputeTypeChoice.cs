@@ -9,8 +9,8 @@ namespace Microsoft.ML.Sorsa.Models;
 /// <summary>What a model computes in, with what there is to say about it.</summary>
 /// <param name="Type">The type.</param>
 /// <param name="Remark">For the log: why it was chosen, or what is wrong with it; null: nothing is to be said.</param>
-/// <param name="IsSlow">The processor has no products of this type.</param>
-internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null, bool IsSlow = false)
+/// <param name="IsWidened">The processor does not multiply this type: another one is multiplied in its place.</param>
+internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null, bool IsWidened = false)
 {
     /// <summary>Cards from Ampere on multiply bfloat16 themselves.</summary>
     private const int Ampere = 8;
@@ -65,13 +65,13 @@ internal sealed record ComputeTypeChoice(ScalarType Type, string? Remark = null,
             type,
             $"The model computes in {type}, and this processor has {lacks}: matrices are multiplied in Float32. The weights take half the "
             + $"memory; {figures} (docs/types.md). What trains fastest here is {WeightType.Float32} as ComputeType, or {WeightType.Auto}.",
-            IsSlow: true);
+            IsWidened: true);
     }
 
     /// <summary>Tells what there is to say.</summary>
     public void Tell(IChannel log)
     {
-        if (Remark is not null && IsSlow)
+        if (Remark is not null && IsWidened)
         {
             log.Warning(MessageSensitivity.None, Remark);
         }

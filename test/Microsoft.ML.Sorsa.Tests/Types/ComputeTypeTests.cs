@@ -34,7 +34,7 @@ public sealed class ComputeTypeTests
             (BFloat16Support)support);
 
         Assert.AreEqual(isNarrow ? ScalarType.BFloat16 : ScalarType.Float32, choice.Type);
-        Assert.IsFalse(choice.IsSlow);
+        Assert.IsFalse(choice.IsWidened);
         Assert.StartsWith($"ComputeType Auto: {choice.Type}, since ", choice.Remark!);
         Assert.Contains(why, choice.Remark!);
     }
@@ -48,13 +48,13 @@ public sealed class ComputeTypeTests
     public void OnAGpuItAsksForTheCapability(int? capability, bool everyWeight, ScalarType type) => Assert.AreEqual(
         type, ComputeTypeChoice.OnGpu(everyWeight, capability).Type);
 
-    /// <summary>With figures, and what to do; where the processor is fast, or unknown, nothing is said.</summary>
+    /// <summary>With figures, and what to do; where the processor multiplies it, or is unknown, nothing is said.</summary>
     [TestMethod]
-    public void ATypeThatIsSlowIsSaid()
+    public void ATypeThatIsWidenedIsSaid()
     {
         var slow = ComputeTypeChoice.OnCpu(ScalarType.BFloat16, BFloat16Support.None);
 
-        Assert.AreEqual((ScalarType.BFloat16, true), (slow.Type, slow.IsSlow));
+        Assert.AreEqual((ScalarType.BFloat16, true), (slow.Type, slow.IsWidened));
         Assert.Contains("1.0 to 1.1 times as long as in Float32, a prompt 1.0 to 1.5, a generated token 0.6 to 0.9", slow.Remark!);
         Assert.Contains("What trains fastest here is Float32 as ComputeType, or Auto.", slow.Remark!);
         foreach (BFloat16Support support in new[] { BFloat16Support.Amx, BFloat16Support.Avx512, BFloat16Support.Unknown })
